@@ -1,0 +1,215 @@
+"""brax 0.12 and newer: rigid-body control in JAX, on four physics backends."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envhub import spaces
+from envhub.capabilities import Capabilities, Claim
+from envhub.environment import Environment, StepResult
+from envhub.errors import InvalidOptionError, RenderError
+from envhub.params import params_dataclass
+from envhub.suite import Gap, Suite, keywords
+
+NAMES = """
+    ant fast halfcheetah hopper humanoid humanoidstandup inverted_double_pendulum inverted_pendulum
+    pusher reacher swimmer walker2d
+""".split()
+BACKENDS = ("generalized", "spring", "positional", "mjx")
+# mjx's solver loops until it converges, unless the model sets one iteration.
+DIFFERENTIABLE_ON_MJX = {"ant", "humanoid"}
+SWIMMER = (
+    "brax 0.14.2's swimmer has no spring, positional or mjx model, and its generalized one calls "
+    "jax.numpy.clip with keywords that jax removed (after 0.6)."
+)
+CLIP_STILL_TAKES_THEM = "a_min" in inspect.signature(jnp.clip).parameters
+
+
+@params_dataclass
+class BraxParams:
+    """What can change from call to call.
+
+    Attributes:
+        episode_length: int32[], the step at which an episode is truncated, counted in physics
+            actions: each `step` counts `action_repeat`.
+        sys: a `brax.base.System` to step instead of the environment's own (domain
+            randomisation: change `env.unwrapped.sys`, and batch it with `vmap`); `None` for
+            its own.
+    """
+
+    episode_length: Any = 1000
+    sys: Any = None
+
+
+class BraxState(NamedTuple):
+    """brax's state, and int32[], the actions applied since the reset."""
+
+    env: Any
+    steps: jax.Array
+
+
+class BraxSuite(Suite):
+    """brax's environments without brax's wrappers: an episode limit, and no reset."""
+
+    name = "brax"
+    title = "rigid-body control in JAX, on four physics backends"
+    module = "brax"
+    distribution = "brax"
+    supported = ">=0.12.1,<1"
+    example = "hopper"
+
+    def known_names(self) -> Iterable[str]:
+        return NAMES
+
+    def live_names(self) -> Iterable[str]:
+        return list(self.load("envs")._envs)  # brax has no public list
+
+    def options(self, name: str) -> Iterable[str]:
+        envs = self.load("envs")
+        accepted = {"action_repeat", *keywords(envs._envs[name], envs.PipelineEnv)}
+        return accepted - {"sys"}
+
+    def capabilities(self, name: str, options: Mapping[str, Any]) -> Capabilities:
+        backend = options.get("backend", "generalized")
+        if backend not in BACKENDS:
+            raise InvalidOptionError(f"backend is one of {', '.join(BACKENDS)}; got {backend!r}.")
+        if self.gap(name, options):
+            return Capabilities.none(SWIMMER)
+        fast = "'fast' is a stub for brax's own tests, without physics."
+        return Capabilities.native(
+            differentiable=fast if name == "fast" else self._differentiable(name, backend),
+            renderable=fast if name == "fast" else True,
+        )
+
+    def gap(self, name: str, options: Mapping[str, Any]) -> Gap | None:
+        generalized = options.get("backend", "generalized") == "generalized"
+        if name == "swimmer" and not (generalized and CLIP_STILL_TAKES_THEM):
+            return Gap("upstream", SWIMMER)
+        return None
+
+    def make(self, name: str, options: Mapping[str, Any]) -> Environment:
+        options = dict(options)
+        action_repeat = options.pop("action_repeat", 1)
+        if type(action_repeat) is not int or action_repeat < 1:
+            raise InvalidOptionError(f"action_repeat is a positive integer, got {action_repeat!r}.")
+        envs = self.load("envs")
+        with _no_log_file():
+            env = envs.get_environment(name, **options)
+        return BraxEnvironment(env, self.capabilities(name, options), action_repeat)
+
+    def _differentiable(self, name: str, backend: str) -> Claim:
+        if backend != "mjx" or name in DIFFERENTIABLE_ON_MJX:
+            return True
+        return "mjx's solver is a while loop, without reverse mode; backend='spring' has it."
+
+
+class BraxEnvironment(Environment):
+    """A brax environment; steps are deterministic, so the key given to `step` is not used."""
+
+    def __init__(self, unwrapped: Any, capabilities: Capabilities, action_repeat: int) -> None:
+        super().__init__(unwrapped, BraxParams(), capabilities)
+        self.action_repeat = action_repeat
+
+    def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
+        state = self._under(params).reset(key)
+        return state.obs, BraxState(state, jnp.int32(0))
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        # In x64 mode mjx 3.17 carries float64 controls through its scan, and takes no others.
+        action = action.astype(jax.dtypes.canonicalize_dtype(float))
+        # brax's step writes into the dictionaries of the state that it is given: give it a copy.
+        before = jax.tree.map(lambda leaf: leaf, state.env)
+        env_state, reward = self._repeat(self._under(params), before, action)
+        steps = state.steps + self.action_repeat
+        # As brax's EpisodeWrapper has it: an episode that ends at its limit was not cut by it.
+        terminated = env_state.done > 0
+        truncated = (steps >= params.episode_length) & ~terminated
+        info = {**env_state.metrics, **env_state.info}
+        after = BraxState(env_state, steps)
+        return StepResult(env_state.obs, after, reward, terminated, truncated, info)
+
+    def observation_space(self, params: Any = None) -> spaces.Space:
+        # brax says sizes only, and its `observation_size` runs a reset, uncompiled (34 s at worst).
+        return _unbounded(self.reset_shapes[0])
+
+    def action_space(self, params: Any = None) -> spaces.Space:
+        # [-1, 1] whatever the actuators' range is: the environments rescale to that themselves.
+        return spaces.Box(-1.0, 1.0, (self.unwrapped.action_size,), np.float32)
+
+    def render_env(self, state: Any, params: Any) -> Any:
+        with _gl_without_display():
+            return self._under(params).render([state.env.pipeline_state])[0]
+
+    def _under(self, params: BraxParams) -> Any:
+        if params.sys is None:
+            return self.unwrapped
+        env = copy.copy(self.unwrapped)
+        env.sys = params.sys
+        return env
+
+    def _repeat(self, env: Any, state: Any, action: Any) -> tuple[Any, jax.Array]:
+        if self.action_repeat == 1:
+            state = env.step(state, action)
+            return state, state.reward
+
+        def once(state: Any, _: None) -> tuple[Any, jax.Array]:
+            state = env.step(state, action)
+            return state, state.reward
+
+        state, rewards = jax.lax.scan(once, state, None, self.action_repeat)
+        return state, jnp.sum(rewards)
+
+
+def _unbounded(seen: Any) -> spaces.Space:
+    if isinstance(seen, Mapping):
+        return spaces.Dict({name: _unbounded(leaf) for name, leaf in seen.items()})
+    return spaces.Box(-np.inf, np.inf, seen.shape, seen.dtype)
+
+
+@contextmanager
+def _no_log_file() -> Iterator[None]:
+    """Keep MuJoCo's warnings out of the working directory.
+
+    MuJoCo 4.0 appends them to MUJOCO_LOG.TXT there: halfcheetah's model uses a deprecated element.
+    """
+    mujoco = SUITE.load("io.mjcf").mujoco
+    before = mujoco.get_mju_user_warning()
+    mujoco.set_mju_user_warning(lambda message: None)
+    try:
+        yield
+    finally:
+        mujoco.set_mju_user_warning(before)
+
+
+@contextmanager
+def _gl_without_display() -> Iterator[None]:
+    """Let MuJoCo draw through EGL where nobody chose and there is no display.
+
+    It would take GLFW (mujoco 4.0), fail for want of a window, and abort the process the next time.
+    """
+    renderer = SUITE.load("io.image").mujoco.Renderer
+    chosen = os.environ.get("MUJOCO_GL") or os.environ.get("DISPLAY")
+    try:
+        if not chosen:
+            from mujoco.egl import GLContext
+
+            gl_context = __import__(renderer.__module__, fromlist=["gl_context"]).gl_context
+            gl_context.GLContext = GLContext
+        yield
+    except (ImportError, AttributeError, RuntimeError) as error:
+        raise RenderError(
+            "MuJoCo found no OpenGL to draw with: install EGL (Debian: apt-get install libegl1), "
+            f"or set MUJOCO_GL to egl, osmesa or glfw. [{type(error).__name__}: {error}]"
+        ) from error
+
+
+SUITE = BraxSuite()

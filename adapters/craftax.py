@@ -1,0 +1,135 @@
+"""craftax 1.4.4 and newer: Craftax and Craftax-Classic, from symbols or pixels."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from envhub import spaces
+from envhub.capabilities import Capabilities
+from envhub.environment import Environment, StepResult
+from envhub.suite import Gap, Suite, in_x64_mode, quiet
+
+NAMES = [
+    "Craftax-Symbolic-v1",
+    "Craftax-Pixels-v1",
+    "Craftax-Classic-Symbolic-v1",
+    "Craftax-Classic-Pixels-v1",
+]
+INVENTORY_SIZE = 51
+NO_LIMIT = np.iinfo(np.int32).max
+
+
+class CraftaxSuite(Suite):
+    """Craftax's four environments, in the classes that never reset on their own."""
+
+    name = "craftax"
+    title = "Craftax and Craftax-Classic, symbolic and pixels, in JAX"
+    module = "craftax"
+    distribution = "craftax"
+    supported = ">=1.4.4,<2"
+    example = "Craftax-Classic-Symbolic-v1"
+
+    def known_names(self) -> Iterable[str]:
+        return NAMES  # craftax has no registry to ask
+
+    def live_names(self) -> Iterable[str]:
+        return NAMES
+
+    def options(self, name: str) -> Iterable[str]:
+        return ["static_env_params"]
+
+    def capabilities(self, name: str, options: Mapping[str, Any]) -> Capabilities:
+        return Capabilities.native(differentiable="actions are discrete.")
+
+    def gap(self, name: str, options: Mapping[str, Any]) -> Gap | None:
+        if in_x64_mode():
+            return Gap("upstream", "craftax 1.6.1 mixes dtypes in x64 mode; switch that off.")
+        return None
+
+    def make(self, name: str, options: Mapping[str, Any]) -> Environment:
+        if "Pixels" in name:
+            self.prepare_textures("craftax_classic" if "Classic" in name else "craftax")
+        env = self.load("craftax_env").make_craftax_env_from_name(name, auto_reset=False)
+        if options:
+            env = type(env)(options["static_env_params"])
+        return CraftaxEnvironment(env, env.default_params, self.capabilities(name, options))
+
+    def prepare_textures(self, package: str) -> None:
+        """Have craftax keep its processed textures in the user's cache, whole or not at all.
+
+        craftax 1.6 writes them into its own installation: a read-only one fails, and a second
+        process that starts meanwhile reads half a file. (Before 1.6 that happens on import.)
+        """
+        constants: Any = self.load(f"{package}.constants")
+        if not self.at_least("1.6") or os.path.exists(constants.TEXTURE_CACHE_FILE):
+            return
+        cached = _cache_folder() / f"craftax-{self.installed()}-{package}.pbz2"
+        if not cached.exists():
+            with tempfile.TemporaryDirectory(dir=cached.parent) as folder, quiet():
+                constants.TEXTURE_CACHE_FILE = os.path.join(folder, "textures.pbz2")
+                constants.load_all_textures()
+                os.replace(constants.TEXTURE_CACHE_FILE, cached)
+        constants.TEXTURE_CACHE_FILE = str(cached)
+
+
+class CraftaxEnvironment(Environment):
+    """A Craftax environment; its state and params are craftax's own."""
+
+    def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
+        obs, state = self.unwrapped.reset_env(key, params)
+        return obs, state
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        obs, state, reward, _, info = self.unwrapped.step_env(key, state, action, params)
+        # craftax's `done` merges death, victory and the time limit, and so does info["discount"].
+        unlimited = params.replace(max_timesteps=NO_LIMIT)
+        terminated = self.unwrapped.is_terminal(state, unlimited)
+        truncated = state.timestep >= params.max_timesteps
+        return StepResult(obs, state, reward, terminated, truncated, info)
+
+    def observation_space(self, params: Any = None) -> spaces.Space:
+        space = self.unwrapped.observation_space(self.default_params)
+        high = np.ones(space.shape, np.float32)
+        if not self._is_classic and len(space.shape) == 1:
+            # Full Craftax says 1, but late in the game levels and enchantments exceed it (1.6.1).
+            high[-INVENTORY_SIZE:] = np.inf
+        return spaces.Box(0.0, high, space.shape, np.float32)
+
+    def action_space(self, params: Any = None) -> spaces.Space:
+        return spaces.Discrete(self.unwrapped.num_actions)
+
+    def render_env(self, state: Any, params: Any) -> Any:
+        package = "craftax_classic" if self._is_classic else "craftax"
+        SUITE.prepare_textures(package)
+        size = SUITE.load(f"{package}.constants").BLOCK_PIXEL_SIZE_IMG
+        renderer = SUITE.load(f"{package}.renderer")
+        with quiet():
+            if SUITE.at_least("1.6"):
+                draw = renderer.make_craftax_pixel_renderer(size)
+            else:
+                draw = functools.partial(renderer.render_craftax_pixels, block_pixel_size=size)
+            return np.clip(jax.jit(draw)(state), 0, 255).astype(np.uint8)
+
+    @property
+    def _is_classic(self) -> bool:
+        return "craftax_classic" in type(self.unwrapped).__module__
+
+
+def _cache_folder() -> pathlib.Path:
+    home = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+    try:
+        (home / "envhub").mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return pathlib.Path(tempfile.gettempdir())
+    return home / "envhub"
+
+
+SUITE = CraftaxSuite()

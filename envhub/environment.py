@@ -1,0 +1,276 @@
+"""The one protocol that every environment follows: `docs/contract.md`, section 2."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envhub import inputs, spaces
+from envhub.capabilities import Capabilities
+from envhub.errors import (
+    EnvHubError,
+    InvalidActionError,
+    InvalidStateError,
+    MissingCapabilityError,
+    RenderError,
+)
+
+
+class StepResult(NamedTuple):
+    """What `Environment.step` returns; it unpacks as a tuple of six.
+
+    Attributes:
+        obs: the observation after the transition, never one of a reset.
+        state: the next state, of the structure, shapes and dtypes that `reset` returns.
+        reward: float32[].
+        terminated: bool[], the MDP ended: no bootstrap.
+        truncated: bool[], a time limit or another cut from outside: bootstrap from `obs`. Both
+            flags may be true at once.
+        info: a dict of arrays whose structure never changes.
+    """
+
+    obs: Any
+    state: Any
+    reward: jax.Array
+    terminated: jax.Array
+    truncated: jax.Array
+    info: dict[str, Any]
+
+    @property
+    def done(self) -> jax.Array:
+        """bool[], whether the episode ended, for either reason."""
+        return self.terminated | self.truncated
+
+
+@dataclasses.dataclass(frozen=True)
+class EnvSpec:
+    """Where an environment comes from.
+
+    Attributes:
+        id: the full id, `"suite::Name"`.
+        suite: the suite's name.
+        name: the suite's own id of the environment.
+        kwargs: the keywords given to `make`.
+        distribution: the package that provides the suite.
+        version: that package's installed version.
+    """
+
+    id: str
+    suite: str
+    name: str
+    kwargs: Mapping[str, Any]
+    distribution: str
+    version: str
+
+
+class Environment(abc.ABC):
+    """An environment as pure functions of keys, states, actions and params.
+
+    Adapters implement the hooks `reset_env`, `step_env`, `observation_space`, `action_space` and,
+    where the suite can draw, `render_env`. Callers use `reset`, `step` and `render`, which add
+    what all suites need: checked input, compiled calls outside `jit`, and stable dtypes.
+
+    Attributes:
+        default_params: the params in force when a call gives none; `None` where there are none.
+        capabilities: what this environment can do, as `envhub.capabilities(id)` says it.
+        spec: where it comes from; `None` if `envhub.make` did not make it.
+        unwrapped: the suite's own object.
+    """
+
+    def __init__(
+        self,
+        unwrapped: Any,
+        default_params: Any,
+        capabilities: Capabilities,
+        spec: EnvSpec | None = None,
+    ) -> None:
+        self.unwrapped = unwrapped
+        self.default_params = default_params
+        self.capabilities = capabilities
+        self.spec = spec
+
+    @abc.abstractmethod
+    def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
+        """The suite's own reset, as `(obs, state)`."""
+
+    @abc.abstractmethod
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        """The suite's own step that never resets."""
+
+    @abc.abstractmethod
+    def observation_space(self, params: Any = None) -> spaces.Space:
+        """The space that contains every observation under these (concrete) params."""
+
+    @abc.abstractmethod
+    def action_space(self, params: Any = None) -> spaces.Space:
+        """The space of the actions that `step` accepts under these (concrete) params."""
+
+    def render_env(self, state: Any, params: Any) -> Any:
+        """The suite's own picture of a concrete state: uint8[H, W, 3]."""
+        raise NotImplementedError
+
+    def reset(self, key: jax.Array, params: Any = None) -> tuple[Any, Any]:
+        """Start an episode.
+
+        Args:
+            key: one PRNG key, typed or legacy uint32[2]; it decides the whole initial state.
+            params: of the structure of `default_params`, which are used when it is `None`.
+
+        Returns:
+            The pair `(obs, state)`; `obs` lies in `observation_space(params)`, and `state` is a
+            pytree of arrays.
+
+        Raises:
+            InvalidKeyError: if `key` is not one PRNG key.
+            InvalidParamsError: if `params` has another structure.
+        """
+        inputs.check_key(key)
+        obs, state = self._compiled_reset(key, self._params_in_force(params))
+        return obs, state
+
+    def step(self, key: jax.Array, state: Any, action: Any, params: Any = None) -> StepResult:
+        """Advance one step; never reset.
+
+        Args:
+            key: one PRNG key, the randomness of this transition.
+            state: what `reset` or the last `step` returned.
+            action: of the shape and kind of `action_space(params)`.
+            params: as for `reset`.
+
+        Returns:
+            `(obs, state, reward, terminated, truncated, info)`, see `StepResult`.
+
+        Raises:
+            InvalidKeyError, InvalidParamsError: as for `reset`.
+            InvalidActionError: if the action does not fit the action space.
+            InvalidStateError: if the state is not one of this environment's.
+        """
+        inputs.check_key(key)
+        params = self._params_in_force(params)
+        try:
+            result: StepResult = self._compiled_step(key, state, action, params)
+        except EnvHubError:
+            raise
+        except Exception:
+            inputs.check_arrays("the action", action, InvalidActionError)
+            self._check_state(key, state, params)
+            raise
+        return result
+
+    def render(self, state: Any, params: Any = None) -> np.ndarray:
+        """Draw one state, without a display.
+
+        Args:
+            state: a concrete, unbatched state; this runs outside `jit`.
+            params: as for `reset`.
+
+        Returns:
+            uint8[H, W, 3], a NumPy array.
+
+        Raises:
+            MissingCapabilityError: if the environment cannot be drawn.
+            RenderError: if it can, and this machine lacks what that needs.
+        """
+        if not self.capabilities.renderable:
+            raise MissingCapabilityError(
+                f"{self} cannot be rendered: {self.capabilities.why('renderable')}"
+            )
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(state)):
+            raise RenderError("render draws concrete states: call it outside jit and vmap.")
+        return np.asarray(self.render_env(state, self._params_in_force(params)), dtype=np.uint8)
+
+    def close(self) -> None:  # noqa: B027 (most have nothing to free)
+        """Free what the environment holds outside of JAX; idempotent."""
+
+    def __repr__(self) -> str:
+        name = self.spec.id if self.spec else type(self.unwrapped).__name__
+        return f"<{type(self).__name__} {name}>"
+
+    def _params_in_force(self, params: Any) -> Any:
+        if params is None or params is self.default_params:
+            return self.default_params
+        inputs.check_params(params, self.default_params)
+        return params
+
+    # A call outside jit is compiled, as gymnax's and craftax's own are. Inside jit the boundary is
+    # inlined by XLA, and retracing a step that was traced before costs nothing.
+
+    @functools.cached_property
+    def _compiled_reset(self) -> Any:
+        def reset(key: jax.Array, params: Any) -> tuple[Any, Any]:
+            obs, state = self.reset_env(key, params)
+            return jax.tree.map(_narrow, obs), jax.tree.map(strong, state)
+
+        return jax.jit(reset)
+
+    @functools.cached_property
+    def _compiled_step(self) -> Any:
+        def step(key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+            action = inputs.conform_action(self._actions, action)
+            dtypes = jax.tree.map(lambda leaf: leaf.dtype, state)
+            result = self.step_env(key, state, action, params)
+            return StepResult(
+                obs=jax.tree.map(_narrow, result.obs),
+                state=jax.tree.map(_keep_dtype, result.state, dtypes),
+                reward=_scalar(result.reward, jnp.float32),
+                terminated=_scalar(result.terminated, jnp.bool_),
+                truncated=_scalar(result.truncated, jnp.bool_),
+                info=jax.tree.map(strong, result.info),
+            )
+
+        return jax.jit(step)
+
+    @functools.cached_property
+    def _actions(self) -> spaces.Space:
+        # Suites compute sizes with jax.numpy, which a surrounding trace would make abstract.
+        with jax.ensure_compile_time_eval():
+            return self.action_space(self.default_params)
+
+    @functools.cached_property
+    def reset_shapes(self) -> tuple[Any, Any]:
+        """Shapes and dtypes of `(obs, state)` after a reset, found by tracing one."""
+        shapes = jax.eval_shape(self._compiled_reset, jax.random.key(0), self.default_params)
+        return shapes[0], shapes[1]
+
+    def _check_state(self, key: jax.Array, state: Any, params: Any) -> None:
+        expected = jax.eval_shape(self._compiled_reset, key, params)[1]
+        structure: Any = jax.tree.structure(state)
+        if structure != jax.tree.structure(expected) or _shapes(expected) != _shapes(state):
+            raise InvalidStateError(
+                f"this state was not made by {self}: pass the one that its reset or last step "
+                "returned."
+            )
+
+
+def strong(leaf: Any) -> jax.Array:
+    """The leaf as an array without a weak type, so that all steps share one compilation."""
+    array = jnp.asarray(leaf)
+    return jax.lax.convert_element_type(array, array.dtype) if array.weak_type else array
+
+
+def _keep_dtype(leaf: Any, dtype: Any) -> jax.Array:
+    """In x64 mode some suites' steps change the width of a state's leaf, which no scan carries."""
+    array = strong(leaf)
+    return array if array.dtype == dtype else array.astype(dtype)
+
+
+def _narrow(leaf: Any) -> jax.Array:
+    """In x64 mode suites compute wider observations than their spaces say: 32 bits is enough."""
+    array = strong(leaf)
+    narrower = {"f": jnp.float32, "i": jnp.int32, "u": jnp.uint32}.get(array.dtype.kind)
+    return array.astype(narrower) if narrower and array.dtype.itemsize > 4 else array
+
+
+def _scalar(value: Any, dtype: Any) -> jax.Array:
+    return strong(jnp.asarray(value).astype(dtype).reshape(()))
+
+
+def _shapes(tree: Any) -> list[tuple[int, ...]]:
+    return [jnp.shape(leaf) for leaf in jax.tree.leaves(tree)]

@@ -1,0 +1,250 @@
+"""From an id to an environment, and to what can be said before there is one."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envhub import registry
+from envhub.capabilities import Capabilities, check_flags
+from envhub.environment import Environment, EnvSpec
+from envhub.errors import (
+    EnvHubError,
+    InvalidEnvIdError,
+    InvalidOptionError,
+    MissingCapabilityError,
+    UnavailableEnvError,
+    did_you_mean,
+)
+from envhub.suite import Gap, Suite, quiet
+
+EnvOrId = TypeVar("EnvOrId", bound=Environment | str)
+
+
+def parse_id(env_id: str) -> tuple[str, str]:
+    """Split `"suite::Name"` at the first `::`.
+
+    Raises:
+        InvalidEnvIdError: if it is not a string of that form.
+    """
+    suite, separator, name = env_id.partition("::") if isinstance(env_id, str) else ("", "", "")
+    if not (suite.strip() and separator and name.strip()):
+        raise InvalidEnvIdError(
+            f"an environment id has the form 'suite::Name', such as 'gymnax::CartPole-v1'; "
+            f"got {env_id!r}."
+        )
+    return suite, name
+
+
+def make(env_id: str, /, **kwargs: Any) -> tuple[Environment, Any]:
+    """Make an environment of any suite.
+
+    Args:
+        env_id: `"suite::Name"`, the name being the suite's own id.
+        **kwargs: a keyword that names a field of the environment's params overrides that field;
+            any other goes to the suite's constructor.
+
+    Returns:
+        The environment, and its default params: the suite's parameter pytree, or `None` where it
+        has none. Two calls share nothing.
+
+    Raises:
+        InvalidEnvIdError, UnknownSuiteError, UnknownEnvError: if the id names nothing.
+        MissingDependencyError, UnsupportedVersionError: if the suite's package is not usable.
+        InvalidOptionError: if nobody knows a keyword, or the suite refuses a value.
+        UnavailableEnvError: if the environment is known not to run on what is installed.
+    """
+    suite_name, name = parse_id(env_id)
+    suite = registry.get(suite_name)
+    version = suite.require_installed()
+    name = suite.resolve(name)
+    capabilities = suite.capabilities(name, kwargs)
+    gap = suite.gap(name, kwargs)
+    try:
+        with quiet():
+            accepted = set(suite.options(name))
+            env = suite.make(name, {key: kwargs[key] for key in kwargs if key in accepted})
+            overrides = {key: kwargs[key] for key in kwargs if key not in accepted}
+            env.default_params = _override(env_id, env.default_params, overrides, accepted)
+            if gap or len(overrides) < len(kwargs):
+                _trace(env)
+    except EnvHubError:
+        raise
+    except Exception as error:
+        raise _construction_error(env_id, kwargs, gap, error) from error
+    env.capabilities = capabilities
+    env.spec = EnvSpec(
+        env_id, suite.name, name, MappingProxyType(kwargs), suite.distribution, version
+    )
+    return env, env.default_params
+
+
+def capabilities(env_id: str, /, **kwargs: Any) -> Capabilities:
+    """What an environment can do, without constructing it and without importing its suite.
+
+    Args:
+        env_id: `"suite::Name"`.
+        **kwargs: what would be given to `make`; the answer is for these options.
+
+    Raises:
+        InvalidEnvIdError, UnknownSuiteError, UnknownEnvError: if the id names nothing.
+        InvalidOptionError: if an option that decides a capability has an unknown value.
+    """
+    suite_name, name = parse_id(env_id)
+    suite = registry.get(suite_name)
+    return suite.capabilities(suite.resolve(name), kwargs)
+
+
+def require(env_or_id: EnvOrId, *flags: str) -> EnvOrId:
+    """Insist on capabilities before an algorithm relies on them.
+
+    Args:
+        env_or_id: an environment, or the id of one.
+        *flags: names of `Capabilities` fields.
+
+    Returns:
+        What was given.
+
+    Raises:
+        MissingCapabilityError: naming each missing flag, its reason, and what has it.
+        InvalidOptionError: if a flag is not one.
+    """
+    check_flags(flags)
+    if isinstance(env_or_id, Environment):
+        found = env_or_id.capabilities
+    else:
+        found = capabilities(env_or_id)
+    missing = [flag for flag in flags if not getattr(found, flag)]
+    if not missing:
+        return env_or_id
+    lines = [f"{env_or_id} does not have what is required:"]
+    lines += [f"  {flag}: {found.why(flag)}" for flag in missing]
+    lines += _alternatives(env_or_id, flags)
+    raise MissingCapabilityError("\n".join(lines))
+
+
+def _alternatives(env_or_id: Environment | str, flags: Sequence[str]) -> list[str]:
+    """Lines that name environments of the same suite with these flags, and how to find others."""
+    asked = ", ".join(f"{flag}=True" for flag in flags)
+    others = f"Others: envhub.list_envs({asked})"
+    env_id = env_or_id if isinstance(env_or_id, str) else env_or_id.spec and env_or_id.spec.id
+    if not env_id:
+        return [others]
+    suite = registry.get(parse_id(env_id)[0])
+    have = _with_flags(suite, suite.known_names(), dict.fromkeys(flags, True))
+    shown = ", ".join(have[:4]) + (", …" if len(have) > 4 else "")
+    return [f"These of {suite.name} have it: {shown or 'none'}", others]
+
+
+def list_envs(suite: str | None = None, /, **flags: bool) -> list[str]:
+    """The ids of all environments, or of those with the wanted capabilities.
+
+    It asks the suites themselves, which imports them.
+
+    Args:
+        suite: one suite's name; by default every suite whose package is installed and supported.
+        **flags: capabilities and the values they must have, such as `forkable=True`.
+
+    Returns:
+        Full ids, sorted.
+
+    Raises:
+        UnknownSuiteError: if there is no such suite.
+        MissingDependencyError, UnsupportedVersionError: if the suite asked for is not usable.
+        InvalidOptionError: if a flag is not one.
+    """
+    check_flags(flags)
+    if suite is None:
+        names = [each.name for each in usable_suites()]
+        return sorted(env_id for name in names for env_id in list_envs(name, **flags))
+    described = registry.get(suite)
+    described.require_installed()
+    return _with_flags(described, described.live_names(), flags)
+
+
+def usable_suites() -> list[Suite]:
+    """The suites whose packages are installed in a supported version."""
+    found = []
+    for name in registry.suites():
+        with contextlib.suppress(ImportError):
+            suite = registry.get(name)
+            suite.require_installed()
+            found.append(suite)
+    return found
+
+
+def _with_flags(suite: Suite, names: Iterable[str], flags: Mapping[str, bool]) -> list[str]:
+    def fits(found: Capabilities) -> bool:
+        return all(getattr(found, flag) == wanted for flag, wanted in flags.items())
+
+    return sorted(f"{suite.name}::{name}" for name in names if fits(suite.capabilities(name, {})))
+
+
+def _override(env_id: str, params: Any, overrides: Mapping[str, Any], accepted: set[str]) -> Any:
+    """The default params with some fields replaced: a copy, checked field by field."""
+    fields = [field.name for field in dataclasses.fields(params)] if params is not None else []
+    for name, value in overrides.items():
+        if name not in fields:
+            known = sorted(accepted | set(fields))
+            raise InvalidOptionError(
+                f"{env_id} does not take {name!r}.{did_you_mean(name, known)} "
+                f"It takes: {', '.join(known) or 'no keywords'}."
+            )
+        _check_value(env_id, name, getattr(params, name), value)
+    return dataclasses.replace(params, **overrides) if overrides else params
+
+
+def _check_value(env_id: str, name: str, default: Any, value: Any) -> None:
+    """A param must be as its default is: a number for a number, an array of the same shape."""
+    leaves: Any
+    structure: Any
+    leaves, structure = jax.tree.flatten(default, is_leaf=lambda leaf: leaf is None)
+    try:
+        fits = all(map(_fits, leaves, structure.flatten_up_to(value)))
+    except (ValueError, TypeError):
+        fits = False
+    if not fits:
+        raise InvalidOptionError(
+            f"{env_id}: {name}={value!r} does not fit the default {default!r}: give a number or "
+            "an array of the same shape and kind."
+        )
+
+
+def _fits(old: Any, new: Any) -> bool:
+    if not isinstance(new, (bool, int, float, np.ndarray, np.generic, jax.Array)):
+        return old is None and new is None
+    if old is None:
+        return True
+    dtype = jnp.result_type(old)
+    if isinstance(new, int) and dtype.kind in "iu":
+        return not jnp.shape(old) and np.iinfo(dtype).min <= new <= np.iinfo(dtype).max
+    kinds = {"b": "b", "i": "iu", "u": "iu", "f": "fiu"}[dtype.kind]
+    return jnp.shape(new) == jnp.shape(old) and jnp.result_type(new).kind in kinds
+
+
+def _trace(env: Environment) -> None:
+    """Trace one reset and one step, so that what cannot run fails in `make`."""
+    key = jax.random.key(0)
+    _, state = jax.eval_shape(env.reset, key)
+    action = jax.eval_shape(env.action_space().sample, key)
+    jax.eval_shape(env.step, key, state, action)
+
+
+def _construction_error(
+    env_id: str, options: Mapping[str, Any], gap: Gap | None, error: Exception
+) -> EnvHubError:
+    what = f"{type(error).__name__}: {error}"
+    if gap:
+        reason = f"{gap.kind}: {gap.reason}"
+        return UnavailableEnvError(f"{env_id} does not run here, {reason} [{what}]")
+    if options:
+        given = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        return InvalidOptionError(f"{env_id} refuses {given}: {what}")
+    return UnavailableEnvError(f"{env_id} could not be constructed: {what}")

@@ -1,0 +1,123 @@
+"""Another process that makes the same environment: what decides reproducing and checkpointing.
+
+Run as `python -m envhub.second_process`, it answers requests, one JSON object a line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envhub import hub
+from envhub.environment import Environment
+
+
+def pack(tree: Any) -> list[np.ndarray]:
+    """The leaves of a pytree as plain arrays; typed keys as their data."""
+    return [np.asarray(_plain(leaf)) for leaf in jax.tree.leaves(tree)]
+
+
+def unpack(shapes: Any, arrays: Sequence[np.ndarray]) -> Any:
+    """The pytree of these shapes, as `Environment.reset_shapes` gives them, from plain arrays."""
+    leaves, structure = jax.tree.flatten(shapes)
+    return jax.tree.unflatten(structure, list(map(_typed, leaves, arrays)))
+
+
+def make_by_recipe(recipe: Mapping[str, Any]) -> tuple[Environment, Any]:
+    """Make an environment as told.
+
+    Args:
+        recipe: `{"id": …, "kwargs": {…}}` for `envhub.make`, or `{"call": "module:function"}` for a
+            function that returns an environment and its params.
+    """
+    if "id" in recipe:
+        return hub.make(recipe["id"], **recipe.get("kwargs", {}))
+    made: tuple[Environment, Any] = _resolve(recipe["call"])()
+    return made
+
+
+class SecondProcess:
+    """A Python process to call functions in; started once, it serves many environments.
+
+    Args:
+        environ: its environment variables; by default those of this process.
+    """
+
+    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "envhub.second_process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environ,
+        )
+
+    def call(self, function: str, **arguments: Any) -> Any:
+        """Call a function over there.
+
+        Args:
+            function: `"module:function"`.
+            **arguments: what JSON can carry.
+
+        Returns:
+            What it returned, which JSON can carry too.
+
+        Raises:
+            RuntimeError: with what went wrong over there.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps([function, arguments]) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        answer = json.loads(line) if line else {"error": "the other process died"}
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return answer["result"]
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
+
+
+def _resolve(function: str) -> Any:
+    module, _, name = function.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _plain(leaf: Any) -> Any:
+    if jnp.issubdtype(jnp.result_type(leaf), jax.dtypes.prng_key):
+        return jax.random.key_data(leaf)
+    return leaf
+
+
+def _typed(shape: Any, array: np.ndarray) -> Any:
+    if jnp.issubdtype(shape.dtype, jax.dtypes.prng_key):
+        return jax.random.wrap_key_data(jnp.asarray(array))
+    return jnp.asarray(array, shape.dtype)
+
+
+def _serve() -> None:
+    answers = sys.stdout
+    with contextlib.redirect_stdout(sys.stderr):  # suites print
+        for line in sys.stdin:
+            try:
+                function, arguments = json.loads(line)
+                answer = {"result": _resolve(function)(**arguments)}
+            except Exception as error:
+                answer = {"error": f"{type(error).__name__}: {error}"}
+            answers.write(json.dumps(answer) + "\n")
+            answers.flush()
+
+
+if __name__ == "__main__":
+    _serve()

@@ -1,0 +1,202 @@
+"""What an adapter is: an object that describes its suite."""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import dataclasses
+import importlib
+import importlib.util
+import inspect
+import io
+import logging
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import ModuleType
+from typing import Any, ClassVar, Literal
+
+import jax
+import numpy as np
+
+from envhub import versions
+from envhub.capabilities import Capabilities
+from envhub.environment import Environment
+from envhub.errors import (
+    MissingDependencyError,
+    UnknownEnvError,
+    UnsupportedVersionError,
+    did_you_mean,
+)
+
+_log = logging.getLogger("envhub")
+
+
+@dataclasses.dataclass(frozen=True)
+class Gap:
+    """Something that does not work, with whose it is and why.
+
+    Attributes:
+        kind: `"notimpl"` (ours to do), `"upstream"` (the suite's defect) or `"never"`.
+        reason: what fails, on which versions, and what to do instead.
+    """
+
+    kind: Literal["notimpl", "upstream", "never"]
+    reason: str
+
+
+class Suite(abc.ABC):
+    """The facts of one suite, and how to make its environments.
+
+    An adapter subclasses this, and exposes an instance as `SUITE`. Nothing but `live_names`,
+    `options` and `make` may import the suite.
+
+    Attributes:
+        name: the suite's name everywhere: id prefix, adapter module, pip extra, test marker.
+        title: one line on what the suite is.
+        module: the import name of the suite's package.
+        distribution: the package on the index, as pip knows it.
+        supported: the versions that the adapter knows, such as `">=0.0.9,<2"`.
+        example: the name of one typical environment that is quick to compile.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    module: ClassVar[str]
+    distribution: ClassVar[str]
+    supported: ClassVar[str]
+    example: ClassVar[str]
+
+    @abc.abstractmethod
+    def known_names(self) -> Iterable[str]:
+        """The names in the installed version, from facts; the newest known if it is absent."""
+
+    @abc.abstractmethod
+    def live_names(self) -> Iterable[str]:
+        """The names that the suite itself lists now, registered ones too."""
+
+    @abc.abstractmethod
+    def capabilities(self, name: str, options: Mapping[str, Any]) -> Capabilities:
+        """What this environment can do under these options, without importing the suite."""
+
+    @abc.abstractmethod
+    def options(self, name: str) -> Iterable[str]:
+        """The keywords that the suite's constructor of this environment accepts."""
+
+    @abc.abstractmethod
+    def make(self, name: str, options: Mapping[str, Any]) -> Environment:
+        """Construct the environment; the only place that builds anything of the suite."""
+
+    def gap(self, name: str, options: Mapping[str, Any]) -> Gap | None:
+        """The known reason why this environment does not run, if there is one."""
+        return None
+
+    @property
+    def install_command(self) -> str:
+        """The command that installs a supported version of the suite."""
+        is_shipped = type(self).__module__.startswith("envhub.adapters.")
+        wanted = f"envhub[{self.name}]" if is_shipped else f"{self.distribution}{self.supported}"
+        return f'pip install "{wanted}"'
+
+    def installed(self) -> str | None:
+        """The installed version of the suite, without importing it; `None` if it is absent."""
+        return versions.installed_version(self.distribution)
+
+    def at_least(self, version: str) -> bool:
+        """Whether the installed version is this one or newer; an absent suite counts as newest."""
+        found = self.installed()
+        return found is None or versions.admits(f">={version}", found)
+
+    def require_installed(self) -> str:
+        """Refuse an absent or unsupported package.
+
+        Returns:
+            The installed version.
+
+        Raises:
+            MissingDependencyError: if the package is absent.
+            UnsupportedVersionError: if its version lies outside `supported`.
+        """
+        found = self.installed()
+        if found is None:
+            raise MissingDependencyError(
+                f"the suite {self.name!r} needs the package {self.distribution!r}, which is not "
+                f"installed. Run: {self.install_command}"
+            )
+        if not versions.admits(self.supported, found):
+            raise UnsupportedVersionError(
+                f"{self.distribution} {found} is installed; envhub supports "
+                f"{self.distribution}{self.supported}. Run: {self.install_command}"
+            )
+        return found
+
+    def load(self, submodule: str = "") -> ModuleType:
+        """Import the suite's package or one of its modules, without its noise.
+
+        Args:
+            submodule: a dotted path below `module`.
+
+        Raises:
+            MissingDependencyError: if the package is absent, or if importing it fails; then the
+                original error is chained.
+        """
+        version = self.require_installed()
+        path = f"{self.module}.{submodule}" if submodule else self.module
+        try:
+            with quiet():
+                return importlib.import_module(path)
+        except Exception as error:
+            raise MissingDependencyError(
+                f"{self.distribution} {version} is installed, but importing {path!r} failed with "
+                f"{type(error).__name__}: {error}. It may not fit the versions of its own "
+                f"dependencies. Run: {self.install_command} --upgrade"
+            ) from error
+
+    def resolve(self, name: str) -> str:
+        """Check a name, against the facts first, so that a known one imports nothing.
+
+        Raises:
+            UnknownEnvError: with the nearest names.
+        """
+        if name in self.known_names():
+            return name
+        names = list(self.live_names() if self.installed() else self.known_names())
+        if name in names:
+            return name
+        raise UnknownEnvError(
+            f"{self.name} has no environment {name!r}.{did_you_mean(name, names)} "
+            f"List all {len(names)} with envhub.list_envs({self.name!r})."
+        )
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what a suite prints and warns while it is imported or constructed off the terminal.
+
+    brax 0.14 prints two lines about warp to stdout (it would spoil a `--json`), and navix, brax
+    and their dependencies raise deprecation warnings that are not the caller's, which
+    `-W error` would turn into import failures. What was printed goes to the log, at debug level.
+    """
+    printed = io.StringIO()
+    with warnings.catch_warnings(), contextlib.redirect_stdout(printed):
+        warnings.simplefilter("ignore")
+        yield
+    if printed.getvalue():
+        _log.debug("while loading a suite: %s", printed.getvalue().strip())
+
+
+def in_x64_mode() -> bool:
+    """Whether JAX has 64-bit dtypes switched on, which several suites do not survive."""
+    return jax.dtypes.canonicalize_dtype(np.float64) == np.float64
+
+
+def keywords(*constructors: Callable[..., Any]) -> list[str]:
+    """The keywords that any of these callables accepts by name, `self` left out."""
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return sorted(
+        {
+            parameter.name
+            for constructor in constructors
+            for parameter in inspect.signature(constructor).parameters.values()
+            if parameter.kind in named and parameter.name != "self"
+        }
+    )
