@@ -1,0 +1,224 @@
+"""Environments that lie: each claims everything and lacks one capability. And one that does not.
+
+A second process makes them too, by `module:function`, so they are made by functions of no argument.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envhub import spaces
+from envhub.capabilities import Capabilities
+from envhub.environment import Environment, StepResult
+from envhub.params import params_dataclass
+
+
+@params_dataclass
+class Params:
+    """How strongly the action acts."""
+
+    gain: Any = 0.5
+
+
+class Honest(Environment):
+    """A point moved by a continuous action, with every capability there is."""
+
+    def __init__(self) -> None:
+        super().__init__(self, Params(), Capabilities.native())
+
+    def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
+        position = jax.random.uniform(key, (2,))
+        return position, {"position": position, "time": jnp.int32(0)}
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        position = self.move(key, state, action, params)
+        after = {"position": position, "time": state["time"] + 1}
+        return StepResult(position, after, position.sum(), after["time"] >= 50, False, {})
+
+    def move(self, key: Any, state: Any, action: Any, params: Any) -> Any:
+        return state["position"] + params.gain * action
+
+    def observation_space(self, params: Any = None) -> spaces.Space:
+        return spaces.Box(-np.inf, np.inf, (2,), np.float32)
+
+    def action_space(self, params: Any = None) -> spaces.Space:
+        return spaces.Box(-1.0, 1.0, (2,), np.float32)
+
+    def render_env(self, state: Any, params: Any) -> Any:
+        frame = np.zeros((8, 8, 3), np.uint8)
+        frame[int(state["time"]) % 8] = 255
+        return frame
+
+
+class CallsTheHost(Honest):
+    """Not jax_native: the move is computed by a callback."""
+
+    def move(self, key: Any, state: Any, action: Any, params: Any) -> Any:
+        shape = jax.ShapeDtypeStruct((2,), jnp.float32)
+        moved = lambda p, a: np.asarray(p + 0.5 * a, np.float32)  # noqa: E731
+        return jax.pure_callback(moved, shape, state["position"], action, vmap_method="expand_dims")
+
+
+class CountsOnTheHost(Honest):
+    """Not forkable: a counter on the host, which every step advances, is part of the state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def move(self, key: Any, state: Any, action: Any, params: Any) -> Any:
+        def count() -> Any:
+            self.count += 1
+            return np.float32(self.count)
+
+        counted = jax.experimental.io_callback(count, jax.ShapeDtypeStruct((), jnp.float32))
+        return super().move(key, state, action, params) + counted
+
+
+class MixesLanes(Honest):
+    """Not vmap_safe: every lane gets the mean of the batch."""
+
+    def move(self, key: Any, state: Any, action: Any, params: Any) -> Any:
+        return mean_of_batch(super().move(key, state, action, params))
+
+
+@jax.custom_batching.custom_vmap
+def mean_of_batch(position: Any) -> Any:
+    return position
+
+
+@mean_of_batch.def_vmap
+def _mean_of_batch_rule(axis_size: int, in_batched: Any, position: Any) -> tuple[Any, bool]:
+    return jnp.broadcast_to(position.mean(0), position.shape), True
+
+
+class IgnoresParams(Honest):
+    """No has_env_params: there is a pytree, and it changes nothing."""
+
+    def move(self, key: Any, state: Any, action: Any, params: Any) -> Any:
+        return super().move(key, state, action, Params())
+
+
+class BranchesOnParams(Honest):
+    """No has_env_params: Python decides by their value, so they cannot be traced."""
+
+    def move(self, key: Any, state: Any, action: Any, params: Any) -> Any:
+        return state["position"] + (action if params.gain > 1 else params.gain * action)
+
+
+class SharesOneInstance(Honest):
+    """No isolated_reset: there is one instance on the host, and a reset moves it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.resets = 0
+
+    def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
+        def reset() -> Any:
+            self.resets += 1
+            return np.float32(0)
+
+        zero = jax.experimental.io_callback(reset, jax.ShapeDtypeStruct((), jnp.float32))
+        obs, state = super().reset_env(key, params)
+        return obs + zero, state
+
+    def move(self, key: Any, state: Any, action: Any, params: Any) -> Any:
+        read = lambda: np.float32(self.resets)  # noqa: E731
+        shared = jax.experimental.io_callback(read, jax.ShapeDtypeStruct((), jnp.float32))
+        return super().move(key, state, action, params) + shared
+
+
+class SeedsFromTheProcess(Honest):
+    """Not reproducible: another process plays another episode for the same key."""
+
+    def move(self, key: Any, state: Any, action: Any, params: Any) -> Any:
+        return super().move(key, state, action, params) + os.getpid() % 10_007
+
+
+class KeepsTheStateElsewhere(Honest):
+    """Not checkpointable: the state is an index into a table that this process fills."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table: list[Any] = []
+
+    def move(self, key: Any, state: Any, action: Any, params: Any) -> Any:
+        def look_up(time: Any, position: Any) -> Any:
+            first = int(time) == 0
+            if first:
+                self.table = [np.asarray(position)]
+            if not self.table:  # a process that never was at the start of the episode
+                return np.zeros(2, np.float32)
+            self.table.append(self.table[int(time)] + np.float32(0.1))
+            return self.table[int(time) + 1]
+
+        shape = jax.ShapeDtypeStruct((2,), jnp.float32)
+        return jax.pure_callback(look_up, shape, state["time"], state["position"])
+
+
+class StopsGradients(Honest):
+    """Not differentiable: the gradient is zero."""
+
+    def move(self, key: Any, state: Any, action: Any, params: Any) -> Any:
+        return jax.lax.stop_gradient(super().move(key, state, action, params))
+
+
+class HasNanGradients(Honest):
+    """Not differentiable: the gradient is not a number."""
+
+    def move(self, key: Any, state: Any, action: Any, params: Any) -> Any:
+        return super().move(key, state, action, params) + jnp.sqrt(0.0 * action)
+
+
+class NeedsOneDevice(Honest):
+    """Not multi_device: an ordered effect, which XLA refuses on more than one device."""
+
+    def move(self, key: Any, state: Any, action: Any, params: Any) -> Any:
+        jax.debug.callback(lambda: None, ordered=True)
+        return super().move(key, state, action, params)
+
+
+class DrawsFloats(Honest):
+    """Not renderable: the picture is of floats."""
+
+    def render_env(self, state: Any, params: Any) -> Any:
+        return super().render_env(state, params) / 255
+
+
+class DrawsNothing(Honest):
+    """Not renderable: the picture is empty."""
+
+    def render_env(self, state: Any, params: Any) -> Any:
+        return np.zeros((8, 8, 3), np.uint8)
+
+
+LIES = {
+    CallsTheHost: "jax_native",
+    CountsOnTheHost: "forkable",
+    MixesLanes: "vmap_safe",
+    IgnoresParams: "has_env_params",
+    BranchesOnParams: "has_env_params",
+    SharesOneInstance: "isolated_reset",
+    SeedsFromTheProcess: "reproducible",
+    KeepsTheStateElsewhere: "checkpointable",
+    StopsGradients: "differentiable",
+    HasNanGradients: "differentiable",
+    NeedsOneDevice: "multi_device",
+    DrawsFloats: "renderable",
+    DrawsNothing: "renderable",
+}
+
+
+def make(kind: type[Environment]) -> tuple[Environment, Any]:
+    env = kind()  # type: ignore[call-arg]
+    return env, env.default_params
+
+
+for _kind in (Honest, *LIES):
+    globals()[f"make_{_kind.__name__}"] = functools.partial(make, _kind)

@@ -1,0 +1,74 @@
+"""The environments under examination: a sample by default, every id with `--full`."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterator
+
+import jax
+import pytest
+
+import envhub
+from envhub.probes import Subject
+from envhub.second_process import SecondProcess
+
+from . import cases
+from .episodes import Episodes, run_episodes
+
+
+@functools.cache
+def chosen(full: bool) -> tuple[list[cases.Case], list[cases.Case]]:
+    """The cases that run, and those that a gap keeps from running."""
+    every = list(cases.every_case() if full else cases.sample_cases())
+    gaps = [case for case in every if cases.gap_of(case)]
+    return [case for case in every if case not in gaps], gaps
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    running, _ = chosen(metafunc.config.getoption("full"))
+    if "case" in metafunc.fixturenames:
+        metafunc.parametrize(
+            "case",
+            # All tests of a case share its runs, so they belong into one process.
+            [
+                pytest.param(case, id=str(case), marks=pytest.mark.xdist_group(str(case)))
+                for case in running
+            ],
+            scope="module",
+        )
+
+
+@pytest.fixture(scope="session")
+def other_process() -> Iterator[SecondProcess]:
+    process = SecondProcess()
+    yield process
+    process.close()
+
+
+@pytest.fixture(scope="session")
+def x64_process() -> Iterator[SecondProcess]:
+    process = SecondProcess({**os.environ, "JAX_ENABLE_X64": "1"})
+    yield process
+    process.close()
+
+
+@pytest.fixture(scope="module")
+def subject(case: cases.Case, other_process: SecondProcess) -> Iterator[Subject]:
+    env, params = envhub.make(case.id, **dict(case.options))
+    yield Subject(env, params, case.recipe, other_process)
+    jax.clear_caches()  # hundreds of compiled programs do not fit into memory
+
+
+@pytest.fixture(autouse=True)
+def _named_in_the_report(
+    request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
+) -> None:
+    """`matrix.py` makes the compatibility matrix of the report."""
+    if "case" in request.fixturenames:
+        record_property("case", str(request.getfixturevalue("case")))
+
+
+@pytest.fixture(scope="module")
+def episodes(case: cases.Case, subject: Subject) -> Episodes:
+    return run_episodes(subject, cases.BINDINGS[case.suite].limit)

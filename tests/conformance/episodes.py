@@ -1,0 +1,89 @@
+"""Whole episodes of random actions, in lanes, each followed until it ends."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envhub.probes import Subject
+
+LANES = 3
+SHORT = 7  # the limit of the second half of the lanes, which have the keys of the first half
+CHUNK = 50
+ENOUGH = 1_000  # go on that long for more ends, once there was one
+
+
+@dataclasses.dataclass(frozen=True)
+class Episodes:
+    """What was seen, each array of shape (steps, 2 * LANES); steps after the end count as not seen.
+
+    Attributes:
+        alive: the lane had not ended before this step.
+        contained: the observation lies in the space.
+        terminated, truncated: the flags.
+        reward_finite: the reward is a finite number.
+        first_obs: the observations of the first SHORT steps, leaves of shape (SHORT, lanes, …).
+    """
+
+    alive: np.ndarray
+    contained: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    reward_finite: np.ndarray
+    first_obs: Any
+
+    @property
+    def ended(self) -> np.ndarray:
+        return self.alive & (self.terminated | self.truncated)
+
+
+def stack(trees: list[Any]) -> Any:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def run_episodes(subject: Subject, limit: str, longest: int = 20_000) -> Episodes:
+    env, params = subject.env, subject.params
+    obs_space, action_space = env.observation_space(params), env.action_space(params)
+    lanes = [params] * LANES + [params.replace(**{limit: SHORT})] * LANES
+    keys = [*jax.random.split(jax.random.key(3), LANES)] * 2
+    starts = [env.reset(key, lane) for key, lane in zip(keys, lanes, strict=True)]
+    assert all(obs_space.contains(obs) for obs, _ in starts), "a reset observation is outside"
+    lane_params, lane_keys, state = map(stack, (lanes, keys, [state for _, state in starts]))
+
+    def step(carry: Any, time: Any) -> Any:
+        def one(params: Any, key: Any, state: Any, alive: Any) -> Any:
+            key_action, key_step = jax.random.split(jax.random.fold_in(key, time))
+            result = env.step(key_step, state, action_space.sample(key_action), params)
+            seen = {
+                "alive": alive,
+                "contained": obs_space.contains(result.obs),
+                "terminated": result.terminated,
+                "truncated": result.truncated,
+                "reward_finite": jnp.isfinite(result.reward),
+                "first_obs": result.obs,
+            }
+            return (result.state, alive & ~result.done), seen
+
+        (state, alive), seen = jax.vmap(one)(lane_params, lane_keys, *carry)
+        return (state, alive), seen
+
+    carry, seen, first_obs = (state, jnp.ones(2 * LANES, bool)), [], None
+    chunk = jax.jit(lambda carry, times: jax.lax.scan(step, carry, times))
+    # This program runs for thousands of steps: the cheap compilation of the others does not pay.
+    optimised = {"xla_backend_optimization_level": 3}
+    chunk = chunk.lower(carry, jnp.arange(CHUNK)).compile(compiler_options=optimised)
+    for start in range(0, longest, CHUNK):
+        carry, part = chunk(carry, jnp.arange(start, start + CHUNK))
+        part_obs = part.pop("first_obs")
+        if first_obs is None:
+            first_obs = jax.tree.map(lambda leaf: np.asarray(leaf[:SHORT]), part_obs)
+        seen.append(jax.tree.map(np.asarray, part))
+        alive = np.asarray(carry[1])
+        if not alive.any() or (start + CHUNK >= ENOUGH and not alive[:LANES].all()):
+            break
+    arrays = {name: np.concatenate([part[name] for part in seen]) for name in seen[0]}
+    return Episodes(**arrays, first_obs=first_obs)

@@ -1,0 +1,229 @@
+"""The contract, clause by clause, over every suite: see `docs/contract.md`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import envhub
+from envhub import probes, registry, second_process
+from envhub.probes import Subject
+
+from .cases import BINDINGS, Case, compiled
+from .conftest import chosen
+from .episodes import LANES, SHORT, Episodes
+
+
+def shapes(tree: Any) -> Any:
+    return [(jnp.shape(leaf), leaf.dtype) for leaf in jax.tree.leaves(tree)]
+
+
+def test_nothing_but_declared_gaps_is_left_out(pytestconfig: pytest.Config) -> None:
+    """Each of them is shown to be one in `tests/quirks`."""
+    running, gaps = chosen(pytestconfig.getoption("full"))
+    assert running
+    expected = {"brax::swimmer", "gymnax::MNISTBandit-bsuite"}
+    if not registry.get("gymnax").at_least("1.0"):
+        expected.add("gymnax::SimpleBandit-bsuite")
+    full = pytestconfig.getoption("full")
+    assert {case.id for case in gaps} == (expected if full else set())
+
+
+# Section 1: one line
+
+
+def test_params_are_the_default_params_and_make_shares_nothing(
+    case: Case, subject: Subject
+) -> None:
+    assert subject.params is subject.env.default_params
+    another, _ = envhub.make(case.id, **dict(case.options))
+    assert another is not subject.env
+    assert another.unwrapped is not subject.env.unwrapped
+
+
+def test_keyword_of_a_param_overrides_its_field(case: Case, subject: Subject) -> None:
+    limit = BINDINGS[case.suite].limit
+    env, params = envhub.make(case.id, **dict(case.options), **{limit: 5})
+    assert getattr(params, limit) == getattr(env.default_params, limit) == 5
+    assert getattr(subject.env.default_params, limit) != 5
+
+
+def test_spec_says_where_it_comes_from(case: Case, subject: Subject) -> None:
+    spec = subject.env.spec
+    assert spec is not None
+    assert (spec.id, spec.suite, spec.name) == (case.id, case.suite, case.name)
+    assert dict(spec.kwargs) == dict(case.options)
+    assert spec.version == registry.get(case.suite).installed()
+
+
+# Section 2: reset and step
+
+
+def test_step_returns_the_documented_types(subject: Subject) -> None:
+    for result in subject.path:
+        obs, state, reward, terminated, truncated, info = result
+        assert (reward.shape, reward.dtype) == ((), jnp.float32)
+        assert (terminated.shape, terminated.dtype) == ((), jnp.bool_)
+        assert (truncated.shape, truncated.dtype) == ((), jnp.bool_)
+        assert result.done == (terminated | truncated)
+        assert isinstance(info, dict)
+        assert obs is result.obs
+        assert state is result.state
+
+
+def test_structure_shapes_and_dtypes_never_change(subject: Subject) -> None:
+    obs, state = subject.start
+    for result in subject.path:
+        assert jax.tree.structure(result.state) == jax.tree.structure(state)
+        assert shapes(result.state) == shapes(state)
+        assert shapes(result.obs) == shapes(obs)
+        assert shapes(result.info) == shapes(subject.path[0].info)
+
+
+def test_nothing_is_64_bit_or_weakly_typed(subject: Subject) -> None:
+    for leaf in jax.tree.leaves((subject.start, subject.path)):
+        assert isinstance(leaf, jax.Array)
+        if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            assert not leaf.weak_type
+            assert leaf.dtype.itemsize <= 4
+
+
+def test_no_second_compilation_after_the_first_step(subject: Subject) -> None:
+    assert len(subject.path) > 1
+    assert subject.env._compiled_step._cache_size() == 1
+
+
+def test_observations_lie_in_the_space_until_the_end(subject: Subject, episodes: Episodes) -> None:
+    assert subject.env.observation_space(subject.params).contains(subject.start[0])
+    assert episodes.contained[episodes.alive].all()
+    assert episodes.reward_finite[episodes.alive].all()
+
+
+def test_random_actions_reach_the_end(episodes: Episodes) -> None:
+    assert episodes.ended[:, :LANES].any(), "no episode ended: nothing is known about the end"
+
+
+def test_a_time_limit_is_a_truncation(episodes: Episodes) -> None:
+    alive, terminated, truncated = episodes.alive, episodes.terminated, episodes.truncated
+    short = np.s_[:, LANES:]
+    assert not (truncated[short] & alive[short])[: SHORT - 1].any(), "truncated before the limit"
+    at_limit = alive[SHORT - 1, LANES:]
+    assert (truncated | terminated)[SHORT - 1, LANES:][at_limit].all(), "no end at the limit"
+    if at_limit.any() and not terminated[SHORT - 1, LANES:][at_limit].all():
+        only_cut = at_limit & ~terminated[SHORT - 1, LANES:]
+        assert truncated[SHORT - 1, LANES:][only_cut].all()
+    else:
+        assert terminated[:SHORT, LANES:].any(), "no lane reached the limit, and none terminated"
+
+
+def test_the_limit_does_not_terminate(episodes: Episodes) -> None:
+    """The same keys without the limit: what terminated then, and nothing else, terminates now."""
+    seen = episodes.alive[:SHORT, :LANES] & episodes.alive[:SHORT, LANES:]
+    whole, short = episodes.terminated[:SHORT, :LANES], episodes.terminated[:SHORT, LANES:]
+    assert (whole == short)[seen].all()
+
+
+def test_the_observation_at_the_limit_is_the_last_and_not_a_reset(
+    case: Case, episodes: Episodes
+) -> None:
+    seen = episodes.alive[:SHORT, :LANES] & episodes.alive[:SHORT, LANES:]
+    first_obs = episodes.first_obs
+    if case.name == "DiscountingChain-bsuite":
+        first_obs = first_obs[..., :1]  # the rest is the time as a fraction of the limit
+    for leaf in jax.tree.leaves(first_obs):
+        whole, short = leaf[:, :LANES][seen], leaf[:, LANES:][seen]
+        np.testing.assert_allclose(whole, short, rtol=1e-3, atol=1e-3)
+
+
+def test_reset_and_step_equal_the_suites_own_bit_for_bit(case: Case, subject: Subject) -> None:
+    binding = BINDINGS[case.suite]
+    direct = binding.direct(subject.env.unwrapped)
+    reset, step = compiled(direct)
+    params = subject.params
+    obs, own = reset(subject.keys[0], params)
+    path = [(obs, own)]
+    hub = [(subject.start[0], binding.own_state(subject.start[1]))]
+    steps = zip(subject.keys[1:], subject.actions, subject.path[:4], strict=False)
+    for key, action, result in steps:
+        obs, own, reward, done, info = step(key, own, action, params)
+        path.append((obs, own, jnp.float32(reward), jnp.bool_(done), info))
+        ours = (result.obs, binding.own_state(result.state), result.reward)
+        hub.append((*ours, binding.own_done(result), result.info))
+    for theirs, ours in zip(path, hub, strict=True):
+        for a, b in zip(second_process.pack(theirs), second_process.pack(ours), strict=True):
+            assert a.dtype == b.dtype
+            assert a.tobytes() == b.tobytes(), f"{a} and {b}"
+
+
+def test_typed_and_legacy_keys_give_the_same_episode(subject: Subject) -> None:
+    legacy_obs, _ = subject.env.reset(jax.random.key_data(subject.keys[0]), subject.params)
+    for a, b in zip(jax.tree.leaves(subject.start[0]), jax.tree.leaves(legacy_obs), strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_while_loops_and_conditions_under_vmap(subject: Subject) -> None:
+    """Lanes that take different numbers of steps, and skip one, end where plain steps end."""
+    env, params = subject.env, subject.params
+    actions, keys = jnp.stack(subject.actions), subject.keys[1:]
+
+    def advance(state: Any, last: Any) -> Any:
+        def keep_or_step(carry: Any) -> Any:
+            turn, taken, state = carry
+
+            def step(state: Any) -> Any:
+                return env.step(keys[taken], state, actions[taken], params).state
+
+            skipped = turn == 1
+            state = jax.lax.cond(skipped, lambda state: state, step, state)
+            return turn + 1, taken + jnp.where(skipped, 0, 1), state
+
+        start = (jnp.int32(0), jnp.int32(0), state)
+        return jax.lax.while_loop(lambda carry: carry[1] < last, keep_or_step, start)[2]
+
+    ends = jax.jit(jax.vmap(advance, in_axes=(None, 0)))(subject.start[1], jnp.array([1, 3]))
+    for lane, steps in enumerate([1, 3]):
+        expected = second_process.pack(subject.path[steps - 1].state)
+        for a, b in zip(expected, second_process.pack(ends), strict=True):
+            np.testing.assert_allclose(a, b[lane], rtol=1e-2, atol=1e-2)
+
+
+def test_x64_mode_keeps_the_dtypes_or_is_a_declared_gap(
+    case: Case, subject: Subject, x64_process: second_process.SecondProcess
+) -> None:
+    place = "tests.conformance.x64:examine"
+    seen = x64_process.call(place, recipe=case.recipe)
+    if seen["gap"]:
+        assert "x64" in seen["gap"]
+        assert seen["error"] == "UnavailableEnvError", "the gap is closed: remove it"
+    else:
+        expected = [str(leaf.dtype) for leaf in jax.tree.leaves(subject.start[0])]
+        assert seen["obs"] == seen["obs_after"] == expected
+        assert seen["scalars"] == ["float32", "bool", "bool"]
+        assert seen["same_state"]
+
+
+# Section 3: capabilities
+
+
+@pytest.mark.parametrize("flag", probes.FLAGS)
+def test_flag_is_what_its_probe_finds(
+    flag: str, subject: Subject, record_property: Callable[[str, object], None]
+) -> None:
+    claimed = getattr(subject.env.capabilities, flag)
+    finding = probes.examine(subject, [flag])[flag]
+    record_property("flag", flag)
+    record_property("holds", finding.holds)
+    assert finding.holds is not None, f"the probe did not run: {finding.detail}"
+    assert finding.holds or not claimed, f"a false claim: {finding.detail}"
+    assert claimed or not finding.holds, "an unclaimed capability"
+
+
+def test_capabilities_are_those_that_were_announced(case: Case, subject: Subject) -> None:
+    announced = envhub.capabilities(case.id, **dict(case.options))
+    assert announced == subject.env.capabilities
+    assert all(announced.why(flag) for flag in probes.FLAGS if not getattr(announced, flag))

@@ -1,0 +1,43 @@
+"""Every probe can say no, and says yes where there is nothing to say no to."""
+
+from __future__ import annotations
+
+import pytest
+
+from envhub import probes
+from envhub.probes import Subject
+from envhub.second_process import SecondProcess
+
+from . import bad_environments
+
+
+def examine(
+    kind: type, other_process: SecondProcess, flags: list[str]
+) -> dict[str, probes.Finding]:
+    recipe = {"call": f"tests.conformance.bad_environments:make_{kind.__name__}"}
+    env, params = bad_environments.make(kind)
+    return probes.examine(Subject(env, params, recipe, other_process), flags)
+
+
+def test_every_flag_has_a_liar() -> None:
+    assert set(bad_environments.LIES.values()) == set(probes.PROBES) == set(probes.FLAGS)
+
+
+def test_an_honest_environment_passes_every_probe(other_process: SecondProcess) -> None:
+    found = examine(bad_environments.Honest, other_process, list(probes.FLAGS))
+    assert {flag: finding.holds for flag, finding in found.items()} == dict.fromkeys(found, True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "flag"),
+    [pytest.param(kind, flag, id=kind.__name__) for kind, flag in bad_environments.LIES.items()],
+)
+def test_the_probe_says_no(kind: type, flag: str, other_process: SecondProcess) -> None:
+    finding = examine(kind, other_process, [flag])[flag]
+    assert finding.holds is False
+    assert finding.detail
+
+
+def test_without_a_second_process_reproducing_is_not_run() -> None:
+    env, params = bad_environments.make(bad_environments.Honest)
+    assert probes.examine(Subject(env, params), ["reproducible"])["reproducible"].holds is None

@@ -1,0 +1,35 @@
+"""Configuration of every test process, set before anything imports jax."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Compilation is most of the time of these tests, of programs that run a few times: optimise less,
+# and keep what was compiled, for the second process of a test and for the next run. (The
+# benchmarks compare the results of optimised programs.)
+os.environ["XLA_FLAGS"] = " ".join(
+    [
+        os.environ.get("XLA_FLAGS", ""),
+        "--xla_force_host_platform_device_count=4",
+        "--xla_backend_optimization_level=0",
+    ]
+)
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(REPOSITORY / ".cache" / "jax"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+# "Headless" means this.
+for name in ("DISPLAY", "WAYLAND_DISPLAY", "MUJOCO_GL"):
+    os.environ.pop(name, None)
+# Other processes import the test modules too.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")])
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--full", action="store_true", help="the conformance suite over every id of every suite"
+    )

@@ -1,0 +1,507 @@
+"""The command line: what it answers, in both forms, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import envhub
+from envhub import (
+    Capabilities,
+    Environment,
+    Gap,
+    StepResult,
+    Suite,
+    cli,
+    registry,
+    spaces,
+    versions,
+)
+from envhub.capabilities import FLAGS
+from envhub.random_policy import CHUNK, Rollout
+
+CARTPOLE = "gymnax::CartPole-v1"
+TOY_LENGTH = 3
+
+
+class ToyEnvironment(Environment):
+    """Every episode lasts three steps, with rewards 1, 2 and 3."""
+
+    def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
+        return jnp.int32(0), jnp.int32(0)
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        state = state + 1
+        end = state == TOY_LENGTH
+        return StepResult(state, state, state.astype(jnp.float32), end, end, {})
+
+    def observation_space(self, params: Any = None) -> spaces.Space:
+        return spaces.Discrete(TOY_LENGTH + 1)
+
+    def action_space(self, params: Any = None) -> spaces.Space:
+        return spaces.Discrete(2)
+
+
+class ToySuite(Suite):
+    name = "toy"
+    title = "for these tests"
+    module = distribution = "numpy"
+    supported = ">=1"
+    example = "Three"
+
+    def known_names(self) -> Iterable[str]:
+        return ["Three", "Broken"]
+
+    live_names = known_names
+
+    def options(self, name: str) -> Iterable[str]:
+        return []
+
+    def capabilities(self, name: str, options: Mapping[str, Any]) -> Capabilities:
+        return Capabilities.native(renderable="it has no picture.")
+
+    def gap(self, name: str, options: Mapping[str, Any]) -> Gap | None:
+        return Gap("never", "it cannot [be] built.") if name == "Broken" else None
+
+    def make(self, name: str, options: Mapping[str, Any]) -> Environment:
+        print("a suite that prints")
+        if name == "Broken":
+            raise RuntimeError("no")
+        return ToyEnvironment(None, None, self.capabilities(name, options))
+
+
+class FailingSuite(ToySuite):
+    name = "failing"
+
+    def make(self, name: str, options: Mapping[str, Any]) -> Environment:
+        env = super().make(name, options)
+        env.step_env = None  # type: ignore[method-assign,assignment]
+        return env
+
+
+@pytest.fixture(autouse=True)
+def _toy_suites(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    for suite in (ToySuite(), FailingSuite()):
+        envhub.register(suite.name, suite)
+    yield
+    for name in ("toy", "failing"):
+        envhub.unregister(name)
+
+
+@pytest.fixture
+def only(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Leave only these suites, the ones marked with "-" not installed."""
+
+    def leave(*names: str) -> None:
+        absent = [registry.get(name[1:]).distribution for name in names if name.startswith("-")]
+        ask = versions.installed_version
+        monkeypatch.setattr(
+            versions, "installed_version", lambda name: None if name in absent else ask(name)
+        )
+        monkeypatch.setattr(registry, "suites", lambda: [name.lstrip("-") for name in names])
+
+    return leave
+
+
+class Printed(NamedTuple):
+    stdout: str
+    stderr: str
+
+
+def invoke(*arguments: str, exit_code: int = 0) -> Printed:
+    # Not typer's CliRunner: which of its versions keep the two streams apart depends on click.
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+        cli.app(list(arguments))
+    assert ended.value.code == exit_code, out.getvalue() + err.getvalue()
+    return Printed(out.getvalue(), err.getvalue())
+
+
+def ask(*arguments: str, exit_code: int = 0) -> Any:
+    """What a command answers with --json; nothing but JSON may be on stdout."""
+    return json.loads(invoke(*arguments, "--json", exit_code=exit_code).stdout)
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def in_python(code: str) -> str:
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+# Starting up
+
+
+def test_help_imports_no_suite() -> None:
+    suites = [registry.get(name).module for name in registry.BUILTIN]
+    code = f"""
+import sys
+from envhub import cli
+cli.app(["--help"], standalone_mode=False)
+print("imported:", *sorted(set({suites}) & set(sys.modules)))
+"""
+    shown, _, imported = in_python(code).partition("imported:")
+    assert all(command in shown for command in ("list", "info", "doctor", "run", "tour"))
+    assert imported.strip() == ""
+
+
+def test_importing_envhub_imports_no_command_line() -> None:
+    code = "import sys, envhub; print({'typer', 'rich', 'click'} & set(sys.modules))"
+    assert in_python(code).strip() == "set()"
+
+
+def test_what_suites_print_stays_off_stdout() -> None:
+    code = "from envhub import cli; cli.app(['info', 'brax::fast', '--json'])"
+    assert json.loads(in_python(code))["id"] == "brax::fast"
+
+
+# list
+
+
+def test_list_is_list_envs_with_flags() -> None:
+    answer = ask("list", "gymnax")
+    found = {entry["id"]: entry["capabilities"] for entry in answer["environments"]}
+    assert list(found) == envhub.list_envs("gymnax")
+    assert answer["count"] == len(found) > 20
+    assert found[CARTPOLE] == envhub.capabilities(CARTPOLE).as_dict()
+
+
+def test_list_shows_one_row_an_environment() -> None:
+    shown = invoke("list", "toy").stdout
+    marks = " ".join("·" if flag == "renderable" else "✓" for flag in FLAGS)
+    assert f"toy::Three {marks}" in map(words, shown.splitlines())
+    assert "environments: 2" in shown
+
+
+def test_list_marks_a_gap_and_says_why() -> None:
+    assert ask("list", "toy")["environments"][0] == {
+        "id": "toy::Broken",
+        "capabilities": ToySuite().capabilities("Broken", {}).as_dict(),
+        "gap": {"kind": "never", "reason": "it cannot [be] built."},
+    }
+    shown = invoke("list", "toy").stdout
+    assert "toy::Broken (never) ✓" in words(shown)
+    assert "toy::Broken (never): it cannot [be] built." in shown
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_list_filters_by_capability(value: bool) -> None:
+    option = "--renderable" if value else "--no-renderable"
+    found = [entry["id"] for entry in ask("list", "gymnax", option, "--forkable")["environments"]]
+    assert found == envhub.list_envs("gymnax", renderable=value, forkable=True)
+    assert 0 < len(found) < len(envhub.list_envs("gymnax"))
+
+
+def test_list_has_an_option_pair_for_every_capability() -> None:
+    for flag in FLAGS:
+        dashed = flag.replace("_", "-")
+        yes, no = (ask("list", "toy", f"--{prefix}{dashed}")["count"] for prefix in ("", "no-"))
+        assert (yes, no) == ((0, 2) if flag == "renderable" else (2, 0))
+
+
+def test_list_names_the_suites_that_are_not_usable(only: Any) -> None:
+    only("-navix", "toy")
+    result, answer = invoke("list"), ask("list")
+    assert 'pip install "envhub[navix]"' in result.stderr
+    assert "toy::Three" in result.stdout
+    assert [entry["id"] for entry in answer["environments"]] == ["toy::Broken", "toy::Three"]
+    (unusable,) = answer["unusable"]
+    assert (unusable["suite"], unusable["type"]) == ("navix", "MissingDependencyError")
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (["info", "CartPole-v1"], "InvalidEnvIdError", "suite::Name"),
+        (["run", "gymnaxx::CartPole-v1"], "UnknownSuiteError", "Did you mean 'gymnax'"),
+        (["info", "gymnax::CartPole"], "UnknownEnvError", "Did you mean 'CartPole-v1'"),
+        (["list", "gymnaxx"], "UnknownSuiteError", "Did you mean 'gymnax'"),
+        (["run", CARTPOLE, "-o", "gravty=1"], "InvalidOptionError", "Did you mean 'gravity'"),
+        (["info", CARTPOLE, "-o", "gravity=strong"], "InvalidOptionError", "gravity='strong'"),
+        (["run", "toy::Broken"], "UnavailableEnvError", "it cannot [be] built."),
+    ],
+)
+def test_an_error_is_one_message(arguments: list[str], error: str, message: str) -> None:
+    result, answer = invoke(*arguments, exit_code=1), ask(*arguments, exit_code=1)
+    assert result.stdout == ""
+    assert result.stderr.startswith("Error: ")
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert answer["error"]["type"] == error
+    assert message in answer["error"]["message"]
+
+
+@pytest.mark.parametrize("command", [["list", "navix"], ["info", "navix::Navix-Empty-5x5-v0"]])
+def test_a_missing_suite_is_an_error_with_the_command(command: list[str], only: Any) -> None:
+    only("-navix")
+    assert 'pip install "envhub[navix]"' in invoke(*command, exit_code=1).stderr
+    assert ask(*command, exit_code=1)["error"]["type"] == "MissingDependencyError"
+
+
+@pytest.mark.parametrize(
+    "bad", [["--steps", "0"], ["--num-envs", "0"], ["-o", "gravity"], ["-o", "=1"]]
+)
+def test_a_misuse_is_refused(bad: list[str]) -> None:
+    assert invoke("run", CARTPOLE, *bad, exit_code=2).stdout == ""
+
+
+# info
+
+
+def test_info_describes_an_environment() -> None:
+    env, params = envhub.make(CARTPOLE)
+    answer = ask("info", CARTPOLE)
+    assert answer["observation_space"] == str(env.observation_space(params))
+    assert answer["action_space"] == "Discrete(2)"
+    assert answer["params"] == {name: getattr(params, name) for name in answer["params"]}
+    assert len(answer["params"]) == 11
+    assert set(answer["keywords"]) == {
+        *answer["params"],
+        *registry.get("gymnax").options("CartPole-v1"),
+    }
+    assert answer["capabilities"] == env.capabilities.as_dict()
+    assert answer["reasons"] == dict(env.capabilities.reasons)
+    assert answer["gap"] is None
+    assert answer["versions"]["gymnax"] == env.spec.version  # type: ignore[union-attr]
+    assert set(answer["versions"]) == {"gymnax", "python", "envhub", "jax", "jaxlib", "numpy"}
+
+
+def test_info_shows_the_same_to_a_reader() -> None:
+    shown = words(invoke("info", CARTPOLE).stdout)
+    reason = envhub.capabilities(CARTPOLE).why("differentiable")
+    for part in ("Discrete(2)", "gravity = 9.8", f"· differentiable: {reason}", "✓ forkable"):
+        assert part in shown
+    assert f"jax {jax.__version__}" in shown
+
+
+def test_info_follows_options() -> None:
+    options = ["-o", "episode_length=55", "-o", "backend=mjx"]
+    answer = ask("info", "brax::inverted_pendulum", *options)
+    assert answer["params"]["episode_length"] == 55
+    assert not answer["capabilities"]["differentiable"]
+
+
+def test_info_says_arrays_as_lists_and_none_as_null() -> None:
+    assert ask("info", "gymnax::Acrobot-v1")["params"]["available_torque"] == [-1.0, 0.0, 1.0]
+    assert ask("info", "brax::fast")["params"]["sys"] is None
+
+
+def test_info_of_a_gap_says_what_is_known() -> None:
+    answer = ask("info", "toy::Broken")
+    assert answer["gap"] == {"kind": "never", "reason": "it cannot [be] built."}
+    assert answer["observation_space"] is None
+    assert "never: it cannot [be] built." in invoke("info", "toy::Broken").stdout
+
+
+# run
+
+
+def test_run_finishes_and_restarts_every_episode() -> None:
+    steps, num_envs = 2 * CHUNK + 50, 2  # a number of steps that chunks of one length overshoot
+    answer = ask("run", "toy::Three", "--steps", str(steps), "--num-envs", str(num_envs))
+    per_env = steps // TOY_LENGTH
+    assert (answer["steps"], answer["num_envs"]) == (steps, num_envs)
+    assert answer["episodes"] == answer["terminated"] == answer["truncated"] == per_env * num_envs
+    assert answer["return"] == {"mean": 6, "min": 6, "max": 6}
+    assert answer["length"] == {"mean": 3, "min": 3, "max": 3}
+    assert answer["compile_seconds"] > 0
+    assert answer["steps_per_second"] > 0
+    assert not answer["interrupted"]
+
+
+def test_run_tells_truncation_from_termination() -> None:
+    option = ("-o", "max_steps_in_episode=5")
+    answer = ask("run", "gymnax::MountainCar-v0", "--steps", "23", "--num-envs", "3", *option)
+    assert (answer["episodes"], answer["truncated"], answer["terminated"]) == (12, 12, 0)
+    assert answer["length"] == {"mean": 5, "min": 5, "max": 5}
+    assert answer["return"] == {"mean": -5, "min": -5, "max": -5}
+
+
+def test_run_counts_what_cartpole_gives() -> None:
+    answer = ask("run", CARTPOLE, "--steps", "500", "--num-envs", "4")
+    assert answer["terminated"] == answer["episodes"] > 50
+    assert answer["return"] == answer["length"]  # its reward is 1 a step
+    assert 8 <= answer["length"]["min"] < answer["length"]["max"]  # no two resets are the same
+    unfinished = 500 * 4 - answer["length"]["mean"] * answer["episodes"]
+    assert 0 <= unfinished < 4 * answer["length"]["max"]
+
+
+def test_run_is_decided_by_the_seed() -> None:
+    def measured(seed: str) -> Any:
+        answer = ask("run", CARTPOLE, "--steps", "100", "--num-envs", "2", "--seed", seed)
+        return answer["episodes"], answer["return"]
+
+    assert measured("1") == measured("1") != measured("2")
+
+
+def test_run_shows_the_same_to_a_reader() -> None:
+    result = invoke("run", "toy::Three", "--steps", "10", "--num-envs", "2")
+    shown = words(result.stdout)
+    assert "10 in each of 2" in shown
+    assert "6 finished: 6 by termination, 6 by truncation" in shown
+    assert "mean 6, min 6, max 6" in shown
+    assert result.stderr.strip() == ""  # no progress bar where nobody watches
+
+
+def test_run_without_an_ended_episode_has_no_return() -> None:
+    answer = ask("run", "toy::Three", "--steps", "2")
+    assert (answer["episodes"], answer["return"]["mean"]) == (0, None)
+    assert "mean -" in invoke("run", "toy::Three", "--steps", "2").stdout
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_an_interrupted_run_says_what_was_measured(
+    form: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(Rollout):
+        def __iter__(self) -> Iterator[int]:
+            for taken in super().__iter__():
+                yield taken
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "Rollout", Interrupted)
+    arguments = ("toy::Three", "--steps", str(10 * CHUNK), "--num-envs", "2", *form)
+    shown = invoke("run", *arguments, exit_code=130).stdout
+    if form:
+        answer = json.loads(shown)
+        assert answer["interrupted"]
+        assert (answer["steps"], answer["episodes"]) == (CHUNK, 2 * (CHUNK // TOY_LENGTH))
+    else:
+        assert f"{CHUNK} in each of 2 (interrupted)" in shown
+
+
+def test_a_rollout_is_random_and_in_the_action_space() -> None:
+    env = ToyEnvironment(None, None, Capabilities.native())
+    taken: list[np.ndarray] = []
+
+    def spy(key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        jax.debug.callback(lambda action: taken.append(np.asarray(action)), action)
+        return ToyEnvironment.step_env(env, key, state, action, params)
+
+    env.step_env = spy  # type: ignore[method-assign]
+    list(Rollout(env, None, steps=20, num_envs=3, seed=0))
+    jax.effects_barrier()
+    assert len(taken) == 60
+    assert {int(action) for action in taken} == {0, 1}
+
+
+# doctor
+
+CRASHING = """
+import os, signal
+from tests.test_cli import ToySuite
+
+class CrashingSuite(ToySuite):
+    name = "crashing"
+
+    def make(self, name, options):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+SUITE = CrashingSuite()
+"""
+
+
+@pytest.fixture
+def crashing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installed suite of a third party that ends the process when it is used."""
+    (tmp_path / "crashing.py").write_text(CRASHING)
+    facts = tmp_path / "crashing-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: crashing\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text("[envhub.suites]\ncrashing = crashing:SUITE\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+
+
+@pytest.mark.usefixtures("crashing")
+def test_doctor_tries_every_suite(only: Any) -> None:
+    only("crashing", "gymnax", "-navix")
+    answer = ask("doctor")
+    crashed, works, missing = answer["suites"]
+    assert works == {
+        "suite": "gymnax",
+        "works": True,
+        "version": registry.get("gymnax").installed(),
+        "supported": registry.get("gymnax").supported,
+        "problem": None,
+        "command": 'pip install "envhub[gymnax]"',
+    }
+    assert not crashed["works"]
+    assert "Killed" in crashed["problem"]
+    assert (missing["works"], missing["version"]) == (False, None)
+    assert missing["command"] in missing["problem"]
+    assert answer["devices"]
+    assert answer["versions"]["jax"] == jax.__version__
+
+
+@pytest.mark.usefixtures("crashing")
+def test_doctor_shows_the_same_to_a_reader_and_fails_if_nothing_works(only: Any) -> None:
+    only("crashing", "-navix")
+    shown = invoke("doctor", exit_code=1).stdout
+    assert "crashing: [signal: Killed] Run: pip install" in words(shown)
+    assert "navix absent >=0.7.1,<5 does not work" in words(shown)
+    assert shown.count('pip install "envhub[navix]"') == 1
+
+
+# tour
+
+
+def test_tour_runs_an_environment_of_every_suite(only: Any) -> None:
+    only("gymnax", "-navix", "toy")
+    ran, missing, toy = ask("tour", "--steps", "200", "--num-envs", "3")["stops"]
+    assert (ran["suite"], ran["id"], ran["state"]) == ("gymnax", CARTPOLE, "ran")
+    assert ran["version"] == registry.get("gymnax").installed()
+    assert ran["capabilities"] == envhub.capabilities(CARTPOLE).as_dict()
+    assert ran["measured"]["episodes"] > 0
+    assert (missing["state"], missing["command"]) == ("missing", 'pip install "envhub[navix]"')
+    assert (toy["measured"]["episodes"], toy["measured"]["return"]["mean"]) == (198, 6)
+
+
+def test_tour_shows_the_same_to_a_reader(only: Any) -> None:
+    only("-navix", "toy")
+    shown = words(invoke("tour", "--steps", "10", "--num-envs", "2").stdout)
+    for row in (
+        "navix toy",
+        "missing ran",
+        "forkable ✓",
+        "renderable ·",
+        "episodes 6",
+        "mean return 6",
+    ):
+        assert row in shown
+    assert 'navix is missing. Run: pip install "envhub[navix]"' in shown
+
+
+def test_tour_goes_on_after_a_failure_and_reports_it(only: Any) -> None:
+    only("failing", "toy")
+    arguments = ("tour", "--steps", "10", "--num-envs", "2")
+    failed, ran = ask(*arguments, exit_code=1)["stops"]
+    assert (failed["state"], failed["error"]["type"], ran["state"]) == (
+        "failed",
+        "TypeError",
+        "ran",
+    )
+    assert "failing failed with TypeError: " in invoke(*arguments, exit_code=1).stdout
+
+
+def test_tour_without_any_suite_fails(only: Any) -> None:
+    only("-navix")
+    assert 'pip install "envhub[navix]"' in invoke("tour", exit_code=1).stdout

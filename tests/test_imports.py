@@ -1,0 +1,196 @@
+"""What importing envhub costs and touches, and what each module of the repository imports."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from envhub import registry
+
+REPOSITORY = Path(__file__).parent.parent
+PRIVATE = {"build", "dist"}
+SUITE_MODULES = {registry.get(name).module for name in registry.BUILTIN}
+MUST_STAY_OUT = SUITE_MODULES | {"flax", "gymnasium", "matplotlib", "mujoco", "rich", "typer"}
+# What `import jax` itself may load late.
+JAX_AND_NUMPY = {"jax", "jaxlib", "ml_dtypes", "numpy", "opt_einsum", "scipy"}
+EXAMPLES = [f"{name}::{registry.get(name).example}" for name in registry.BUILTIN]
+# An installed package has bytecode, whatever this process was told.
+ENVIRONMENT = {
+    name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+}
+
+
+def in_a_fresh_process(code: str, cwd: Path = REPOSITORY) -> Any:
+    """Run code that prints one line of JSON and nothing else."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=False,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=ENVIRONMENT,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return json.loads(done.stdout)
+
+
+def python_files(*folders: str) -> list[Path]:
+    """The repository's own Python files; all of them if no folder is named."""
+    roots = [REPOSITORY / folder for folder in folders] or [REPOSITORY]
+    return [
+        path
+        for root in roots
+        for path in sorted(root.rglob("*.py"))
+        if not any(
+            part in PRIVATE or part.startswith(".") for part in path.relative_to(REPOSITORY).parts
+        )
+    ]
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(REPOSITORY))
+
+
+def imports(tree: ast.AST, in_functions: bool) -> Iterator[str]:
+    """The top-level packages that a module imports, in its functions too or not."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield (node.module or "").partition(".")[0] if node.level == 0 else "a relative import"
+        is_function = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        if in_functions or not is_function:
+            yield from imports(node, in_functions)
+
+
+def test_the_search_for_imports_finds_what_it_should() -> None:
+    module = ast.parse(
+        "import a.b\n"
+        "from c.d import e\n"
+        "from . import f\n"
+        "try:\n    import g\nexcept ImportError:\n    import h\n"
+        "class C:\n    import i\n    def method(self):\n        import j\n"
+        "async def k():\n    from l import m\n"
+    )
+    outside = ["a", "c", "a relative import", "g", "h", "i"]
+    assert list(imports(module, in_functions=False)) == outside
+    assert sorted(imports(module, in_functions=True)) == sorted([*outside, "j", "l"])
+
+
+@pytest.mark.parametrize("path", python_files("envhub", "adapters"), ids=named)
+def test_a_module_imports_only_jax_numpy_and_the_standard_library(path: Path) -> None:
+    allowed = {"envhub", "jax", "numpy", *sys.stdlib_module_names}
+    if named(path) == "envhub/cli.py":
+        allowed |= {"rich", "typer"}
+    assert set(imports(ast.parse(path.read_text()), in_functions=False)) <= allowed
+
+
+@pytest.mark.parametrize("path", python_files("envhub"), ids=named)
+def test_the_hub_imports_no_suite_even_in_a_function(path: Path) -> None:
+    assert not SUITE_MODULES & set(imports(ast.parse(path.read_text()), in_functions=True))
+
+
+def test_adapters_are_imported_only_as_part_of_envhub() -> None:
+    files = python_files()
+    assert {"adapters/gymnax.py", "envhub/registry.py", "tests/test_imports.py"} <= set(
+        map(named, files)
+    )
+    for path in files:
+        tree = ast.parse(path.read_text())
+        assert "adapters" not in imports(tree, in_functions=True), path
+        strings = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+        assert not [
+            text
+            for text in strings
+            if isinstance(text, str) and re.fullmatch(r"adapters([.:]\w+)+", text)
+        ], path
+
+
+def test_documents_import_adapters_only_as_part_of_envhub() -> None:
+    documents = [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")]
+    assert REPOSITORY / "README.md" in documents
+    for path in documents:
+        assert not re.search(r"(from|import) adapters\b", path.read_text()), path
+
+
+def test_importing_envhub_loads_nothing_else() -> None:
+    before, after = in_a_fresh_process(
+        "import json, sys, jax, numpy\n"
+        "before = sorted(sys.modules)\n"
+        "import envhub\n"
+        "print(json.dumps([before, sorted(sys.modules)]))"
+    )
+    assert "envhub.hub" in set(after) - set(before)
+    added = {module.partition(".")[0] for module in set(after) - set(before)}
+    assert added - sys.stdlib_module_names <= {"envhub", *JAX_AND_NUMPY}
+    assert not MUST_STAY_OUT & set(after)
+
+
+def test_importing_envhub_does_nothing(tmp_path: Path) -> None:
+    """No array, no device, no setting, no output, no warning and no file."""
+    facts = in_a_fresh_process(
+        "import json, warnings, jax, numpy\n"
+        "from jax._src import xla_bridge\n"
+        "before = dict(jax.config.values)\n"
+        "warnings.simplefilter('error')\n"
+        "filters = list(warnings.filters)\n"
+        "import envhub\n"
+        "after = dict(jax.config.values)\n"
+        "print(json.dumps({\n"
+        "    'backends': list(xla_bridge._backends),\n"
+        "    'settings': len(before),\n"
+        "    'changed': [name for name in after if after[name] != before.get(name)],\n"
+        "    'filters': warnings.filters == filters,\n"
+        "}))",
+        cwd=tmp_path,
+    )
+    assert facts.pop("settings") > 20  # the comparison compared something
+    assert facts == {"backends": [], "changed": [], "filters": True}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_importing_envhub_after_jax_takes_50_ms_at_most() -> None:
+    code = (
+        "import time, jax, numpy\n"
+        "start = time.perf_counter()\n"
+        "import envhub\n"
+        "print(time.perf_counter() - start)"
+    )
+
+    def median_of_five() -> float:
+        return float(statistics.median(in_a_fresh_process(code) for _ in range(5)))
+
+    # Twice, because other work on the machine only ever adds.
+    assert median_of_five() <= 0.050 or median_of_five() <= 0.050
+
+
+@pytest.mark.parametrize("env_id", EXAMPLES)
+def test_the_first_question_about_capabilities_takes_5_ms_at_most(env_id: str) -> None:
+    code = (
+        "import json, sys, time, envhub\n"
+        "start = time.process_time()\n"
+        f"flags = envhub.capabilities({env_id!r})\n"
+        "seconds = time.process_time() - start\n"
+        "print(json.dumps([seconds, flags.jax_native, sorted(sys.modules)]))"
+    )
+    # The time of this process alone, and the best of several: a few milliseconds by the clock are
+    # at the mercy of whatever else runs.
+    for _ in range(5):
+        seconds, jax_native, modules = in_a_fresh_process(code)
+        assert jax_native
+        assert not MUST_STAY_OUT & set(modules)
+        if seconds <= 0.005:
+            return
+    pytest.fail(f"{seconds * 1000:.1f} ms, and not less in four other processes")

@@ -1,0 +1,449 @@
+"""What is built and installed, and that what is written down in several places agrees."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from email.message import Message
+from email.parser import Parser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tasks
+from envhub import __version__, registry, versions
+
+REPOSITORY = Path(__file__).parent.parent
+PYPROJECT: dict[str, Any] = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+PROJECT: dict[str, Any] = PYPROJECT["project"]
+EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
+SUITES = {name: registry.get(name) for name in registry.BUILTIN}
+SUPPORTED = [f"3.{minor}" for minor in range(30)]
+SUPPORTED = [python for python in SUPPORTED if versions.admits(PROJECT["requires-python"], python)]
+CONSTRAINTS = sorted(REPOSITORY.glob("constraints/*"))
+# Where a package of the tree is, and what it is called once it is installed.
+TREE = {"envhub": "envhub", "adapters": "envhub.adapters"}
+
+once = pytest.mark.xdist_group("packaging")
+
+
+def requirement(text: str) -> tuple[str, str]:
+    """A requirement's distribution and range: `"a[b]>=1"` gives `("a", ">=1")`."""
+    match = re.fullmatch(r"([\w.-]+)(?:\[[\w,-]+\])?((?:[<>=]=?[\w.]+,?)*)", text)
+    assert match, text
+    return match[1], match[2]
+
+
+def packages_in_the_tree() -> dict[str, str]:
+    """Every folder below `envhub/` and `adapters/` that has Python files, by its package."""
+    found = {}
+    for top, package in TREE.items():
+        for folder in {path.parent for path in (REPOSITORY / top).rglob("*.py")}:
+            below = folder.relative_to(REPOSITORY / top).parts
+            found[".".join([package, *below])] = str(folder.relative_to(REPOSITORY))
+    return found
+
+
+def files_of_the_packages() -> dict[str, Path]:
+    """What must be in the wheel, by its name there."""
+    return {
+        f"{package.replace('.', '/')}/{path.name}": path
+        for package, folder in packages_in_the_tree().items()
+        for path in (REPOSITORY / folder).iterdir()
+        if path.is_file() and path.suffix != ".pyc"
+    }
+
+
+# The tree and what pyproject.toml says of it.
+
+
+def test_every_package_of_the_tree_is_declared() -> None:
+    setuptools = PYPROJECT["tool"]["setuptools"]
+    assert sorted(setuptools["packages"]) == sorted(packages_in_the_tree())
+    assert setuptools["package-dir"] == packages_in_the_tree()
+    for folder in packages_in_the_tree().values():
+        assert (REPOSITORY / folder / "__init__.py").is_file()
+
+
+def test_there_is_one_extra_a_suite_of_its_name() -> None:
+    assert set(EXTRAS) == {*SUITES, "all", "dev"}
+    assert EXTRAS["all"] == [f"envhub[{','.join(sorted(SUITES))}]"]
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_an_adapter_and_its_extra_say_the_same(name: str) -> None:
+    suite = SUITES[name]
+    assert suite.name == name
+    assert registry.BUILTIN[name] == f"envhub.adapters.{name}:SUITE"
+    assert f"{suite.distribution}{suite.supported}" in EXTRAS[name]
+    assert versions.admits(suite.supported, "0") is False
+
+
+def test_every_adapter_is_registered() -> None:
+    modules = {path.stem for path in (REPOSITORY / "adapters").glob("*.py")}
+    assert modules - {"__init__"} == set(registry.BUILTIN)
+
+
+def test_the_versions_of_python_agree() -> None:
+    assert len(SUPPORTED) >= 3
+    assert list(tasks.PYTHONS) == SUPPORTED
+    prefix = "Programming Language :: Python :: "
+    named = [text.removeprefix(prefix) for text in PROJECT["classifiers"] if prefix in text]
+    assert named == SUPPORTED
+    oldest = SUPPORTED[0]
+    assert PYPROJECT["tool"]["ruff"]["target-version"] == f"py{oldest.replace('.', '')}"
+    assert PYPROJECT["tool"]["mypy"]["python_version"] == oldest
+    workflow = (REPOSITORY / ".github" / "workflows" / "ci.yml").read_text()
+    assert f"python: {json.dumps(SUPPORTED)}" in workflow
+    assert f"--set {tasks.OLDEST}" in workflow
+
+
+# What is built of it.
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the source distribution, and the wheel that was built from that."""
+    source = tmp_path_factory.mktemp("build") / "source"
+    for name in TREE:
+        shutil.copytree(
+            REPOSITORY / name, source / name, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(REPOSITORY / name, source)
+    run(sys.executable, "-m", "build", "--no-isolation", str(source), cwd=source.parent)
+    return source / "dist"
+
+
+@pytest.fixture(scope="session")
+def wheel(built: Path) -> Path:
+    (path,) = built.glob("*.whl")
+    return path
+
+
+def run(*command: str, cwd: Path, **environment: str) -> str:
+    done = subprocess.run(
+        command,
+        check=False,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **environment},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def metadata_of(wheel: Path) -> Message:
+    with zipfile.ZipFile(wheel) as archive:
+        return Parser().parsestr(
+            archive.read(f"envhub-{__version__}.dist-info/METADATA").decode(),
+        )
+
+
+@once
+def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
+    assert wheel.name == f"envhub-{__version__}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name: archive.read(name) for name in archive.namelist()}
+    expected = files_of_the_packages()
+    assert {"envhub/py.typed", "envhub/cli.py", "envhub/adapters/gymnax.py"} <= set(expected)
+    information = f"envhub-{__version__}.dist-info/"
+    assert {name for name in held if not name.startswith(information)} == set(expected)
+    assert all(held[name] == path.read_bytes() for name, path in expected.items())
+    assert held[f"{information}licenses/LICENSE"] == (REPOSITORY / "LICENSE").read_bytes()
+    entry_points = held[f"{information}entry_points.txt"].decode().split()
+    assert entry_points == ["[console_scripts]", "envhub", "=", "envhub.cli:app"]
+
+
+@once
+def test_the_wheel_says_what_it_needs(wheel: Path) -> None:
+    metadata = metadata_of(wheel)
+    assert metadata["License-Expression"] == "MIT"
+    assert set(metadata["Requires-Python"].split(",")) == set(PROJECT["requires-python"].split(","))
+    assert set(metadata.get_all("Provides-Extra", [])) == set(EXTRAS)
+    requirements = metadata.get_all("Requires-Dist", [])
+    plain = {requirement(text)[0] for text in requirements if ";" not in text}
+    assert plain == {"jax", "numpy", "typer"}
+    assert len(requirements) == len(plain) + sum(map(len, EXTRAS.values()))
+
+
+@once
+def test_the_source_distribution_holds_the_packages(built: Path) -> None:
+    (path,) = built.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        held = {name.partition("/")[2] for name in archive.getnames()}
+    expected = {str(path.relative_to(REPOSITORY)) for path in files_of_the_packages().values()}
+    assert expected | {"pyproject.toml", "README.md", "LICENSE"} <= held
+
+
+@once
+def test_the_installed_wheel_works_elsewhere(wheel: Path, tmp_path: Path) -> None:
+    target, elsewhere = tmp_path / "installed", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+    run(*pip, "--target", str(target), str(wheel), cwd=elsewhere)
+    code = (
+        "import envhub, importlib.metadata\n"
+        "import envhub.adapters.gymnax, envhub.cli\n"
+        "for module in (envhub, envhub.adapters, envhub.adapters.gymnax, envhub.cli):\n"
+        f"    assert module.__file__.startswith({str(target)!r}), module\n"
+        "assert importlib.metadata.version('envhub') == envhub.__version__\n"
+        "for suite in envhub.suites():\n"
+        "    print(suite, envhub.registry.get(suite).title)"
+    )
+    only_this = {"PYTHONPATH": str(target)}
+    told = run(sys.executable, "-c", code, cwd=elsewhere, **only_this)
+    assert told.splitlines() == [f"{name} {suite.title}" for name, suite in SUITES.items()]
+    assert "tour" in run(str(target / "bin" / "envhub"), "--help", cwd=elsewhere, **only_this)
+    assert list(elsewhere.iterdir()) == []
+
+
+# The sets of versions.
+
+
+def pins_of(path: Path) -> dict[str, str]:
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+    return dict(line.split("==") for line in lines)
+
+
+def test_there_is_a_newest_set_for_every_python_and_one_oldest() -> None:
+    expected = [f"newest-py{python}.txt" for python in SUPPORTED]
+    assert [path.name for path in CONSTRAINTS] == [*expected, f"{tasks.OLDEST}.txt"]
+    assert tasks.OLDEST.endswith(f"-py{SUPPORTED[0]}")
+    assert tasks.set_names() == [path.stem for path in CONSTRAINTS]
+    assert [tasks.newest(python) + ".txt" for python in SUPPORTED] == expected
+
+
+@pytest.mark.parametrize("path", CONSTRAINTS, ids=lambda path: path.stem)
+class TestConstraints:
+    def test_they_are_plain_pins(self, path: Path) -> None:
+        text = path.read_text()
+        assert text.isascii()
+        assert text.endswith("\n")
+        lines = text.splitlines()
+        pins = [line for line in lines if not line.startswith("#")]
+        assert pins == sorted(pins)
+        assert lines == [line for line in lines if line.startswith("#")] + pins
+        for pin in pins:
+            assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*==\d[a-z0-9.]*", pin)
+        assert len(pins_of(path)) == len(pins) > 50
+        assert not {"envhub", "pip"} & set(pins_of(path))
+        assert "://" not in text
+
+    def test_they_pin_what_this_project_asks_for(self, path: Path) -> None:
+        pins = pins_of(path)
+        asked = [*PROJECT["dependencies"], *EXTRAS["dev"], *PYPROJECT["build-system"]["requires"]]
+        asked += [text for name in SUITES for text in EXTRAS[name]]
+        for distribution, range_ in map(requirement, asked):
+            assert distribution in pins
+            assert not range_ or versions.admits(range_, pins[distribution]), distribution
+
+
+def test_the_oldest_set_is_at_the_lower_bounds() -> None:
+    pins = pins_of(REPOSITORY / "constraints" / f"{tasks.OLDEST}.txt")
+    asked = [*PROJECT["dependencies"], *(text for name in SUITES for text in EXTRAS[name])]
+    for distribution, range_ in map(requirement, asked):
+        if range_.startswith(">="):
+            bound = versions.release(range_.removeprefix(">=").partition(",")[0])
+            assert versions.release(pins[distribution])[: len(bound)] == bound, distribution
+
+
+# tasks.py, which makes the environments of these sets.
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """A repository elsewhere, where creating and installing only write down that they ran."""
+    (tmp_path / "constraints").mkdir()
+    for path in (REPOSITORY / "pyproject.toml", *CONSTRAINTS):
+        shutil.copy(path, tmp_path / path.relative_to(REPOSITORY))
+    done: list[str] = []
+
+    def create(python: str, directory: Path) -> None:
+        done.append("create")
+        (directory / "bin").mkdir(parents=True, exist_ok=True)
+        (directory / "bin" / "python").touch()
+
+    monkeypatch.setattr(tasks, "ROOT", tmp_path)
+    monkeypatch.setattr(tasks, "create", create)
+    monkeypatch.setattr(tasks, "install", lambda *options: done.append("install"))
+    monkeypatch.setattr(tasks, "find_python", lambda version: f"python{version}")
+    return done
+
+
+def test_an_environment_is_set_up_once(steps: list[str]) -> None:
+    for _ in range(3):
+        assert tasks.set_up(tasks.OLDEST) == tasks.ROOT / ".venv" / tasks.OLDEST
+    assert steps == ["create", "install"]
+    tasks.set_up(tasks.newest("3.12"))
+    assert steps == ["create", "install"] * 2
+
+
+@pytest.mark.parametrize("changed", ["pyproject.toml", f"constraints/{tasks.OLDEST}.txt"])
+def test_a_changed_requirement_sets_up_anew(steps: list[str], changed: str) -> None:
+    tasks.set_up(tasks.OLDEST)
+    with (tasks.ROOT / changed).open("a") as file:
+        file.write("# changed\n")
+    tasks.set_up(tasks.OLDEST)
+    assert steps == ["create", "install"] * 2
+
+
+def test_a_removed_python_sets_up_anew(steps: list[str]) -> None:
+    (tasks.set_up(tasks.OLDEST) / "bin" / "python").unlink()
+    tasks.set_up(tasks.OLDEST)
+    assert steps == ["create", "install"] * 2
+
+
+def test_an_interrupted_set_up_starts_over(
+    steps: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*options: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tasks, "install", interrupted)
+        assert tasks.main(["test", "--set", tasks.OLDEST]) == 130
+    tasks.set_up(tasks.OLDEST)
+    assert steps == ["create", "create", "install"]
+
+
+def test_a_failing_pip_is_an_error_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tasks, "ROOT", tmp_path)
+    with pytest.raises(tasks.TaskError, match=r"exit status 1.*-m pip install.*absent\.txt$"):
+        tasks.install(Path(sys.prefix), "--constraint", "absent.txt")
+    assert "absent.txt" in capfd.readouterr().err
+
+
+def test_a_python_that_does_not_run_is_not_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tasks, "RUNNING", "none")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'absent'}{os.pathsep}{tmp_path / 'shims'}")
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+    def script(folder: str, text: str) -> Path:
+        path = tmp_path / folder / f"python{version}"
+        path.parent.mkdir(parents=True)
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+        return path
+
+    script("shims", "exit 127")
+    script(f"versions/{version}.98/bin", "echo 2.7")
+    with pytest.raises(tasks.PythonNotFoundError, match=version):
+        tasks.find_python(version)
+    works = script(f"versions/{version}.97/bin", f'exec "{sys.executable}" "$@"')
+    assert tasks.find_python(version) == str(works)
+
+
+PYTEST = """#!/bin/sh
+printf '%s\\n' "$*" >> "{root}/calls"
+echo "======== 2 failed, 7 passed, 1 xfailed in 3.21s ========"
+exit {status}
+"""
+
+
+@pytest.mark.parametrize(
+    ("last", "found"),
+    [
+        ("===== 3 passed in 0.12s =====", "3 passed in 0.12s"),
+        ("2 failed, 1 warning in 75.20s (0:01:15)", "2 failed, 1 warning in 75.20s (0:01:15)"),
+        ("\x1b[32m== \x1b[1m3 passed\x1b[0m in 0.12s ==\x1b[0m", "3 passed in 0.12s"),
+        ("Killed", "pytest exit 3"),
+    ],
+)
+def test_the_counts_are_those_of_pytest(
+    steps: list[str], last: str, found: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    directory = tasks.set_up(tasks.OLDEST)
+    script = directory / "bin" / "pytest"
+    script.write_text(f"#!/bin/sh\necho 1 passed in\necho '{last}'\nexit 3\n")
+    script.chmod(0o755)
+    assert tasks._pytest(directory, []) == (3, found)
+    assert last in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(("status", "word"), [(0, "passed"), (1, "FAILED")])
+def test_all_sets_are_run_and_summed_up(
+    steps: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    status: int,
+    word: str,
+) -> None:
+    absent = next(python for python in SUPPORTED[1:] if python != tasks.RUNNING)
+
+    def find_python(version: str) -> str:
+        if version == absent:
+            raise tasks.PythonNotFoundError("it is absent")
+        return "python"
+
+    def install(directory: Path, *options: str) -> None:
+        for name in ("ruff", "mypy", "pytest"):
+            script = PYTEST.format(root=tasks.ROOT, status=status if name == "pytest" else 0)
+            (directory / "bin" / name).write_text(script)
+            (directory / "bin" / name).chmod(0o755)
+
+    monkeypatch.setattr(tasks, "find_python", find_python)
+    monkeypatch.setattr(tasks, "install", install)
+    assert tasks.main(["test", "--full", "--all-sets", "--", "-k", "some"]) == status
+    lines = capfd.readouterr().out.split("\n\n")[-1].splitlines()
+    others = [python for python in SUPPORTED if python != tasks.RUNNING]
+    order = [*map(tasks.newest, [tasks.RUNNING, *others]), tasks.OLDEST]
+    assert [line.split()[0] for line in lines] == order
+    for name, line in zip(order, lines, strict=True):
+        ran = name != tasks.newest(absent)
+        assert re.sub(r"\(\d+ s\)", "(0 s)", line).split(maxsplit=1)[1].strip() == (
+            f"{word}   2 failed, 7 passed, 1 xfailed in 3.21s (0 s)"
+            if ran
+            else "not run  it is absent (0 s)"
+        )
+    calls = (tasks.ROOT / "calls").read_text().splitlines()
+    fast = "-n 2 --dist loadgroup --color=no -k some"
+    full = "-n 2 --dist loadgroup --color=no --full -k some"
+    assert calls == ["check", "format --check", "", full, fast, fast]
+
+
+def test_a_set_without_its_python_is_no_success(
+    steps: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def find_python(version: str) -> str:
+        raise tasks.PythonNotFoundError(f"Python {version} was not found here.")
+
+    monkeypatch.setattr(tasks, "find_python", find_python)
+    assert tasks.main(["test", "--set", tasks.OLDEST]) == 1
+    assert "not run" in capfd.readouterr().out
+    assert tasks.main(["tour"]) == 1
+    assert "not found" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["tests"], ["test", "--set", "no-such-set"], ["test", "--python", "3.9"]],
+)
+def test_an_unknown_task_or_set_is_a_usage_error(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        tasks.main(arguments)
+    assert caught.value.code == 2
+
+
+def test_ci_runs_everything() -> None:
+    script = REPOSITORY / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    text = script.read_text()
+    assert text.startswith("#!/usr/bin/env bash\n")
+    assert "set -euo pipefail" in text
+    assert text.endswith("exec python3 tasks.py test --full --all-sets\n")

@@ -1,0 +1,396 @@
+"""A suite of one's own: from an installed package, or registered in this process."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import envhub
+from envhub import errors, registry
+
+PACKAGE = '''
+    """A counter: up or down, from a random start, until it reaches the goal."""
+
+    from typing import Any
+
+    import jax
+    import jax.numpy as jnp
+
+    from envhub import Capabilities, Environment, StepResult, Suite, spaces
+    from envhub.params import params_dataclass
+
+
+    @params_dataclass
+    class CounterParams:
+        goal: Any = 3
+
+
+    class Counter(Environment):
+        def reset_env(self, key, params):
+            count = jax.random.randint(key, (), -1, 2)
+            return count, count
+
+        def step_env(self, key, state, action, params):
+            count = state + jnp.where(action == 1, self.unwrapped, -self.unwrapped)
+            arrived = count >= params.goal
+            return StepResult(count, count, arrived, arrived, False, {"count": count})
+
+        def observation_space(self, params=None):
+            return spaces.Box(-100, 100, (), jnp.int32)
+
+        def action_space(self, params=None):
+            return spaces.Discrete(2)
+
+
+    class ToySuite(Suite):
+        name = "toysuite"
+        title = "counters"
+        module = "toysuite"
+        distribution = "toysuite-envs"
+        supported = ">=1.2,<2"
+        example = "Counter-v0"
+        install_command = "pip install toysuite-envs"
+
+        def known_names(self):
+            return ["Counter-v0", "Counter-v1"]
+
+        live_names = known_names
+
+        def options(self, name):
+            return ["stride"]
+
+        def capabilities(self, name, options):
+            return Capabilities.native(differentiable="it counts.", renderable="nothing to see.")
+
+        def make(self, name, options):
+            stride = options.get("stride", 1)
+            return Counter(stride, CounterParams(), self.capabilities(name, options))
+
+
+    SUITE = ToySuite()
+'''
+
+USE = """
+    import json, sys
+    import envhub, jax
+    from envhub import errors, registry
+
+    def refusal(call, *arguments, **keywords):
+        try:
+            call(*arguments, **keywords)
+        except Exception as error:
+            return [type(error).__name__, str(error)]
+
+    key = jax.random.key(0)
+    suites = envhub.suites()
+    imported_by_suites = "toysuite" in sys.modules
+    env, params = envhub.make("toysuite::Counter-v0", stride=2, goal=5)
+    obs, state = env.reset(key, params)
+    steps = [env.step(key, state, 1, params)]
+    while not steps[-1].done:
+        steps.append(env.step(key, steps[-1].state, 1, params))
+    batch = jax.vmap(env.reset, in_axes=(0, None))(jax.random.split(key, 7), params)[0]
+    print(json.dumps({
+        "suites": suites,
+        "imported by suites": imported_by_suites,
+        "listed": envhub.list_envs("toysuite"),
+        "listed among all": [i for i in envhub.list_envs(forkable=True) if "toysuite" in i],
+        "forkable": envhub.capabilities("toysuite::Counter-v0").forkable,
+        "required": envhub.require("toysuite::Counter-v1", "forkable", "vmap_safe"),
+        "missing": refusal(envhub.require, env, "renderable"),
+        "unknown": refusal(envhub.make, "toysuite::Counter-v2"),
+        "option": refusal(envhub.make, "toysuite::Counter-v0", strid=2),
+        "unregister": refusal(envhub.unregister, "toysuite"),
+        "register": refusal(envhub.register, "toysuite", "elsewhere:SUITE"),
+        "version": env.spec.version,
+        "counts": [int(obs), *(int(step.obs) for step in steps)],
+        "rewards": [float(step.reward) for step in steps],
+        "truncated": any(bool(step.truncated) for step in steps),
+        "in its space": bool(env.observation_space(params).contains(obs)),
+        "batch": batch.shape,
+        "default goal": envhub.make("toysuite::Counter-v0")[1].goal,
+    }))
+"""
+
+pytestmark = pytest.mark.xdist_group("third_party")
+
+
+def install(folder: Path, distribution: str, module: str, source: str, entry_point: str) -> Path:
+    """Write a package with one entry point, and install it for real, into a folder of its own."""
+    project, target = folder / "project", folder / "installed"
+    project.mkdir(parents=True)
+    (project / f"{module}.py").write_text(textwrap.dedent(source))
+    (project / "pyproject.toml").write_text(
+        textwrap.dedent(
+            f"""
+            [build-system]
+            requires = ["setuptools"]
+            build-backend = "setuptools.build_meta"
+
+            [project]
+            name = "{distribution}"
+            version = "1.2.3"
+
+            [project.entry-points."envhub.suites"]
+            {entry_point}
+
+            [tool.setuptools]
+            py-modules = ["{module}"]
+            """
+        )
+    )
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+    command += ["--no-build-isolation", "--target", str(target), str(project)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return target
+
+
+def run_with(target: Path, code: str) -> Any:
+    """Run code that prints JSON, in a process that finds what is installed in `target`."""
+    path = os.pathsep.join([str(target), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
+    folder = tmp_path_factory.mktemp("toysuite")
+    target = install(folder, "toysuite-envs", "toysuite", PACKAGE, 'toysuite = "toysuite:SUITE"')
+    facts: Mapping[str, Any] = run_with(target, USE)
+    return facts
+
+
+def test_an_installed_suite_is_found_without_importing_it(used: Mapping[str, Any]) -> None:
+    assert used["suites"] == sorted([*registry.BUILTIN, "toysuite"])
+    assert not used["imported by suites"]
+    assert used["listed"] == ["toysuite::Counter-v0", "toysuite::Counter-v1"]
+    assert used["listed among all"] == used["listed"]
+
+
+def test_an_installed_suite_answers_about_capabilities(used: Mapping[str, Any]) -> None:
+    assert used["forkable"]
+    assert used["required"] == "toysuite::Counter-v1"
+    kind, message = used["missing"]
+    assert kind == "MissingCapabilityError"
+    assert "nothing to see." in message
+
+
+def test_an_environment_of_an_installed_suite_runs(used: Mapping[str, Any]) -> None:
+    start, *counts = used["counts"]
+    assert start in (-1, 0, 1)
+    assert counts == [start + 2 * (step + 1) for step in range(len(counts))]
+    assert counts[-2] < 5 <= counts[-1]
+    assert used["rewards"] == [0.0] * (len(counts) - 1) + [1.0]
+    assert not used["truncated"]
+    assert used["in its space"]
+    assert used["batch"] == [7]
+    assert used["version"] == "1.2.3"
+    assert used["default goal"] == 3
+
+
+def test_mistakes_with_an_installed_suite_are_explained(used: Mapping[str, Any]) -> None:
+    kind, message = used["unknown"]
+    assert kind == "UnknownEnvError"
+    assert "Counter-v1" in message
+    kind, message = used["option"]
+    assert kind == "InvalidOptionError"
+    assert "strid" in message
+
+
+def test_an_installed_suite_can_be_neither_removed_nor_replaced(used: Mapping[str, Any]) -> None:
+    assert used["unregister"][0] == "UnknownSuiteError"
+    kind, message = used["register"]
+    assert kind == "DuplicateSuiteError"
+    assert "toysuite:SUITE" in message
+
+
+def test_an_installed_claim_to_a_built_in_name_is_refused(tmp_path: Path) -> None:
+    target = install(tmp_path, "imposter", "imposter", "SUITE = 0\n", 'gymnax = "imposter:SUITE"')
+    kind, message, place = run_with(
+        target,
+        """
+        import json
+        import envhub
+        from envhub import registry
+
+        try:
+            envhub.suites()
+        except envhub.errors.EnvHubError as error:
+            facts = [type(error).__name__, str(error)]
+        print(json.dumps([*facts, type(registry.get("gymnax")).__module__]))
+        """,
+    )
+    assert kind == "DuplicateSuiteError"
+    assert "imposter:SUITE" in message
+    assert registry.BUILTIN["gymnax"] in message
+    assert place == "envhub.adapters.gymnax"
+
+
+def entry_points(*claims: tuple[str, str]) -> importlib.metadata.EntryPoints:
+    group = registry.ENTRY_POINT_GROUP
+    return importlib.metadata.EntryPoints(
+        importlib.metadata.EntryPoint(name, value, group) for name, value in claims
+    )
+
+
+def test_two_packages_cannot_claim_one_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    two = entry_points(("mine", "one:SUITE"), ("mine", "two:SUITE"))
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: two)
+    with pytest.raises(errors.DuplicateSuiteError, match=r"two:SUITE.*one:SUITE"):
+        envhub.suites()
+    with pytest.raises(errors.DuplicateSuiteError, match=r"two:SUITE.*one:SUITE"):
+        envhub.make("mine::Some-v0")
+
+
+def test_a_package_that_is_found_twice_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    twice = entry_points(("mine", "one:SUITE"), ("mine", "one:SUITE"))
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: twice)
+    assert envhub.suites() == sorted([*registry.BUILTIN, "mine"])
+
+
+class Described(envhub.Suite):
+    """The least that is a suite."""
+
+    name = "mine"
+    title = "nothing"
+    module = "json"
+    distribution = "numpy"
+    supported = ">=1"
+    example = "None-v0"
+
+    def known_names(self) -> list[str]:
+        return ["None-v0"]
+
+    live_names = known_names
+
+    def options(self, name: str) -> list[str]:
+        return []
+
+    def capabilities(self, name: str, options: Mapping[str, Any]) -> envhub.Capabilities:
+        return envhub.Capabilities.none("there is nothing.")
+
+    def make(self, name: str, options: Mapping[str, Any]) -> envhub.Environment:
+        raise NotImplementedError
+
+
+SUITE = Described()
+
+
+@pytest.fixture
+def clean_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_registered", {})
+
+
+@pytest.mark.usefixtures("clean_registry")
+class TestRegister:
+    @pytest.mark.parametrize("suite", [SUITE, f"{__name__}:SUITE", __name__])
+    def test_a_registered_suite_is_there_until_it_is_unregistered(
+        self, suite: str | envhub.Suite
+    ) -> None:
+        before = envhub.suites()
+        envhub.register("mine", suite)
+        assert envhub.suites() == sorted([*before, "mine"])
+        assert envhub.list_envs("mine") == ["mine::None-v0"]
+        assert envhub.capabilities("mine::None-v0").why("forkable") == "there is nothing."
+        envhub.unregister("mine")
+        assert envhub.suites() == before
+        with pytest.raises(errors.UnknownSuiteError, match="mine"):
+            envhub.capabilities("mine::None-v0")
+
+    def test_the_same_again_changes_nothing(self) -> None:
+        envhub.register("mine", SUITE)
+        envhub.register("mine", SUITE)
+        envhub.register("gymnax", registry.BUILTIN["gymnax"])
+        assert envhub.suites() == sorted([*registry.BUILTIN, "mine"])
+        envhub.unregister("mine")
+        with pytest.raises(errors.UnknownSuiteError):
+            envhub.unregister("mine")
+
+    def test_something_else_under_a_taken_name_is_refused(self) -> None:
+        envhub.register("mine", SUITE)
+        for other in (Described(), "elsewhere:SUITE"):
+            with pytest.raises(errors.DuplicateSuiteError, match=r"mine.*unregister") as caught:
+                envhub.register("mine", other)
+            assert isinstance(caught.value, ValueError)
+        assert registry.get("mine") is SUITE
+
+    @pytest.mark.parametrize("name", registry.BUILTIN)
+    def test_a_built_in_suite_cannot_be_replaced_or_removed(self, name: str) -> None:
+        with pytest.raises(errors.DuplicateSuiteError, match=name):
+            envhub.register(name, SUITE)
+        with pytest.raises(errors.UnknownSuiteError, match=name) as caught:
+            envhub.unregister(name)
+        assert isinstance(caught.value, LookupError)
+        assert name in envhub.suites()
+
+    def test_a_suite_must_call_itself_what_it_is_registered_as(self) -> None:
+        with pytest.raises(errors.InvalidEnvIdError, match="'yours' calls itself 'mine'"):
+            envhub.register("yours", SUITE)
+        assert "yours" not in envhub.suites()
+
+    def test_a_broken_suite_does_not_hide_the_others(self) -> None:
+        envhub.register("broken", "no_such_module_anywhere:SUITE")
+        assert envhub.list_envs() == sorted(
+            env_id for name in registry.BUILTIN for env_id in envhub.list_envs(name)
+        )
+
+    def test_the_command_for_a_third_party_names_its_own_package(self) -> None:
+        assert SUITE.install_command == f'pip install "{SUITE.distribution}{SUITE.supported}"'
+
+    def test_the_table_of_built_in_suites_is_read_only(self) -> None:
+        with pytest.raises(TypeError):
+            registry.BUILTIN["gymnax"] = "elsewhere:SUITE"  # type: ignore[index]
+        envhub.suites().append("mine")
+        assert "mine" not in envhub.suites()
+
+    @pytest.mark.parametrize(
+        ("place", "cause"),
+        [
+            ("no_such_module_anywhere:SUITE", ModuleNotFoundError),
+            ("no_such_module_anywhere", ModuleNotFoundError),
+            (f"{__name__}:NO_SUCH_NAME", AttributeError),
+        ],
+    )
+    def test_a_place_that_cannot_be_loaded_is_named(self, place: str, cause: type) -> None:
+        envhub.register("mine", place)
+        for ask in (envhub.capabilities, envhub.make):
+            with pytest.raises(errors.MissingDependencyError, match=place) as caught:
+                ask("mine::None-v0")
+            assert isinstance(caught.value, ImportError)
+            assert isinstance(caught.value.__cause__, cause)
+
+    def test_a_place_that_holds_no_suite_is_named(self) -> None:
+        envhub.register("mine", "envhub:__version__")
+        with pytest.raises(errors.MissingDependencyError, match=r"envhub:__version__.*not a Suite"):
+            envhub.make("mine::None-v0")
+
+    @pytest.mark.parametrize("name", ["", "my suite", "my-suite", "my::suite", "1st", None, 3])
+    def test_a_name_that_fits_no_id_is_refused(self, name: Any) -> None:
+        with pytest.raises(errors.InvalidEnvIdError, match="identifier") as caught:
+            envhub.register(name, SUITE)
+        assert isinstance(caught.value, ValueError)
+        assert envhub.suites() == sorted(registry.BUILTIN)
+
+    @pytest.mark.parametrize("suite", [None, 3, Described, object()])
+    def test_something_that_is_no_suite_is_refused(self, suite: Any) -> None:
+        with pytest.raises(TypeError, match="Suite"):
+            envhub.register("mine", suite)
+        assert envhub.suites() == sorted(registry.BUILTIN)
