@@ -1,0 +1,321 @@
+"""Set this repository up and check it, with nothing but Python and pip.
+
+    python3 tasks.py tour            one environment of every suite, made, stepped and compared
+    python3 tasks.py test            lint, types and the fast tests, on the newest versions
+    python3 tasks.py test --full --all-sets     everything, on every Python and the oldest versions
+    python3 tasks.py matrix          the conformance suite over every id, and compat_matrix.md of it
+    python3 tasks.py constraints     write a set of today's newest versions
+
+A set is a file in `constraints/`; each has its virtual environment in `.venv/`, made when needed.
+What follows `--` is passed on, to pytest or to `envhub tour`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent
+PYTHONS = ("3.11", "3.12", "3.13")
+RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
+OLDEST = "oldest-py3.11"
+STAMP = "set-up-complete"
+LINTS = (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"])
+
+
+class TaskError(Exception):
+    """A task that cannot go on, and why, in one line."""
+
+
+class PythonNotFoundError(TaskError):
+    """This machine lacks a version of Python, so a set of it cannot be run."""
+
+
+class Outcome(NamedTuple):
+    """What became of one set."""
+
+    set_name: str
+    state: str  # "passed", "FAILED" or "not run": never merged
+    detail: str
+    seconds: float
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one task, and return the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    extra: list[str] = []
+    if "--" in arguments:
+        split = arguments.index("--")
+        arguments, extra = arguments[:split], arguments[split + 1 :]
+    options = _parser().parse_args(arguments)
+    try:
+        if options.task == "tour":
+            return _status([tool(set_up(newest(RUNNING)), "envhub"), "tour", *extra])
+        if options.task == "matrix":
+            return write_matrix()
+        if options.task == "constraints":
+            write_constraints(options.python)
+            return 0
+        return test(options, extra)
+    except TaskError as error:
+        print(f"tasks.py: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    tasks = parser.add_subparsers(
+        dest="task", required=True, metavar="tour | test | matrix | constraints"
+    )
+    tasks.add_parser("tour", help="one environment of every suite, made, stepped and compared")
+    tests = tasks.add_parser("test", help="lint, types and tests")
+    tests.add_argument("--full", action="store_true", help="every id of every suite")
+    where = tests.add_mutually_exclusive_group()
+    where.add_argument("--python", choices=PYTHONS, help="the newest set of this Python")
+    where.add_argument("--set", choices=set_names(), help="this set")
+    where.add_argument(
+        "--all-sets",
+        action="store_true",
+        help="the default set, then the fast tests on every other Python and on the oldest set",
+    )
+    tasks.add_parser("matrix", help="test every id, and write compat_matrix.md of the report")
+    constraints = tasks.add_parser("constraints", help="write a set of today's newest versions")
+    constraints.add_argument("--python", choices=PYTHONS, default=RUNNING)
+    return parser
+
+
+def test(options: argparse.Namespace, extra: Sequence[str]) -> int:
+    """Test one set, or all of them; what could not be run is named, and is not a pass."""
+    if options.all_sets:
+        default = newest(RUNNING)
+        others = [newest(version) for version in PYTHONS if version != RUNNING] + [OLDEST]
+        runs = [(default, options.full)] + [(name, False) for name in others]
+    else:
+        runs = [(options.set or newest(options.python or RUNNING), options.full)]
+    outcomes = []
+    for name, full in runs:
+        outcomes.append(_test_set(name, full, extra))
+        _say(_line(outcomes[-1]))
+    if len(outcomes) > 1:
+        print("\n" + "\n".join(map(_line, outcomes)))
+    states = {outcome.state for outcome in outcomes}
+    return int("FAILED" in states or "passed" not in states)
+
+
+def _test_set(name: str, full: bool, extra: Sequence[str]) -> Outcome:
+    started = time.monotonic()
+    try:
+        directory = set_up(name)
+    except TaskError as error:
+        state = "not run" if isinstance(error, PythonNotFoundError) else "FAILED"
+        return Outcome(name, state, str(error), time.monotonic() - started)
+    failed = []
+    # The findings of linters do not depend on what is installed, but those of mypy do.
+    for lint in LINTS if name == newest(RUNNING) else ():
+        _say(f"{name}: {' '.join(lint)}")
+        if _status([tool(directory, lint[0]), *lint[1:]]):
+            failed.append(f"{' '.join(lint)} failed")
+    _say(f"{name}: pytest{' --full' * full}")
+    status, summary = _pytest(directory, [*["--full"] * full, *extra])
+    state = "FAILED" if failed or status else "passed"
+    return Outcome(name, state, ", ".join([summary, *failed]), time.monotonic() - started)
+
+
+def _pytest(directory: Path, arguments: Sequence[str]) -> tuple[int, str]:
+    """Show pytest's output as it comes; return its exit status and its last line."""
+    command = [tool(directory, "pytest"), "-n", "2", "--dist", "loadgroup"]
+    color = f"--color={'yes' if sys.stdout.isatty() else 'no'}"
+    tail = b""
+    with subprocess.Popen(
+        [*command, color, *arguments], cwd=ROOT, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        while chunk := os.read(process.stdout.fileno(), 4096):
+            sys.stdout.buffer.write(chunk)
+            sys.stdout.buffer.flush()
+            tail = (tail + chunk)[-10_000:]
+    text = re.sub(r"\x1b\[[\d;]*m", "", tail.decode(errors="replace"))
+    summaries = re.findall(r"^=* ?(\d+ \w.* in [\d.]+s.*?) ?=*$", text, re.MULTILINE)
+    return process.returncode, summaries[-1] if summaries else f"pytest exit {process.returncode}"
+
+
+def _line(outcome: Outcome) -> str:
+    return "{:15} {:8} {} ({:.0f} s)".format(*outcome)
+
+
+def newest(version: str) -> str:
+    """The name of the newest set for a version of Python."""
+    if version not in PYTHONS:
+        raise TaskError(f"Python {version} is not supported; use one of {', '.join(PYTHONS)}.")
+    return f"newest-py{version}"
+
+
+def set_names() -> list[str]:
+    """The sets that there are."""
+    return sorted(path.stem for path in ROOT.glob("constraints/*.txt"))
+
+
+def set_up(name: str) -> Path:
+    """Make the virtual environment of a set, unless an up-to-date one is there.
+
+    Returns:
+        Its directory.
+
+    Raises:
+        PythonNotFoundError: if there is no such Python.
+        TaskError: if installing fails.
+    """
+    directory = ROOT / ".venv" / name
+    stamp, wanted = directory / STAMP, _fingerprint(name)
+    if os.path.exists(tool(directory, "python")) and stamp.exists() and stamp.read_text() == wanted:
+        return directory
+    python, started = find_python(name.partition("-py")[2]), time.monotonic()
+    _say(f"{name}: making .venv/{name} with {python}")
+    stamp.unlink(missing_ok=True)
+    create(python, directory)
+    _say(f"{name}: installing envhub and all suites (minutes, the first time)")
+    install(directory, "--constraint", f"constraints/{name}.txt")
+    # Written last, and removed first: an interrupted set-up has none, and starts over.
+    stamp.write_text(wanted)
+    _say(f"{name}: ready after {time.monotonic() - started:.0f} s")
+    return directory
+
+
+def create(python: str, directory: Path) -> None:
+    """Make an empty virtual environment with pip, in the place of whatever is there."""
+    venv = [python, "-m", "venv", "--clear", str(directory)]
+    if _answer([python, "-c", "import ensurepip"]) is not None:
+        _run(venv)
+    else:  # as on a Debian without python3-venv, where the outer pip can fill it
+        _run([*venv, "--without-pip"])
+        _run([python, "-m", "pip", "--python", str(directory), "install", "pip"])
+
+
+def install(directory: Path, *options: str) -> None:
+    """Install this checkout, its suites and the tools into a virtual environment."""
+    pip = [tool(directory, "python"), "-m", "pip", "install", "--no-input"]
+    _run([*pip, "--progress-bar", "off", "--editable", ".[all,dev]", *options])
+
+
+def write_matrix() -> int:
+    """Test every id on the default set, and write down what was found, failures too."""
+    name = newest(RUNNING)
+    directory = set_up(name)
+    with tempfile.TemporaryDirectory() as temporary:
+        report = str(Path(temporary) / "report.xml")
+        clauses = ["tests/conformance/test_contract.py", "--junitxml", report]
+        status, _ = _pytest(directory, ["--full", *clauses])
+        python = [tool(directory, "python"), "-m", "tests.conformance.matrix", report]
+        matrix = subprocess.run(python, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
+    (ROOT / "compat_matrix.md").write_bytes(matrix)
+    return status
+
+
+def write_constraints(version: str) -> None:
+    """Resolve everything anew for one version of Python, and write what that gives."""
+    name, python = newest(version), find_python(version)
+    with tempfile.TemporaryDirectory() as temporary:
+        directory = Path(temporary) / name
+        _say(f"{name}: resolving the newest versions (minutes)")
+        create(python, directory)
+        install(directory)
+        freeze = [tool(directory, "python"), "-m", "pip", "freeze", "--all", "--exclude-editable"]
+        frozen = _answer([*freeze, "--exclude", "pip"]) or ""
+    pins = sorted(map(_canonical, frozen.splitlines()))
+    if not pins or not all(re.fullmatch(r"[a-z0-9-]+==[\w.+!]+", pin) for pin in pins):
+        raise TaskError(f"not all of these are plain pins: {pins}")
+    header = (
+        f"# The newest versions that fit each other on Python {version}, written by\n"
+        f"# python3 tasks.py constraints --python {version}\n"
+    )
+    (ROOT / "constraints" / f"{name}.txt").write_text(header + "\n".join(pins) + "\n")
+    _say(f"wrote constraints/{name}.txt, {len(pins)} pins")
+
+
+def _canonical(pin: str) -> str:
+    distribution, _, version = pin.partition("==")
+    return re.sub(r"[-_.]+", "-", distribution).lower() + "==" + version
+
+
+def find_python(version: str) -> str:
+    """A Python of this version that really runs; pyenv puts some on PATH that do not.
+
+    Raises:
+        PythonNotFoundError: if there is none.
+    """
+    name = f"python{version}"
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    candidates = [sys.executable] if version == RUNNING else []
+    candidates += [os.path.join(directory, name) for directory in os.get_exec_path()]
+    candidates += map(str, sorted(pyenv.glob(f"versions/{version}.*/bin/{name}"), reverse=True))
+    ask = "import sys, venv; print('%d.%d' % sys.version_info[:2])"
+    for path in candidates:
+        if _answer([path, "-c", ask]) == version:
+            return path
+    raise PythonNotFoundError(f"Python {version} was not found here.")
+
+
+def _fingerprint(name: str) -> str:
+    """Of all that decides what is installed, and where: a moved checkout starts over too."""
+    digest = hashlib.sha256(str(ROOT).encode())
+    for path in (ROOT / "pyproject.toml", ROOT / "constraints" / f"{name}.txt"):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def tool(directory: Path, name: str) -> str:
+    """A command of a virtual environment."""
+    return str(directory / "bin" / name)
+
+
+def _run(command: Sequence[str]) -> None:
+    """Run a step of the set-up, whose output matters only if it fails."""
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    if done.returncode:
+        print("\n".join(done.stdout.splitlines()[-30:]), file=sys.stderr)
+        raise TaskError(f"failed with exit status {done.returncode}: {' '.join(command)}")
+
+
+def _status(command: Sequence[str]) -> int:
+    sys.stdout.flush()
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
+def _answer(command: Sequence[str]) -> str | None:
+    """What a command prints, or `None` if it cannot run or fails."""
+    try:
+        done = subprocess.run(
+            command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=60
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _say(text: str) -> None:
+    print(f"[tasks] {text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
