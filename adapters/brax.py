@@ -17,6 +17,7 @@ from envhub import spaces
 from envhub.capabilities import Capabilities, Claim
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError, RenderError
+from envhub.nonempty import NonEmpty
 from envhub.params import params_dataclass
 from envhub.suite import Gap, Suite, keywords
 
@@ -53,8 +54,13 @@ class BraxParams:
 class BraxState(NamedTuple):
     """brax's state, and int32[], the actions applied since the reset."""
 
-    env: Any
+    arrays: NonEmpty  # mjx has many that are empty
     steps: jax.Array
+
+    @property
+    def env(self) -> Any:
+        """The `brax.envs.State`."""
+        return self.arrays.tree
 
 
 class BraxSuite(Suite):
@@ -121,20 +127,19 @@ class BraxEnvironment(Environment):
 
     def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
         state = self._under(params).reset(key)
-        return state.obs, BraxState(state, jnp.int32(0))
+        return state.obs, BraxState(NonEmpty(state), jnp.int32(0))
 
     def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
         # In x64 mode mjx 3.17 carries float64 controls through its scan, and takes no others.
         action = action.astype(jax.dtypes.canonicalize_dtype(float))
-        # brax's step writes into the dictionaries of the state that it is given: give it a copy.
-        before = jax.tree.map(lambda leaf: leaf, state.env)
-        env_state, reward = self._repeat(self._under(params), before, action)
+        # brax's step writes into the dictionaries of the state that it is given, here a copy.
+        env_state, reward = self._repeat(self._under(params), state.env, action)
         steps = state.steps + self.action_repeat
         # As brax's EpisodeWrapper has it: an episode that ends at its limit was not cut by it.
         terminated = env_state.done > 0
         truncated = (steps >= params.episode_length) & ~terminated
         info = {**env_state.metrics, **env_state.info}
-        after = BraxState(env_state, steps)
+        after = BraxState(NonEmpty(env_state), steps)
         return StepResult(env_state.obs, after, reward, terminated, truncated, info)
 
     def observation_space(self, params: Any = None) -> spaces.Space:

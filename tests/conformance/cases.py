@@ -45,7 +45,8 @@ class Binding:
             functions of (key, params) and (key, state, action, params).
         own_state: the suite's state inside the hub's.
         own_done: the flags that the suite's own `done` stands for.
-        variants: options that make an environment of its own of every name.
+        variants: options that make an environment of its own of every name, the suite's default
+            first.
     """
 
     sample: tuple[tuple[str, dict[str, Any]], ...]
@@ -136,15 +137,15 @@ def sample_cases() -> Iterator[Case]:
             yield Case(suite, name, tuple(options.items()))
 
 
-def every_case() -> Iterator[Case]:
-    """Every id of every suite, in each of its variants, and the sample for its options."""
+def every_case(all_variants: bool) -> Iterator[Case]:
+    """The sample, and every id of every suite: in its first variant, or in all of them."""
     seen = set()
     for case in sample_cases():
         seen.add(case)
         yield case
     for suite, binding in BINDINGS.items():
         for env_id in envhub.list_envs(suite):
-            for options in binding.variants:
+            for options in binding.variants if all_variants else binding.variants[:1]:
                 case = Case(suite, env_id.partition("::")[2], tuple(options.items()))
                 if case not in seen:
                     yield case

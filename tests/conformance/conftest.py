@@ -18,15 +18,28 @@ from .episodes import Episodes, run_episodes
 
 
 @functools.cache
-def chosen(full: bool) -> tuple[list[cases.Case], list[cases.Case]]:
+def chosen(config: pytest.Config) -> tuple[list[cases.Case], list[cases.Case]]:
     """The cases that run, and those that a gap keeps from running."""
-    every = list(cases.every_case() if full else cases.sample_cases())
+    variants = config.getoption("variants")
+    full = variants or config.getoption("full")
+    every = list(cases.every_case(variants) if full else cases.sample_cases())
     gaps = [case for case in every if cases.gap_of(case)]
     return [case for case in every if case not in gaps], gaps
 
 
+@functools.cache
+def other_variants(config: pytest.Config) -> list[cases.Case]:
+    """The variants of the chosen names that are not themselves chosen."""
+    running, gaps = chosen(config)
+    names = {case.id for case in running}
+    every = [case for case in cases.every_case(all_variants=True) if case.id in names]
+    return [case for case in every if case not in running + gaps and not cases.gap_of(case)]
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    running, _ = chosen(metafunc.config.getoption("full"))
+    running, _ = chosen(metafunc.config)
+    if "variant" in metafunc.fixturenames:
+        metafunc.parametrize("variant", other_variants(metafunc.config), ids=str)
     if "case" in metafunc.fixturenames:
         metafunc.parametrize(
             "case",

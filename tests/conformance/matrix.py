@@ -78,7 +78,7 @@ def main(reports: list[str]) -> None:
         print(f"\n## {name} {suite.installed()}\n")
         print("\n".join(table(rows, name)))
     print("\n## Gaps\n")
-    for case in cases.every_case():
+    for case in cases.every_case(all_variants=True):
         gap = cases.gap_of(case)
         if gap:
             print(f"- `{case}`: {gap.kind}. {gap.reason}")
@@ -87,7 +87,9 @@ def main(reports: list[str]) -> None:
 def every_row(reports: list[str]) -> dict[str, dict[str, list[str]]]:
     """What the reports say, and empty rows for the cases that they do not mention."""
     silent: dict[str, dict[str, list[str]]] = {
-        str(case): defaultdict(list) for case in cases.every_case() if not cases.gap_of(case)
+        str(case): defaultdict(list)
+        for case in cases.every_case(all_variants=True)
+        if not cases.gap_of(case)
     }
     return silent | read(reports)
 

@@ -25,13 +25,26 @@ def shapes(tree: Any) -> Any:
 
 def test_nothing_but_declared_gaps_is_left_out(pytestconfig: pytest.Config) -> None:
     """Each of them is shown to be one in `tests/quirks`."""
-    running, gaps = chosen(pytestconfig.getoption("full"))
+    running, gaps = chosen(pytestconfig)
     assert running
     expected = {"brax::swimmer", "gymnax::MNISTBandit-bsuite"}
     if not registry.get("gymnax").at_least("1.0"):
         expected.add("gymnax::SimpleBandit-bsuite")
-    full = pytestconfig.getoption("full")
-    assert {case.id for case in gaps} == (expected if full else set())
+    every = pytestconfig.getoption("full") or pytestconfig.getoption("variants")
+    assert {case.id for case in gaps} == (expected if every else set())
+
+
+def test_every_other_variant_resets_and_steps(variant: Case) -> None:
+    """`--variants` examines them as thoroughly as the others, which takes an hour."""
+    env, params = envhub.make(variant.id, **dict(variant.options))
+    obs, state = env.reset(jax.random.key(0), params)
+    action = env.action_space(params).sample(jax.random.key(1))
+    result = env.step(jax.random.key(2), state, action, params)
+    for seen in (obs, result.obs):
+        assert env.observation_space(params).contains(seen)
+    assert jax.tree.structure(result.state) == jax.tree.structure(state)
+    assert np.isfinite(result.reward)
+    jax.clear_caches()
 
 
 # Section 1: one line
@@ -83,6 +96,11 @@ def test_structure_shapes_and_dtypes_never_change(subject: Subject) -> None:
         assert shapes(result.state) == shapes(state)
         assert shapes(result.obs) == shapes(obs)
         assert shapes(result.info) == shapes(subject.path[0].info)
+
+
+def test_no_array_of_a_state_is_empty(subject: Subject) -> None:
+    """See `envhub/nonempty.py`: they crash jaxlib."""
+    assert all(leaf.size for leaf in jax.tree.leaves(subject.start[1]))
 
 
 def test_nothing_is_64_bit_or_weakly_typed(subject: Subject) -> None:
