@@ -132,7 +132,7 @@ class Environment(abc.ABC):
             InvalidParamsError: if `params` has another structure.
         """
         inputs.check_key(key)
-        obs, state = self._compiled_reset(key, self._params_in_force(params))
+        obs, state = self._run(self._compiled_reset, key, self._params_in_force(params))
         return obs, state
 
     def step(self, key: jax.Array, state: Any, action: Any, params: Any = None) -> StepResult:
@@ -155,7 +155,7 @@ class Environment(abc.ABC):
         inputs.check_key(key)
         params = self._params_in_force(params)
         try:
-            result: StepResult = self._compiled_step(key, state, action, params)
+            result: StepResult = self._run(self._compiled_step, key, state, action, params)
         except EnvHubError:
             raise
         except Exception:
@@ -198,6 +198,10 @@ class Environment(abc.ABC):
             return self.default_params
         inputs.check_params(params, self.default_params)
         return params
+
+    def _run(self, compiled: Any, *arguments: Any) -> Any:
+        """Where the host bridge tells an error of the host from one of the caller."""
+        return compiled(*arguments)
 
     # A call outside jit is compiled, as gymnax's and craftax's own are. Inside jit the boundary is
     # inlined by XLA, and retracing a step that was traced before costs nothing.

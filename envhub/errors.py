@@ -64,6 +64,14 @@ class MissingCapabilityError(EnvHubError, TypeError):
     """The environment does not have a capability that was asked for."""
 
 
+class StaleStateError(EnvHubError, RuntimeError):
+    """A host state without a snapshot whose instance has moved on, or is gone."""
+
+
+class HostEnvError(EnvHubError, RuntimeError):
+    """An environment on the host raised; the original exception is chained."""
+
+
 class RenderError(EnvHubError, RuntimeError):
     """A renderable environment that could not draw on this machine."""
 

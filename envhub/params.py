@@ -1,9 +1,12 @@
 """Params for suites that have none of their own."""
 
 import dataclasses
+import functools
+from collections.abc import Sequence
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
+import numpy as np
 
 T = TypeVar("T")
 
@@ -16,6 +19,17 @@ def params_dataclass(cls: type[T]) -> type[T]:
     names = [field.name for field in dataclasses.fields(made)]  # type: ignore[arg-type]
     jax.tree_util.register_dataclass(made, data_fields=names, meta_fields=[])
     return made
+
+
+def named_params(name: str, fields: Sequence[str], values: Sequence[float]) -> Any:
+    """Params of a class made for the occasion, each field a float32[]."""
+    made = _named_class(name, tuple(fields))
+    return made(*[np.float32(value) for value in values])
+
+
+@functools.cache  # JAX tells pytrees apart by their class
+def _named_class(name: str, fields: tuple[str, ...]) -> Any:
+    return params_dataclass(type(f"{name}Params", (), {"__annotations__": dict.fromkeys(fields, Any)}))
 
 
 def _replace(self: Any, **changes: Any) -> Any:

@@ -22,6 +22,7 @@ BUILTIN: Mapping[str, str] = MappingProxyType(
     {
         "brax": "envhub.adapters.brax:SUITE",
         "craftax": "envhub.adapters.craftax:SUITE",
+        "gymnasium": "envhub.adapters.gymnasium:SUITE",
         "gymnax": "envhub.adapters.gymnax:SUITE",
         "navix": "envhub.adapters.navix:SUITE",
     }

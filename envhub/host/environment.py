@@ -1,0 +1,164 @@
+"""The environment that callers see of a CPU suite."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envhub import spaces
+from envhub.capabilities import Capabilities
+from envhub.environment import Environment, StepResult
+from envhub.host import proof, transport
+from envhub.host.instance import Instance
+from envhub.host.options import check_options
+from envhub.host.layout import Actions, Observations, flatten, unflatten
+from envhub.host.pool import Call, Pool
+from envhub.host.snapshot import HEADER, Form
+from envhub.seeding import traced_seed
+
+
+class HostState(NamedTuple):
+    """The state of an environment on the host, as a value.
+
+    Attributes:
+        handle: uint32[3], which live instance is in this state: slot, generation and pool.
+        snapshot: uint8[K], from which any instance continues; `None` where there is none.
+    """
+
+    handle: jax.Array
+    snapshot: jax.Array | None
+
+
+class HostEnvironment(Environment):
+    """Instances of a CPU library behind the protocol; adapters do not subclass it.
+
+    Args:
+        env_id: for errors.
+        construct: makes one instance.
+        first: the first that it made.
+        unwrapped: the suite's own object in `first`.
+        observation_space, action_space: of one instance.
+        capabilities: what is claimed; forkable states carry snapshots.
+        default_params: a pytree of float32 arrays, or `None`.
+        options: the keywords of `make`, those of the bridge among them (`BRIDGE_OPTIONS`).
+        version: of the suite; a snapshot fits the same id, options and version.
+
+    Raises:
+        MissingCapabilityError: if `forkable=True` is asked of what cannot be.
+        InvalidOptionError: if an option of the bridge has no sensible value.
+    """
+
+    def __init__(
+        self,
+        env_id: str,
+        construct: Callable[[], Instance],
+        first: Instance,
+        unwrapped: Any,
+        observation_space: spaces.Space,
+        action_space: spaces.Space,
+        capabilities: Capabilities,
+        default_params: Any,
+        options: Mapping[str, Any],
+        version: str,
+    ) -> None:
+        super().__init__(unwrapped, default_params, capabilities)
+        check_options(env_id, options, capabilities)
+        identity = f"{env_id} {version} {sorted(options.items(), key=str)}"
+        self._observation_space, self._action_space = observation_space, action_space
+        actions = Actions(action_space)
+        seen = proof.explore(first, actions)
+        observations = Observations(observation_space, seen.obs)
+        form = None
+        if capabilities.forkable:
+            largest = proof.prove_forkable(identity, construct, first, actions, observations)
+            size = HEADER.size + observations.num_bytes
+            size += options.get("snapshot_size") or largest
+            form = Form(size, zlib.crc32(identity.encode()))
+        self.info_entries = seen.entries
+        leaves = jax.tree.leaves(default_params)
+        self._pool = Pool(
+            env_id,
+            construct,
+            first,
+            observations,
+            actions,
+            seen.entries,
+            form,
+            bool(leaves),
+            options.get("max_instances"),
+        )
+        state: list[transport.Form] = [((3,), np.uint32)]
+        state += [((form.size,), np.uint8)] if form else []
+        self._after_reset = [*state, *observations.forms]
+        flags = [((), np.float32), ((), np.bool_), ((), np.bool_)]
+        infos = [(shape, dtype) for _, shape, dtype in seen.entries]
+        self._after_step = [*self._after_reset, *flags, *infos]
+
+    @property
+    def last_error(self) -> BaseException | None:
+        """The exception that the last failing call raised on the host, which JAX hides in a text."""
+        return self._pool.error
+
+    def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
+        outputs = self._call("reset", [traced_seed(key), *_flat(params)], self._after_reset)
+        state = self._take_state(outputs)
+        return self._take_obs(outputs), state
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        given = [state.handle, *([] if state.snapshot is None else [state.snapshot])]
+        given += [*flatten(self._action_space, action), *_flat(params)]
+        outputs = self._call("step", given, self._after_step)
+        state, obs = self._take_state(outputs), self._take_obs(outputs)
+        reward, terminated, truncated = (outputs.pop(0) for _ in range(3))
+        names = [name for name, _, _ in self.info_entries]
+        info = dict(zip(names, outputs, strict=True))
+        return StepResult(obs, state, reward, terminated, truncated, info)
+
+    def observation_space(self, params: Any = None) -> spaces.Space:
+        return self._observation_space
+
+    def action_space(self, params: Any = None) -> spaces.Space:
+        return self._action_space
+
+    def render_env(self, state: Any, params: Any) -> Any:
+        row = None if state.snapshot is None else np.asarray(state.snapshot).tobytes()
+        return self._pool.render(np.asarray(state.handle).tolist(), row)
+
+    def close(self) -> None:
+        self._pool.close()
+
+    def _call(self, method: str, given: Sequence[Any], forms: Sequence[transport.Form]) -> Any:
+        function = Call(self._pool.nonce, method)
+        return transport.call(function, given, forms, effect=not self.capabilities.forkable)
+
+    def _run(self, compiled: Any, *arguments: Any) -> Any:
+        """Outside `jit`, raise what was raised on the host, and not the text that JAX makes of it."""
+        try:
+            result = compiled(*arguments)
+            if not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(result)):
+                jax.block_until_ready(result)
+        except Exception:
+            error, self._pool.error = self._pool.error, None
+            if error is None:
+                raise
+            raise error from None
+        return result
+
+    def _take_state(self, outputs: list[Any]) -> HostState:
+        handle = outputs.pop(0)
+        return HostState(handle, outputs.pop(0) if self.capabilities.forkable else None)
+
+    def _take_obs(self, outputs: list[Any]) -> Any:
+        leaves = [outputs.pop(0) for _ in self._after_reset[1 + self.capabilities.forkable :]]
+        return unflatten(self._observation_space, iter(leaves))
+
+
+def _flat(params: Any) -> list[jax.Array]:
+    """The params as one float32 vector, if there are any."""
+    leaves = [jnp.ravel(jnp.asarray(leaf, jnp.float32)) for leaf in jax.tree.leaves(params)]
+    return [jnp.concatenate(leaves)] if leaves else []

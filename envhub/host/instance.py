@@ -1,0 +1,81 @@
+"""What an adapter tells the bridge: how to construct, seed, step, save and restore one instance."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class InstanceStep(NamedTuple):
+    """What one step of an instance gave, in NumPy.
+
+    Attributes:
+        obs: of the structure of the observation space.
+        reward: a number.
+        terminated: whether the MDP ended.
+        truncated: whether the episode was cut from outside.
+        info: the entries of the environment's `info`; others than the declared ones are dropped.
+    """
+
+    obs: Any
+    reward: float
+    terminated: bool
+    truncated: bool
+    info: dict[str, Any]
+
+
+class Instance(abc.ABC):
+    """One live environment of a CPU library.
+
+    The bridge calls it from one thread at a time, and never after `close`. Nothing here may touch
+    JAX: it runs inside a callback of a compiled program, where that deadlocks.
+    """
+
+    @abc.abstractmethod
+    def reset(self, seed: int) -> Any:
+        """Start an episode that this seed (below 2**31) decides, whatever was played before.
+
+        Returns:
+            The observation.
+        """
+
+    @abc.abstractmethod
+    def step(self, action: Any) -> InstanceStep:
+        """Advance one step; never reset.
+
+        Args:
+            action: an element of the action space: an int for `Discrete`, otherwise arrays.
+        """
+
+    def save(self) -> bytes:
+        """Everything that decides what comes next: data, no code, and nothing that `reset` sets anew.
+
+        Only where the environment is forkable.
+        """
+        raise NotImplementedError
+
+    def restore(self, saved: bytes, obs: Any) -> None:
+        """Continue, in any instance of the same environment, where `save` was called.
+
+        Args:
+            saved: what `save` returned.
+            obs: the last observation before that.
+        """
+        raise NotImplementedError
+
+    def set_params(self, values: np.ndarray[Any, Any]) -> None:
+        """Put params in force; only where the environment has them.
+
+        Args:
+            values: float32[P], the leaves of the params, flattened in order.
+        """
+        raise NotImplementedError
+
+    def render(self) -> Any:
+        """The picture of the current state: uint8[H, W, 3]."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Free what the instance holds; idempotent."""

@@ -1,0 +1,52 @@
+"""The keywords of `make` that every suite on the host takes, and the capabilities they decide."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from envhub.capabilities import Capabilities, Claim
+from envhub.errors import InvalidOptionError, MissingCapabilityError
+
+BRIDGE_OPTIONS = ("forkable", "max_instances", "snapshot_size")
+
+
+def host_capabilities(
+    options: Mapping[str, Any], can_be_forked: Claim, **claims: Claim
+) -> Capabilities:
+    """What the bridge makes of an environment on the host.
+
+    Args:
+        options: the keywords of `make`; `forkable=False` leaves snapshots out.
+        can_be_forked: whether an instance can be saved and restored, or why not.
+        **claims: what the suite decides: `has_env_params`, `renderable`, and any other flag.
+    """
+    forkable = can_be_forked
+    if can_be_forked is True and options.get("forkable", True) is False:
+        forkable = "it was made with forkable=False."
+    leaves = "a state without a snapshot cannot leave its process: "
+    native: dict[str, Claim] = {
+        "jax_native": "its steps run on the host, through a callback.",
+        "forkable": forkable,
+        "checkpointable": True if forkable is True else leaves + forkable,
+        "differentiable": "no gradient flows through a program on the host.",
+    }
+    return Capabilities.native(**native | claims)
+
+
+def check_options(env_id: str, options: Mapping[str, Any], capabilities: Capabilities) -> None:
+    """Refuse values that make no sense.
+
+    Raises:
+        MissingCapabilityError: if `forkable=True` is asked of what cannot be.
+        InvalidOptionError: for the others.
+    """
+    forkable = options.get("forkable")
+    if forkable not in (None, True, False):
+        raise InvalidOptionError(f"forkable is True or False, got {forkable!r}.")
+    if forkable and not capabilities.forkable:
+        raise MissingCapabilityError(f"{env_id} is not forkable: {capabilities.why('forkable')}")
+    for name in ("max_instances", "snapshot_size"):
+        value = options.get(name)
+        if value is not None and (type(value) is not int or value < 1):
+            raise InvalidOptionError(f"{name} is a positive integer, got {value!r}.")

@@ -1,0 +1,163 @@
+"""How a compiled program calls the host: one primitive, and the way chosen when it is lowered.
+
+On one CPU device the call goes through `jax.experimental.buffer_callback`, which hands over arrays
+without copying (about 6 µs a call, against 120); elsewhere, in programs that XLA shards by itself,
+and with a JAX that lacks it (0.4.35), through `jax.pure_callback` or `io_callback`. This is the
+only module that touches them.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import io_callback
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+try:
+    from jax.experimental.buffer_callback import buffer_callback
+except ImportError:  # jax 0.4.35
+    buffer_callback = None  # type: ignore[assignment]
+
+HostFunction = Callable[[Sequence[Any], Sequence[Any], int], None]
+"""Reads the inputs and fills the outputs, all with one leading axis of that size. NumPy only."""
+
+Form = tuple[tuple[int, ...], Any]  # a shape and a dtype
+
+force_portable = False  # for the tests of the transport that other platforms use
+
+
+def call(
+    function: HostFunction, inputs: Sequence[Any], outputs: Sequence[Form], *, effect: bool
+) -> list[Any]:
+    """Call the host from a traced program.
+
+    Any nesting of `vmap` arrives as one call with one leading axis. Nothing flows through it
+    backwards: its gradient is zero.
+
+    Args:
+        function: hashable, and the same object for the same environment, so that programs are
+            compiled once.
+        inputs: arrays.
+        outputs: shapes and dtypes of what one call gives, without the batch axes.
+        effect: whether to call even where nothing uses the outputs.
+    """
+    forms = tuple((tuple(shape), np.dtype(dtype)) for shape, dtype in outputs)
+    bound: list[Any] = host_call_p.bind(
+        *map(jnp.asarray, inputs), function=function, forms=forms, batch=(), effect=effect
+    )
+    return bound
+
+
+host_call_p = Primitive("host_callback")
+host_call_p.multiple_results = True
+
+
+def _effects() -> Any:
+    """The effect that keeps a call whose outputs are unused, allowed wherever JAX has effects.
+
+    JAX (0.4 to 0.11) has no public way to say so.
+    """
+    from jax._src import effects
+
+    class HostEffect(effects.Effect):  # type: ignore[misc]
+        __str__ = lambda self: "Host"  # noqa: E731
+
+    for allowed in (
+        effects.lowerable_effects,
+        effects.control_flow_allowed_effects,
+        effects.remat_allowed_effects,
+        effects.custom_derivatives_allowed_effects,
+    ):
+        allowed.add_type(HostEffect)
+    return {HostEffect()}
+
+
+EFFECTS = _effects()
+
+
+@host_call_p.def_effectful_abstract_eval
+def _abstract(*_: Any, forms: Any, batch: Any, effect: bool, **__: Any) -> Any:
+    avals = [jax.core.ShapedArray(batch + shape, dtype) for shape, dtype in forms]
+    return avals, EFFECTS if effect else set()
+
+
+@host_call_p.def_impl
+def _run(*inputs: Any, **how: Any) -> Any:
+    return jax.jit(functools.partial(host_call_p.bind, **how))(*inputs)
+
+
+def _batch(inputs: Sequence[Any], axes: Sequence[Any], *, batch: Any, **how: Any) -> Any:
+    """Put the new axis first, of size 1 where an input does not have it: nothing is tiled."""
+    mapped = [(each, axis) for each, axis in zip(inputs, axes, strict=True) if axis is not None]
+    size = mapped[0][0].shape[mapped[0][1]]
+    moved = [
+        jnp.expand_dims(each, 0) if axis is None else jnp.moveaxis(each, axis, 0)
+        for each, axis in zip(inputs, axes, strict=True)
+    ]
+    outputs = host_call_p.bind(*moved, batch=(size, *batch), **how)
+    return outputs, [0] * len(outputs)
+
+
+def _no_gradient(inputs: Sequence[Any], _: Any, **how: Any) -> Any:
+    outputs = host_call_p.bind(*inputs, **how)
+    return outputs, [ad.Zero.from_primal_value(each) for each in outputs]
+
+
+def _lower(ctx: Any, *inputs: Any, **how: Any) -> Any:
+    module = ctx.module_context
+    sharded = getattr(module.axis_context, "num_devices", 1) or 1
+    buffers = buffer_callback and tuple(module.platforms) == ("cpu",) and sharded == 1
+    through = _buffers if buffers and not force_portable else _portable
+    return mlir.lower_fun(functools.partial(through, **how), multiple_results=True)(ctx, *inputs)
+
+
+batching.primitive_batchers[host_call_p] = _batch
+ad.primitive_jvps[host_call_p] = _no_gradient
+mlir.register_lowering(host_call_p, _lower)
+
+
+def _buffers(*inputs: Any, function: HostFunction, forms: Any, batch: Any, effect: bool) -> Any:
+    ranks = [each.ndim - len(batch) for each in inputs]
+
+    def callback(_: Any, outputs: Sequence[Any], *arrays: Any) -> None:
+        rows = [_rows(np.asarray(each), batch, r) for each, r in zip(arrays, ranks, strict=True)]
+        filled = [
+            np.asarray(each).reshape(-1, *shape)
+            for each, (shape, _) in zip(outputs, forms, strict=True)
+        ]
+        function(rows, filled, math.prod(batch))
+
+    results = [jax.ShapeDtypeStruct(batch + shape, dtype) for shape, dtype in forms]
+    called: list[Any] = buffer_callback(callback, results, has_side_effect=effect)(*inputs)
+    return called
+
+
+def _portable(*inputs: Any, function: HostFunction, forms: Any, batch: Any, effect: bool) -> Any:
+    ranks = [each.ndim - len(batch) for each in inputs]
+
+    def callback(*arrays: Any) -> Any:
+        rows = [_rows(np.asarray(each), batch, r) for each, r in zip(arrays, ranks, strict=True)]
+        size = math.prod(batch)
+        filled = [np.empty((size, *shape), dtype) for shape, dtype in forms]
+        function(rows, filled, size)
+        return [each.reshape(batch + each.shape[1:]) for each in filled]
+
+    results = [jax.ShapeDtypeStruct(batch + shape, dtype) for shape, dtype in forms]
+    through = io_callback if effect else jax.pure_callback
+    called: list[Any] = through(callback, results, *inputs)
+    return called
+
+
+def _rows(array: Any, batch: tuple[int, ...], rank: int) -> Any:
+    """One leading axis in place of the batch axes; of size 1 if the array has none of them."""
+    inner = array.shape[array.ndim - rank :]
+    if math.prod(array.shape[: array.ndim - rank]) == 1:
+        return array.reshape(1, *inner)
+    return np.broadcast_to(array, batch + inner).reshape(-1, *inner)

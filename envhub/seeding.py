@@ -1,0 +1,33 @@
+"""From a JAX key to the seed of an environment on the host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from envhub import inputs
+
+
+def host_seed(key: jax.Array) -> Any:
+    """The seed that a host environment takes from a key.
+
+    Args:
+        key: one PRNG key, typed or legacy.
+
+    Returns:
+        An int below 2**31, so that `gymnasium.make(name).reset(seed=envhub.host_seed(key))` starts
+        the episode of `env.reset(key)`; a traced uint32[] under `jit`.
+
+    Raises:
+        InvalidKeyError: if `key` is not one PRNG key.
+    """
+    inputs.check_key(key)
+    seed = traced_seed(key)
+    return seed if isinstance(seed, jax.core.Tracer) else int(seed)
+
+
+def traced_seed(key: jax.Array) -> jax.Array:
+    """The same as an array, in compiled programs."""
+    return jax.random.bits(key, dtype=jnp.uint32) >> 1
