@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,6 +16,7 @@ from envhub.probes import Subject
 LANES = 3
 SHORT = 7  # the limit of the second half of the lanes, which have the keys of the first half
 CHUNK = 50
+PATIENCE = 200
 ENOUGH = 1_000  # go on that long for more ends, once there was one
 
 
@@ -39,6 +42,22 @@ class Episodes:
     @property
     def ended(self) -> np.ndarray:
         return self.alive & (self.terminated | self.truncated)
+
+
+def optimised(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compiled as it is for users, and not as `tests/conftest.py` has it."""
+    options: dict[str, Any] = {"xla_backend_optimization_level": 3}
+    if "fusion_emitters" in os.environ["XLA_FLAGS"]:
+        options["xla_cpu_use_fusion_emitters"] = True
+    program = None
+
+    def call(*arguments: Any) -> Any:
+        nonlocal program
+        if program is None:
+            program = jax.jit(function).lower(*arguments).compile(compiler_options=options)
+        return program(*arguments)
+
+    return call
 
 
 def stack(trees: list[Any]) -> Any:
@@ -72,11 +91,14 @@ def run_episodes(subject: Subject, limit: str, longest: int = 20_000) -> Episode
         return (state, alive), seen
 
     carry, seen, first_obs = (state, jnp.ones(2 * LANES, bool)), [], None
-    chunk = jax.jit(lambda carry, times: jax.lax.scan(step, carry, times))
-    # This program runs for thousands of steps: the cheap compilation of the others does not pay.
-    optimised = {"xla_backend_optimization_level": 3}
-    chunk = chunk.lower(carry, jnp.arange(CHUNK)).compile(compiler_options=optimised)
+
+    def scan(carry: Any, times: Any) -> Any:
+        return jax.lax.scan(step, carry, times)
+
+    chunk = jax.jit(scan)
     for start in range(0, longest, CHUNK):
+        if start == PATIENCE:
+            chunk = optimised(scan)  # it will take thousands of steps: now compiling pays
         carry, part = chunk(carry, jnp.arange(start, start + CHUNK))
         part_obs = part.pop("first_obs")
         if first_obs is None:

@@ -14,9 +14,9 @@ import envhub
 from envhub import probes, registry, second_process
 from envhub.probes import Subject
 
-from .cases import BINDINGS, Case, compiled
+from .cases import BINDINGS, Case
 from .conftest import chosen
-from .episodes import LANES, SHORT, Episodes
+from .episodes import LANES, SHORT, Episodes, optimised
 
 
 def shapes(tree: Any) -> Any:
@@ -159,23 +159,33 @@ def test_the_observation_at_the_limit_is_the_last_and_not_a_reset(
 
 
 def test_reset_and_step_equal_the_suites_own_bit_for_bit(case: Case, subject: Subject) -> None:
-    binding = BINDINGS[case.suite]
-    direct = binding.direct(subject.env.unwrapped)
-    reset, step = compiled(direct)
-    params = subject.params
-    obs, own = reset(subject.keys[0], params)
-    path = [(obs, own)]
-    hub = [(subject.start[0], binding.own_state(subject.start[1]))]
-    steps = zip(subject.keys[1:], subject.actions, subject.path[:4], strict=False)
-    for key, action, result in steps:
-        obs, own, reward, done, info = step(key, own, action, params)
-        path.append((obs, own, jnp.float32(reward), jnp.bool_(done), info))
-        ours = (result.obs, binding.own_state(result.state), result.reward)
-        hub.append((*ours, binding.own_done(result), result.info))
-    for theirs, ours in zip(path, hub, strict=True):
-        for a, b in zip(second_process.pack(theirs), second_process.pack(ours), strict=True):
-            assert a.dtype == b.dtype
-            assert a.tobytes() == b.tobytes(), f"{a} and {b}"
+    env = subject.env
+    if differing(case, subject, (env.reset, env.step), jax.jit):
+        # Unoptimised, XLA may compile one function in two ways (brax's halfcheetah): ask it again.
+        functions = optimised(env.reset), optimised(env.step)
+        assert not differing(case, subject, functions, optimised)
+
+
+def differing(case: Case, subject: Subject, hub: Any, compiler: Any) -> list[str]:
+    """What the hub and the suite show differently over a few steps."""
+    binding, params = BINDINGS[case.suite], subject.params
+    reset, step = hub
+    own_reset, own_step = map(compiler, binding.direct(subject.env.unwrapped))
+    (obs, state), (own_obs, own) = (f(subject.keys[0], params) for f in (reset, own_reset))
+    pairs = [((obs, binding.own_state(state)), (own_obs, own))]
+    for key, action in zip(subject.keys[1:5], subject.actions, strict=False):
+        result = step(key, state, action, params)
+        own_obs, own, reward, done, info = own_step(key, own, action, params)
+        state = result.state
+        seen = (result.obs, binding.own_state(state), result.reward)
+        theirs = (own_obs, own, jnp.float32(reward), jnp.bool_(done), info)
+        pairs.append(((*seen, binding.own_done(result), result.info), theirs))
+    return [
+        f"{a} and {b}"
+        for pair in pairs
+        for a, b in zip(*map(second_process.pack, pair), strict=True)
+        if a.dtype != b.dtype or a.tobytes() != b.tobytes()
+    ]
 
 
 def test_typed_and_legacy_keys_give_the_same_episode(subject: Subject) -> None:
