@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -16,7 +15,8 @@ import numpy as np
 from envhub import spaces
 from envhub.capabilities import Capabilities, Claim
 from envhub.environment import Environment, StepResult
-from envhub.errors import InvalidOptionError, RenderError
+from envhub.errors import InvalidOptionError
+from envhub.headless import is_opengl_chosen, opengl_errors
 from envhub.nonempty import NonEmpty
 from envhub.params import params_dataclass
 from envhub.suite import Gap, Suite, keywords
@@ -202,19 +202,13 @@ def _gl_without_display() -> Iterator[None]:
     It would take GLFW (mujoco 4.0), fail for want of a window, and abort the process the next time.
     """
     renderer = SUITE.load("io.image").mujoco.Renderer
-    chosen = os.environ.get("MUJOCO_GL") or os.environ.get("DISPLAY")
-    try:
-        if not chosen:
+    with opengl_errors():
+        if not is_opengl_chosen():
             from mujoco.egl import GLContext
 
             gl_context = __import__(renderer.__module__, fromlist=["gl_context"]).gl_context
             gl_context.GLContext = GLContext
         yield
-    except (ImportError, AttributeError, RuntimeError) as error:
-        raise RenderError(
-            "MuJoCo found no OpenGL to draw with: install EGL (Debian: apt-get install libegl1), "
-            f"or set MUJOCO_GL to egl, osmesa or glfw. [{type(error).__name__}: {error}]"
-        ) from error
 
 
 SUITE = BraxSuite()

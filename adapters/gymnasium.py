@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import importlib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,8 +16,9 @@ import numpy as np
 from envhub import spaces
 from envhub.capabilities import Capabilities, Claim
 from envhub.environment import Environment
-from envhub.errors import MissingDependencyError
-from envhub.host import BRIDGE_OPTIONS, HostEnvironment, Instance, host_capabilities, plain
+from envhub.errors import MissingDependencyError, UnavailableEnvError
+from envhub.headless import is_opengl_chosen, opengl_errors
+from envhub.host import BRIDGE_OPTIONS, Instance, host_capabilities, plain
 from envhub.params import named_params, params_dataclass
 from envhub.suite import Gap, Suite, keywords
 
@@ -60,9 +63,20 @@ MUJOCO = """
     Ant HalfCheetah Hopper Humanoid HumanoidStandup InvertedDoublePendulum InvertedPendulum Pusher
     Reacher Swimmer Walker2d
 """
+MUJOCO_V3 = "Ant HalfCheetah Hopper Humanoid Swimmer Walker2d"
+FUNCTIONAL_IDS = """
+    phys2d/CartPole-v0 phys2d/CartPole-v1 phys2d/Pendulum-v0 tabular/Blackjack-v0
+    tabular/CliffWalking-v0
+"""
 BOX2D = """
     BipedalWalker-v3 BipedalWalkerHardcore-v3 CarRacing-v3 LunarLander-v3 LunarLanderContinuous-v3
 """
+
+JAX_ALREADY = ("phys2d/", "tabular/")
+FUNCTIONAL = (
+    "it is written in JAX, which must not be touched inside a callback (it deadlocks), and envhub "
+    "does not bind its functional core yet."
+)
 
 
 @params_dataclass
@@ -91,13 +105,19 @@ class GymnasiumSuite(Suite):
     example = "CartPole-v1"
 
     def known_names(self) -> Iterable[str]:
-        """Those that every supported version has."""
-        mujoco = [f"{each}-v5" for each in MUJOCO.split()]
-        return [*CLASSIC.split(), *TOY_TEXT.split(), *mujoco, *BOX2D.split()]
+        has_1_2, has_1_3 = self.at_least("1.2"), self.at_least("1.3")
+        mujoco = [f"{each}-{version}" for each in MUJOCO.split() for version in ("v4", "v5")]
+        if not has_1_2:
+            mujoco += [f"{each}-v2" for each in MUJOCO.split()]
+            mujoco += [f"{each}-v3" for each in MUJOCO_V3.split()]
+        cliff = "CliffWalking-v1 CliffWalkingSlippery-v1" if has_1_2 else "CliffWalking-v0"
+        toy_text = f"{TOY_TEXT} {cliff} {'Taxi-v4' if has_1_3 else 'Taxi-v3'}"
+        families = (CLASSIC, toy_text, BOX2D, FUNCTIONAL_IDS)
+        return [*mujoco, *(name for names in families for name in names.split())]
 
     def live_names(self) -> Iterable[str]:
         registry = self.load("envs.registration").registry
-        # Gymnasium 1.1 and newer register functions that raise under the names of what is gone.
+        # Under the names of what is gone Gymnasium registers functions that raise.
         return [name for name, spec in registry.items() if not inspect.isfunction(spec.entry_point)]
 
     def resolve(self, name: str) -> str:
@@ -115,10 +135,9 @@ class GymnasiumSuite(Suite):
         return super().resolve(name)
 
     def options(self, name: str) -> Iterable[str]:
-        registration = self.load("envs.registration")
-        creator = self._creator(name)
-        accepted = {"max_episode_steps", *BRIDGE_OPTIONS, *keywords(creator)}
-        return accepted | set(registration.spec(name).kwargs) - {"render_mode"}
+        spec = self._spec(name)
+        accepted = {"max_episode_steps", *BRIDGE_OPTIONS, *keywords(_creator(spec))}
+        return accepted | set(spec.kwargs) - {"render_mode"}
 
     def capabilities(self, name: str, options: Mapping[str, Any]) -> Capabilities:
         gap = self.gap(name, options)
@@ -143,13 +162,17 @@ class GymnasiumSuite(Suite):
         base, _, version = name.rpartition("-")
         if base in MUJOCO.split() and version in ("v2", "v3"):
             return Gap("upstream", "it needs mujoco-py, which is not maintained; v4 and v5 do not.")
-        if name.startswith(("phys2d/", "tabular/")):
-            return Gap("notimpl", "envhub does not bind Gymnasium's functional environments yet.")
+        if name.startswith(JAX_ALREADY):
+            return Gap("notimpl", FUNCTIONAL)
         if name == "Pusher-v4":
             return Gap("upstream", "Gymnasium's Pusher-v4 needs mujoco<3; Pusher-v5 does not.")
         return None
 
     def make(self, name: str, options: Mapping[str, Any]) -> Environment:
+        from envhub.host.environment import HostEnvironment
+
+        if name.startswith(JAX_ALREADY):
+            raise UnavailableEnvError(f"gymnasium::{name}: {FUNCTIONAL}")
         kind = {"mujoco": MujocoInstance, "box2d": Box2DInstance}.get(_family(name), PlainInstance)
         own = {key: value for key, value in options.items() if key not in BRIDGE_OPTIONS}
         create = functools.partial(kind, self._without_checks(name), own)
@@ -167,16 +190,22 @@ class GymnasiumSuite(Suite):
             version=self.require_installed(),
         )
 
-    def _creator(self, name: str) -> Any:
-        registration = self.load("envs.registration")
-        entry_point = registration.spec(name).entry_point
-        return registration.load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+    def _spec(self, name: str) -> Any:
+        return self.load("envs.registration").spec(name.rpartition(":")[2])
 
     def _without_checks(self, name: str) -> Any:
-        """The registered spec without the wrapper that insists on a reset, which the bridge does."""
-        spec = copy.deepcopy(self.load("envs.registration").spec(name))
+        """The registered spec without the wrapper that insists on a reset: the bridge does."""
+        spec = copy.deepcopy(self._spec(name))
         spec.order_enforce = False
         return spec
+
+
+def _creator(spec: Any) -> Any:
+    """The class of an environment, or the function that makes one."""
+    from gymnasium.envs.registration import load_env_creator
+
+    named = isinstance(spec.entry_point, str)
+    return load_env_creator(spec.entry_point) if named else spec.entry_point
 
 
 def _family(name: str) -> str:
@@ -184,8 +213,8 @@ def _family(name: str) -> str:
     base = name.rpartition("-v")[0]
     if base in MUJOCO.split():
         return "mujoco"
-    families = {"classic": CLASSIC, "toy_text": f"{TOY_TEXT} CliffWalking-v0 Taxi-v3", "box2d": BOX2D}
-    families["toy_text"] += " CliffWalkingSlippery-v1"
+    others = "CliffWalking-v1 CliffWalkingSlippery-v1 Taxi-v3"
+    families = {"classic": CLASSIC, "toy_text": f"{TOY_TEXT} {others}", "box2d": BOX2D}
     for family, names in families.items():
         if base in [each.rpartition("-v")[0] for each in names.split()]:
             return family
@@ -198,12 +227,9 @@ class GymnasiumInstance(Instance):
     def __init__(self, spec: Any, options: Mapping[str, Any]) -> None:
         import gymnasium
 
-        creator = spec.entry_point
-        if isinstance(creator, str):
-            creator = gymnasium.envs.registration.load_env_creator(creator)
-        modes = getattr(creator, "metadata", {}).get("render_modes", [])
-        mode = "rgb_array" if "rgb_array" in modes else None
-        self.env = gymnasium.make(spec, render_mode=mode, disable_env_checker=True, **options)
+        modes = getattr(_creator(spec), "metadata", {}).get("render_modes", [])
+        drawn = {"render_mode": "rgb_array"} if "rgb_array" in modes else {}
+        self.env: Any = gymnasium.make(spec, disable_env_checker=True, **drawn, **options)
         self.inner = self.env.unwrapped
         self.kind = type(self.inner).__name__
         self.limit = self._wrapper(gymnasium.wrappers.TimeLimit)
@@ -327,9 +353,23 @@ class MujocoInstance(GymnasiumInstance):
     def render(self) -> Any:
         before = self.save()
         self._mujoco.mj_forward(self._model, self._data)  # where the bodies are drawn
-        picture = self.env.render()
+        with opengl_errors(), _egl_without_display():
+            picture = self.env.render()
         self.restore(before, None)
         return picture
+
+
+@contextlib.contextmanager
+def _egl_without_display() -> Iterator[None]:
+    """Have Gymnasium take EGL where nobody chose: it tries GLFW first, which warns (1.3)."""
+    if is_opengl_chosen():
+        yield
+        return
+    os.environ["MUJOCO_GL"] = "egl"
+    try:
+        yield
+    finally:
+        del os.environ["MUJOCO_GL"]
 
 
 SUITE = GymnasiumSuite()

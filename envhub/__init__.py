@@ -10,6 +10,7 @@ from envhub.capabilities import Capabilities
 from envhub.environment import Environment, EnvSpec, StepResult
 from envhub.hub import capabilities, list_envs, make, require
 from envhub.registry import register, suites, unregister
+from envhub.seeding import host_seed
 from envhub.suite import Gap, Suite
 
 __version__ = "0.1.0"
@@ -23,6 +24,7 @@ __all__ = [
     "Suite",
     "capabilities",
     "errors",
+    "host_seed",
     "list_envs",
     "make",
     "register",

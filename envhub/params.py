@@ -29,7 +29,9 @@ def named_params(name: str, fields: Sequence[str], values: Sequence[float]) -> A
 
 @functools.cache  # JAX tells pytrees apart by their class
 def _named_class(name: str, fields: tuple[str, ...]) -> Any:
-    return params_dataclass(type(f"{name}Params", (), {"__annotations__": dict.fromkeys(fields, Any)}))
+    return params_dataclass(
+        type(f"{name}Params", (), {"__annotations__": dict.fromkeys(fields, Any)})
+    )
 
 
 def _replace(self: Any, **changes: Any) -> Any:

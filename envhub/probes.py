@@ -111,8 +111,11 @@ class Subject:
         return obs, results
 
     @functools.cached_property
-    def elsewhere(self) -> dict[str, list[np.ndarray]]:
-        """The same episode, and the continuation of a saved state, in another process."""
+    def elsewhere(self) -> dict[str, Any]:
+        """The same episode, and the continuation of a saved state, in another process.
+
+        Lists of arrays; if the state could not be continued, `"failed"` says why.
+        """
         if self.recipe is None:
             raise NotRunError("there is no recipe to make this environment in another process")
         if self._other is not None:
@@ -120,38 +123,46 @@ class Subject:
         with contextlib.closing(SecondProcess()) as other:
             return self._replay_in(other, self.recipe)
 
-    def _replay_in(
-        self, other: SecondProcess, recipe: Mapping[str, Any]
-    ) -> dict[str, list[np.ndarray]]:
+    def _replay_in(self, other: SecondProcess, recipe: Mapping[str, Any]) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             saved, replayed = f"{folder}/saved.npz", f"{folder}/replayed.npz"
             np.savez(saved, *second_process.pack(self.path[STEPS - 1].state))
-            other.call("envhub.probes:replay", recipe=dict(recipe), saved=saved, replayed=replayed)
+            place = "envhub.probes:replay"
+            failed = other.call(place, recipe=dict(recipe), saved=saved, replayed=replayed)
             with np.load(replayed) as arrays:
-                return {
+                parts = {
                     part: [arrays[name] for name in arrays.files if name.startswith(part)]
                     for part in ("episode", "continuation")
                 }
+        return {**parts, "failed": failed} if failed else parts
 
 
-def replay(recipe: Mapping[str, Any], saved: str, replayed: str) -> None:
-    """In the other process: the episode of a `Subject`, and the continuation of a saved state."""
+def replay(recipe: Mapping[str, Any], saved: str, replayed: str) -> str:
+    """In the other process: the episode of a `Subject`, and the continuation of a saved state.
+
+    Returns:
+        Why the saved state could not be continued; empty if it was.
+    """
     subject = Subject(*second_process.make_by_recipe(recipe))
     with np.load(saved) as arrays:
         leaves = [arrays[name] for name in arrays.files]
     state = second_process.unpack(subject.env.reset_shapes[1], leaves)
     # The continuation first, in a process that has never run the environment: what it needs must be
     # in the saved state.
-    parts = {
-        "continuation": visible(subject.walk(state, STEPS, 2 * STEPS)),
-        "episode": (subject.start[0], visible(subject.walk(subject.start[1], 0, STEPS))),
-    }
+    failed, parts = "", {}
+    try:
+        parts["continuation"] = visible(subject.walk(state, STEPS, 2 * STEPS))
+    except Exception as error:
+        failed = f"{type(error).__name__}: {error}"
+    episode = visible(subject.walk(subject.start[1], 0, STEPS))
+    parts["episode"] = (subject.start[0], episode)
     arrays = {
         f"{part}{index:06}": array
         for part, tree in parts.items()
         for index, array in enumerate(second_process.pack(tree))
     }
     np.savez(replayed, **arrays)
+    return failed
 
 
 class NotRunError(Exception):
@@ -192,14 +203,14 @@ def jax_native(subject: Subject) -> None:
 
 def forkable(subject: Subject) -> None:
     """Two branches from one state: neither changes the state, the other, or its own repetition."""
-    state = subject.start[1]
+    _, state = subject.env.reset(subject.keys[0], subject.params)
     before = _bits(state)
     trunk = subject.walk(state, 0, STEPS)
     subject.walk(state, STEPS, 2 * STEPS)
     again = subject.walk(state, 0, STEPS)
     if _bits(state) != before:
         raise Refuted("stepping changed the state that was given")
-    _same("the same state stepped again after another branch", trunk, again)
+    _same("the same state stepped again after another branch", visible(trunk), visible(again))
 
 
 def vmap_safe(subject: Subject) -> None:
@@ -222,11 +233,11 @@ def has_env_params(subject: Subject) -> None:
 
 def isolated_reset(subject: Subject) -> None:
     """Resets between two steps do not disturb the state that is out."""
-    state = subject.start[1]
-    before = subject.walk(state, 0, 1)
+    _, state = subject.env.reset(subject.keys[0], subject.params)
     subject.env.reset(jax.random.key(5), subject.params)
     subject.env.reset(subject.keys[0], subject.params)
-    _same("a step after other resets", before, subject.walk(state, 0, 1))
+    walked = visible(subject.walk(state, 0, STEPS))
+    _same("an episode with other resets within", visible(subject.path[:STEPS]), walked)
 
 
 def reproducible(subject: Subject) -> None:
@@ -239,6 +250,8 @@ def reproducible(subject: Subject) -> None:
 
 def checkpointable(subject: Subject) -> None:
     """A state saved as plain arrays continues bit for bit in another process."""
+    if "failed" in subject.elsewhere:
+        raise Refuted(str(subject.elsewhere["failed"]))
     continued = visible(subject.path[STEPS:])
     _same_arrays("the continuation elsewhere", continued, subject.elsewhere["continuation"])
 
@@ -269,7 +282,9 @@ def multi_device(subject: Subject) -> None:
     sharding: Any = jax.sharding
     mesh = sharding.Mesh(np.array(devices), ("device",))
     shard = sharding.PartitionSpec("device")
-    states = _stack([subject.start[1]] * len(devices))
+    # A new state, because one that cannot be forked is used up by `path`.
+    _, state = subject.env.reset(subject.keys[0], subject.params)
+    states = _stack([state] * len(devices))
 
     def first_step(state: Any) -> StepResult:
         return subject.env.step(subject.keys[1], state, subject.actions[0], subject.params)
@@ -283,7 +298,7 @@ def multi_device(subject: Subject) -> None:
 
 def renderable(subject: Subject) -> None:
     """A picture of the right type that shows something."""
-    frame = np.asarray(subject.env.render_env(subject.path[0].state, subject.params))
+    frame = np.asarray(subject.env.render_env(subject.path[-1].state, subject.params))
     if frame.dtype != np.uint8:
         raise Refuted(f"render gives {frame.dtype}")
     if frame.ndim != 3 or frame.shape[-1] != 3:

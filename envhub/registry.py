@@ -20,6 +20,7 @@ ENTRY_POINT_GROUP = "envhub.suites"
 
 BUILTIN: Mapping[str, str] = MappingProxyType(
     {
+        "ale": "envhub.adapters.ale:SUITE",
         "brax": "envhub.adapters.brax:SUITE",
         "craftax": "envhub.adapters.craftax:SUITE",
         "gymnasium": "envhub.adapters.gymnasium:SUITE",

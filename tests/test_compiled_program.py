@@ -108,7 +108,7 @@ def of_hub(env: envhub.Environment, constants: Any) -> Callable[..., Any]:
 
 
 def of_suite(env: envhub.Environment, constants: Any) -> Callable[..., Any]:
-    return BINDINGS[env.spec.suite].direct(env.unwrapped)[1]
+    return BINDINGS[env.spec.suite].direct(env)[1]
 
 
 def with_multiplication(env: envhub.Environment, constants: Any) -> Callable[..., Any]:

@@ -20,6 +20,7 @@ from envhub import registry
 REPOSITORY = Path(__file__).parent.parent
 PRIVATE = {"build", "dist"}
 SUITE_MODULES = {registry.get(name).module for name in registry.BUILTIN}
+ON_HOST = ("ale::", "gymnasium::")
 MUST_STAY_OUT = SUITE_MODULES | {"flax", "gymnasium", "matplotlib", "mujoco", "rich", "typer"}
 # What `import jax` itself may load late.
 JAX_AND_NUMPY = {"jax", "jaxlib", "ml_dtypes", "numpy", "opt_einsum", "scipy"}
@@ -99,7 +100,8 @@ def test_a_module_imports_only_jax_numpy_and_the_standard_library(path: Path) ->
 
 @pytest.mark.parametrize("path", python_files("envhub"), ids=named)
 def test_the_hub_imports_no_suite_even_in_a_function(path: Path) -> None:
-    assert not SUITE_MODULES & set(imports(ast.parse(path.read_text()), in_functions=True))
+    found = SUITE_MODULES & set(imports(ast.parse(path.read_text()), in_functions=True))
+    assert found <= ({"gymnasium"} if named(path) == "envhub/spaces.py" else set())  # to convert
 
 
 def test_adapters_are_imported_only_as_part_of_envhub() -> None:
@@ -189,7 +191,7 @@ def test_the_first_question_about_capabilities_takes_5_ms_at_most(env_id: str) -
     # at the mercy of whatever else runs.
     for _ in range(5):
         seconds, jax_native, modules = in_a_fresh_process(code)
-        assert jax_native
+        assert jax_native != env_id.startswith(ON_HOST)
         assert not MUST_STAY_OUT & set(modules)
         if seconds <= 0.005:
             return

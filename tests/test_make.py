@@ -342,5 +342,9 @@ class TestCapabilities:
 @pytest.mark.parametrize("suite", envhub.suites())
 def test_the_known_names_are_the_live_ones(suite: str) -> None:
     described = registry.get(suite)
-    assert sorted(described.known_names()) == sorted(described.live_names())
+    live = set(described.live_names())
+    if suite == "gymnasium":  # other tests and packages register theirs
+        known = described.load("envs.registration").registry
+        live = {name for name in live if str(known[name].entry_point).startswith("gymnasium.")}
+    assert sorted(described.known_names()) == sorted(live)
     assert described.example in described.known_names()

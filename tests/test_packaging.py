@@ -83,7 +83,7 @@ def test_an_adapter_and_its_extra_say_the_same(name: str) -> None:
     suite = SUITES[name]
     assert suite.name == name
     assert registry.BUILTIN[name] == f"envhub.adapters.{name}:SUITE"
-    assert f"{suite.distribution}{suite.supported}" in EXTRAS[name]
+    assert (suite.distribution, suite.supported) in map(requirement, EXTRAS[name])
     assert versions.admits(suite.supported, "0") is False
 
 

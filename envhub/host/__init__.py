@@ -5,14 +5,12 @@ batching (`pool`), the calls from compiled programs (`transport`), snapshots (`s
 environment that callers see (`environment`).
 """
 
-from envhub.host.environment import HostEnvironment, HostState
+# Not `environment`, which makes JAX load its callbacks: an adapter imports it where it makes one.
 from envhub.host.instance import Instance, InstanceStep
 from envhub.host.options import BRIDGE_OPTIONS, host_capabilities
 
 __all__ = [
     "BRIDGE_OPTIONS",
-    "HostEnvironment",
-    "HostState",
     "Instance",
     "InstanceStep",
     "host_capabilities",

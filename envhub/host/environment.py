@@ -15,9 +15,9 @@ from envhub.capabilities import Capabilities
 from envhub.environment import Environment, StepResult
 from envhub.host import proof, transport
 from envhub.host.instance import Instance
-from envhub.host.options import check_options
 from envhub.host.layout import Actions, Observations, flatten, unflatten
-from envhub.host.pool import Call, Pool
+from envhub.host.options import check_options
+from envhub.host.pool import Call, Layout, Pool
 from envhub.host.snapshot import HEADER, Form
 from envhub.seeding import traced_seed
 
@@ -58,6 +58,7 @@ class HostEnvironment(Environment):
         env_id: str,
         construct: Callable[[], Instance],
         first: Instance,
+        *,
         unwrapped: Any,
         observation_space: spaces.Space,
         action_space: spaces.Space,
@@ -85,12 +86,10 @@ class HostEnvironment(Environment):
             env_id,
             construct,
             first,
-            observations,
-            actions,
-            seen.entries,
+            Layout(actions, observations, seen.entries),
             form,
-            bool(leaves),
-            options.get("max_instances"),
+            has_params=bool(leaves),
+            max_instances=options.get("max_instances"),
         )
         state: list[transport.Form] = [((3,), np.uint32)]
         state += [((form.size,), np.uint8)] if form else []
@@ -101,7 +100,7 @@ class HostEnvironment(Environment):
 
     @property
     def last_error(self) -> BaseException | None:
-        """The exception that the last failing call raised on the host, which JAX hides in a text."""
+        """The exception of the last failing call on the host, which JAX hides in a text."""
         return self._pool.error
 
     def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
@@ -133,20 +132,21 @@ class HostEnvironment(Environment):
         self._pool.close()
 
     def _call(self, method: str, given: Sequence[Any], forms: Sequence[transport.Form]) -> Any:
-        function = Call(self._pool.nonce, method)
+        function: Any = Call(self._pool.nonce, method)
         return transport.call(function, given, forms, effect=not self.capabilities.forkable)
 
     def _run(self, compiled: Any, *arguments: Any) -> Any:
-        """Outside `jit`, raise what was raised on the host, and not the text that JAX makes of it."""
+        """Outside `jit`, raise what the host raised, and not the text that JAX makes of it."""
+        self._pool.error = None
         try:
             result = compiled(*arguments)
             if not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(result)):
-                jax.block_until_ready(result)
+                jax.block_until_ready(result)  # type: ignore[no-untyped-call]
         except Exception:
-            error, self._pool.error = self._pool.error, None
+            error = self._pool.error
             if error is None:
                 raise
-            raise error from None
+            raise error from error.__cause__  # and not from JAX's text of the same
         return result
 
     def _take_state(self, outputs: list[Any]) -> HostState:

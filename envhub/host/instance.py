@@ -50,7 +50,7 @@ class Instance(abc.ABC):
         """
 
     def save(self) -> bytes:
-        """Everything that decides what comes next: data, no code, and nothing that `reset` sets anew.
+        """What decides all that comes next until a `reset`: data, no code.
 
         Only where the environment is forkable.
         """
@@ -77,5 +77,5 @@ class Instance(abc.ABC):
         """The picture of the current state: uint8[H, W, 3]."""
         raise NotImplementedError
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (most have nothing to free)
         """Free what the instance holds; idempotent."""

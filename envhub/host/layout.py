@@ -124,7 +124,6 @@ class Actions(Forms):
             return columns[0]
         return [unflatten(self.space, iter(leaves)) for leaves in zip(*columns, strict=True)]
 
-
     def sample(self, rng: np.random.Generator) -> Any:
         """A random action, in NumPy."""
         return unflatten(self.space, iter([_draw(leaf, rng) for leaf in leaves_of(self.space)]))
@@ -139,7 +138,7 @@ def _draw(space: Any, rng: np.random.Generator) -> Any:
 
 
 def _reader(space: Any) -> Callable[[Any], list[Any]]:
-    """Reads one leaf of every action: ints of `Discrete`, arrays of the library's own dtype else."""
+    """Reads one leaf of every action: ints of `Discrete`, else arrays of the library's dtype."""
 
     def outside(rows: Any, bad: int) -> InvalidActionError:
         return InvalidActionError(

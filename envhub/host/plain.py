@@ -14,7 +14,7 @@ _FLOAT = struct.Struct("<d")
 
 
 def dump(values: Iterable[Any]) -> bytes:
-    """Encode `None`, bools, ints below 2**63, floats, strings, arrays, and tuples and lists of them.
+    """Encode `None`, bools, 64-bit ints, floats, strings, arrays, and tuples and lists of them.
 
     Raises:
         TypeError: for anything else.
@@ -31,16 +31,16 @@ def load(data: bytes) -> list[Any]:
     return values
 
 
-def _dump(value: Any) -> bytes:
+def _dump(value: Any) -> bytes:  # noqa: PLR0911 (one for each kind)
     if value is None:
-        return b"n"
+        return b"n" + _INT.pack(0)  # as long as the number that it may become
     kind = type(value)
     if kind is float:
         return b"f" + _FLOAT.pack(value)
     if kind is int:
         return b"i" + _INT.pack(value)
     if kind is bool:
-        return b"1" if value else b"0"
+        return b"b" + _INT.pack(value)
     if isinstance(value, (np.ndarray, np.generic)):
         dtype, data = value.dtype.str.encode(), value.tobytes()
         scalar = isinstance(value, np.generic)
@@ -55,12 +55,10 @@ def _dump(value: Any) -> bytes:
 
 def _load(data: bytes, start: int) -> tuple[Any, int]:
     tag, start = data[start : start + 1], start + 1
-    if tag in b"n01":
-        return {b"n": None, b"0": False, b"1": True}[tag], start
-    if tag == b"f":
-        return _FLOAT.unpack_from(data, start)[0], start + 8
-    if tag == b"i":
-        return _INT.unpack_from(data, start)[0], start + 8
+    if tag in b"nbif":
+        (number,) = (_FLOAT if tag == b"f" else _INT).unpack_from(data, start)
+        value = {b"n": None, b"b": bool(number)}.get(tag, number)
+        return value, start + 8
     if tag in b"ga":
         dtype, start = _unblock(data, start)
         shape, start = _unblock(data, start)
@@ -82,18 +80,19 @@ def _block(data: bytes) -> bytes:
 def _unblock(data: bytes, start: int) -> tuple[bytes, int]:
     (length,) = _LENGTH.unpack_from(data, start)
     start += _LENGTH.size
-    return data[start : start + length], start + length
+    return data[start : start + length], start + int(length)
 
 
 def dump_generator(rng: np.random.Generator) -> bytes:
     """The state of a PCG64 generator, Gymnasium's, in 37 bytes."""
     state = rng.bit_generator.state
     words = state["state"]
-    return (
+    data: bytes = (
         words["state"].to_bytes(16, "little")
         + words["inc"].to_bytes(16, "little")
         + struct.pack("<BI", state["has_uint32"], state["uinteger"])
     )
+    return data
 
 
 def load_generator(rng: np.random.Generator, data: bytes) -> None:

@@ -23,7 +23,7 @@ from jax.interpreters import ad, batching, mlir
 try:
     from jax.experimental.buffer_callback import buffer_callback
 except ImportError:  # jax 0.4.35
-    buffer_callback = None  # type: ignore[assignment]
+    buffer_callback = None
 
 HostFunction = Callable[[Sequence[Any], Sequence[Any], int], None]
 """Reads the inputs and fills the outputs, all with one leading axis of that size. NumPy only."""
@@ -55,7 +55,7 @@ def call(
     return bound
 
 
-host_call_p = Primitive("host_callback")
+host_call_p: Any = Primitive("host_callback")
 host_call_p.multiple_results = True
 
 
@@ -66,7 +66,7 @@ def _effects() -> Any:
     """
     from jax._src import effects
 
-    class HostEffect(effects.Effect):  # type: ignore[misc]
+    class HostEffect(effects.Effect):
         __str__ = lambda self: "Host"  # noqa: E731
 
     for allowed in (
@@ -82,13 +82,11 @@ def _effects() -> Any:
 EFFECTS = _effects()
 
 
-@host_call_p.def_effectful_abstract_eval
 def _abstract(*_: Any, forms: Any, batch: Any, effect: bool, **__: Any) -> Any:
     avals = [jax.core.ShapedArray(batch + shape, dtype) for shape, dtype in forms]
     return avals, EFFECTS if effect else set()
 
 
-@host_call_p.def_impl
 def _run(*inputs: Any, **how: Any) -> Any:
     return jax.jit(functools.partial(host_call_p.bind, **how))(*inputs)
 
@@ -118,6 +116,8 @@ def _lower(ctx: Any, *inputs: Any, **how: Any) -> Any:
     return mlir.lower_fun(functools.partial(through, **how), multiple_results=True)(ctx, *inputs)
 
 
+host_call_p.def_effectful_abstract_eval(_abstract)
+host_call_p.def_impl(_run)
 batching.primitive_batchers[host_call_p] = _batch
 ad.primitive_jvps[host_call_p] = _no_gradient
 mlir.register_lowering(host_call_p, _lower)
@@ -134,7 +134,7 @@ def _buffers(*inputs: Any, function: HostFunction, forms: Any, batch: Any, effec
         ]
         function(rows, filled, math.prod(batch))
 
-    results = [jax.ShapeDtypeStruct(batch + shape, dtype) for shape, dtype in forms]
+    results = _results(forms, batch)
     called: list[Any] = buffer_callback(callback, results, has_side_effect=effect)(*inputs)
     return called
 
@@ -149,10 +149,15 @@ def _portable(*inputs: Any, function: HostFunction, forms: Any, batch: Any, effe
         function(rows, filled, size)
         return [each.reshape(batch + each.shape[1:]) for each in filled]
 
-    results = [jax.ShapeDtypeStruct(batch + shape, dtype) for shape, dtype in forms]
+    results = _results(forms, batch)
     through = io_callback if effect else jax.pure_callback
     called: list[Any] = through(callback, results, *inputs)
     return called
+
+
+def _results(forms: Any, batch: tuple[int, ...]) -> list[Any]:
+    struct: Any = jax.ShapeDtypeStruct
+    return [struct(batch + shape, dtype) for shape, dtype in forms]
 
 
 def _rows(array: Any, batch: tuple[int, ...], rank: int) -> Any:

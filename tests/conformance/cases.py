@@ -6,8 +6,13 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+
 import envhub
 from envhub import registry
+from envhub.host import BRIDGE_OPTIONS
 
 Transition = tuple[Any, Any, Any, Any, Any]  # obs, the suite's state, reward, done, info
 
@@ -38,8 +43,13 @@ class Binding:
 
     Attributes:
         sample: names and options that stand for the suite in the default run.
-        limit: the field of the params that holds the episode limit.
-        direct: from the suite's own object, its reset and its step that never resets, as
+        limit: the field of the params that holds the episode limit, or the option of `make`.
+        only_sample: the full run examines the sample, and steps the other names, of which there
+            are too many.
+        frames_of_a_step: what the limit counts.
+        on_host: the suite is a CPU library: the limit is an option, and its reset and step run in
+            Python.
+        direct: from the environment, the suite's reset and its step that never resets, as
             functions of (key, params) and (key, state, action, params).
         own_state: the suite's state inside the hub's.
         own_done: the flags that the suite's own `done` stands for.
@@ -53,19 +63,22 @@ class Binding:
     own_state: Callable[[Any], Any] = lambda state: state
     own_done: Callable[[Any], Any] = lambda result: result.done
     variants: tuple[dict[str, Any], ...] = ({},)
+    on_host: bool = False
+    only_sample: bool = False
+    frames_of_a_step: int = 1
 
 
 def _of_gymnax(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
-    return env.reset_env, env.step_env
+    return env.unwrapped.reset_env, env.unwrapped.step_env
 
 
 def _of_navix(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
     def reset(key: Any, params: Any) -> tuple[Any, Any]:
-        timestep = env.reset(key)
+        timestep = env.unwrapped.reset(key)
         return timestep.observation, timestep
 
     def step(key: Any, state: Any, action: Any, params: Any) -> Transition:
-        after = env._step(state, action)
+        after = env.unwrapped._step(state, action)
         return after.observation, after, after.reward, after.is_done(), after.info
 
     return reset, step
@@ -73,12 +86,62 @@ def _of_navix(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
 
 def _of_brax(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
     def reset(key: Any, params: Any) -> tuple[Any, Any]:
-        state = env.reset(key)
+        state = env.unwrapped.reset(key)
         return state.obs, state
 
     def step(key: Any, state: Any, action: Any, params: Any) -> Transition:
-        after = env.step(state, action)
+        after = env.unwrapped.step(state, action)
         return after.obs, after, after.reward, after.done, {**after.metrics, **after.info}
+
+    return reset, step
+
+
+def _of_gymnasium(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
+    import gymnasium
+
+    own = gymnasium.make(env.spec.name, **_own_options(env))
+    entries = {name: (shape, dtype) for name, shape, dtype in env.info_entries}
+
+    def reset(key: Any, params: Any) -> tuple[Any, Any]:
+        obs, _ = own.reset(seed=envhub.host_seed(key))
+        return jax.tree.map(jnp.asarray, obs), ()
+
+    def step(key: Any, state: Any, action: Any, params: Any) -> Transition:
+        given = jax.tree.map(np.asarray, action)
+        obs, reward, terminated, _, info = own.step(given.item() if given.ndim == 0 else given)
+        kept = {name: jnp.asarray(info[name], dtype) for name, (_, dtype) in entries.items()}
+        return jax.tree.map(jnp.asarray, obs), (), reward, terminated, kept
+
+    return reset, step
+
+
+def _own_options(env: Any) -> dict[str, Any]:
+    return {key: value for key, value in env.spec.kwargs.items() if key not in BRIDGE_OPTIONS}
+
+
+def _of_ale(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
+    """`AtariEnv` for the ids of Gymnasium, `AtariVectorEnv` of one environment for the others."""
+    from ale_py.env import AtariEnv
+    from ale_py.vector_env import AtariVectorEnv
+    from envhub.adapters.ale import _game
+
+    is_raw = env.spec.name.startswith("ALE/")
+    game, options = _game(env.spec.name), _own_options(env)
+    own = AtariEnv(game, **options) if is_raw else AtariVectorEnv(game, 1, **options)
+
+    def reset(key: Any, params: Any) -> tuple[Any, Any]:
+        obs, _ = own.reset(seed=0)
+        return jnp.asarray(obs if is_raw else obs[0]), ()
+
+    def step(key: Any, state: Any, action: Any, params: Any) -> Transition:
+        given = int(action) if is_raw else np.array([action])
+        obs, reward, terminated, _, info = own.step(given)
+        first = (
+            [obs, reward, terminated] if is_raw else [each[0] for each in (obs, reward, terminated)]
+        )
+        # Its own `frame_number` goes on over resets.
+        kept = {name: jnp.int32(np.squeeze(info[name])) for name, _, _ in env.info_entries}
+        return jnp.asarray(first[0]), (), first[1], first[2], kept
 
     return reset, step
 
@@ -87,6 +150,20 @@ GYMNAX_1 = registry.get("gymnax").at_least("1.0")
 BACKENDS = ("generalized", "spring", "positional", "mjx")
 
 BINDINGS = {
+    "ale": Binding(
+        sample=(
+            # Without what is drawn, from another generator than ALE's own.
+            ("ALE/Breakout-v5", {"repeat_action_probability": 0.0}),
+            ("pong", {"noop_max": 0, "use_fire_reset": False}),
+        ),
+        limit="max_num_frames_per_episode",
+        direct=_of_ale,
+        own_state=lambda state: (),
+        own_done=lambda result: result.terminated,
+        on_host=True,
+        only_sample=True,
+        frames_of_a_step=4,
+    ),
     "gymnax": Binding(
         sample=(
             ("CartPole-v1", {}),
@@ -101,6 +178,20 @@ BINDINGS = {
         direct=_of_gymnax,
         # gymnax 0.0.9 merges the time limit into it.
         own_done=lambda result: result.terminated if GYMNAX_1 else result.done,
+    ),
+    "gymnasium": Binding(
+        sample=(
+            ("CartPole-v1", {}),
+            ("CartPole-v1", {"forkable": False}),
+            ("Blackjack-v1", {}),
+            ("Hopper-v5", {}),
+            ("LunarLander-v3", {}),
+        ),
+        limit="max_episode_steps",
+        direct=_of_gymnasium,
+        own_state=lambda state: (),
+        own_done=lambda result: result.terminated,
+        on_host=True,
     ),
     "navix": Binding(
         sample=(
@@ -146,8 +237,9 @@ def every_case(all_variants: bool) -> Iterator[Case]:
         seen.add(case)
         yield case
     for suite, binding in BINDINGS.items():
-        for env_id in envhub.list_envs(suite):
-            name = env_id.partition("::")[2]
+        for name in sorted(registry.get(suite).known_names()):
+            if binding.only_sample and not all_variants:
+                continue
             all_of_it = all_variants or name == binding.sample[0][0]
             for options in binding.variants if all_of_it else binding.variants[:1]:
                 case = Case(suite, name, tuple(options.items()))

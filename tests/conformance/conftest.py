@@ -14,7 +14,7 @@ from envhub.probes import Subject
 from envhub.second_process import SecondProcess
 
 from . import cases
-from .episodes import Episodes, run_episodes
+from .episodes import SHORT, Episodes, run_episodes, run_in_two
 
 
 @functools.cache
@@ -29,10 +29,11 @@ def chosen(config: pytest.Config) -> tuple[list[cases.Case], list[cases.Case]]:
 
 @functools.cache
 def other_variants(config: pytest.Config) -> list[cases.Case]:
-    """The variants of the chosen names that are not themselves chosen."""
+    """The variants that are not chosen: of the sample's names, or with `--full` of all."""
     running, gaps = chosen(config)
     names = {case.id for case in running}
-    every = [case for case in cases.every_case(all_variants=True) if case.id in names]
+    full = config.getoption("full")
+    every = [case for case in cases.every_case(all_variants=True) if full or case.id in names]
     return [case for case in every if case not in running + gaps and not cases.gap_of(case)]
 
 
@@ -84,4 +85,9 @@ def _named_in_the_report(
 
 @pytest.fixture(scope="module")
 def episodes(case: cases.Case, subject: Subject) -> Episodes:
-    return run_episodes(subject, cases.BINDINGS[case.suite].limit)
+    binding = cases.BINDINGS[case.suite]
+    if not binding.on_host:
+        return run_episodes(subject, binding.limit)
+    options = {**dict(case.options), binding.limit: SHORT * binding.frames_of_a_step}
+    short, params = envhub.make(case.id, **options)
+    return run_in_two(subject, Subject(short, params))

@@ -64,11 +64,39 @@ def stack(trees: list[Any]) -> Any:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
-def run_episodes(subject: Subject, limit: str, longest: int = 20_000) -> Episodes:
+def run_episodes(subject: Subject, limit: str) -> Episodes:
+    """Lanes whose limit is a param: all in one program."""
+    params = subject.params
+    lanes = [params] * LANES + [params.replace(**{limit: SHORT})] * LANES
+    return follow(subject, lanes, [*jax.random.split(jax.random.key(3), LANES)] * 2)
+
+
+def run_in_two(whole: Subject, short: Subject) -> Episodes:
+    """Lanes whose limit is an option of the environment: the second half in another one."""
+    keys = [*jax.random.split(jax.random.key(3), LANES)]
+    parts = [follow(subject, [subject.params] * LANES, keys) for subject in (whole, short)]
+    steps = max(len(part.alive) for part in parts)
+
+    def pad(array: np.ndarray) -> np.ndarray:
+        missing = [(0, steps - len(array))] + [(0, 0)] * (array.ndim - 1)
+        return np.pad(array, missing)  # False: not alive
+
+    names = [field.name for field in dataclasses.fields(Episodes)]
+    joined = {
+        name: np.concatenate([pad(getattr(part, name)) for part in parts], axis=1)
+        for name in names
+        if name != "first_obs"
+    }
+    first_obs = jax.tree.map(
+        lambda *leaves: np.concatenate(leaves, axis=1), *[part.first_obs for part in parts]
+    )
+    return Episodes(**joined, first_obs=first_obs)
+
+
+def follow(subject: Subject, lanes: list[Any], keys: list[Any], longest: int = 20_000) -> Episodes:
+    """Random actions in one lane for each of the params and keys, until all have ended."""
     env, params = subject.env, subject.params
     obs_space, action_space = env.observation_space(params), env.action_space(params)
-    lanes = [params] * LANES + [params.replace(**{limit: SHORT})] * LANES
-    keys = [*jax.random.split(jax.random.key(3), LANES)] * 2
     starts = [env.reset(key, lane) for key, lane in zip(keys, lanes, strict=True)]
     assert all(obs_space.contains(obs) for obs, _ in starts), "a reset observation is outside"
     lane_params, lane_keys, state = map(stack, (lanes, keys, [state for _, state in starts]))
@@ -90,7 +118,7 @@ def run_episodes(subject: Subject, limit: str, longest: int = 20_000) -> Episode
         (state, alive), seen = jax.vmap(one)(lane_params, lane_keys, *carry)
         return (state, alive), seen
 
-    carry, seen, first_obs = (state, jnp.ones(2 * LANES, bool)), [], None
+    carry, seen, first_obs = (state, jnp.ones(len(lanes), bool)), [], None
 
     def scan(carry: Any, times: Any) -> Any:
         return jax.lax.scan(step, carry, times)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,7 @@ from envhub.probes import Subject
 
 from .cases import BINDINGS, Case
 from .conftest import chosen
-from .episodes import LANES, SHORT, Episodes, optimised
+from .episodes import LANES, SHORT, Episodes, optimised, stack
 
 
 def shapes(tree: Any) -> Any:
@@ -60,10 +61,17 @@ def test_params_are_the_default_params_and_make_shares_nothing(
 
 
 def test_keyword_of_a_param_overrides_its_field(case: Case, subject: Subject) -> None:
-    limit = BINDINGS[case.suite].limit
-    env, params = envhub.make(case.id, **dict(case.options), **{limit: 5})
-    assert getattr(params, limit) == getattr(env.default_params, limit) == 5
-    assert getattr(subject.env.default_params, limit) != 5
+    if subject.params is None:
+        assert not subject.env.capabilities.has_env_params
+        return
+    binding = BINDINGS[case.suite]
+    field = dataclasses.fields(subject.params)[-1].name if binding.on_host else binding.limit
+    ones = np.ones_like(getattr(subject.params, field))
+    value = ones if ones.ndim else ones.item()
+    env, params = envhub.make(case.id, **{**dict(case.options), field: value})
+    assert np.all(getattr(params, field) == value)
+    assert np.all(getattr(env.default_params, field) == value)
+    assert not np.all(getattr(subject.env.default_params, field) == value)
 
 
 def test_spec_says_where_it_comes_from(case: Case, subject: Subject) -> None:
@@ -153,6 +161,10 @@ def test_the_observation_at_the_limit_is_the_last_and_not_a_reset(
     first_obs = episodes.first_obs
     if case.name == "DiscountingChain-bsuite":
         first_obs = first_obs[..., :1]  # the rest is the time as a fraction of the limit
+    if case.suite == "ale" and not case.name.startswith("ALE/"):
+        # ALE's vector environment shows older frames where an episode ends, and so do these names.
+        seen = seen[:-1]
+        first_obs = first_obs[: SHORT - 1]
     for leaf in jax.tree.leaves(first_obs):
         whole, short = leaf[:, :LANES][seen], leaf[:, LANES:][seen]
         np.testing.assert_allclose(whole, short, rtol=1e-3, atol=1e-3)
@@ -170,7 +182,8 @@ def differing(case: Case, subject: Subject, hub: Any, compiler: Any) -> list[str
     """What the hub and the suite show differently over a few steps."""
     binding, params = BINDINGS[case.suite], subject.params
     reset, step = hub
-    own_reset, own_step = map(compiler, binding.direct(subject.env.unwrapped))
+    direct = binding.direct(subject.env)
+    own_reset, own_step = direct if binding.on_host else map(compiler, direct)
     (obs, state), (own_obs, own) = (f(subject.keys[0], params) for f in (reset, own_reset))
     pairs = [((obs, binding.own_state(state)), (own_obs, own))]
     for key, action in zip(subject.keys[1:5], subject.actions, strict=False):
@@ -180,6 +193,8 @@ def differing(case: Case, subject: Subject, hub: Any, compiler: Any) -> list[str
         seen = (result.obs, binding.own_state(state), result.reward)
         theirs = (own_obs, own, jnp.float32(reward), jnp.bool_(done), info)
         pairs.append(((*seen, binding.own_done(result), result.info), theirs))
+        if binding.on_host and result.done:
+            break  # what follows is undefined there, and a latch here
     return [
         f"{a} and {b}"
         for pair in pairs
@@ -194,29 +209,34 @@ def test_typed_and_legacy_keys_give_the_same_episode(subject: Subject) -> None:
         assert np.array_equal(a, b)
 
 
-def test_while_loops_and_conditions_under_vmap(subject: Subject) -> None:
+def test_while_loops_and_conditions_under_vmap(case: Case, subject: Subject) -> None:
     """Lanes that take different numbers of steps, and skip one, end where plain steps end."""
     env, params = subject.env, subject.params
     actions, keys = jnp.stack(subject.actions), subject.keys[1:]
 
-    def advance(state: Any, last: Any) -> Any:
+    def advance(shown: Any, last: Any) -> Any:
         def keep_or_step(carry: Any) -> Any:
-            turn, taken, state = carry
+            turn, taken, shown = carry
 
-            def step(state: Any) -> Any:
-                return env.step(keys[taken], state, actions[taken], params).state
+            def step(shown: Any) -> Any:
+                result = env.step(keys[taken], shown[1], actions[taken], params)
+                return result.obs, result.state
 
             skipped = turn == 1
-            state = jax.lax.cond(skipped, lambda state: state, step, state)
-            return turn + 1, taken + jnp.where(skipped, 0, 1), state
+            shown = jax.lax.cond(skipped, lambda shown: shown, step, shown)
+            return turn + 1, taken + jnp.where(skipped, 0, 1), shown
 
-        start = (jnp.int32(0), jnp.int32(0), state)
+        start = (jnp.int32(0), jnp.int32(0), shown)
         return jax.lax.while_loop(lambda carry: carry[1] < last, keep_or_step, start)[2]
 
-    ends = jax.jit(jax.vmap(advance, in_axes=(None, 0)))(subject.start[1], jnp.array([1, 3]))
+    starts = stack([env.reset(subject.keys[0], params) for _ in range(2)])
+    obs, states = jax.jit(jax.vmap(advance))(starts, jnp.array([1, 3]))
+    own_state = BINDINGS[case.suite].own_state
+    ends = second_process.pack((obs, own_state(states)))
     for lane, steps in enumerate([1, 3]):
-        expected = second_process.pack(subject.path[steps - 1].state)
-        for a, b in zip(expected, second_process.pack(ends), strict=True):
+        result = subject.path[steps - 1]
+        expected = second_process.pack((result.obs, own_state(result.state)))
+        for a, b in zip(expected, ends, strict=True):
             np.testing.assert_allclose(a, b[lane], rtol=1e-2, atol=1e-2)
 
 

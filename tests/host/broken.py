@@ -1,0 +1,85 @@
+"""Gymnasium environments that go wrong, registered when this module is imported."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+
+class Broken(gymnasium.Env[Any, Any]):
+    """Counts its steps, and at the seventh does what it is told to."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def __init__(self, fault: str = "") -> None:
+        self.fault = fault
+        self.count = 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self.count = 0
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        self.count += 1
+        obs = np.full(2, self.count, np.float32)
+        if self.count == 7:
+            obs = self._misbehave(obs)
+        return obs, 1.0, False, False, {"count": self.count, "text": "dropped"}
+
+    def _misbehave(self, obs: Any) -> Any:
+        if self.fault == "raise":
+            raise OSError("the seventh step")
+        if self.fault == "interrupt":
+            raise KeyboardInterrupt
+        return {"nan": obs * np.nan, "shape": obs[:1], "dtype": obs.astype(int)}[self.fault]
+
+
+gymnasium.register("Broken-v0", Broken)
+
+
+class Wordy(Broken):
+    """Observes text."""
+
+    observation_space = gymnasium.spaces.Text(5)
+
+
+gymnasium.register("Wordy-v0", Wordy)
+
+
+class Nested(Broken):
+    """Every space that JAX can hold, in one."""
+
+    observation_space = gymnasium.spaces.Dict(
+        {
+            "b": gymnasium.spaces.Tuple(
+                (gymnasium.spaces.Discrete(3, start=-1), gymnasium.spaces.MultiBinary(4))
+            ),
+            "a": gymnasium.spaces.Box(0, 255, (2, 2), np.uint8),
+        }
+    )
+    action_space = gymnasium.spaces.Dict(
+        {
+            "turn": gymnasium.spaces.MultiDiscrete([2, 3]),
+            "go": gymnasium.spaces.Discrete(4, start=2),
+        }
+    )
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        return self._obs({"turn": np.zeros(2, int), "go": 2}), {}
+
+    def step(self, action: Any) -> Any:
+        assert self.action_space.contains(action), action
+        return self._obs(action), 0.5, False, False, {}
+
+    def _obs(self, action: Any) -> Any:
+        go = int(action["go"])
+        turned = np.array([*action["turn"], 0, 1], np.int8)
+        return {"b": (go - 3, turned), "a": np.full((2, 2), go, np.uint8)}
+
+
+gymnasium.register("Nested-v0", Nested)

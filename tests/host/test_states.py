@@ -1,0 +1,209 @@
+"""States of the bridge as values: forked, evicted, foreign, damaged, carried elsewhere."""
+
+from __future__ import annotations
+
+import gc
+import os
+import weakref
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import envhub
+from envhub import errors
+
+KEY = jax.random.key(0)
+CARTPOLE = "gymnasium::CartPole-v1"
+
+
+def walk(env: Any, state: Any, actions: Any) -> Any:
+    results = []
+    for action in actions:
+        results.append(env.step(KEY, state, jnp.int32(action)))
+        state = results[-1].state
+    return results
+
+
+def test_two_slots_serve_four_live_states() -> None:
+    small, _ = envhub.make(CARTPOLE, max_instances=2)
+    large, _ = envhub.make(CARTPOLE)
+    keys = jax.random.split(KEY, 4)
+    shown = []
+    for env in (small, large):
+        states = jax.vmap(lambda key, env=env: env.reset(key)[1])(keys)
+        step = jax.jit(jax.vmap(lambda state, env=env: env.step(KEY, state, 1)))
+        for _ in range(5):
+            result = step(states)
+            states = result.state
+        shown.append(np.asarray(result.obs))
+    np.testing.assert_array_equal(*shown)
+    assert len(small._pool._slots) == 2
+
+
+def test_more_opaque_environments_than_slots_is_an_error() -> None:
+    env, _ = envhub.make(CARTPOLE, forkable=False, max_instances=2)
+    reset = jax.jit(jax.vmap(env.reset))
+    with pytest.raises(Exception, match="max_instances"):
+        jax.block_until_ready(reset(jax.random.split(KEY, 4)))
+    assert isinstance(env.last_error, errors.StaleStateError)  # which jit turned into a text
+    _, state = env.reset(KEY)  # and it is usable
+    env.step(KEY, state, 1)
+
+
+def test_an_opaque_state_is_stepped_once_or_the_same_way_again() -> None:
+    env, _ = envhub.make(CARTPOLE, forkable=False)
+    _, state = env.reset(KEY)
+    first, again = env.step(KEY, state, 1), env.step(KEY, state, 1)
+    np.testing.assert_array_equal(first.obs, again.obs)
+    with pytest.raises(errors.StaleStateError, match="forkable=True"):
+        env.step(KEY, state, 0)
+    env.step(KEY, first.state, 0)  # the newest state is as good as ever
+    with pytest.raises(errors.StaleStateError, match="stepped further"):
+        env.step(KEY, state, 1)
+
+
+def test_a_refused_batch_moves_nothing() -> None:
+    env, _ = envhub.make(CARTPOLE, forkable=False)
+    _, states = jax.vmap(env.reset)(jax.random.split(KEY, 2))
+    before = env._pool.num_steps
+    with pytest.raises(errors.InvalidActionError, match="outside"):
+        jax.vmap(lambda state, action: env.step(KEY, state, action))(states, jnp.array([1, 7]))
+    assert env._pool.num_steps == before
+    jax.vmap(lambda state: env.step(KEY, state, 1))(states)
+
+
+def test_the_end_is_a_latch() -> None:
+    for forkable in (False, True):
+        env, _ = envhub.make(CARTPOLE, forkable=forkable)
+        _, state = env.reset(KEY)
+        last = walk(env, state, [1] * 20)[-1]
+        steps = env._pool.num_steps
+        after = env.step(KEY, last.state, 0)
+        assert last.terminated
+        assert after.terminated
+        assert env._pool.num_steps == steps
+        np.testing.assert_array_equal(after.obs, last.obs)
+        np.testing.assert_array_equal(after.state.handle, last.state.handle)
+
+
+def test_a_state_continues_in_another_environment() -> None:
+    """As in another process: a snapshot needs nothing of the pool that made it."""
+    one, _ = envhub.make(CARTPOLE)
+    _, state = one.reset(KEY)
+    state = walk(one, state, [0, 1, 1])[-1].state
+    expected = walk(one, state, [1, 0, 0])
+    one.close()
+    other, _ = envhub.make(CARTPOLE)
+    for a, b in zip(expected, walk(other, state, [1, 0, 0]), strict=True):
+        np.testing.assert_array_equal(a.obs, b.obs)
+
+
+def test_states_of_others_are_refused() -> None:
+    env, _ = envhub.make(CARTPOLE)
+    opaque, _ = envhub.make(CARTPOLE, forkable=False)
+    opaque_too, _ = envhub.make(CARTPOLE, forkable=False)
+    _, foreign = opaque_too.reset(KEY)
+    with pytest.raises(errors.StaleStateError, match="another environment"):
+        opaque.step(KEY, foreign, 1)
+    with pytest.raises(errors.InvalidStateError):
+        env.step(KEY, foreign, 1)
+    _, state = opaque.reset(KEY)
+    opaque.close()
+    with pytest.raises(Exception, match="closed"):
+        opaque.step(KEY, state, 1)
+
+
+@pytest.mark.parametrize(
+    ("position", "message"), [(0, "damaged"), (4, "another environment"), (30, "damaged")]
+)
+def test_a_damaged_snapshot_is_not_restored(position: int, message: str) -> None:
+    env, _ = envhub.make(CARTPOLE)
+    _, state = env.reset(KEY)
+    assert state.snapshot is not None
+    snapshot = state.snapshot.at[position].add(1)
+    elsewhere = state._replace(handle=jnp.zeros(3, jnp.uint32), snapshot=snapshot)
+    steps = env._pool.num_steps
+    with pytest.raises(errors.InvalidStateError, match=message):
+        env.step(KEY, elsewhere, 1)
+    assert env._pool.num_steps == steps
+
+
+def test_params_change_the_physics_and_leave_no_trace() -> None:
+    env, params = envhub.make(CARTPOLE)
+    _, state = env.reset(KEY, params)
+    heavy = params.replace(masspole=jnp.float32(5))
+    plain = env.step(KEY, state, 1, params).obs
+    changed = env.step(KEY, state, 1, heavy).obs
+    assert not np.array_equal(plain, changed)
+    np.testing.assert_array_equal(env.step(KEY, state, 1, params).obs, plain)
+    lanes = jax.tree.map(lambda *leaves: jnp.stack(leaves), params, heavy)
+    both = jax.jit(jax.vmap(lambda params: env.step(KEY, state, 1, params).obs))(lanes)
+    np.testing.assert_array_equal(both, [plain, changed])
+
+
+def test_params_of_mujocos_model() -> None:
+    env, params = envhub.make("gymnasium::Hopper-v5")
+    _, state = env.reset(KEY, params)
+    light = params.replace(gravity=jnp.zeros(3))
+    action = jnp.zeros(3)
+    plain, floating = (env.step(KEY, state, action, each).obs for each in (params, light))
+    assert not np.allclose(plain, floating)
+    np.testing.assert_array_equal(env.step(KEY, state, action, params).obs, plain)
+
+
+def test_what_cannot_be_forked_says_so() -> None:
+    assert not envhub.capabilities("gymnasium::LunarLander-v3").forkable
+    assert not envhub.capabilities(CARTPOLE, forkable=False).forkable
+    with pytest.raises(errors.MissingCapabilityError, match="Box2D"):
+        envhub.make("gymnasium::LunarLander-v3", forkable=True)
+
+
+@pytest.mark.parametrize("name", ["max_instances", "snapshot_size", "forkable"])
+@pytest.mark.parametrize("value", [0, -1, "many", 1.5])
+def test_options_of_the_bridge_are_checked(name: str, value: Any) -> None:
+    if name == "forkable" and value == 0:
+        return  # False, as Python has it
+    with pytest.raises(errors.InvalidOptionError, match=name):
+        envhub.make(CARTPOLE, **{name: value})
+
+
+def test_a_collected_environment_frees_its_instances() -> None:
+    env, _ = envhub.make(CARTPOLE)
+    _, state = env.reset(KEY)
+    env.step(KEY, state, 1)
+    pool = weakref.ref(env._pool)
+    del env
+    gc.collect()
+    assert pool() is None, "a compiled program keeps the instances alive"
+
+
+def test_resets_and_steps_leak_nothing() -> None:
+    """A hundred thousand resets and a million steps: 50 MB and no descriptor."""
+    env, _ = envhub.make(CARTPOLE, forkable=False)
+    keys = jax.random.split(KEY, 200)
+
+    @jax.jit
+    def round_of(keys: Any) -> Any:
+        _, states = jax.vmap(env.reset)(keys)
+
+        def body(states: Any, _: Any) -> Any:
+            return jax.vmap(lambda state: env.step(KEY, state, 1))(states).state, None
+
+        return jax.lax.scan(body, states, None, 10)[0].handle
+
+    def used() -> tuple[float, int]:
+        with open("/proc/self/statm") as statm:
+            pages = int(statm.read().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6, len(os.listdir("/proc/self/fd"))
+
+    for _ in range(10):
+        jax.block_until_ready(round_of(keys))
+    memory, descriptors = used()
+    for _ in range(500):
+        jax.block_until_ready(round_of(keys))
+    grown, more = used()
+    assert grown - memory < 50
+    assert more <= descriptors

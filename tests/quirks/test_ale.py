@@ -1,0 +1,310 @@
+"""What is peculiar to ALE."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from envhub.adapters import ale
+
+import envhub
+from envhub import errors, registry
+
+SUITE = registry.get("ale")
+
+# One of each kind: a paddle, a tall screen, many actions and lives, an extra chip in the cartridge.
+GAMES = ("breakout", "adventure", "ms_pacman", "pitfall2")
+
+
+def instance(name: str, is_forkable: bool = True, **options: Any) -> Any:
+    """One emulator as the adapter makes it, without the bridge."""
+    from ale_py import roms
+
+    game = ale._game(name)
+    settings = ale._settings(ale._kind(name), options)
+    kind = ale.RawInstance if isinstance(settings, ale.Raw) else ale.PreprocessedInstance
+    rom = str(roms.get_rom_path(game))
+    return kind(SUITE.load(), rom, settings, is_forkable=is_forkable, is_leaky=game in ale.LEAKY)
+
+
+def shown(step: Any) -> Any:
+    return step.obs.tobytes(), *step[1:4], tuple(step.info.values())
+
+
+def play(one: Any, actions: Any) -> list[Any]:
+    """What the steps of an instance show, until its episode ends."""
+    seen = []
+    for action in actions:
+        step = one.step(int(action))
+        seen.append((*shown(step), one.render().tobytes()))
+        if step.terminated or step.truncated:
+            break
+    return seen
+
+
+def test_the_table_holds_the_games_that_one_player_can_play() -> None:
+    for_two = {"combat", "joust", "maze_craze", "warlords"}
+    from ale_py import roms
+
+    assert sorted(ale.GAMES) == sorted({*roms.get_all_rom_ids()} - for_two)
+    assert set(ale.LEAKY) <= set(ale.GAMES)
+
+
+def test_names_of_v5_are_those_that_gymnasium_registers() -> None:
+    gymnasium = pytest.importorskip("gymnasium")
+    import ale_py
+
+    gymnasium.register_envs(ale_py)
+    ids = {each for each in gymnasium.registry if each.startswith("ALE/")}
+    assert ids == {f"ALE/{name}-v5" for name in ale.GAME_OF}
+    kwargs = dict(gymnasium.spec("ALE/TicTacToe3D-v5").kwargs)
+    assert kwargs.pop("game") == "tic_tac_toe_3d"
+    assert {name: getattr(ale.Raw(), name) for name in kwargs} == kwargs
+
+
+def test_defaults_are_those_of_the_vector_environment() -> None:
+    vector = pytest.importorskip("ale_py.vector_env")
+    theirs = inspect.signature(vector.AtariVectorEnv).parameters
+    for name, value in dataclasses.asdict(ale.Preprocessed()).items():
+        assert theirs[name].default == value, name
+
+
+def test_three_names_of_one_game() -> None:
+    assert [SUITE.resolve(name) for name in ("ms_pacman", "MsPacman", "ALE/MsPacman-v5")] == [
+        "ms_pacman", "ms_pacman", "ALE/MsPacman-v5",
+    ]  # fmt: skip
+    for name in ("ms-pacman", "ALE/MsPacman-v4", "ALE/ms_pacman-v5", "combat"):
+        with pytest.raises(errors.UnknownEnvError):
+            SUITE.resolve(name)
+
+
+@pytest.mark.parametrize(
+    ("game", "options"),
+    [
+        *[(game, {}) for game in GAMES],
+        ("carnival", {"grayscale": False, "frameskip": 3, "stack_num": 2}),
+        (
+            "breakout",
+            {"frameskip": 1, "img_height": 100, "img_width": 80, "reward_clipping": False},
+        ),
+        ("seaquest", {"episodic_life": True, "img_height": 105, "img_width": 80}),
+        ("seaquest", {"full_action_space": True, "img_height": 70, "img_width": 40}),
+        ("pong", {"maxpool": False, "img_height": 210, "img_width": 160}),
+        ("pong", {"max_num_frames_per_episode": 50, "frameskip": 7}),
+    ],
+)
+def test_preprocessing_is_that_of_the_vector_environment_to_the_bit(
+    game: str, options: Any
+) -> None:
+    """The ends of episodes too, where its last observation shows older frames."""
+    vector = pytest.importorskip("ale_py.vector_env")
+    options = {"noop_max": 0, "use_fire_reset": False, **options}
+    theirs, ours = vector.AtariVectorEnv(game, 1, **options), instance(game, **options)
+    obs, _ = theirs.reset(seed=0)
+    np.testing.assert_array_equal(ours.reset(0), obs[0])
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        action = rng.integers(len(ours.actions), dtype=np.int32)
+        obs, reward, terminated, truncated, info = theirs.step(np.array([action]))
+        step = ours.step(int(action))
+        np.testing.assert_array_equal(step.obs, obs[0])
+        assert step[1:4] == (reward[0], terminated[0], truncated[0])
+        # Theirs goes on counting over resets.
+        assert all(step.info[name] == info[name][0] for name in ("lives", "episode_frame_number"))
+        if step.terminated or step.truncated:
+            break
+
+
+@pytest.mark.parametrize(
+    ("game", "options"),
+    [
+        ("breakout", {}),
+        ("adventure", {"obs_type": "ram"}),
+        ("pong", {"obs_type": "grayscale", "mode": 1, "difficulty": 3}),
+        ("ms_pacman", {"full_action_space": True, "max_num_frames_per_episode": 200}),
+    ],
+)
+def test_v5_is_ales_own_environment(game: str, options: Any) -> None:
+    env_module = pytest.importorskip("ale_py.env")
+    limit = {"max_num_frames_per_episode": 108_000}
+    quiet = {"repeat_action_probability": 0.0}  # the two draw from different generators
+    theirs = env_module.AtariEnv(game, **limit | quiet | options)
+    env, _ = envhub.make(f"ale::ALE/{ale.pascal_case(game)}-v5", **quiet | options)
+    obs, _ = theirs.reset(seed=1)
+    ours, state = env.reset(jax.random.key(0))
+    np.testing.assert_array_equal(ours, obs)
+    assert env.action_space().n == theirs.action_space.n
+    step = jax.jit(env.step)
+    for action in np.random.default_rng(0).integers(env.action_space().n, size=200):
+        result = step(jax.random.key(0), state, jnp.int32(action))
+        obs, reward, terminated, truncated, info = theirs.step(action)
+        np.testing.assert_array_equal(result.obs, obs)
+        assert (result.reward, result.terminated, result.truncated) == (
+            reward, terminated, truncated,
+        )  # fmt: skip
+        assert {name: int(value) for name, value in result.info.items()} == info
+        state = result.state
+        if terminated or truncated:
+            break
+    else:
+        assert "max_num_frames_per_episode" not in options
+
+
+def test_the_last_frames_of_the_limit_are_played() -> None:
+    """Truncated in the middle of a step, and not called terminated."""
+    one = instance("pong", max_num_frames_per_episode=10, noop_max=1)
+    one.reset(0)
+    steps = [one.step(0) for _ in range(3)]
+    assert [step.truncated for step in steps] == [False, False, True]
+    assert not steps[-1].terminated
+    assert steps[-1].info["episode_frame_number"] - steps[0].info["episode_frame_number"] == 6
+
+
+@pytest.mark.parametrize("game", ["breakout", "montezuma_revenge", "klax"])
+def test_a_snapshot_continues_in_an_instance_of_another_history(game: str) -> None:
+    options = {"repeat_action_probability": 0.25}
+    one, other = instance(game, **options), instance(game, **options)
+    rng = np.random.default_rng(0)
+    other.reset(9)
+    for seed, skipped in enumerate((0, 1, 30, 60)):
+        play(other, [1, 0, 2] * seed)
+        obs = one.reset(seed)
+        for action in rng.integers(len(one.actions), size=skipped):
+            obs = one.step(int(action)).obs
+        saved, picture = one.save(), one.render()
+        actions = rng.integers(len(one.actions), size=200)
+        expected = play(one, actions)
+        assert len(expected) > 30
+        for _ in range(2):
+            other.restore(saved, obs)
+            np.testing.assert_array_equal(other.render(), picture)
+        assert play(other, actions) == expected
+
+
+def test_a_seed_decides_the_episode_and_nothing_else_does() -> None:
+    fresh, used = instance("breakout"), instance("breakout")
+    for seed in (5, 3):
+        used.reset(seed)
+        used.set_params(np.array([4, 1, 0.5], np.float32))
+        play(used, [2, 3] * 20)
+        used.reset(seed)
+        play(used, [2, 3] * 20)
+    sticky = np.array([0, 0, 0.5], np.float32)
+    episodes = []
+    for one in (fresh, used):
+        one.set_params(sticky)
+        first = one.reset(7)
+        episodes.append((first.tobytes(), play(one, [1, 2, 3] * 20)))
+    assert episodes[0] == episodes[1]
+    starts = {fresh.reset(seed).tobytes() for seed in range(20)}
+    assert len(starts) > 3
+
+
+def test_games_that_do_not_round_trip_are_never_restored() -> None:
+    """They start by loading the ROM, in every instance alike."""
+    for game in ale.LEAKY:
+        with pytest.raises(errors.MissingCapabilityError, match="739"):
+            envhub.make(f"ale::{game}", forkable=True)
+        assert not envhub.capabilities(f"ale::{game}").forkable
+    one, other = (instance("tetris", is_forkable=False) for _ in range(2))
+    one.reset(1)
+    play(one, [1, 2, 3] * 30)
+    assert one.reset(2).tobytes() == other.reset(2).tobytes()
+    assert play(one, [1, 2, 3] * 20) == play(other, [1, 2, 3] * 20)
+
+
+@functools.cache
+def pong() -> Any:
+    return envhub.make("ale::pong")
+
+
+def test_one_state_stepped_twice() -> None:
+    env, params = pong()
+    _, state = env.reset(jax.random.key(0), params)
+    step = jax.jit(lambda state, action: env.step_env(jax.random.key(1), state, action, params))
+    for action in (2, 3, 2):
+        state = step(state, action).state
+    once = step(state, 2)
+    elsewhere = step(step(state, 3).state, 3)
+    again = step(step(state, 2).state, 3)
+    twice = step(state, 2)
+    assert (once.obs == twice.obs).all()
+    assert once.info == twice.info
+    assert (step(once.state, 3).obs == again.obs).all()
+    assert (elsewhere.obs != again.obs).any()
+
+
+def test_an_action_outside_the_space_never_reaches_the_emulator() -> None:
+    env, params = pong()
+    _, state = env.reset(jax.random.key(0), params)
+    for action in (-1, 6):
+        with pytest.raises(errors.InvalidActionError):
+            env.step(jax.random.key(1), state, jnp.int32(action), params)
+    env.step(jax.random.key(1), state, jnp.int32(5), params)
+
+
+def test_modes_and_difficulties_are_chosen_at_a_reset() -> None:
+    """The nearest of those that the game has, also in lanes of one call."""
+    env, params = envhub.make("ale::breakout", noop_max=1, use_fire_reset=False)
+    modes = jnp.array([0, 1, 12, 12])  # Breakout has every fourth
+    lanes = jax.vmap(lambda mode: params.replace(mode=mode))(modes)
+    obs, _ = jax.vmap(env.reset, in_axes=(None, 0))(jax.random.key(0), lanes)
+    assert (obs[0] == obs[1]).all()
+    assert (obs[2] == obs[3]).all()
+    assert (obs[0] != obs[2]).any()
+    chosen, chosen_params = envhub.make("ale::breakout", noop_max=1, use_fire_reset=False, mode=12)
+    assert chosen_params.mode == 12
+    assert (chosen.reset(jax.random.key(0))[0] == obs[2]).all()
+
+
+def test_an_action_sticks_with_its_probability() -> None:
+    one = instance("breakout", frameskip=1, noop_max=1, use_fire_reset=False)
+    one.set_params(np.array([0, 0, 0.25], np.float32))
+    one.reset(0)
+    played = []
+    for index in range(1000):
+        if one.step(2 + index % 2).terminated:
+            one.reset(index)
+        played.append(one._last)
+    changed = np.mean(np.diff(played) != 0)
+    # A frame plays its own action, p = 3/4, or what the last frame did, which is the other one
+    # unless that stuck as well: the chance of a change is 3/4 of 1 - 1/4 + 1/16 - ...
+    assert 0.55 < changed < 0.65
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"engine": "vector"},
+        {"mode": 5000},
+        {"difficulty": 9},
+        {"frameskip": 0},
+        {"noop_max": 1.5},
+        {"grayscale": 1},
+        {"repeat_action_probability": 1.5},
+        {"img_height": 300},
+        {"obs_type": "rgb"},
+        {"continuous": True},
+    ],
+)
+def test_values_that_make_no_sense_are_refused(options: Any) -> None:
+    with pytest.raises(errors.InvalidOptionError):
+        envhub.make("ale::pong", **options)
+
+
+def test_a_picture_is_the_screen_in_colour() -> None:
+    env, params = pong()
+    _, state = env.reset(jax.random.key(3), params)
+    picture = np.asarray(env.render(state))
+    assert picture.shape == (210, 160, 3)
+    assert picture.dtype == np.uint8
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 3
+    later = env.step_env(jax.random.key(3), state, jnp.int32(2), params).state
+    np.testing.assert_array_equal(env.render(state), picture)  # restored, and drawn again
+    assert (np.asarray(env.render(later)) != picture).any()
