@@ -136,7 +136,9 @@ def _test_set(name: str, full: bool, extra: Sequence[str]) -> Outcome:
 
 def _pytest(directory: Path, arguments: Sequence[str]) -> tuple[int, str]:
     """Show pytest's output as it comes; return its exit status and its last line."""
-    command = [tool(directory, "pytest"), "-n", "2", "--dist", "loadgroup"]
+    # A crash of a worker ends the run: pytest-xdist 3.8 waits for ever for the groups it had.
+    workers = ["-n", "2", "--dist", "loadgroup", "--max-worker-restart", "0"]
+    command = [tool(directory, "pytest"), *workers]
     color = f"--color={'yes' if sys.stdout.isatty() else 'no'}"
     tail = b""
     with subprocess.Popen(

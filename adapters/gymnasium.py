@@ -320,7 +320,7 @@ class MujocoInstance(GymnasiumInstance):
         import mujoco
 
         self._mujoco, self._model, self._data = mujoco, self.inner.model, self.inner.data
-        self._signature = mujoco.mjtState.mjSTATE_INTEGRATION
+        self._signature = int(mujoco.mjtState.mjSTATE_INTEGRATION)
         self._size = mujoco.mj_stateSize(self._model, self._signature)
         self._lagged = (self._data.xpos, self._data.xipos)
         self._physics = (self._model.opt.gravity, self._model.body_mass, self._model.geom_friction)
@@ -336,7 +336,8 @@ class MujocoInstance(GymnasiumInstance):
     def restore(self, saved: bytes, obs: Any) -> None:
         self.env.reset(seed=0)  # the wrappers insist
         numbers = np.frombuffer(saved, np.float64, self._size + sum(x.size for x in self._lagged))
-        self._mujoco.mj_setState(self._model, self._data, numbers[: self._size], self._signature)
+        state = numbers[: self._size].copy()  # mujoco 3.2 takes no read-only array
+        self._mujoco.mj_setState(self._model, self._data, state, self._signature)
         start = self._size
         for each in self._lagged:
             each[:] = numbers[start : start + each.size].reshape(each.shape)

@@ -46,6 +46,7 @@ class Binding:
         limit: the field of the params that holds the episode limit, or the option of `make`.
         only_sample: the full run examines the sample, and steps the other names, of which there
             are too many.
+        incomparable: why the suite's own cannot be run beside it here.
         frames_of_a_step: what the limit counts.
         on_host: the suite is a CPU library: the limit is an option, and its reset and step run in
             Python.
@@ -66,6 +67,7 @@ class Binding:
     on_host: bool = False
     only_sample: bool = False
     frames_of_a_step: int = 1
+    incomparable: str = ""
 
 
 def _of_gymnax(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
@@ -146,6 +148,7 @@ def _of_ale(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
     return reset, step
 
 
+GYMNASIUM_1_1 = registry.get("gymnasium").at_least("1.1")
 GYMNAX_1 = registry.get("gymnax").at_least("1.0")
 BACKENDS = ("generalized", "spring", "positional", "mjx")
 
@@ -163,6 +166,7 @@ BINDINGS = {
         on_host=True,
         only_sample=True,
         frames_of_a_step=4,
+        incomparable="" if GYMNASIUM_1_1 else "ale-py's own environments need gymnasium 1.1",
     ),
     "gymnax": Binding(
         sample=(
