@@ -412,8 +412,8 @@ def test_all_sets_are_run_and_summed_up(
             else "not run  it is absent (0 s)"
         )
     calls = (tasks.ROOT / "calls").read_text().splitlines()
-    fast = "-n 2 --dist loadgroup --color=no -k some"
-    full = "-n 2 --dist loadgroup --color=no --full -k some"
+    fast = "-n 2 --dist loadgroup --max-worker-restart 0 --color=no -k some"
+    full = "-n 2 --dist loadgroup --max-worker-restart 0 --color=no --full -k some"
     assert calls == ["check", "format --check", "", full, fast, fast]
 
 
