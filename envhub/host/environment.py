@@ -16,7 +16,7 @@ from envhub.environment import Environment, StepResult
 from envhub.host import proof, transport
 from envhub.host.instance import Instance
 from envhub.host.layout import Actions, Observations, flatten, unflatten
-from envhub.host.options import check_options
+from envhub.host.options import BRIDGE_OPTIONS, check_options
 from envhub.host.pool import Call, Layout, Pool
 from envhub.host.snapshot import HEADER, Form
 from envhub.seeding import traced_seed
@@ -46,7 +46,7 @@ class HostEnvironment(Environment):
         capabilities: what is claimed; forkable states carry snapshots.
         default_params: a pytree of float32 arrays, or `None`.
         options: the keywords of `make`, those of the bridge among them (`BRIDGE_OPTIONS`).
-        version: of the suite; a snapshot fits the same id, options and version.
+        version: of the suite; a snapshot fits the same id, version, and options of the suite.
 
     Raises:
         MissingCapabilityError: if `forkable=True` is asked of what cannot be.
@@ -69,7 +69,8 @@ class HostEnvironment(Environment):
     ) -> None:
         super().__init__(unwrapped, default_params, capabilities)
         check_options(env_id, options, capabilities)
-        identity = f"{env_id} {version} {sorted(options.items(), key=str)}"
+        own = sorted(item for item in options.items() if item[0] not in BRIDGE_OPTIONS)
+        identity = f"{env_id} {version} {own}"
         self._observation_space, self._action_space = observation_space, action_space
         actions = Actions(action_space)
         seen = proof.explore(first, actions)

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from numpy import ndarray
 
 from envhub import spaces
 from envhub.errors import InvalidActionError
@@ -62,16 +63,20 @@ class Observations(Forms):
         self._single = len(self) == 1 and not isinstance(space, (spaces.Dict, spaces.Tuple))
         # Libraries are not exact about dtypes, but they are expected not to change their mind.
         self._kinds = [np.asarray(leaf).dtype for leaf in flatten(space, first)]
+        self._shape = self.forms[0][0] if self._single else None
+        self._dtype = self._kinds[0]
         self.num_bytes = sum(
             int(np.prod(shape)) * np.dtype(dtype).itemsize for shape, dtype in self.forms
         )
 
-    def leaves(self, obs: Any) -> list[Any]:
+    def leaves(self, obs: Any) -> Sequence[Any]:
         """The leaves of an observation, checked.
 
         Raises:
             ValueError: naming what was expected.
         """
+        if type(obs) is ndarray and obs.shape == self._shape and obs.dtype is self._dtype:
+            return (obs,)  # nearly always, and in every step
         leaves = [obs] if self._single else flatten(self.space, obs)
         for leaf, (shape, _), dtype in zip(leaves, self.forms, self._kinds, strict=True):
             array = leaf if isinstance(leaf, np.ndarray) else np.asarray(leaf)

@@ -117,7 +117,8 @@ class Pool:
         self.error: BaseException | None = None  # of the last call that failed
         self.num_steps = 0  # of all instances together
         self._construct, self._form = construct, form
-        self._actions, self._observations, self._info = layout
+        self._actions, self._observations, info = layout
+        self._names = [name for name, _, _ in info]
         self._has_params, self._max_instances = has_params, max_instances
         self._lock = threading.RLock()
         self._generations = itertools.count(1)
@@ -164,13 +165,16 @@ class Pool:
         params = self._params([inputs.pop()] if self._has_params else [], size)
         actions = self._actions.read(inputs, size)
         slots = [self._find(handle) for handle in handles]
-        if self._form is None:
-            self._refuse_stale(handles, slots, actions, params)
-        lanes = []
-        for lane, slot in enumerate(slots):
-            row = None if snapshots is None else snapshots[lane if len(snapshots) > 1 else 0]
-            moved = self._step_one(slot, handles[lane][1], actions[lane], params[lane], row)
-            lanes.append(moved)
+        generations = [handle[1] for handle in handles]
+        current = [slot.generation if slot and not slot.ended else -1 for slot in slots]
+        if current == generations and len(set(generations)) == size:
+            lanes = self._advance(slots, actions, params)
+        else:
+            self._check(handles, slots, snapshots, actions, params)
+            lanes = [
+                self._step_one(slots[lane], generations[lane], actions[lane], params[lane], row)
+                for lane, row in enumerate(_rows(snapshots, size))
+            ]
         self._write(outputs, lanes)
         results = [result for _, _, result in lanes]
         for field in (1, 2, 3):
@@ -187,33 +191,40 @@ class Pool:
                 slot.last_call = self._call
                 return slot.index, slot.generation, slot.result  # the same transition again
             slot = self._restore(row.tobytes())
-        slot.last_call = self._call
         if slot.ended:
             # The latch: a state that ended stays as it is, so lanes may overrun in a `while`.
+            slot.last_call = self._call
             return slot.index, slot.generation, slot.result._replace(reward=0.0, info=())
-        if slot.params != params:
-            self._apply(slot, params)
-        self.num_steps += 1
-        # No context manager here: this is what every step of every environment goes through.
-        try:
-            obs, reward, terminated, truncated, info = slot.instance.step(action)
-            entries = [info.get(name, 0) for name, _, _ in self._info] if self._info else ()
-            leaves = self._observations.leaves(obs)
-            result = Result(leaves, reward, bool(terminated), bool(truncated), entries)
-            return self._settle(slot, slot.generation, action, result)
-        except BaseException as error:
-            raise self._failed(slot, action, error) from error
+        return self._advance([slot], [action], [params])[0]
+
+    def _advance(self, slots: Sequence[Any], actions: Any, params: Any) -> list[Lane]:
+        """Step instances in place. Every step of every environment goes through this loop."""
+        lanes = []
+        self.num_steps += len(slots)
+        names, leaves, settle = self._names, self._observations.leaves, self._settle
+        for slot, action, values in zip(slots, actions, params, strict=True):
+            if slot.params != values:
+                self._apply(slot, values)
+            try:
+                obs, reward, terminated, truncated, info = slot.instance.step(action)
+                entries = [info.get(name, 0) for name in names] if names else ()
+                result = Result(leaves(obs), reward, terminated, truncated, entries)
+                lanes.append(settle(slot, slot.generation, action, result))
+            except BaseException as error:
+                raise self._failed(slot, action, error) from error
+        return lanes
 
     def _settle(self, slot: Slot, before: int, action: Any, result: Result) -> Lane:
         """Note the state that a slot is in now."""
-        ended = result.terminated or result.truncated
+        terminated, truncated = result[2], result[3]
         if self._form:
-            flags = TERMINATED * result.terminated | TRUNCATED * result.truncated
+            flags = TERMINATED * bool(terminated) | TRUNCATED * bool(truncated)
             packed = self._observations.pack(result.obs)
             row = self._form.pack(slot.instance.save(), packed, flags)
             result = result._replace(snapshot=row)
         generation = next(self._generations)
-        slot.before, slot.action, slot.result, slot.ended = before, action, result, ended
+        slot.before, slot.action, slot.result = before, action, result
+        slot.ended = bool(terminated or truncated)
         slot.generation, slot.last_call = generation, self._call
         return slot.index, generation, result
 
@@ -238,12 +249,17 @@ class Pool:
         slot = self._slots[index]
         return slot if generation in (slot.generation, slot.before) else None
 
-    def _refuse_stale(
-        self, handles: Sequence[Any], slots: Sequence[Slot | None], actions: Any, params: Any
+    def _check(
+        self, handles: Any, slots: Sequence[Slot | None], snapshots: Any, actions: Any, params: Any
     ) -> None:
-        """An opaque state can be stepped once, or the same way again."""
+        """Refuse damaged snapshots; an opaque state is stepped once, or the same way again."""
         chosen: dict[int, int] = {}
         for lane, (handle, slot) in enumerate(zip(handles, slots, strict=True)):
+            if self._form:
+                if slot is None:
+                    row = _rows(snapshots, len(slots))[lane].tobytes()
+                    self._form.unpack(row, self._observations.num_bytes)
+                continue
             if slot is None:
                 raise StaleStateError(f"{self.name}: {self._why_gone(handle)}. {FORKABLE}")
             first = chosen.setdefault(handle[1], lane)
@@ -360,19 +376,31 @@ class Pool:
 
     def _write(self, outputs: list[Any], lanes: Sequence[Lane]) -> None:
         """Fill in, and take away, the rows of handles, snapshots and observations."""
-        outputs.pop(0)[:] = [(index, generation, self.nonce) for index, generation, _ in lanes]
+        handles = outputs.pop(0)
+        handles[:, 0] = [index for index, _, _ in lanes]
+        handles[:, 1] = [generation for _, generation, _ in lanes]
+        handles[:, 2] = self.nonce
         if self._form:
             joined = b"".join([result.snapshot for _, _, result in lanes])
             outputs.pop(0).reshape(-1)[:] = np.frombuffer(joined, np.uint8)
         for leaf in range(len(self._observations)):
-            column = outputs.pop(0)
-            for lane, (_, _, result) in enumerate(lanes):
-                column[lane] = result.obs[leaf]
+            column, leaves = outputs.pop(0), [result.obs[leaf] for _, _, result in lanes]
+            if column.ndim > 1:
+                np.concatenate(leaves, out=column.reshape(-1, *column.shape[2:]))
+            else:
+                column[:] = leaves
 
 
 def _stretch(values: list[Any], size: int) -> list[Any]:
     """One value for all lanes, or one for each."""
     return values * size if len(values) < size else values
+
+
+def _rows(snapshots: Any, size: int) -> Any:
+    """The snapshot of each lane: of one for all, the same; of none, nothing."""
+    if snapshots is None:
+        return [None] * size
+    return snapshots if len(snapshots) == size else [snapshots[0]] * size
 
 
 def _same(slot: Slot, action: Any, params: Any) -> bool:
