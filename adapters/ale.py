@@ -16,7 +16,7 @@ from envhub.capabilities import Capabilities, Claim
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
 from envhub.host import BRIDGE_OPTIONS, Instance, InstanceStep, host_capabilities
-from envhub.host.plain import dump_generator, load_generator
+from envhub.host.plain import GENERATOR_SIZE, dump_generator, load_generator
 from envhub.params import params_dataclass
 from envhub.suite import Suite
 
@@ -76,7 +76,7 @@ class AleParams:
     repeat_action_probability: Any
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(eq=False, repr=False)  # cheap to import: `capabilities` is quick
 class Preprocessed:
     """The settings of the plain names: those of `ale_py.vector_env.AtariVectorEnv`.
 
@@ -99,7 +99,7 @@ class Preprocessed:
     max_num_frames_per_episode: int = 108_000
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(eq=False, repr=False)  # cheap to import: `capabilities` is quick
 class Raw:
     """The settings of the names `ALE/…-v5`: those of Gymnasium's ids, made of `ale_py.AtariEnv`.
 
@@ -413,9 +413,6 @@ class AleInstance(Instance):
 
     def close(self) -> None:
         self._mark = None
-
-
-GENERATOR_SIZE = len(dump_generator(np.random.default_rng(0)))
 
 
 class RawInstance(AleInstance):

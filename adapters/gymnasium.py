@@ -286,8 +286,8 @@ class PlainInstance(GymnasiumInstance):
     def restore(self, saved: bytes, obs: Any) -> None:
         self.env.reset(seed=0)  # what a step finds unset before the first reset
         if self._draws:
-            plain.load_generator(self.inner.np_random, saved[:37])
-            saved = saved[37:]
+            plain.load_generator(self.inner.np_random, saved[: plain.GENERATOR_SIZE])
+            saved = saved[plain.GENERATOR_SIZE :]
         self.elapsed, *values = plain.load(saved)
         for name, value in zip(self._attributes, values, strict=True):
             setattr(self.inner, name, value)

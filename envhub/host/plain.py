@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+GENERATOR_SIZE = 37
 _LENGTH = struct.Struct("<I")
 _INT = struct.Struct("<q")
 _FLOAT = struct.Struct("<d")
@@ -84,7 +85,7 @@ def _unblock(data: bytes, start: int) -> tuple[bytes, int]:
 
 
 def dump_generator(rng: np.random.Generator) -> bytes:
-    """The state of a PCG64 generator, Gymnasium's, in 37 bytes."""
+    """The state of a PCG64 generator, Gymnasium's, in `GENERATOR_SIZE` bytes."""
     state = rng.bit_generator.state
     words = state["state"]
     data: bytes = (
@@ -97,7 +98,7 @@ def dump_generator(rng: np.random.Generator) -> bytes:
 
 def load_generator(rng: np.random.Generator, data: bytes) -> None:
     """Put a generator into a state from `dump_generator`."""
-    has_uint32, uinteger = struct.unpack("<BI", data[32:37])
+    has_uint32, uinteger = struct.unpack("<BI", data[32:GENERATOR_SIZE])
     words = [int.from_bytes(data[start : start + 16], "little") for start in (0, 16)]
     rng.bit_generator.state = {
         "bit_generator": "PCG64",
