@@ -277,10 +277,13 @@ class AleInstance(Instance):
         self.emulator.setInt("random_seed", 0)
         self.emulator.loadROM(rom)
         self.settings = settings
-        self.modes: list[int] = self.emulator.getAvailableModes()
-        self.difficulties: list[int] = self.emulator.getAvailableDifficulties()
         initial = self.emulator.cloneState()
         self.mode, self.difficulty = initial.getCurrentMode(), initial.getDifficulty()
+        self._initial = (self.mode, self.difficulty)
+        # Backgammon starts in a difficulty that it does not offer.
+        self.modes = sorted({*self.emulator.getAvailableModes(), self.mode})
+        difficulties = {*self.emulator.getAvailableDifficulties(), self.difficulty}
+        self.difficulties = sorted(difficulties)
         wanted = "getLegalActionSet" if settings.full_action_space else "getMinimalActionSet"
         self.actions = [action.value for action in getattr(self.emulator, wanted)()]
         self.screen_shape = self.emulator.getScreenDims()
@@ -369,8 +372,10 @@ class AleInstance(Instance):
     def _load(self, mode: int, difficulty: int) -> None:
         # `reset_game` alone starts elsewhere in a used emulator: it goes on counting cycles.
         self.emulator.loadROM(self._rom)
-        self.emulator.setMode(mode)
-        self.emulator.setDifficulty(difficulty)
+        if mode != self._initial[0]:
+            self.emulator.setMode(mode)
+        if difficulty != self._initial[1]:
+            self.emulator.setDifficulty(difficulty)
         self.emulator.reset_game()
 
     # Snapshots.

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from envhub.adapters.gymnasium import FUNCTIONAL_IDS, MUJOCO, MUJOCO_V3
 
 import envhub
 from envhub import probes, registry, second_process
@@ -31,6 +32,10 @@ def test_nothing_but_declared_gaps_is_left_out(pytestconfig: pytest.Config) -> N
     expected = {"brax::swimmer", "gymnax::MNISTBandit-bsuite"}
     if not registry.get("gymnax").at_least("1.0"):
         expected.add("gymnax::SimpleBandit-bsuite")
+    expected |= {"gymnasium::Pusher-v4", *(f"gymnasium::{name}" for name in FUNCTIONAL_IDS.split())}
+    if not registry.get("gymnasium").at_least("1.2"):
+        expected |= {f"gymnasium::{name}-v2" for name in MUJOCO.split()}
+        expected |= {f"gymnasium::{name}-v3" for name in MUJOCO_V3.split()}
     every = pytestconfig.getoption("full") or pytestconfig.getoption("variants")
     assert {case.id for case in gaps} == (expected if every else set())
 
@@ -239,6 +244,8 @@ def test_while_loops_and_conditions_under_vmap(case: Case, subject: Subject) -> 
         result = subject.path[steps - 1]
         expected = second_process.pack((result.obs, own_state(result.state)))
         for a, b in zip(expected, ends, strict=True):
+            if not a.size:
+                continue  # brax's mjx: no lane has anything there
             np.testing.assert_allclose(a, b[lane], rtol=1e-2, atol=1e-2)
 
 
