@@ -182,7 +182,7 @@ def test_the_observation_at_the_limit_is_the_last_and_not_a_reset(
 def test_reset_and_step_equal_the_suites_own_bit_for_bit(case: Case, subject: Subject) -> None:
     env, incomparable = subject.env, BINDINGS[case.suite].incomparable
     if incomparable:
-        pytest.skip(incomparable)
+        pytest.skip(reason=incomparable)
     if differing(case, subject, (env.reset, env.step), jax.jit):
         # Unoptimised, XLA may compile one function in two ways (brax's halfcheetah): ask it again.
         functions = optimised(env.reset), optimised(env.step)
