@@ -100,11 +100,16 @@ def brax_step(env: Any) -> Step:
     return step
 
 
+def brax_state(state: Any) -> Any:
+    """brax's own state and the steps so far, of the hub's."""
+    return state.env, state.steps
+
+
 EXAMPLES = {
     "gymnax": Example("gymnax::CartPole-v1", {}, gymnax_step, True),
     "navix": Example("navix::Navix-DoorKey-8x8-v0", {}, navix_step, False),
     "craftax": Example("craftax::Craftax-Classic-Symbolic-v1", {}, craftax_step, True),
-    "brax": Example("brax::hopper", {"backend": "spring"}, brax_step, False, tuple),
+    "brax": Example("brax::hopper", {"backend": "spring"}, brax_step, False, brax_state),
 }
 
 
