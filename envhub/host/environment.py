@@ -14,11 +14,13 @@ from envhub import spaces
 from envhub.capabilities import Capabilities
 from envhub.environment import Environment, StepResult
 from envhub.host import proof, transport
+from envhub.host.crew import Layout
+from envhub.host.fleet import Fleet, SerialFleet
 from envhub.host.instance import Instance
 from envhub.host.layout import Actions, Observations, flatten, unflatten
 from envhub.host.options import BRIDGE_OPTIONS, check_options
-from envhub.host.pool import Call, Layout, Pool
-from envhub.host.snapshot import HEADER, Form
+from envhub.host.pool import Call, Pool
+from envhub.host.snapshot import Form
 from envhub.seeding import traced_seed
 
 
@@ -47,6 +49,13 @@ class HostEnvironment(Environment):
         default_params: a pytree of float32 arrays, or `None`.
         options: the keywords of `make`, those of the bridge among them (`BRIDGE_OPTIONS`).
         version: of the suite; a snapshot fits the same id, version, and options of the suite.
+        num_agents: how many agents act in it, the leading axis of observations, actions, rewards
+            and flags; `None` for one without that axis.
+        fleet: what runs the instances, if it is the suite's own; `first` is not one of them then.
+
+    Attributes:
+        num_agents: how many agents act.
+        info_entries: the entries of `info`: names, shapes and dtypes.
 
     Raises:
         MissingCapabilityError: if `forkable=True` is asked of what cannot be.
@@ -66,8 +75,11 @@ class HostEnvironment(Environment):
         default_params: Any,
         options: Mapping[str, Any],
         version: str,
+        num_agents: int | None = None,
+        fleet: Fleet | None = None,
     ) -> None:
         super().__init__(unwrapped, default_params, capabilities)
+        self.num_agents = num_agents or 1
         check_options(env_id, options, capabilities)
         own = sorted(item for item in options.items() if item[0] not in BRIDGE_OPTIONS)
         identity = f"{env_id} {version} {own}"
@@ -78,26 +90,18 @@ class HostEnvironment(Environment):
         form = None
         if capabilities.forkable:
             largest = proof.prove_forkable(identity, construct, first, actions, observations)
-            size = HEADER.size + observations.num_bytes
-            size += options.get("snapshot_size") or largest
-            form = Form(size, zlib.crc32(identity.encode()))
+            size = options.get("snapshot_size") or largest
+            form = Form(size, observations.num_bytes, zlib.crc32(identity.encode()))
         self.info_entries = seen.entries
-        leaves = jax.tree.leaves(default_params)
-        self._pool = Pool(
-            env_id,
-            construct,
-            first,
-            Layout(actions, observations, seen.entries),
-            form,
-            has_params=bool(leaves),
-            max_instances=options.get("max_instances"),
-        )
-        state: list[transport.Form] = [((3,), np.uint32)]
-        state += [((form.size,), np.uint8)] if form else []
-        self._after_reset = [*state, *observations.forms]
-        flags = [((), np.float32), ((), np.bool_), ((), np.bool_)]
-        infos = [(shape, dtype) for _, shape, dtype in seen.entries]
-        self._after_step = [*self._after_reset, *flags, *infos]
+        agents = () if num_agents is None else (num_agents,)
+        sizes = map(np.size, jax.tree.leaves(default_params))
+        layout = Layout(actions, observations, seen.entries, agents, sum(sizes), form)
+        if fleet is None:
+            fleet = SerialFleet(construct, first, saves=capabilities.forkable)
+        self._pool = Pool(env_id, fleet, layout, options.get("max_instances"))
+        handle: transport.Form = ((3,), np.uint32)
+        self._after_step = [handle, *layout.shown]
+        self._after_reset = self._after_step[: len(observations) + (2 if form else 1)]
 
     @property
     def last_error(self) -> BaseException | None:
@@ -126,7 +130,7 @@ class HostEnvironment(Environment):
         return self._action_space
 
     def render_env(self, state: Any, params: Any) -> Any:
-        row = None if state.snapshot is None else np.asarray(state.snapshot).tobytes()
+        row = None if state.snapshot is None else np.asarray(state.snapshot)
         return self._pool.render(np.asarray(state.handle).tolist(), row)
 
     def close(self) -> None:

@@ -69,6 +69,32 @@ class Observations(Forms):
             int(np.prod(shape)) * np.dtype(dtype).itemsize for shape, dtype in self.forms
         )
 
+    def columns(self, batch: Any) -> list[Any]:
+        """The leaves of many observations, each leaf of all of them in one array.
+
+        Args:
+            batch: observations, or an array of them where the space has one leaf.
+
+        Raises:
+            ValueError: if one is not of the shape and dtype expected; see `leaves`.
+        """
+        if type(batch) is ndarray and batch.dtype == self._dtype:
+            return [batch]
+        if self._single and set(map(type, batch)) <= {ndarray}:  # nearly always, in every step
+            shapes, dtypes = {obs.shape for obs in batch}, {obs.dtype for obs in batch}
+            if shapes == {self._shape} and dtypes == {self._dtype} and self._shape:
+                return [np.concatenate(batch).reshape(-1, *self._shape)]
+        rows = [self.leaves(obs) for obs in batch]
+        return [np.array(column) for column in zip(*rows, strict=True)]
+
+    def bytes_of(self, columns: Sequence[Any]) -> Any:
+        """The observations of those columns as bytes: uint8[n, num_bytes]."""
+        parts = [
+            np.ascontiguousarray(column, dtype).reshape(len(column), -1).view(np.uint8)
+            for column, (_, dtype) in zip(columns, self.forms, strict=True)
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
     def leaves(self, obs: Any) -> Sequence[Any]:
         """The leaves of an observation, checked.
 
@@ -115,16 +141,13 @@ class Actions(Forms):
         self._readers = [_reader(leaf) for leaf in leaves_of(space)]
         self._single = len(self) == 1 and not isinstance(space, (spaces.Dict, spaces.Tuple))
 
-    def read(self, rows: Sequence[Any], size: int) -> list[Any]:
+    def read(self, rows: Sequence[Any]) -> list[Any]:
         """The actions, one an environment.
 
         Raises:
             InvalidActionError: naming the first that lies outside the space.
         """
-        columns = [
-            read(row) * size if len(row) < size else read(row)
-            for read, row in zip(self._readers, rows, strict=True)
-        ]
+        columns = [read(row) for read, row in zip(self._readers, rows, strict=True)]
         if self._single:
             return columns[0]
         return [unflatten(self.space, iter(leaves)) for leaves in zip(*columns, strict=True)]

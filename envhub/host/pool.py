@@ -1,30 +1,26 @@
-"""Live instances in slots, behind states that are values.
+"""States that are values, and the instances behind them: answers the calls of compiled programs.
 
-A handle names a slot, the generation of the state in it and the pool. Generations are unique in a
-pool, so a handle fits a live instance exactly or not at all. NumPy only: this runs inside callbacks
-of compiled programs, where touching JAX deadlocks.
+NumPy only: this runs inside callbacks, where touching JAX deadlocks.
 """
 
 from __future__ import annotations
 
-import contextlib
-import itertools
+import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from envhub.errors import EnvHubError, HostEnvError, StaleStateError
-from envhub.host.instance import Instance
-from envhub.host.layout import Actions, Observations
-from envhub.host.snapshot import TERMINATED, TRUNCATED, Form
+from envhub.errors import StaleStateError
+from envhub.host.crew import Crew, Layout
+from envhub.host.fleet import Fleet
+from envhub.host.snapshot import TERMINATED, TRUNCATED
 
 DEFAULT_INSTANCES = 256
 FORKABLE = "With forkable=True, where it can be had, any state can be stepped at any time."
 
-_nonces = itertools.count(int.from_bytes(np.random.default_rng().bytes(3), "little") << 8)
 _pools: weakref.WeakValueDictionary[int, Pool] = weakref.WeakValueDictionary()
 
 
@@ -42,50 +38,18 @@ class Call(NamedTuple):
         pool.serve(self.method, inputs, outputs, size)
 
 
-class Result(NamedTuple):
-    """What a state shows: the outcome of the transition into it."""
+class Given(NamedTuple):
+    """What a step is asked to do, lane by lane."""
 
-    obs: Sequence[Any]  # leaves
-    reward: float = 0.0
-    terminated: bool = False
-    truncated: bool = False
-    info: Sequence[Any] = ()  # the declared entries
-    snapshot: bytes = b""
+    handles: Any  # uint32[size, 3]
+    snapshots: Any  # uint8[size, K], if there are any
+    chosen: Sequence[Any]  # the leaves of the actions as arrays
+    actions: Sequence[Any]
+    params: Any  # uint32[size, P], the bits of the params; or [1, P], the same for all
 
-
-Lane = tuple[int, int, Result]
-"""A state that a call returns: slot, generation, and what it shows."""
-
-
-class Slot:
-    """One live instance, the state that it is in, and the transition that led there."""
-
-    __slots__ = (
-        "action", "before", "ended", "generation", "index", "instance", "last_call", "params",
-        "result",
-    )  # fmt: skip
-
-    def __init__(self, index: int, instance: Instance) -> None:
-        self.index = index
-        self.instance = instance
-        self.params: bytes | None = None
-        self.last_call = 0
-        self.forget()
-
-    def forget(self) -> None:
-        """Hold no state: no handle fits generation 0."""
-        self.generation = self.before = 0
-        self.ended = True
-        self.action: Any = None
-        self.result = Result(())
-
-
-class Layout(NamedTuple):
-    """What goes in and out of an environment: of actions, of observations, and of `info`."""
-
-    actions: Actions
-    observations: Observations
-    info: Sequence[tuple[str, tuple[int, ...], Any]]  # names, shapes and dtypes
+    def choice(self, lane: int) -> list[Any]:
+        """What decides, with its state, where a lane goes: its action and its params."""
+        return [*(leaf[lane] for leaf in self.chosen), _rows(self.params, [lane])[0]]
 
 
 class Pool:
@@ -93,181 +57,227 @@ class Pool:
 
     Args:
         name: of the environment, for errors.
-        construct: makes an instance.
-        first: an instance that is there already.
+        fleet: runs the instances; it has one.
         layout: of the environment.
-        form: of its snapshots; `None` for an opaque environment.
-        has_params: whether instances take params.
         max_instances: how many may live; `None` for 256, or as many as two batches need.
     """
 
-    def __init__(
-        self,
-        name: str,
-        construct: Callable[[], Instance],
-        first: Instance,
-        layout: Layout,
-        form: Form | None,
-        *,
-        has_params: bool,
-        max_instances: int | None,
-    ) -> None:
+    def __init__(self, name: str, fleet: Fleet, layout: Layout, max_instances: int | None) -> None:
         self.name = name
-        self.nonce = next(_nonces) & 0xFFFFFFFF
+        self.nonce = _new_nonce()
         self.error: BaseException | None = None  # of the last call that failed
-        self.num_steps = 0  # of all instances together
-        self._construct, self._form = construct, form
-        self._actions, self._observations, info = layout
-        self._names = [name for name, _, _ in info]
-        self._has_params, self._max_instances = has_params, max_instances
-        self._lock = threading.RLock()
-        self._generations = itertools.count(1)
-        self._call = 1  # so that nothing was used in the last call yet
+        self._crew = Crew(name, self.nonce, fleet, layout)
+        self._table = self._crew.table
+        self._form, self._actions = layout.form, layout.actions
+        self._observations, self._num_params = layout.observations, layout.num_params
+        self._first_flag = bool(layout.form) + len(layout.observations) + 1
+        self._max_instances = max_instances
         self._largest_batch = 1
-        self._slots = [Slot(0, first)]
-        self._idle: Iterator[Slot] = iter(())
-        self._others: Iterator[Slot] = iter(())
+        self._lock = threading.RLock()
         _pools[self.nonce] = self
+
+    @property
+    def num_steps(self) -> int:
+        """The steps of all instances together."""
+        return self._crew.num_steps
+
+    @property
+    def num_instances(self) -> int:
+        """How many live."""
+        return len(self._table)
 
     def serve(self, method: str, inputs: Sequence[Any], outputs: Sequence[Any], size: int) -> None:
         """Answer one call from a compiled program; what goes wrong is kept in `error` too."""
         with self._lock:
-            self._begin(size)
+            self._largest_batch = max(self._largest_batch, size)
+            self._table.now += 1
             try:
-                getattr(self, method)(list(inputs), list(outputs), size)
+                getattr(self, method)(list(inputs), outputs, size)
             except BaseException as error:
                 self.error = error
                 raise
 
-    def reset(self, inputs: list[Any], outputs: list[Any], size: int) -> None:
+    def reset(self, inputs: list[Any], outputs: Sequence[Any], size: int) -> None:
         """Start episodes, each in an instance of its own.
 
         Inputs are seeds and, where there are any, params.
         """
-        seeds = _stretch(inputs[0].tolist(), size)
-        params = self._params(inputs[1:], size)
-        lanes = []
-        for seed, values in zip(seeds, params, strict=True):
-            slot = self._acquire()
-            self._apply(slot, values)
-            with self._guard(slot, None):
-                leaves = self._observations.leaves(slot.instance.reset(seed))
-                lanes.append(self._settle(slot, 0, None, Result(leaves)))
-        self._write(outputs, lanes)
+        params, seeds = self._params(inputs), _stretch(inputs[0], size)
+        lanes = np.arange(size)
+        while len(lanes):  # once, unless a call on forkable states has more lanes than instances
+            self._table.flush()
+            slots = self._crew.claim(len(lanes), [], self._capacity)
+            now, lanes = lanes[: len(slots)], lanes[len(slots) :]
+            self._crew.apply(slots, _rows(params, now))
+            batch = self._crew.reset(slots, seeds[now].tolist())
+            self._table.hold(batch)
+            self._show(outputs, now, batch.handles, batch.shown)
 
-    def step(self, inputs: list[Any], outputs: list[Any], size: int) -> None:
+    def step(self, inputs: list[Any], outputs: Sequence[Any], size: int) -> None:
         """Advance states; either all handles and actions are good, or nothing moves.
 
         Inputs are handles, snapshots if there are any, the leaves of the actions, and params.
         """
-        handles = _stretch(inputs.pop(0).tolist(), size)
-        snapshots = inputs.pop(0) if self._form else None
-        params = self._params([inputs.pop()] if self._has_params else [], size)
-        actions = self._actions.read(inputs, size)
-        slots = [self._find(handle) for handle in handles]
-        generations = [handle[1] for handle in handles]
-        current = [slot.generation if slot and not slot.ended else -1 for slot in slots]
-        if current == generations and len(set(generations)) == size:
-            lanes = self._advance(slots, actions, params)
-        else:
-            self._check(handles, slots, snapshots, actions, params)
-            lanes = [
-                self._step_one(slots[lane], generations[lane], actions[lane], params[lane], row)
-                for lane, row in enumerate(_rows(snapshots, size))
-            ]
-        self._write(outputs, lanes)
-        results = [result for _, _, result in lanes]
-        for field in (1, 2, 3):
-            outputs.pop(0)[:] = [result[field] for result in results]
-        for entry, column in enumerate(outputs):
-            for lane, result in enumerate(results):
-                column[lane] = result.info[entry] if result.info else 0
+        params = self._params(inputs)
+        handles = _stretch(inputs.pop(0), size)
+        snapshots = _stretch(inputs.pop(0), size) if self._form else None
+        chosen = [_stretch(leaf, size) for leaf in inputs]
+        given = Given(handles, snapshots, chosen, self._actions.read(chosen), params)
+        slots = self._continued(handles)
+        if slots is not None:
+            self._advance(outputs, slice(None), slots, given)
+            return
+        self._check(given)
+        lanes: Sequence[int] = range(size)
+        while lanes:
+            lanes = self._wave(outputs, lanes, given)
 
-    def _step_one(
-        self, slot: Slot | None, generation: int, action: Any, params: Any, row: Any
-    ) -> Lane:
-        if slot is None or slot.generation != generation:
-            if slot is not None and slot.before == generation and _same(slot, action, params):
-                slot.last_call = self._call
-                return slot.index, slot.generation, slot.result  # the same transition again
-            slot = self._restore(row.tobytes())
-        if slot.ended:
-            # The latch: a state that ended stays as it is, so lanes may overrun in a `while`.
-            slot.last_call = self._call
-            return slot.index, slot.generation, slot.result._replace(reward=0.0, info=())
-        return self._advance([slot], [action], [params])[0]
+    def render(self, handle: Sequence[int], row: Any) -> Any:
+        """The picture of a state, of which `row` is the snapshot if there is one."""
+        with self._lock:
+            if self.nonce not in _pools:
+                raise StaleStateError(f"{self.name}: the environment was closed.")
+            self._table.flush()
+            slot = self._find(handle)
+            if slot < 0 or self._table.generation[slot] != handle[1]:
+                if self._form is None:
+                    raise StaleStateError(f"{self.name}: {self._why_gone(handle)}. {FORKABLE}")
+                self._form.check(row[None])
+                slot = int(self._crew.claim(1, [], self._capacity)[0])
+                self._crew.restore([slot], [row])
+            return self._crew.fleet.render(slot)
 
-    def _advance(self, slots: Sequence[Any], actions: Any, params: Any) -> list[Lane]:
-        """Step instances in place. Every step of every environment goes through this loop."""
-        lanes = []
-        self.num_steps += len(slots)
-        names, leaves, settle = self._names, self._observations.leaves, self._settle
-        for slot, action, values in zip(slots, actions, params, strict=True):
-            if slot.params != values:
-                self._apply(slot, values)
-            try:
-                obs, reward, terminated, truncated, info = slot.instance.step(action)
-                entries = [info.get(name, 0) for name in names] if names else ()
-                result = Result(leaves(obs), reward, terminated, truncated, entries)
-                lanes.append(settle(slot, slot.generation, action, result))
-            except BaseException as error:
-                raise self._failed(slot, action, error) from error
-        return lanes
+    def close(self) -> None:
+        """Close every instance; states of this pool are stale from now on."""
+        with self._lock:
+            _pools.pop(self.nonce, None)
+            self._crew.fleet.close()
 
-    def _settle(self, slot: Slot, before: int, action: Any, result: Result) -> Lane:
-        """Note the state that a slot is in now."""
-        terminated, truncated = result[2], result[3]
-        if self._form:
-            flags = TERMINATED * bool(terminated) | TRUNCATED * bool(truncated)
-            packed = self._observations.pack(result.obs)
-            row = self._form.pack(slot.instance.save(), packed, flags)
-            result = result._replace(snapshot=row)
-        generation = next(self._generations)
-        slot.before, slot.action, slot.result = before, action, result
-        slot.ended = bool(terminated or truncated)
-        slot.generation, slot.last_call = generation, self._call
-        return slot.index, generation, result
+    # The lanes of a step.
 
-    def _restore(self, row: bytes) -> Slot:
-        """An instance in the state of a snapshot."""
-        assert self._form is not None
-        saved, packed, flags = self._form.unpack(row, self._observations.num_bytes)
-        leaves = self._observations.unpack(packed)
-        ends = bool(flags & TERMINATED), bool(flags & TRUNCATED)
-        slot = self._acquire()
-        with self._guard(slot, None):
-            slot.instance.restore(saved, self._observations.value(leaves))
-        slot.generation, slot.ended = next(self._generations), any(ends)
-        slot.result = Result(leaves, 0.0, *ends, (), row)
-        return slot
+    def _continued(self, handles: Any) -> Any:
+        """The slots of the lanes, if each continues the state of an instance of its own.
 
-    def _find(self, handle: Sequence[int]) -> Slot | None:
-        """The slot whose instance is in this state, or has just left it."""
-        index, generation, nonce = handle
-        if nonce != self.nonce or index >= len(self._slots) or not generation:
+        Nearly always, and then most often just as the last call left them.
+        """
+        table = self._table
+        newest = table.newest
+        if newest and handles.tobytes() == newest.handles.tobytes() and not newest.ended.any():
+            return newest.slots
+        table.flush()
+        slots, generations = handles[:, 0].astype(np.intp), handles[:, 1]
+        if (handles[:, 2] != self.nonce).any() or (slots >= len(table)).any():
             return None
-        slot = self._slots[index]
-        return slot if generation in (slot.generation, slot.before) else None
+        current = (table.generation[slots] == generations) & ~table.ended[slots]
+        distinct = len(set(generations.tolist())) == len(slots)
+        return slots if distinct and current.all() else None
 
-    def _check(
-        self, handles: Any, slots: Sequence[Slot | None], snapshots: Any, actions: Any, params: Any
-    ) -> None:
+    def _advance(self, outputs: Sequence[Any], lanes: Any, slots: Any, given: Given) -> None:
+        """Step instances in place."""
+        is_all = isinstance(lanes, slice)
+        actions = given.actions if is_all else [given.actions[lane] for lane in lanes]
+        chosen = [leaf[lanes] for leaf in given.chosen]
+        self._crew.apply(slots, _rows(given.params, lanes))
+        batch = self._crew.step(slots, given.handles[lanes, 1], chosen, actions)
+        self._table.hold(batch)
+        self._show(outputs, lanes, batch.handles, batch.shown)
+
+    def _wave(self, outputs: Sequence[Any], lanes: Sequence[int], given: Given) -> list[int]:
+        """Answer the lanes that can be answered together; those that are left are returned."""
+        self._table.flush()
+        stepped: list[int] = []
+        slots: list[int] = []
+        lost: list[int] = []
+        later: list[int] = []
+        for lane in lanes:
+            slot = self._find(given.handles[lane].tolist())
+            if slot in slots:
+                later.append(lane)
+            elif slot < 0 or not self._continues(slot, lane, given):
+                if not self._show_end(outputs, lane, given):
+                    lost.append(lane)
+            elif self._table.ended[slot] or self._has_left(slot, lane, given):
+                self._show_again(outputs, lane, slot, given)
+            else:
+                stepped.append(lane)
+                slots.append(slot)
+        free = self._crew.claim(len(lost), slots, self._capacity).tolist() if lost else []
+        if free:
+            back, later = lost[: len(free)], later + lost[len(free) :]
+            self._crew.restore(free, [given.snapshots[lane] for lane in back])
+            stepped, slots = stepped + back, slots + free
+        else:
+            later += lost
+        if stepped:
+            self._advance(outputs, stepped, np.array(slots), given)
+        return later
+
+    def _find(self, handle: Sequence[int]) -> int:
+        """The slot whose instance is in this state, or has just left it; -1 if none."""
+        (slot, generation, nonce), table = handle, self._table
+        if nonce != self.nonce or slot >= len(table) or not generation:
+            return -1
+        return slot if generation in (table.generation[slot], table.before[slot]) else -1
+
+    def _has_left(self, slot: int, lane: int, given: Given) -> bool:
+        """Whether the instance is not in the lane's state, but in the next."""
+        return bool(self._table.generation[slot] != given.handles[lane, 1])
+
+    def _continues(self, slot: int, lane: int, given: Given) -> bool:
+        """Whether the instance is in the state, or came from it by this very transition."""
+        columns: list[Any] = [*self._table.chosen, self._table.params]
+        pairs = zip([column[slot] for column in columns], given.choice(lane), strict=True)
+        return not self._has_left(slot, lane, given) or all(np.array_equal(a, b) for a, b in pairs)
+
+    def _show_again(self, outputs: Sequence[Any], lane: int, slot: int, given: Given) -> None:
+        """Answer with what is there: of the same transition again, or of a state that ended.
+
+        Such a state stays as it is, so lanes may overrun in a `while`.
+        """
+        table = self._table
+        handle = [slot, table.generation[slot], self.nonce]
+        self._show(outputs, lane, handle, [column[slot] for column in table.shown])
+        table.touch(slot)
+        if not self._has_left(slot, lane, given):
+            self._without_reward(outputs, lane)
+
+    def _show_end(self, outputs: Sequence[Any], lane: int, given: Given) -> bool:
+        """Answer for a snapshot of a state that ended, which needs no instance."""
+        assert self._form is not None
+        row = given.snapshots[lane]
+        _, packed, flags = self._form.unpack(row)
+        if not flags:
+            return False
+        ends = bool(flags & TERMINATED), bool(flags & TRUNCATED)
+        shown = [row, *self._observations.unpack(packed), 0, *ends]
+        self._show(outputs, lane, given.handles[lane], shown)
+        self._without_reward(outputs, lane)
+        return True
+
+    def _show(self, outputs: Sequence[Any], lanes: Any, handles: Any, shown: Sequence[Any]) -> None:
+        outputs[0][lanes] = handles
+        for output, column in zip(outputs[1:], shown, strict=False):  # a reset shows the first few
+            output[lanes] = column
+
+    def _without_reward(self, outputs: Sequence[Any], lane: int) -> None:
+        _, *shown = outputs
+        for output in (shown[self._first_flag - 1], *shown[self._first_flag + 2 :]):
+            output[lane] = 0
+
+    def _check(self, given: Given) -> None:
         """Refuse damaged snapshots; an opaque state is stepped once, or the same way again."""
-        chosen: dict[int, int] = {}
-        for lane, (handle, slot) in enumerate(zip(handles, slots, strict=True)):
-            if self._form:
-                if slot is None:
-                    row = _rows(snapshots, len(slots))[lane].tobytes()
-                    self._form.unpack(row, self._observations.num_bytes)
-                continue
-            if slot is None:
+        if self._form:
+            self._form.check(given.snapshots)
+            return
+        first: dict[int, int] = {}
+        for lane, handle in enumerate(given.handles.tolist()):
+            slot = self._find(handle)
+            if slot < 0:
                 raise StaleStateError(f"{self.name}: {self._why_gone(handle)}. {FORKABLE}")
-            first = chosen.setdefault(handle[1], lane)
-            twice = first != lane and not (
-                _same_value(actions[first], actions[lane]) and params[first] == params[lane]
-            )
-            again = slot.before == handle[1] and not _same(slot, actions[lane], params[lane])
-            if twice or again:
+            other = first.setdefault(handle[1], lane)
+            pairs = zip(given.choice(other), given.choice(lane), strict=True)
+            twice = not all(np.array_equal(a, b) for a, b in pairs)
+            if twice or not self._continues(slot, lane, given):
                 raise StaleStateError(
                     f"{self.name}: one state was stepped with two different actions, and without "
                     f"a snapshot it names one live instance. {FORKABLE}"
@@ -281,135 +291,28 @@ class Pool:
             f"reset since that it was recycled (max_instances={self._capacity})"
         )
 
-    def render(self, handle: Sequence[int], row: bytes | None) -> Any:
-        """The picture of a state."""
-        with self._lock:
-            self._begin(1)
-            slot = self._find(handle)
-            if slot is None or slot.generation != handle[1]:
-                if row is None:
-                    raise StaleStateError(f"{self.name}: {self._why_gone(handle)}. {FORKABLE}")
-                slot = self._restore(row)
-            return slot.instance.render()
-
-    def close(self) -> None:
-        """Close every instance; states of this pool are stale from now on."""
-        with self._lock:
-            _pools.pop(self.nonce, None)
-            for slot in self._slots:
-                slot.forget()
-                slot.instance.close()
-            self._slots.clear()
-
-    # What may go wrong in one instance.
-
-    @contextlib.contextmanager
-    def _guard(self, slot: Slot, action: Any) -> Iterator[None]:
-        try:
-            yield
-        except BaseException as error:
-            raise self._failed(slot, action, error) from error
-
-    def _failed(self, slot: Slot, action: Any, error: BaseException) -> BaseException:
-        """The error to raise; the instance is replaced, because nobody knows its state."""
-        tick = slot.generation
-        slot.forget()
-        slot.params = None
-        slot.instance.close()
-        slot.instance = self._construct()
-        if not isinstance(error, Exception) or isinstance(error, EnvHubError):
-            return error
-        return HostEnvError(
-            f"{self.name}: instance {slot.index}, state {tick}, action {action!r}: "
-            f"{type(error).__name__}: {error}"
-        )
-
-    def _apply(self, slot: Slot, values: bytes | None) -> None:
-        if values is not None and slot.params != values:
-            with self._guard(slot, None):
-                slot.instance.set_params(np.frombuffer(values, np.float32))
-            slot.params = values
-
-    def _params(self, rows: Sequence[Any], size: int) -> list[bytes | None]:
-        return _stretch([row.tobytes() for row in rows[0]], size) if rows else [None] * size
-
-    # Slots.
+    def _params(self, inputs: list[Any]) -> Any:
+        """The bits of the params, taken from the end of the inputs: uint32[size or 1, P]."""
+        return inputs.pop().view(np.uint32) if self._num_params else np.zeros((1, 0), np.uint32)
 
     @property
     def _capacity(self) -> int:
         return self._max_instances or max(DEFAULT_INSTANCES, 2 * self._largest_batch)
 
-    def _begin(self, size: int) -> None:
-        self._call += 1
-        self._largest_batch = max(self._largest_batch, size)
-        self._idle = self._by_age(lambda slot: slot.ended and slot.last_call < self._call - 1)
-        self._others = self._by_age(lambda slot: self._form or slot.last_call < self._call)
 
-    def _by_age(self, fits: Callable[[Slot], Any]) -> Iterator[Slot]:
-        """Slots that may be given up, the least recently used first; computed when asked."""
-        slots = sorted(filter(fits, self._slots), key=lambda slot: slot.last_call)
-        yield from filter(fits, slots)  # some have been used since
-
-    def _acquire(self) -> Slot:
-        """A slot for another state: an idle one, a new one, or the least recently used.
-
-        Idle are those whose episode ended, and not just now: in a `while` under `vmap` lanes ask
-        for them again.
-        """
-        slot = next(self._idle, None)
-        if slot is None and len(self._slots) < self._capacity:
-            slot = Slot(len(self._slots), self._construct())
-            self._slots.append(slot)
-        if slot is None:
-            slot = next(self._others, None)
-        if slot is None and self._form:  # more lanes than slots: those of this call, once more
-            self._others = self._by_age(lambda _: True)
-            slot = next(self._others)
-        if slot is None:
-            raise StaleStateError(
-                f"{self.name}: one call needs more environments than max_instances="
-                f"{self._capacity} allows; make it with a larger max_instances."
-            )
-        slot.forget()
-        slot.last_call = self._call
-        return slot
-
-    def _write(self, outputs: list[Any], lanes: Sequence[Lane]) -> None:
-        """Fill in, and take away, the rows of handles, snapshots and observations."""
-        handles = outputs.pop(0)
-        handles[:, 0] = [index for index, _, _ in lanes]
-        handles[:, 1] = [generation for _, generation, _ in lanes]
-        handles[:, 2] = self.nonce
-        if self._form:
-            joined = b"".join([result.snapshot for _, _, result in lanes])
-            outputs.pop(0).reshape(-1)[:] = np.frombuffer(joined, np.uint8)
-        for leaf in range(len(self._observations)):
-            column, leaves = outputs.pop(0), [result.obs[leaf] for _, _, result in lanes]
-            if column.ndim > 1:
-                np.concatenate(leaves, out=column.reshape(-1, *column.shape[2:]))
-            else:
-                column[:] = leaves
+def _new_nonce() -> int:
+    """A number that no other pool has, here and most likely elsewhere."""
+    nonce = 0
+    while not nonce or nonce in _pools:
+        nonce = int.from_bytes(os.urandom(4), "little")
+    return nonce
 
 
-def _stretch(values: list[Any], size: int) -> list[Any]:
-    """One value for all lanes, or one for each."""
-    return values * size if len(values) < size else values
+def _stretch(array: Any, size: int) -> Any:
+    """One row for all lanes, or one for each."""
+    return array if len(array) == size else np.broadcast_to(array, (size, *array.shape[1:]))
 
 
-def _rows(snapshots: Any, size: int) -> Any:
-    """The snapshot of each lane: of one for all, the same; of none, nothing."""
-    if snapshots is None:
-        return [None] * size
-    return snapshots if len(snapshots) == size else [snapshots[0]] * size
-
-
-def _same(slot: Slot, action: Any, params: Any) -> bool:
-    return slot.params == params and _same_value(slot.action, action)
-
-
-def _same_value(one: Any, other: Any) -> bool:
-    if isinstance(one, dict):
-        return all(_same_value(one[name], other[name]) for name in one)
-    if isinstance(one, tuple):
-        return all(map(_same_value, one, other))
-    return bool(np.array_equal(one, other)) if isinstance(one, np.ndarray) else bool(one == other)
+def _rows(params: Any, lanes: Any) -> Any:
+    """The params of some lanes; of one row for all, that one."""
+    return params if len(params) == 1 else params[lanes]

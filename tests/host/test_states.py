@@ -40,7 +40,7 @@ def test_two_slots_serve_four_live_states() -> None:
             states = result.state
         shown.append(np.asarray(result.obs))
     np.testing.assert_array_equal(*shown)
-    assert len(small._pool._slots) == 2
+    assert small._pool.num_instances == 2
 
 
 def test_more_opaque_environments_than_slots_is_an_error() -> None:
