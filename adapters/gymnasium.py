@@ -1,4 +1,7 @@
-"""gymnasium 1.0 and newer: the field's standard environments, on the CPU behind a callback."""
+"""gymnasium 1.0 and newer: the field's standard environments, on the CPU behind a callback.
+
+Those that Gymnasium has written in JAX itself need no callback: `FunctionalEnvironment`.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,18 @@ import functools
 import importlib
 import inspect
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from envhub import spaces
 from envhub.capabilities import Capabilities, Claim
-from envhub.environment import Environment
-from envhub.errors import MissingDependencyError, UnavailableEnvError
-from envhub.headless import is_opengl_chosen, opengl_errors
+from envhub.environment import Environment, StepResult
+from envhub.errors import InvalidOptionError, MissingDependencyError
+from envhub.headless import is_opengl_chosen, no_sound, opengl_errors
 from envhub.host import BRIDGE_OPTIONS, Instance, host_capabilities, plain
 from envhub.params import named_params, params_dataclass
 from envhub.suite import Gap, Suite, keywords
@@ -64,7 +69,7 @@ MUJOCO = """
     Reacher Swimmer Walker2d
 """
 MUJOCO_V3 = "Ant HalfCheetah Hopper Humanoid Swimmer Walker2d"
-FUNCTIONAL_IDS = """
+FUNCTIONAL = """
     phys2d/CartPole-v0 phys2d/CartPole-v1 phys2d/Pendulum-v0 tabular/Blackjack-v0
     tabular/CliffWalking-v0
 """
@@ -72,11 +77,15 @@ BOX2D = """
     BipedalWalker-v3 BipedalWalkerHardcore-v3 CarRacing-v3 LunarLander-v3 LunarLanderContinuous-v3
 """
 
-JAX_ALREADY = ("phys2d/", "tabular/")
-FUNCTIONAL = (
-    "it is written in JAX, which must not be touched inside a callback (it deadlocks), and envhub "
-    "does not bind its functional core yet."
-)
+# Where Gymnasium keeps the functional core of what it has written in JAX.
+CORES = {
+    "phys2d/CartPole": ("envs.phys2d.cartpole", "CartPoleFunctional"),
+    "phys2d/Pendulum": ("envs.phys2d.pendulum", "PendulumFunctional"),
+    "tabular/Blackjack": ("envs.tabular.blackjack", "BlackjackFunctional"),
+    "tabular/CliffWalking": ("envs.tabular.cliffwalking", "CliffWalkingFunctional"),
+}
+# Params that a reward asks with Python's `if` (gymnasium 1.0 to 1.3), which cannot be traced.
+ASKED_BY_PYTHON = {"BlackjackFunctional": ("natural", "sutton_and_barto")}
 
 
 @params_dataclass
@@ -112,7 +121,7 @@ class GymnasiumSuite(Suite):
             mujoco += [f"{each}-v3" for each in MUJOCO_V3.split()]
         cliff = "CliffWalking-v1 CliffWalkingSlippery-v1" if has_1_2 else "CliffWalking-v0"
         toy_text = f"{TOY_TEXT} {cliff} {'Taxi-v4' if has_1_3 else 'Taxi-v3'}"
-        families = (CLASSIC, toy_text, BOX2D, FUNCTIONAL_IDS)
+        families = (CLASSIC, toy_text, BOX2D, FUNCTIONAL)
         return [*mujoco, *(name for names in families for name in names.split())]
 
     def live_names(self) -> Iterable[str]:
@@ -135,6 +144,8 @@ class GymnasiumSuite(Suite):
         return super().resolve(name)
 
     def options(self, name: str) -> Iterable[str]:
+        if _family(name) == "functional":
+            return ["max_episode_steps", *keywords(self._core(name))]
         spec = self._spec(name)
         accepted = {"max_episode_steps", *BRIDGE_OPTIONS, *keywords(_creator(spec))}
         return accepted | set(spec.kwargs) - {"render_mode"}
@@ -144,6 +155,11 @@ class GymnasiumSuite(Suite):
         if gap:
             return Capabilities.none(gap.reason)
         family = _family(name)
+        if family == "functional":
+            return Capabilities.native(
+                differentiable=name == "phys2d/Pendulum-v0" or "actions are discrete.",
+                has_env_params=name != "tabular/CliffWalking-v0" or "Gymnasium gives it none.",
+            )
         forkable: Claim = family in ("classic", "toy_text", "mujoco") or (
             "Box2D's worlds cannot be saved."
             if family == "box2d"
@@ -162,20 +178,16 @@ class GymnasiumSuite(Suite):
         base, _, version = name.rpartition("-")
         if base in MUJOCO.split() and version in ("v2", "v3"):
             return Gap("upstream", "it needs mujoco-py, which is not maintained; v4 and v5 do not.")
-        if name.startswith(JAX_ALREADY):
-            return Gap("notimpl", FUNCTIONAL)
         if name == "Pusher-v4":
             return Gap("upstream", "Gymnasium's Pusher-v4 needs mujoco<3; Pusher-v5 does not.")
         return None
 
     def make(self, name: str, options: Mapping[str, Any]) -> Environment:
+        if _family(name) == "functional":
+            return self._make_functional(name, dict(options))
         from envhub.host.environment import HostEnvironment
 
-        if name.startswith(JAX_ALREADY):
-            raise UnavailableEnvError(f"gymnasium::{name}: {FUNCTIONAL}")
-        kind = {"mujoco": MujocoInstance, "box2d": Box2DInstance}.get(_family(name), PlainInstance)
-        own = {key: value for key, value in options.items() if key not in BRIDGE_OPTIONS}
-        create = functools.partial(kind, self._without_checks(name), own)
+        create = self.instances(name, options)
         first = create()
         return HostEnvironment(
             f"gymnasium::{name}",
@@ -189,6 +201,27 @@ class GymnasiumSuite(Suite):
             options=options,
             version=self.require_installed(),
         )
+
+    def instances(self, name: str, options: Mapping[str, Any]) -> Callable[[], GymnasiumInstance]:
+        """What makes one instance, for the bridge and for suites that wrap Gymnasium's."""
+        kind = {"mujoco": MujocoInstance, "box2d": Box2DInstance}.get(_family(name), PlainInstance)
+        own = {key: value for key, value in options.items() if key not in BRIDGE_OPTIONS}
+        return functools.partial(kind, self._without_checks(name), own)
+
+    def _make_functional(self, name: str, options: dict[str, Any]) -> Environment:
+        limit = options.pop("max_episode_steps", None)
+        if limit is None:
+            limit = self._spec(name).max_episode_steps
+        elif type(limit) is not int or (limit < 1 and limit != -1):
+            raise InvalidOptionError(
+                f"max_episode_steps is a positive integer, or -1 for none, got {limit!r}."
+            )
+        core = self._core(name)(**options)
+        return FunctionalEnvironment(core, limit, self.capabilities(name, options))
+
+    def _core(self, name: str) -> Any:
+        module, kind = CORES[name.rpartition("-v")[0]]
+        return getattr(self.load(module), kind)
 
     def _spec(self, name: str) -> Any:
         return self.load("envs.registration").spec(name.rpartition(":")[2])
@@ -214,7 +247,12 @@ def _family(name: str) -> str:
     if base in MUJOCO.split():
         return "mujoco"
     others = "CliffWalking-v1 CliffWalkingSlippery-v1 Taxi-v3"
-    families = {"classic": CLASSIC, "toy_text": f"{TOY_TEXT} {others}", "box2d": BOX2D}
+    families = {
+        "classic": CLASSIC,
+        "toy_text": f"{TOY_TEXT} {others}",
+        "box2d": BOX2D,
+        "functional": FUNCTIONAL,
+    }
     for family, names in families.items():
         if base in [each.rpartition("-v")[0] for each in names.split()]:
             return family
@@ -230,19 +268,28 @@ class GymnasiumInstance(Instance):
         modes = getattr(_creator(spec), "metadata", {}).get("render_modes", [])
         drawn = {"render_mode": "rgb_array"} if "rgb_array" in modes else {}
         self.env: Any = gymnasium.make(spec, disable_env_checker=True, **drawn, **options)
+        self.step = self.env.step  # type: ignore[method-assign] # one call less in every step
         self.inner = self.env.unwrapped
         self.kind = type(self.inner).__name__
         self.limit = self._wrapper(gymnasium.wrappers.TimeLimit)
         self.default_params: Any = None
+        self._is_new = True
 
     def reset(self, seed: int) -> Any:
+        self._is_new = False
         return self.env.reset(seed=seed)[0]
+
+    def reset_once(self) -> None:
+        """What a step finds unset before the first reset, a restored state does not bring."""
+        if self._is_new:
+            self.reset(0)
 
     def step(self, action: Any) -> Any:
         return self.env.step(action)
 
     def render(self) -> Any:
-        return self.env.render()
+        with no_sound():
+            return self.env.render()
 
     def close(self) -> None:
         self.env.close()
@@ -284,7 +331,7 @@ class PlainInstance(GymnasiumInstance):
         return plain.dump_generator(self.inner.np_random) + saved if self._draws else saved
 
     def restore(self, saved: bytes, obs: Any) -> None:
-        self.env.reset(seed=0)  # what a step finds unset before the first reset
+        self.reset_once()
         if self._draws:
             plain.load_generator(self.inner.np_random, saved[: plain.GENERATOR_SIZE])
             saved = saved[plain.GENERATOR_SIZE :]
@@ -334,7 +381,7 @@ class MujocoInstance(GymnasiumInstance):
         return b"".join([state.tobytes(), *[each.tobytes() for each in self._lagged], elapsed])
 
     def restore(self, saved: bytes, obs: Any) -> None:
-        self.env.reset(seed=0)  # the wrappers insist
+        self.reset_once()
         numbers = np.frombuffer(saved, np.float64, self._size + sum(x.size for x in self._lagged))
         state = numbers[: self._size].copy()  # mujoco 3.2 takes no read-only array
         self._mujoco.mj_setState(self._model, self._data, state, self._signature)
@@ -371,6 +418,89 @@ def _egl_without_display() -> Iterator[None]:
         yield
     finally:
         del os.environ["MUJOCO_GL"]
+
+
+class FunctionalState(NamedTuple):
+    """The state of a functional core, and int32[], the steps since the reset."""
+
+    core: Any
+    steps: jax.Array
+
+
+class FunctionalEnvironment(Environment):
+    """A functional core of Gymnasium, called as its own `FunctionalJaxEnv` calls it.
+
+    That is: every function of a call gets the call's key, which Gymnasium splits off its own.
+    """
+
+    def __init__(self, unwrapped: Any, limit: int | None, capabilities: Capabilities) -> None:
+        super().__init__(unwrapped, unwrapped.get_default_params(), capabilities)
+        self.max_episode_steps = None if limit == -1 else limit
+
+    def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
+        core, given = self.unwrapped, _given(params)
+        state = core.initial(key, **given)
+        obs = core.observation(state, key, **given)
+        if hasattr(state, "fallen"):
+            # CliffWalking starts with a bool[] and goes on with a bool[1] (gymnasium 1.0 to 1.3).
+            state = state._replace(fallen=jnp.zeros(1, bool))
+        return obs, FunctionalState(state, jnp.int32(0))
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        core, given = self.unwrapped, _given(params)
+        after = core.transition(state.core, action, key, **given)
+        steps = state.steps + 1
+        is_limited = self.max_episode_steps is not None
+        return StepResult(
+            obs=core.observation(after, key, **given),
+            state=FunctionalState(after, steps),
+            reward=self._reward((state.core, action, after, key), params),
+            terminated=core.terminal(after, key, **given),
+            truncated=steps >= self.max_episode_steps if is_limited else jnp.bool_(False),
+            info=core.transition_info(state.core, action, after, **given),
+        )
+
+    def observation_space(self, params: Any = None) -> spaces.Space:
+        return spaces.from_gymnasium(self.unwrapped.observation_space)
+
+    def action_space(self, params: Any = None) -> spaces.Space:
+        return spaces.from_gymnasium(self.unwrapped.action_space)
+
+    def render_env(self, state: Any, params: Any) -> Any:
+        with no_sound():
+            # Its `render_close` is left out: it ends pygame for everybody else in the process.
+            screen = self.unwrapped.render_init(**_screen(params))
+            return self.unwrapped.render_image(state.core, screen, **_given(params))[1]
+
+    def _reward(self, transition: Sequence[Any], params: Any) -> Any:
+        def reward(params: Any) -> Any:
+            return self.unwrapped.reward(*transition, **_given(params))
+
+        return _for_both(ASKED_BY_PYTHON.get(type(self.unwrapped).__name__, ()), reward, params)
+
+
+def _given(params: Any) -> dict[str, Any]:
+    """Params as a keyword; none for CliffWalking, where some functions take the key for them."""
+    return {} if params is None else {"params": params}
+
+
+def _for_both(flags: Sequence[str], function: Callable[[Any], Any], params: Any) -> Any:
+    """The function under each value of these flags, of which those in force are chosen."""
+    if not flags:
+        return function(params)
+    flag, *others = flags
+    no, yes = (
+        _for_both(others, function, params.replace(**{flag: value})) for value in (False, True)
+    )
+    return jnp.where(getattr(params, flag), yes, no)
+
+
+def _screen(params: Any) -> dict[str, int]:
+    """A screen as large as the picture: Pendulum's, 500x500, gets 600x400 (gymnasium 1.3)."""
+    names = ("screen_width", "screen_height")
+    if hasattr(params, "screen_dim"):
+        return dict.fromkeys(names, int(params.screen_dim))
+    return {name: int(getattr(params, name)) for name in names if hasattr(params, name)}
 
 
 SUITE = GymnasiumSuite()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -14,6 +12,7 @@ from envhub import spaces
 from envhub.capabilities import Capabilities, Claim
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
+from envhub.headless import no_sound
 from envhub.suite import Gap, Suite, in_x64_mode, keywords
 
 NAMES = """
@@ -149,23 +148,12 @@ class GymnaxEnvironment(Environment):
     def render_env(self, state: Any, params: Any) -> Any:
         name = self.unwrapped.name
         if name in CLASSIC_CONTROL:
-            with _no_sound():
+            with no_sound():
                 return SUITE.load("visualize.vis_gym").render_gym_frame(name, state, params)
         if name not in DRAWN_BY_VISUALIZER:
             return super().render_env(state, params)
         drawing = SUITE.load("visualize").Visualizer(self.unwrapped, params, [state])
         return _rasterise(drawing)
-
-
-@contextmanager
-def _no_sound() -> Iterator[None]:
-    """Keep pygame, which Gymnasium starts to draw, from looking for a sound card on stderr."""
-    chosen = os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
-    try:
-        yield
-    finally:
-        if chosen == "dummy":
-            del os.environ["SDL_AUDIODRIVER"]
 
 
 def _rasterise(drawing: Any) -> np.ndarray:

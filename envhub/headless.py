@@ -1,4 +1,4 @@
-"""Drawing with MuJoCo where there is no display, for every suite that does."""
+"""Drawing with MuJoCo and pygame where there is no display, for every suite that does."""
 
 from __future__ import annotations
 
@@ -28,3 +28,15 @@ def opengl_errors() -> Iterator[None]:
             "MuJoCo found no OpenGL to draw with: install EGL (Debian: apt-get install libegl1), "
             f"or set MUJOCO_GL to egl, osmesa or glfw. [{type(error).__name__}: {error}]"
         ) from error
+
+
+@contextlib.contextmanager
+def no_sound() -> Iterator[None]:
+    """Keep pygame, which Gymnasium starts to draw, from looking for a sound card on stderr."""
+    is_chosen = "SDL_AUDIODRIVER" in os.environ
+    os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
+    try:
+        yield
+    finally:
+        if not is_chosen:
+            del os.environ["SDL_AUDIODRIVER"]

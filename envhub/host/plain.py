@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Iterable
 from typing import Any
@@ -43,15 +44,20 @@ def _dump(value: Any) -> bytes:  # noqa: PLR0911 (one for each kind)
     if kind is bool:
         return b"b" + _INT.pack(value)
     if isinstance(value, (np.ndarray, np.generic)):
-        dtype, data = value.dtype.str.encode(), value.tobytes()
-        scalar = isinstance(value, np.generic)
-        shape = b"" if scalar else struct.pack(f"<{value.ndim}I", *value.shape)
-        return (b"g" if scalar else b"a") + _block(dtype) + _block(shape) + _block(data)
+        shape = None if isinstance(value, np.generic) else value.shape
+        return _header(value.dtype, shape) + _block(value.tobytes())
     if kind is str:
         return b"s" + _block(value.encode())
     if kind in (tuple, list):
         return (b"t" if kind is tuple else b"l") + _block(dump(value))
     raise TypeError(f"{kind.__name__} cannot be part of a snapshot")
+
+
+@functools.cache  # a few for each environment, asked for at every step
+def _header(dtype: np.dtype[Any], shape: tuple[int, ...] | None) -> bytes:
+    """What comes before the content of an array, or of a scalar, which has no shape."""
+    sizes = struct.pack(f"<{len(shape or ())}I", *(shape or ()))
+    return (b"g" if shape is None else b"a") + _block(dtype.str.encode()) + _block(sizes)
 
 
 def _load(data: bytes, start: int) -> tuple[Any, int]:

@@ -123,8 +123,7 @@ def test_max_episode_steps_and_keywords_pass_through() -> None:
         envhub.make("gymnasium::FrozenLake-v1", is_slipery=False)
 
 
-@pytest.mark.parametrize("name", ["Pusher-v4", "phys2d/CartPole-v1", "tabular/Blackjack-v0"])
-def test_gaps_say_whose_they_are(name: str) -> None:
-    assert not any(envhub.capabilities(f"gymnasium::{name}").as_dict().values())
+def test_gaps_say_whose_they_are() -> None:
+    assert not any(envhub.capabilities("gymnasium::Pusher-v4").as_dict().values())
     with pytest.raises(errors.UnavailableEnvError):
-        envhub.make(f"gymnasium::{name}")
+        envhub.make("gymnasium::Pusher-v4")

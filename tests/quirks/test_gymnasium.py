@@ -1,0 +1,118 @@
+"""What is peculiar to those environments of Gymnasium that are written in JAX."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from envhub.adapters.gymnasium import FUNCTIONAL
+
+import envhub
+from envhub import errors
+
+KEY = jax.random.key(0)
+
+
+def truncations(env: Any, steps: int, action: int = 0) -> list[bool]:
+    _, state = env.reset(KEY)
+    seen = []
+    for _ in range(steps):
+        result = env.step(KEY, state, action)
+        state = result.state
+        seen.append(bool(result.truncated))
+    return seen
+
+
+@pytest.mark.parametrize("name", FUNCTIONAL.split())
+def test_an_episode_is_that_of_gymnasium_make(name: str) -> None:
+    """Its `FunctionalJaxEnv` splits the keys of the calls off the seed's."""
+    own = gymnasium.make(name, max_episode_steps=6)
+    env, params = envhub.make(f"gymnasium::{name}", max_episode_steps=6)
+    own.action_space.seed(0)
+    key, rest = jax.random.split(jax.random.PRNGKey(3))
+    own_obs, _ = own.reset(seed=3)
+    obs, state = env.reset(key, params)
+    np.testing.assert_allclose(obs, own_obs, rtol=1e-5, atol=1e-6)
+    for _ in range(6):
+        key, rest = jax.random.split(rest)
+        action = own.action_space.sample()
+        own_obs, *own_rest, own_info = own.step(action)
+        result = env.step(key, state, action, params)
+        state = result.state
+        np.testing.assert_allclose(result.obs, own_obs, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(result.reward, own_rest[0], rtol=1e-5)
+        assert [result.terminated, result.truncated] == own_rest[1:]
+        assert result.info == own_info == {}
+
+
+def test_the_limit_is_that_of_the_id_or_the_option() -> None:
+    pendulum, cards = "gymnasium::phys2d/Pendulum-v0", "gymnasium::tabular/Blackjack-v0"
+    limits = [
+        envhub.make(env_id, max_episode_steps=limit)[0].max_episode_steps  # type: ignore[attr-defined]
+        for env_id in (pendulum, cards)
+        for limit in (None, 10, -1)
+    ]
+    assert limits == [200, 10, None, None, 10, None]
+    assert truncations(envhub.make(cards, max_episode_steps=2)[0], 3) == [False, True, True]
+    assert truncations(envhub.make(cards)[0], 3) == [False] * 3
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_episode_steps": 0},
+        {"max_episode_steps": 2.5},
+        {"max_episode_steps": True},
+        {"forkable": True},
+        {"render_mode": "rgb_array"},
+    ],
+    ids=str,
+)
+def test_options_that_nobody_takes(options: dict[str, Any]) -> None:
+    with pytest.raises(errors.InvalidOptionError, match=next(iter(options))):
+        envhub.make("gymnasium::phys2d/CartPole-v1", **options)
+
+
+def test_the_constructors_options_pass_through() -> None:
+    env, params = envhub.make("gymnasium::phys2d/Pendulum-v0", options={"max_torque": 0.0}, g=9.0)
+    assert params.g == 9.0
+    _, state = env.reset(KEY)
+    ends = [env.step(KEY, state, jnp.array([torque])).obs for torque in (-2.0, 2.0)]
+    np.testing.assert_array_equal(*ends)
+
+
+def test_the_rules_of_blackjack_are_params() -> None:
+    """Gymnasium asks them with Python's `if`: here they differ by lane, in one program."""
+    env, params = envhub.make("gymnasium::tabular/Blackjack-v0")
+    natural, book = jnp.array([False, True, True]), jnp.array([False, False, True])
+    lanes = jax.vmap(lambda natural, book: params.replace(natural=natural, sutton_and_barto=book))
+
+    def stick(key: Any, params: Any) -> Any:
+        obs, state = env.reset(key, params)
+        return obs, env.step(key, state, 0, params).reward
+
+    over_keys = jax.vmap(stick, in_axes=(0, None))
+    keys = jax.random.split(jax.random.key(1), 500)
+    obs, rewards = jax.jit(jax.vmap(over_keys, in_axes=(None, 0)))(keys, lanes(natural, book))
+    plain, pays_more, by_the_book = rewards
+    is_natural = np.asarray(obs[0, :, 0]) == 21
+    assert is_natural.any()
+    np.testing.assert_array_equal(pays_more, np.where(is_natural & (plain == 1), 1.5, plain))
+    assert set(np.asarray(plain)) == {-1.0, 0.0, 1.0}
+    assert (by_the_book >= plain).all()
+    np.testing.assert_array_equal(by_the_book[~is_natural], plain[~is_natural])
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("phys2d/Pendulum-v0", (500, 500)), ("phys2d/CartPole-v1", (300, 300))]
+)
+def test_the_screen_is_as_large_as_the_picture(name: str, size: tuple[int, int]) -> None:
+    options = {} if size == (500, 500) else {"screen_width": 300, "screen_height": 300}
+    env, params = envhub.make(f"gymnasium::{name}", **options)
+    frame = env.render(env.reset(KEY)[1], params)
+    assert frame.shape == (*size, 3)
+    assert (frame[[0, -1]] == 255).all(), "white to the edges"
