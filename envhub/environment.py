@@ -14,6 +14,7 @@ import numpy as np
 
 from envhub import inputs, spaces
 from envhub.capabilities import Capabilities
+from envhub.ended_lanes import reset_where
 from envhub.errors import (
     EnvHubError,
     InvalidActionError,
@@ -29,7 +30,7 @@ class StepResult(NamedTuple):
     Attributes:
         obs: the observation after the transition, never one of a reset.
         state: the next state, of the structure, shapes and dtypes that `reset` returns.
-        reward: float32[].
+        reward: float32[]; of several agents float32[num_agents], and so the flags.
         terminated: bool[], the MDP ended: no bootstrap.
         truncated: bool[], a time limit or another cut from outside: bootstrap from `obs`. Both
             flags may be true at once.
@@ -60,6 +61,8 @@ class EnvSpec:
         kwargs: the keywords given to `make`.
         distribution: the package that provides the suite.
         version: that package's installed version.
+        num_agents: how many agents act. Where there are several, they are the leading axis of
+            observations, actions, rewards and flags.
     """
 
     id: str
@@ -68,6 +71,7 @@ class EnvSpec:
     kwargs: Mapping[str, Any]
     distribution: str
     version: str
+    num_agents: int = 1
 
 
 class Environment(abc.ABC):
@@ -82,7 +86,10 @@ class Environment(abc.ABC):
         capabilities: what this environment can do, as `envhub.capabilities(id)` says it.
         spec: where it comes from; `None` if `envhub.make` did not make it.
         unwrapped: the suite's own object.
+        num_agents: how many agents act.
     """
+
+    num_agents: int = 1
 
     def __init__(
         self,
@@ -111,6 +118,37 @@ class Environment(abc.ABC):
     @abc.abstractmethod
     def action_space(self, params: Any = None) -> spaces.Space:
         """The space of the actions that `step` accepts under these (concrete) params."""
+
+    def step_then_reset(
+        self, key: jax.Array, reset_key: jax.Array, state: Any, action: Any, params: Any
+    ) -> tuple[StepResult, Any]:
+        """Advance one step, and start the next episode where one ended: for `AutoReset`.
+
+        Returns:
+            The result, with the observation and the state of the next episode where there is one;
+            and the observation before that.
+        """
+        result = self.step(key, state, action, params)
+        done, stepped = jnp.all(result.done), (result.obs, result.state)
+        obs, after = reset_where(done, self.reset, reset_key, params, stepped)
+        return result._replace(obs=obs, state=after), result.obs
+
+    def step_or_reset(
+        self,
+        is_reset: jax.Array,
+        key: jax.Array,
+        reset_key: jax.Array,
+        state: Any,
+        action: Any,
+        params: Any,
+    ) -> StepResult:
+        """Start an episode, with no reward and no end, or advance one step: for `AutoReset`."""
+        result = self.step(key, state, action, params)
+        stepped = result.obs, result.state
+        obs, after = reset_where(is_reset, self.reset, reset_key, params, stepped)
+        others = (result.reward, result.terminated, result.truncated, result.info)
+        kept = jax.tree.map(lambda leaf: jnp.where(is_reset, jnp.zeros_like(leaf), leaf), others)
+        return StepResult(obs, after, *kept)
 
     def render_env(self, state: Any, params: Any) -> Any:
         """The suite's own picture of a concrete state: uint8[H, W, 3]."""
@@ -219,13 +257,14 @@ class Environment(abc.ABC):
         def step(key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
             action = inputs.conform_action(self._actions, action)
             dtypes = jax.tree.map(lambda leaf: leaf.dtype, state)
+            agents = () if self.num_agents == 1 else (self.num_agents,)
             result = self.step_env(key, state, action, params)
             return StepResult(
                 obs=jax.tree.map(_narrow, result.obs),
                 state=jax.tree.map(_keep_dtype, result.state, dtypes),
-                reward=_scalar(result.reward, jnp.float32),
-                terminated=_scalar(result.terminated, jnp.bool_),
-                truncated=_scalar(result.truncated, jnp.bool_),
+                reward=_shaped(result.reward, jnp.float32, agents),
+                terminated=_shaped(result.terminated, jnp.bool_, agents),
+                truncated=_shaped(result.truncated, jnp.bool_, agents),
                 info=jax.tree.map(strong, result.info),
             )
 
@@ -272,8 +311,8 @@ def _narrow(leaf: Any) -> jax.Array:
     return array.astype(narrower) if narrower and array.dtype.itemsize > 4 else array
 
 
-def _scalar(value: Any, dtype: Any) -> jax.Array:
-    return strong(jnp.asarray(value).astype(dtype).reshape(()))
+def _shaped(value: Any, dtype: Any, shape: tuple[int, ...]) -> jax.Array:
+    return strong(jnp.asarray(value).astype(dtype).reshape(shape))
 
 
 def _shapes(tree: Any) -> list[tuple[int, ...]]:

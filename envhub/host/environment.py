@@ -21,6 +21,7 @@ from envhub.host.layout import Actions, Observations, flatten, unflatten
 from envhub.host.options import BRIDGE_OPTIONS, check_options
 from envhub.host.pool import Call, Pool
 from envhub.host.snapshot import Form
+from envhub.inputs import conform_action
 from envhub.seeding import traced_seed
 
 
@@ -101,7 +102,8 @@ class HostEnvironment(Environment):
         self._pool = Pool(env_id, fleet, layout, options.get("max_instances"))
         handle: transport.Form = ((3,), np.uint32)
         self._after_step = [handle, *layout.shown]
-        self._after_reset = self._after_step[: len(observations) + (2 if form else 1)]
+        self._num_obs = len(observations)
+        self._after_reset = self._after_step[: self._num_obs + (2 if form else 1)]
 
     @property
     def last_error(self) -> BaseException | None:
@@ -114,13 +116,40 @@ class HostEnvironment(Environment):
         return self._take_obs(outputs), state
 
     def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
-        given = [state.handle, *([] if state.snapshot is None else [state.snapshot])]
-        given += [*flatten(self._action_space, action), *_flat(params)]
-        outputs = self._call("step", given, self._after_step)
+        outputs = self._call("step", self._given(state, action, params), self._after_step)
+        return self._take_result(outputs)
+
+    def step_then_reset(
+        self, key: jax.Array, reset_key: jax.Array, state: Any, action: Any, params: Any
+    ) -> tuple[StepResult, Any]:
+        given = [traced_seed(reset_key), *self._given(state, action, params)]
+        first = len(self._after_reset) - self._num_obs
+        forms = [*self._after_step, *self._after_reset[first:]]
+        outputs = self._call("step_then_reset", given, forms)
+        return self._take_result(outputs), self._take_obs(outputs)
+
+    def step_or_reset(
+        self,
+        is_reset: jax.Array,
+        key: jax.Array,
+        reset_key: jax.Array,
+        state: Any,
+        action: Any,
+        params: Any,
+    ) -> StepResult:
+        given = [is_reset, traced_seed(reset_key), *self._given(state, action, params)]
+        return self._take_result(self._call("step_or_reset", given, self._after_step))
+
+    def _given(self, state: Any, action: Any, params: Any) -> list[Any]:
+        """What a step is given, on the host."""
+        action = conform_action(self._actions, action)
+        snapshot = [] if state.snapshot is None else [state.snapshot]
+        return [state.handle, *snapshot, *flatten(self._action_space, action), *_flat(params)]
+
+    def _take_result(self, outputs: list[Any]) -> StepResult:
         state, obs = self._take_state(outputs), self._take_obs(outputs)
         reward, terminated, truncated = (outputs.pop(0) for _ in range(3))
-        names = [name for name, _, _ in self.info_entries]
-        info = dict(zip(names, outputs, strict=True))
+        info = {name: outputs.pop(0) for name, _, _ in self.info_entries}
         return StepResult(obs, state, reward, terminated, truncated, info)
 
     def observation_space(self, params: Any = None) -> spaces.Space:
@@ -159,7 +188,7 @@ class HostEnvironment(Environment):
         return HostState(handle, outputs.pop(0) if self.capabilities.forkable else None)
 
     def _take_obs(self, outputs: list[Any]) -> Any:
-        leaves = [outputs.pop(0) for _ in self._after_reset[1 + self.capabilities.forkable :]]
+        leaves = [outputs.pop(0) for _ in range(self._num_obs)]
         return unflatten(self._observation_space, iter(leaves))
 
 

@@ -18,7 +18,9 @@ from envhub.host.crew import Crew, Layout
 from envhub.host.fleet import Fleet
 from envhub.host.snapshot import TERMINATED, TRUNCATED
 
-DEFAULT_INSTANCES = 256
+# How many instances may live where nobody says. States that are gone for good need many; snapshots
+# need a few, and making an instance may cost more than restoring one (ALE: 80 ms, and 0.1 ms).
+OPAQUE_INSTANCES, FORKABLE_INSTANCES = 256, 16
 FORKABLE = "With forkable=True, where it can be had, any state can be stepped at any time."
 
 _pools: weakref.WeakValueDictionary[int, Pool] = weakref.WeakValueDictionary()
@@ -59,7 +61,8 @@ class Pool:
         name: of the environment, for errors.
         fleet: runs the instances; it has one.
         layout: of the environment.
-        max_instances: how many may live; `None` for 256, or as many as two batches need.
+        max_instances: how many may live; `None` for 256, or 16 with snapshots, or as many as two of
+            the largest batches need.
     """
 
     def __init__(self, name: str, fleet: Fleet, layout: Layout, max_instances: int | None) -> None:
@@ -131,6 +134,51 @@ class Pool:
         lanes: Sequence[int] = range(size)
         while lanes:
             lanes = self._wave(outputs, lanes, given)
+
+    def step_then_reset(self, inputs: list[Any], outputs: Sequence[Any], size: int) -> None:
+        """Advance states, and start new episodes where they end.
+
+        Inputs are seeds, and those of `step`; outputs are those of `step`, of the new episode where
+        there is one, and the leaves of the observation before that.
+        """
+        seeds, *others = inputs
+        params = inputs[-1:] if self._num_params else []
+        num_obs, reset_outputs = len(self._observations), outputs[: self._first_flag]
+        stepped, final_obs = outputs[:-num_obs], outputs[-num_obs:]
+        self.step(others, stepped, size)
+        for final, leaf in zip(final_obs, reset_outputs[-num_obs:], strict=True):
+            final[:] = leaf
+        terminated, truncated = stepped[self._first_flag + 1 : self._first_flag + 3]
+        ended = (terminated | truncated).reshape(size, -1).all(-1)
+        self._on_lanes("reset", [seeds, *params], reset_outputs, np.flatnonzero(ended), size)
+
+    def step_or_reset(self, inputs: list[Any], outputs: Sequence[Any], size: int) -> None:
+        """Start new episodes in some lanes, and advance the states of the others.
+
+        Inputs are flags for the lanes to reset, seeds, and those of `step`; outputs are those of
+        `step`.
+        """
+        flags, seeds, *others = inputs
+        params = inputs[-1:] if self._num_params else []
+        is_reset = _stretch(flags, size)
+        lanes = np.flatnonzero(is_reset)
+        self._on_lanes("step", others, outputs, np.flatnonzero(~is_reset), size)
+        for output in outputs[self._first_flag :]:
+            output[lanes] = 0
+        self._on_lanes("reset", [seeds, *params], outputs[: self._first_flag], lanes, size)
+
+    def _on_lanes(
+        self, method: str, inputs: Sequence[Any], outputs: Sequence[Any], lanes: Any, size: int
+    ) -> None:
+        """Call a method for some lanes."""
+        if len(lanes) == size:
+            getattr(self, method)(list(inputs), outputs, size)
+        elif len(lanes):
+            some = [_stretch(each, size)[lanes] for each in inputs]
+            given = [np.empty((len(lanes), *each.shape[1:]), each.dtype) for each in outputs]
+            getattr(self, method)(some, given, len(lanes))
+            for output, part in zip(outputs, given, strict=True):
+                output[lanes] = part
 
     def render(self, handle: Sequence[int], row: Any) -> Any:
         """The picture of a state, of which `row` is the snapshot if there is one."""
@@ -297,7 +345,8 @@ class Pool:
 
     @property
     def _capacity(self) -> int:
-        return self._max_instances or max(DEFAULT_INSTANCES, 2 * self._largest_batch)
+        least = FORKABLE_INSTANCES if self._form else OPAQUE_INSTANCES
+        return self._max_instances or max(least, 2 * self._largest_batch)
 
 
 def _new_nonce() -> int:

@@ -1,0 +1,72 @@
+"""What every wrapper is: an environment around an environment."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import jax
+
+from envhub import spaces
+from envhub.capabilities import Capabilities
+from envhub.environment import Environment, StepResult
+
+W = TypeVar("W", bound="Wrapper")
+
+
+class Wrapper(Environment):
+    """Passes everything on to the environment inside; a wrapper overrides what it changes.
+
+    A wrapper with a state of its own keeps the inner state in the field `env` of it, and overrides
+    `inner_state`.
+
+    Args:
+        env: the environment inside.
+        capabilities: what it can do when wrapped; by default what it can do.
+
+    Attributes:
+        env: the environment inside.
+    """
+
+    def __init__(self, env: Environment, capabilities: Capabilities | None = None) -> None:
+        super().__init__(
+            env.unwrapped, env.default_params, capabilities or env.capabilities, env.spec
+        )
+        self.env = env
+        self.num_agents = env.num_agents
+
+    def inner_state(self, state: Any) -> Any:
+        """The state of the environment inside."""
+        return state
+
+    def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
+        return self.env.reset(key, params)
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        return self.env.step(key, state, action, params)
+
+    def observation_space(self, params: Any = None) -> spaces.Space:
+        return self.env.observation_space(params)
+
+    def action_space(self, params: Any = None) -> spaces.Space:
+        return self.env.action_space(params)
+
+    def render_env(self, state: Any, params: Any) -> Any:
+        return self.env.render_env(self.inner_state(state), params)
+
+    def close(self) -> None:
+        self.env.close()
+
+    def find(self, kind: type[W]) -> W | None:
+        """The outermost wrapper of this kind, this one included; `None` if there is none."""
+        env: Environment = self
+        while isinstance(env, Wrapper):
+            if isinstance(env, kind):
+                return env
+            env = env.env
+        return None
+
+    def _run(self, compiled: Any, *arguments: Any) -> Any:
+        return self.env._run(compiled, *arguments)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}{self.env!r}>"

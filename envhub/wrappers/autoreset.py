@@ -1,0 +1,66 @@
+"""Episodes that follow each other."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from envhub.environment import Environment, StepResult
+from envhub.errors import InvalidOptionError
+from envhub.wrapper import Wrapper
+
+Mode = Literal["same_step", "next_step"]
+
+
+class Waiting(NamedTuple):
+    """The state in `next_step` mode.
+
+    Attributes:
+        env: the state of the environment inside.
+        done: bool[], whether its episode ended, so that the next step resets it.
+    """
+
+    env: Any
+    done: jax.Array
+
+
+class AutoReset(Wrapper):
+    """Starts the next episode when one ends, each from a key of its own.
+
+    It costs what the ended episodes cost: under `vmap` a reset is computed for the lanes that ended
+    and for no others. The params in force are those of the call, in the reset as well. `step`
+    splits its key in two, the first for the step and the second for a reset.
+
+    Args:
+        env: the environment.
+        mode: `"same_step"`: where an episode ends, `obs` and `state` are those of the next one, and
+            `info["final_obs"]` is the last observation of the one that ended; it equals `obs`
+            elsewhere. `"next_step"`, Gymnasium's: the step after the end ignores its action and
+            returns the observation of the reset, with reward 0 and both flags false.
+
+    Raises:
+        InvalidOptionError: if there is no such mode.
+    """
+
+    def __init__(self, env: Environment, mode: Mode = "same_step") -> None:
+        if mode not in ("same_step", "next_step"):
+            raise InvalidOptionError(f"mode is 'same_step' or 'next_step', got {mode!r}.")
+        super().__init__(env)
+        self.mode = mode
+
+    def inner_state(self, state: Any) -> Any:
+        return state if self.mode == "same_step" else state.env
+
+    def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
+        obs, state = self.env.reset(key, params)
+        return obs, state if self.mode == "same_step" else Waiting(state, jnp.bool_(False))
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        step_key, reset_key = jax.random.split(key)
+        if self.mode == "same_step":
+            result, last_obs = self.env.step_then_reset(step_key, reset_key, state, action, params)
+            return result._replace(info={**result.info, "final_obs": last_obs})
+        result = self.env.step_or_reset(state.done, step_key, reset_key, state.env, action, params)
+        return result._replace(state=Waiting(result.state, jnp.all(result.done)))

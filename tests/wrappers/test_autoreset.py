@@ -1,0 +1,144 @@
+"""Episodes that follow each other: exactly those of a reset of everything and a selection."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import envhub
+from envhub import errors
+from envhub.wrappers import AutoReset
+
+KEY, STEPS = jax.random.key(0), 12
+
+IDS = [
+    ("gymnax::CartPole-v1", {"max_steps_in_episode": 5}),
+    ("navix::Navix-Empty-5x5-v0", {"max_steps": 5}),
+    ("craftax::Craftax-Classic-Symbolic-v1", {"max_timesteps": 5}),
+    ("brax::fast", {"episode_length": 5}),
+    ("gymnasium::CartPole-v1", {"max_episode_steps": 5}),
+    ("gymnasium::CartPole-v1", {"max_episode_steps": 5, "forkable": False}),
+    ("ale::pong", {"max_num_frames_per_episode": 20}),
+]
+
+
+def naive(env: Any, key: Any, state: Any, action: Any, params: Any) -> Any:
+    """What `AutoReset` is to equal: reset everything, and select."""
+    step_key, reset_key = jax.random.split(key)
+    result = env.step(step_key, state, action, params)
+    fresh = env.reset(reset_key, params)
+    obs, state = jax.tree.map(
+        functools.partial(jnp.where, result.done), fresh, (result.obs, result.state)
+    )
+    return result._replace(obs=obs, state=state, info={**result.info, "final_obs": result.obs})
+
+
+def rollout(step: Any, env: Any, params: Any, key: Any) -> Any:
+    start, *keys = jax.random.split(key, STEPS + 1)
+    sample = env.action_space(params).sample
+
+    def body(state: Any, key: Any) -> Any:
+        result = step(key, state, sample(jax.random.fold_in(key, 1)), params)
+        return result.state, result._replace(state=())
+
+    first, state = env.reset(start, params)
+    return first, jax.lax.scan(body, state, jnp.stack(keys))[1]
+
+
+def equal(one: Any, other: Any) -> None:
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(("env_id", "options"), IDS)
+def test_nested_lanes_equal_the_naive_ones_bit_for_bit(env_id: str, options: Any) -> None:
+    env, params = envhub.make(env_id, **options)
+    auto, keys = AutoReset(env), jax.random.split(KEY, (2, 3))
+
+    def both(step: Any, of: Any) -> Any:
+        each = jax.vmap(jax.vmap(functools.partial(rollout, step, of, params)))
+        return jax.jit(each)(keys)
+
+    first, results = both(auto.step, auto)
+    naive_first, expected = both(functools.partial(naive, env), env)
+    equal(first, naive_first)
+    equal(results, expected)
+    assert (results.truncated | results.terminated).sum() >= 2 * 3 * 2
+    last = results.info["final_obs"]
+    shown = jax.tree.map(lambda a, b: np.any(a != b), last, results.obs)
+    assert any(jax.tree.leaves(shown))
+
+
+@pytest.mark.parametrize(("env_id", "options"), [IDS[0], IDS[1], IDS[4], IDS[5]])
+def test_next_step_resets_where_an_episode_had_ended(env_id: str, options: Any) -> None:
+    env, params = envhub.make(env_id, **options)
+    auto = AutoReset(env, mode="next_step")
+    assert jax.tree.structure(auto.reset(KEY, params)[1]) is not None
+    keys = jax.random.split(KEY, (2, 2))
+    run = jax.jit(jax.vmap(jax.vmap(functools.partial(rollout, auto.step, auto, params))))
+    _, results = run(keys)
+    done = np.asarray(results.terminated | results.truncated)
+    assert done[..., 4].all() or done[..., :5].any(-1).all()
+    after = np.roll(done, 1, axis=-1)
+    after[..., 0] = False
+    assert not (done & after).any()
+    assert not np.asarray(results.reward)[after].any()
+    resets = jax.jit(jax.vmap(lambda key: env.reset(key, params)[0]))
+    for lane in np.ndindex(2, 2):
+        _, *step_keys = jax.random.split(keys[lane], STEPS + 1)
+        fresh = resets(jnp.stack([jax.random.split(key)[1] for key in step_keys]))
+        for a, b in zip(jax.tree.leaves(fresh), jax.tree.leaves(results.obs), strict=True):
+            np.testing.assert_array_equal(a[after[lane]], b[lane][after[lane]])
+
+
+def test_gradients_flow_through_the_steps_and_not_the_resets() -> None:
+    env, params = envhub.make("brax::fast", episode_length=5)
+    auto = AutoReset(env)
+
+    def total(action: Any, key: Any) -> Any:
+        _, state = auto.reset(key, params)
+
+        def body(state: Any, key: Any) -> Any:
+            result = auto.step(key, state, action, params)
+            return result.state, result.reward + result.obs.sum()
+
+        return jax.lax.scan(body, state, jax.random.split(key, STEPS))[1].sum()
+
+    action, keys = jnp.full(env.action_space(params).shape, 0.1), jax.random.split(KEY, 4)
+    over_lanes = jax.grad(lambda action: jax.vmap(total, in_axes=(None, 0))(action, keys).sum())
+    by_lane = jax.vmap(jax.grad(total), in_axes=(None, 0))
+    one, other = jax.jit(over_lanes)(action), jax.jit(by_lane)(action, keys).sum(0)
+    np.testing.assert_allclose(one, other, rtol=1e-4)
+    assert np.isfinite(one).all()
+
+
+def test_params_of_each_lane_are_in_force_in_its_reset() -> None:
+    env, params = envhub.make("gymnax::CartPole-v1")
+    auto = AutoReset(env)
+    limits = jnp.array([2, 3, 4])
+
+    def run(limit: Any, key: Any) -> Any:
+        return rollout(auto.step, auto, params.replace(max_steps_in_episode=limit), key)[
+            1
+        ].truncated
+
+    ends = jax.jit(jax.vmap(run, in_axes=(0, None)))(limits, KEY)
+    np.testing.assert_array_equal(ends.sum(1), STEPS // limits)
+
+
+def test_an_ended_episode_on_the_host_takes_no_other_reset() -> None:
+    env, params = envhub.make("gymnasium::CartPole-v1", max_episode_steps=5)
+    auto = AutoReset(env)
+    jaxpr = jax.make_jaxpr(auto.step)(KEY, env.reset(KEY)[1], jnp.int32(0), params)
+    assert str(jaxpr).count("host_callback[") == 1
+
+
+def test_unknown_modes_are_refused() -> None:
+    env, _ = envhub.make("gymnax::CartPole-v1")
+    with pytest.raises(errors.InvalidOptionError, match="next_step"):
+        AutoReset(env, mode="later")
