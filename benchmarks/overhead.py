@@ -14,19 +14,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-import os
-import platform
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from _timing import Program, machine, ratio, time_in_turn
 from rich.console import Console
 from rich.table import Table
 
@@ -34,8 +31,6 @@ import envhub
 
 WANTED_RATIO = 0.97
 WANTED_IMPORT_MS = 50.0
-LEAST_SECONDS = 0.2
-"""Shorter runs are repeated, still in turn, until a pair takes as long; their times are added."""
 BRAX_EPISODE_LENGTH = 1000
 
 Facts = dict[str, Any]
@@ -43,7 +38,6 @@ Transition = tuple[Any, Any, Any, Any]
 """obs, state, reward, and whether the episode ended."""
 Step = Callable[[Any, Any, Any, Any], Transition]
 """From key, state, action and params."""
-Program = Callable[[], Any]
 
 
 class Example(NamedTuple):
@@ -148,19 +142,19 @@ def compare(example: Example, num_envs: int, steps: int, repeats: int) -> Facts:
     passed = params if example.has_params else None
     hub, own = rollout(hub_step(env)), rollout(example.own_step(env.unwrapped))
     own_state = example.own_state(state)
-    programs: tuple[Program, Program] = (
-        lambda: hub(state, keys, actions, passed),
-        lambda: own(own_state, keys, actions, passed),
+    programs = (
+        Program(lambda _: hub(state, keys, actions, passed)),
+        Program(lambda _: own(own_state, keys, actions, passed)),
     )
-    same = _same(*(run() for run in programs))
-    pairs = _time_in_turn(programs, repeats)
+    same = _same(*(program.run(None) for program in programs))
+    pairs = time_in_turn(programs, repeats)
     return {
         "id": example.id,
         "options": dict(example.options),
         "version": env.spec.version if env.spec else None,
         "same_results": same,
-        "ratio": _ratio(pairs[..., 0]),
-        "cpu_ratio": _ratio(pairs[..., 1]),
+        "ratio": ratio(pairs[..., 0]),
+        "cpu_ratio": ratio(pairs[..., 1]),
         "steps_per_second": {
             name: num_envs * steps / float(np.median(pairs[:, which, 0]))
             for which, name in enumerate(("hub", "own"))
@@ -175,32 +169,6 @@ def _inputs(env: envhub.Environment, params: Any, num_envs: int, steps: int) -> 
     keys = jax.random.split(step_key, (steps, num_envs))
     sample = jax.vmap(jax.vmap(env.action_space(params).sample))
     return state, keys, sample(jax.random.split(action_key, (steps, num_envs)))
-
-
-def _time_in_turn(programs: tuple[Program, Program], repeats: int) -> Any:
-    """Seconds by pair, program and clock (wall, CPU); the order within a pair alternates."""
-    runs = math.ceil(LEAST_SECONDS / min(_seconds(program)[0] for program in programs))
-    pairs = np.zeros((repeats, 2, 2))
-    for turn in range(runs * repeats):
-        for which in (0, 1) if turn % 2 else (1, 0):
-            pairs[turn // runs, which] += _seconds(programs[which])
-    return pairs / runs
-
-
-def _seconds(program: Program) -> Any:
-    begin = np.array([time.perf_counter(), time.process_time()])
-    jax.block_until_ready(program())
-    return np.array([time.perf_counter(), time.process_time()]) - begin
-
-
-def _ratio(seconds: Any) -> Facts:
-    """The speed of the hub over the speed of the suite."""
-    ratios = seconds[:, 1] / seconds[:, 0]
-    return {
-        "median": float(np.median(ratios)),
-        "min": float(ratios.min()),
-        "max": float(ratios.max()),
-    }
 
 
 def _same(hub: Any, own: Any) -> bool:
@@ -241,12 +209,7 @@ def measure(arguments: argparse.Namespace) -> Facts:
         "steps": arguments.steps,
         "repeats": arguments.repeats,
         "wanted": {"ratio": WANTED_RATIO, "import_ms": WANTED_IMPORT_MS},
-        "machine": {
-            "device": jax.devices()[0].device_kind,
-            "cores": os.cpu_count(),
-            "python": platform.python_version(),
-            "jax": jax.__version__,
-        },
+        "machine": machine(),
         "import": import_cost(arguments.repeats),
         "suites": found,
         "skipped": skipped,
@@ -259,11 +222,11 @@ def draw(facts: Facts) -> None:
     for heading in ("ratio", "min", "max", "CPU ratio", "hub steps/s", "own steps/s", "same"):
         table.add_column(heading, justify="right")
     for row in facts["suites"]:
-        ratio, speed = row["ratio"], row["steps_per_second"]
+        found, speed = row["ratio"], row["steps_per_second"]
         suite, _, name = row["id"].partition("::")
         table.add_row(
             f"{suite} {row['version']}\n{name}",
-            *(f"{ratio[key]:.3f}" for key in ("median", "min", "max")),
+            *(f"{found[key]:.3f}" for key in ("median", "min", "max")),
             f"{row['cpu_ratio']['median']:.3f}",
             *(f"{speed[key]:,.0f}" for key in ("hub", "own")),
             "yes" if row["same_results"] else "no",

@@ -5,16 +5,29 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 from .conftest import REPOSITORY
 
 
-@pytest.mark.parametrize("suite", ["gymnax", "brax"])
-def test_the_hub_is_compared_with_the_suite(suite: str) -> None:
-    small = ["--num-envs", "4", "--steps", "4", "--repeats", "1", "--json"]
-    command = [sys.executable, "benchmarks/overhead.py", "--suite", suite, *small]
+def result_of(script: str, *arguments: str) -> Any:
+    command = [sys.executable, f"benchmarks/{script}", *arguments, "--repeats", "1", "--json"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("suite", ["gymnax", "brax"])
+def test_the_hub_is_compared_with_the_suite(suite: str) -> None:
+    assert result_of("overhead.py", "--suite", suite, "--num-envs", "4", "--steps", "4")
+
+
+def test_the_bridge_is_compared_with_the_library() -> None:
+    rows = ["cartpole-opaque-8", "cartpole-forkable-64"]
+    chosen = [argument for row in rows for argument in ("--rows", row)]
+    result = result_of("bridge.py", *chosen, "--steps", "4")
+    assert list(result["rows"]) == rows
+    assert all(row["same_observations"] for row in result["rows"].values())
+    assert result["cartpole"]["call_us"] > 0

@@ -1,0 +1,295 @@
+"""What the host bridge costs: its steps against the library's own vector environment without JAX.
+
+Both sides play the same number of steps with the same actions, which were chosen before so that no
+episode ends: neither resets anything while it is timed. On one side they are played by a jitted
+scan over steps of a vmap over environments; on the other by a loop over `SyncVectorEnv.step` or
+`AtariVectorEnv.step`. The two run in turn in one process, and only the ratio of a pair counts.
+
+The absolute cost of one call to the host, and of one step of one environment, comes last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from _timing import Program, machine, ratio, seconds, time_in_turn
+from rich.console import Console
+from rich.table import Table
+
+import envhub
+from envhub.host import transport
+
+CALLS = 1000
+"""In one run of the program that does nothing but call the host."""
+
+Facts = dict[str, Any]
+
+
+class Kind(NamedTuple):
+    """One environment, and how to play it without the hub.
+
+    Attributes:
+        id: what `envhub.make` is given.
+        own: the library's vector environment, from the number of environments.
+        choose: the actions, from a NumPy generator and the observations; under them no episode
+            ends within a run.
+        same_seeds: whether a seed gives both sides the same episode.
+    """
+
+    id: str
+    own: Callable[..., Any]
+    choose: Callable[[np.random.Generator, Any], Any]
+    same_seeds: bool
+
+
+class Row(NamedTuple):
+    """One line of the table; `wanted` is the ratio to reach."""
+
+    kind: Kind
+    options: Mapping[str, Any]
+    num_envs: int
+    wanted: float | None
+
+
+def gymnasiums(name: str) -> Callable[[int], Any]:
+    def make(num_envs: int) -> Any:
+        import gymnasium
+
+        return gymnasium.vector.SyncVectorEnv([lambda: gymnasium.make(name)] * num_envs)
+
+    return make
+
+
+def ales(**options: Any) -> Callable[[int], Any]:
+    def make(num_envs: int) -> Any:
+        from ale_py.vector_env import AtariVectorEnv
+
+        return AtariVectorEnv("pong", num_envs, **options)
+
+    return make
+
+
+def keep_the_pole_up(rng: np.random.Generator, obs: Any) -> Any:
+    return (obs[:, 2] + obs[:, 3] > 0).astype(np.int32)
+
+
+def hardly_move(rng: np.random.Generator, obs: Any) -> Any:
+    return rng.uniform(-0.1, 0.1, (len(obs), 3)).astype(np.float32)
+
+
+def press_anything(rng: np.random.Generator, obs: Any) -> Any:
+    return rng.integers(0, 6, len(obs), dtype=np.int32)
+
+
+CARTPOLE = Kind("gymnasium::CartPole-v1", gymnasiums("CartPole-v1"), keep_the_pole_up, True)
+HOPPER = Kind("gymnasium::Hopper-v5", gymnasiums("Hopper-v5"), hardly_move, True)
+# A seed decides how many frames are idled away at the start, and each side draws them by its own.
+PONG = Kind("ale::pong", ales(), press_anything, False)
+PONG_ON_ONE_CORE = PONG._replace(own=ales(num_threads=1))
+OPAQUE, FORKABLE, VECTOR = {"forkable": False}, {"forkable": True}, {"engine": "vector"}
+
+ROWS = {
+    "cartpole-opaque-8": Row(CARTPOLE, OPAQUE, 8, 0.5),
+    "cartpole-opaque-64": Row(CARTPOLE, OPAQUE, 64, 1.1),
+    "cartpole-opaque-256": Row(CARTPOLE, OPAQUE, 256, 1.4),
+    "cartpole-forkable-64": Row(CARTPOLE, FORKABLE, 64, 0.6),
+    "hopper-opaque-64": Row(HOPPER, OPAQUE, 64, 1.0),
+    "hopper-forkable-64": Row(HOPPER, FORKABLE, 64, 0.9),
+    "pong-vector-8": Row(PONG, VECTOR, 8, 0.95),
+    "pong-vector-64": Row(PONG, VECTOR, 64, 0.95),
+    "pong-forkable-8": Row(PONG_ON_ONE_CORE, FORKABLE, 8, 0.6),
+}
+ONE = Row(CARTPOLE, OPAQUE, 1, None)
+
+
+class Sides(NamedTuple):
+    """Both programs of a row; what they return can be compared."""
+
+    hub: Program
+    own: Program
+
+
+def both_sides(row: Row, steps: int) -> Sides:
+    """Build the two programs, and choose the actions.
+
+    Raises:
+        envhub.errors.EnvHubError: if the hub does not have this environment.
+    """
+    # As many instances as environments: the resets before each run take the same ones again.
+    env, params = envhub.make(row.kind.id, **row.options, max_instances=row.num_envs)
+    keys = jax.random.split(jax.random.key(0), row.num_envs)
+    own = row.kind.own(row.num_envs)
+    # Seeded resets of ALE load the ROM again; the others start the hub's episodes.
+    seeds = [envhub.host_seed(key) for key in keys] if row.kind.same_seeds else None
+    actions = chosen_actions(row.kind, own, seeds, steps)
+    hub_actions, reset, play = jnp.asarray(actions), hub_reset(env), hub_play(env)
+    return Sides(
+        Program(lambda start: play(*start, hub_actions, params), lambda: reset(keys, params)),
+        Program(lambda _: own_play(own, actions), lambda: own.reset(seed=seeds)[0]),
+    )
+
+
+def chosen_actions(kind: Kind, own: Any, seeds: Any, steps: int) -> Any:
+    """The actions of all steps, played once to see that no episode ends."""
+    rng, actions = np.random.default_rng(0), []
+    obs, _ = own.reset(seed=seeds)
+    for _ in range(steps):
+        actions.append(kind.choose(rng, obs))
+        obs, _, terminated, truncated, _ = own.step(actions[-1])
+        if terminated.any() or truncated.any():
+            raise SystemExit(f"{kind.id} ends after {len(actions)} steps: choose fewer --steps")
+    return np.stack(actions)
+
+
+def hub_reset(env: envhub.Environment) -> Any:
+    return jax.jit(jax.vmap(env.reset, in_axes=(0, None)))
+
+
+def hub_play(env: envhub.Environment) -> Any:
+    key = jax.random.key(0)  # not used by a step on the host
+
+    def play(obs: Any, state: Any, actions: Any, params: Any) -> Any:
+        def advance(carry: Any, action: Any) -> Any:
+            _, state, rewards = carry
+            step = jax.vmap(env.step, in_axes=(None, 0, 0, None))
+            result = step(key, state, action, params)
+            return (result.obs, result.state, rewards + result.reward), None
+
+        start = (obs, state, jnp.zeros(actions.shape[1]))
+        obs, _, rewards = jax.lax.scan(advance, start, actions)[0]
+        return obs, rewards
+
+    return jax.jit(play)
+
+
+def own_play(own: Any, actions: Any) -> Any:
+    rewards = np.zeros(actions.shape[1])
+    for action in actions:
+        obs, reward, *_ = own.step(action)
+        rewards += reward
+    return obs, rewards
+
+
+def compare(row: Row, steps: int, repeats: int) -> Facts:
+    """Run both sides in turn, and compare them pair by pair."""
+    sides = both_sides(row, steps)
+    hub_obs, own_obs = (side.run(side.prepare())[0] for side in sides)
+    pairs = time_in_turn(sides, repeats)
+    found = ratio(pairs[..., 0])
+    same = np.array_equal(hub_obs, own_obs.astype(hub_obs.dtype))
+    return {
+        "ratio": found,
+        "cpu_ratio": ratio(pairs[..., 1]),
+        "wanted": row.wanted,
+        "met": row.wanted is None or found["median"] >= row.wanted,
+        "same_observations": same if row.kind.same_seeds else None,
+        "steps_per_second": {
+            name: row.num_envs * steps / float(np.median(pairs[:, which, 0]))
+            for which, name in enumerate(Sides._fields)
+        },
+    }
+
+
+def do_nothing(inputs: Any, outputs: Any, size: int) -> None:
+    """Leave the outputs as they are."""
+
+
+def call_cost(repeats: int) -> float:
+    """Microseconds of a call to the host that does nothing, with what a step of CartPole passes."""
+    _, params = envhub.make(CARTPOLE.id, **OPAQUE)
+    action, values = jnp.int32(0), jnp.stack(jax.tree.leaves(params))
+    flags = [((), np.float32), ((), np.bool_), ((), np.bool_)]
+    forms = [((3,), np.uint32), ((4,), np.float32), *flags]
+
+    @jax.jit
+    def run(handle: Any) -> Any:
+        def body(handle: Any, _: Any) -> Any:
+            given = [handle, action, values]
+            return transport.call(do_nothing, given, forms, effect=True)[0], None
+
+        return jax.lax.scan(body, handle, None, CALLS)[0]
+
+    program = Program(run, lambda: jnp.zeros(3, jnp.uint32))
+    seconds(program)  # compiles
+    return 1e6 / CALLS * float(np.median([seconds(program)[0] for _ in range(max(repeats, 3))]))
+
+
+def absolute_costs(steps: int, repeats: int) -> Facts:
+    """Microseconds of a call, and of a step of one environment with and without the hub."""
+    speed = compare(ONE, steps, repeats)["steps_per_second"]
+    return {
+        "call_us": call_cost(repeats),
+        "step_us": 1e6 / speed["hub"],
+        "own_step_us": 1e6 / speed["own"],
+    }
+
+
+def measure(arguments: argparse.Namespace) -> Facts:
+    found, skipped = {}, {}
+    for name in arguments.rows or ROWS:
+        print(f"{name} …", file=sys.stderr)
+        try:
+            found[name] = compare(ROWS[name], arguments.steps, arguments.repeats)
+        except (ImportError, envhub.errors.EnvHubError) as error:
+            skipped[name] = str(error)
+    return {
+        "steps": arguments.steps,
+        "repeats": arguments.repeats,
+        "machine": machine(),
+        "rows": found,
+        "skipped": skipped,
+        "cartpole": absolute_costs(arguments.steps, arguments.repeats),
+    }
+
+
+def draw(facts: Facts) -> None:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("row", no_wrap=True)
+    for heading in ("ratio", "min", "max", "wanted", "met", "CPU", "hub k/s", "own k/s", "same"):
+        table.add_column(heading, justify="right")
+    for name, row in facts["rows"].items():
+        table.add_row(
+            name,
+            *(f"{row['ratio'][key]:.2f}" for key in ("median", "min", "max")),
+            f"{row['wanted']:.2f}",
+            "yes" if row["met"] else "no",
+            f"{row['cpu_ratio']['median']:.2f}",
+            *(f"{row['steps_per_second'][key] / 1000:.1f}" for key in Sides._fields),
+            {True: "yes", False: "no", None: "-"}[row["same_observations"]],
+        )
+    console = Console()
+    console.print(table)
+    cost = facts["cartpole"]
+    console.print(
+        f"One call to the host that does nothing: {cost['call_us']:.1f} µs. One step of one "
+        f"CartPole: {cost['step_us']:.1f} µs, and {cost['own_step_us']:.1f} µs without the hub. "
+        "Ratio: speed of the hub / speed of the library's vector environment; CPU: the same by "
+        "CPU time. k/s: thousands of steps a second. Same: the last observations, bit for bit."
+    )
+    for name, message in facts["skipped"].items():
+        console.print(f"skipped {name}: {message}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--steps", type=int, default=32, help="steps of each environment in a run")
+    parser.add_argument("--repeats", type=int, default=15, help="pairs of runs")
+    parser.add_argument("--rows", action="append", choices=ROWS, help="one; repeatable")
+    parser.add_argument("--json", action="store_true", help="print JSON to stdout, nothing else")
+    arguments = parser.parse_args()
+    facts = measure(arguments)
+    if arguments.json:
+        print(json.dumps(facts, indent=2))
+    else:
+        draw(facts)
+
+
+if __name__ == "__main__":
+    main()
