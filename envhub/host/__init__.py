@@ -1,8 +1,9 @@
 """The host bridge: CPU libraries under the contract, without the usual limits of callbacks.
 
 An adapter describes one live instance of its suite (`Instance`); the bridge owns everything else:
-batching (`pool`), the calls from compiled programs (`transport`), snapshots (`snapshot`) and the
-environment that callers see (`environment`).
+the environment that callers see (`environment`), the calls from compiled programs (`transport`),
+states and batches (`pool`), what instances do (`crew`), who runs them (`fleet`, and in parallel
+`workers`), and snapshots (`snapshot`).
 """
 
 # Not `environment`, which makes JAX load its callbacks: an adapter imports it where it makes one.

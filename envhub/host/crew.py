@@ -5,7 +5,8 @@ NumPy only: this runs inside callbacks, where touching JAX deadlocks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,7 +71,9 @@ class Crew:
 
     def reset(self, slots: Any, seeds: Sequence[int]) -> Batch:
         """Start episodes."""
-        return self._settle(slots, 0, (), self.fleet.reset(slots.tolist(), seeds))
+        with self._naming(slots):
+            outcomes = self.fleet.reset(slots.tolist(), seeds)
+        return self._settle(slots, 0, (), outcomes)
 
     def step(self, slots: Any, before: Any, chosen: Sequence[Any], actions: Sequence[Any]) -> Batch:
         """Advance one step each.
@@ -82,17 +85,22 @@ class Crew:
             actions: the same, as instances take them.
         """
         self.num_steps += len(slots)
-        return self._settle(slots, before, chosen, self.fleet.step(slots.tolist(), actions))
+        with self._naming(slots):
+            outcomes = self.fleet.step(slots.tolist(), actions)
+        return self._settle(slots, before, chosen, outcomes)
 
     def restore(self, slots: Sequence[int], rows: Sequence[Any]) -> None:
         """Put instances into the states of snapshots that were checked."""
         assert self._form is not None
         unpacked = [self._form.unpack(row) for row in rows]
         obs = [self._observations.value(self._observations.unpack(each)) for _, each, _ in unpacked]
-        try:
+        with self._naming(slots):
             self.fleet.restore(slots, [saved for saved, _, _ in unpacked], obs)
-        except BaseException as error:
-            raise self._failed(slots, (), error) from error
+
+    def render(self, slot: int) -> Any:
+        """The picture of the state that an instance is in."""
+        with self._naming([]):
+            return self.fleet.render(slot)
 
     def apply(self, slots: Any, values: Any) -> None:
         """Put params in force where others are.
@@ -108,10 +116,8 @@ class Crew:
         if changed.any():
             numbers = slots[changed]
             new = np.broadcast_to(values, (len(slots), values.shape[1]))[changed]
-            try:
+            with self._naming(numbers):
                 self.fleet.set_params(numbers.tolist(), new.view(np.float32))
-            except BaseException as error:
-                raise self._failed(numbers.tolist(), (), error) from error
             table.params[numbers] = new
         self._applied = slots, bits
 
@@ -133,7 +139,8 @@ class Crew:
                 "allows; make it with a larger max_instances."
             )
         if new:
-            self.fleet.grow(new)
+            with self._naming([]):
+                self.fleet.grow(new)
             table.grow(new)
         added = np.arange(len(table) - new, len(table))
         found = np.concatenate([idle, added, others])[:count]
@@ -189,7 +196,8 @@ class Crew:
                 good.append(lane)
             except ValueError as error:
                 failures[lane] = error
-                self.fleet.replace(int(slots[lane]))
+                with self._naming([]):
+                    self.fleet.replace(int(slots[lane]))
         return _at(outcomes, good)._replace(lanes=good, failures=failures)
 
     def _settle_the_others(
@@ -213,6 +221,19 @@ class Crew:
         error_to_raise.__cause__ = error if error is not error_to_raise else None
         return error_to_raise
 
+    @contextlib.contextmanager
+    def _naming(self, slots: Any) -> Iterator[None]:
+        """If something is raised inside, these instances hold no state any more.
+
+        Nor do those of a worker that is gone.
+        """
+        try:
+            yield
+        except BaseException as error:
+            lost = getattr(error, "lost", ())
+            failed = self._failed(sorted({*map(int, slots), *lost}), (), error)
+            raise failed from (error if failed is not error else error.__cause__)
+
     def _failed(
         self, slots: Sequence[int], action: Sequence[Any], error: BaseException
     ) -> BaseException:
@@ -222,10 +243,14 @@ class Crew:
         self._forget(slots)
         if not isinstance(error, Exception) or isinstance(error, EnvHubError):
             return error
-        parts = [f"instance {', '.join(map(str, slots))}", f"state {', '.join(map(str, states))}"]
+        parts = []
+        if slots:
+            parts = [f"instance {', '.join(map(str, slots))}"]
+            parts.append(f"state {', '.join(map(str, states))}")
         if action:
             parts.append(f"action {', '.join(str(leaf.tolist()) for leaf in action)}")
-        return HostEnvError(f"{self._name}: {', '.join(parts)}: {type(error).__name__}: {error}")
+        where = ": ".join([self._name, *([", ".join(parts)] if parts else [])])
+        return HostEnvError(f"{where}: {type(error).__name__}: {error}")
 
     def _forget(self, slots: Sequence[int]) -> None:
         self.table.forget(list(slots))

@@ -15,12 +15,13 @@ from envhub.capabilities import Capabilities
 from envhub.environment import Environment, StepResult
 from envhub.host import proof, transport
 from envhub.host.crew import Layout
-from envhub.host.fleet import Fleet, SerialFleet
+from envhub.host.fleet import Fleet
 from envhub.host.instance import Instance
 from envhub.host.layout import Actions, Observations, flatten, unflatten
 from envhub.host.options import BRIDGE_OPTIONS, check_options
 from envhub.host.pool import Call, Pool
 from envhub.host.snapshot import Form
+from envhub.host.workers import make_fleet
 from envhub.inputs import conform_action
 from envhub.seeding import traced_seed
 
@@ -98,7 +99,7 @@ class HostEnvironment(Environment):
         sizes = map(np.size, jax.tree.leaves(default_params))
         layout = Layout(actions, observations, seen.entries, agents, sum(sizes), form)
         if fleet is None:
-            fleet = SerialFleet(construct, first, saves=capabilities.forkable)
+            fleet = make_fleet(construct, first, options, saves=capabilities.forkable)
         self._pool = Pool(env_id, fleet, layout, options.get("max_instances"))
         handle: transport.Form = ((3,), np.uint32)
         self._after_step = [handle, *layout.shown]

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from envhub.host.instance import Instance
+from envhub.host.interrupts import admitting
 
 
 class Outcomes(NamedTuple):
@@ -100,12 +101,16 @@ class SerialFleet(Fleet):
     def reset(self, numbers: Sequence[int], seeds: Sequence[int]) -> Outcomes:
         obs: list[Any] = []
         saved: list[bytes] = []
-        try:
+
+        def reset_all() -> None:
             for number, seed in zip(numbers, seeds, strict=True):
                 instance = self._instances[number]
                 obs.append(instance.reset(seed))
                 if self._saves:
                     saved.append(instance.save())
+
+        try:
+            admitting(reset_all)
         except BaseException as error:
             return self._stopped(Outcomes(obs, (), (), (), (), saved), numbers, error)
         return Outcomes(obs, (), (), (), (), saved)
@@ -114,14 +119,18 @@ class SerialFleet(Fleet):
         instances = [self._instances[number] for number in numbers]
         steps: list[Any] = []
         saved: list[bytes] = []
-        try:  # every step of every environment goes through this
-            if self._saves:
-                for instance, action in zip(instances, actions, strict=True):
-                    steps.append(instance.step(action))
-                    saved.append(instance.save())
-            else:
+
+        def step_all() -> None:  # every step of every environment goes through this
+            if not self._saves:
                 methods = [instance.step for instance in instances]
                 steps.extend(map(operator.call, methods, actions))  # keeps those before an error
+                return
+            for instance, action in zip(instances, actions, strict=True):
+                steps.append(instance.step(action))
+                saved.append(instance.save())
+
+        try:
+            admitting(step_all)
         except BaseException as error:
             return self._stopped(_columns(steps, saved), numbers, error)
         return _columns(steps, saved)
@@ -151,6 +160,7 @@ class SerialFleet(Fleet):
     ) -> Outcomes:
         """The outcomes of the lanes before the one that raised."""
         done = len(outcomes.saved) if self._saves else len(outcomes.obs)
+        done = min(done, len(numbers) - 1)  # an interrupt may come when all are through
         self.replace(numbers[done])
         return outcomes._replace(
             **{name: getattr(outcomes, name)[:done] for name in Outcomes._fields[:6]},

@@ -78,7 +78,7 @@ class Observations(Forms):
         Raises:
             ValueError: if one is not of the shape and dtype expected; see `leaves`.
         """
-        if type(batch) is ndarray and batch.dtype == self._dtype:
+        if type(batch) is ndarray and (batch.shape[1:], batch.dtype) == (self._shape, self._dtype):
             return [batch]
         if self._single and set(map(type, batch)) <= {ndarray}:  # nearly always, in every step
             shapes, dtypes = {obs.shape for obs in batch}, {obs.dtype for obs in batch}

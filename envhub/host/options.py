@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from envhub.capabilities import Capabilities, Claim
 from envhub.errors import InvalidOptionError, MissingCapabilityError
 
-BRIDGE_OPTIONS = ("forkable", "max_instances", "snapshot_size")
+BRIDGE_OPTIONS = ("forkable", "max_instances", "snapshot_size", "workers", "num_workers")
+WORKERS = ("serial", "thread", "process")
+MOST_WORKERS = 16  # that are started unasked: a process takes a second and 200 MB
 
 
 def host_capabilities(
@@ -46,7 +49,23 @@ def check_options(env_id: str, options: Mapping[str, Any], capabilities: Capabil
         raise InvalidOptionError(f"forkable is True or False, got {forkable!r}.")
     if forkable and not capabilities.forkable:
         raise MissingCapabilityError(f"{env_id} is not forkable: {capabilities.why('forkable')}")
-    for name in ("max_instances", "snapshot_size"):
+    for name in ("max_instances", "snapshot_size", "num_workers"):
         value = options.get(name)
         if value is not None and (type(value) is not int or value < 1):
             raise InvalidOptionError(f"{name} is a positive integer, got {value!r}.")
+    workers = options.get("workers")
+    if workers not in (None, *WORKERS):
+        known = ", ".join(map(repr, WORKERS))
+        raise InvalidOptionError(f"workers is one of {known}, got {workers!r}.")
+    if workers in (None, "serial") and options.get("num_workers") is not None:
+        raise InvalidOptionError(
+            "num_workers is for workers='thread' or workers='process'; serial instances have none."
+        )
+
+
+def number_of_workers(options: Mapping[str, Any]) -> int:
+    """How many workers the options ask for; by default one for each CPU that may be used."""
+    usable = (
+        os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    )
+    return options.get("num_workers") or min(len(usable), MOST_WORKERS)

@@ -16,6 +16,7 @@ import numpy as np
 from envhub.errors import StaleStateError
 from envhub.host.crew import Crew, Layout
 from envhub.host.fleet import Fleet
+from envhub.host.interrupts import deferred
 from envhub.host.snapshot import TERMINATED, TRUNCATED
 
 # How many instances may live where nobody says. States that are gone for good need many; snapshots
@@ -91,7 +92,7 @@ class Pool:
 
     def serve(self, method: str, inputs: Sequence[Any], outputs: Sequence[Any], size: int) -> None:
         """Answer one call from a compiled program; what goes wrong is kept in `error` too."""
-        with self._lock:
+        with self._lock, deferred():  # or instances might have moved, and nobody have noted it
             self._largest_batch = max(self._largest_batch, size)
             self._table.now += 1
             try:
@@ -193,7 +194,7 @@ class Pool:
                 self._form.check(row[None])
                 slot = int(self._crew.claim(1, [], self._capacity)[0])
                 self._crew.restore([slot], [row])
-            return self._crew.fleet.render(slot)
+            return self._crew.render(slot)
 
     def close(self) -> None:
         """Close every instance; states of this pool are stale from now on."""

@@ -37,9 +37,13 @@ def explore(instance: Instance, actions: Actions) -> Seen:
         found = {name: entry for name, value in step.info.items() if (entry := _entry(name, value))}
         kept = found if common is None else common
         common = {name: entry for name, entry in kept.items() if found.get(name) == entry}
-        if step.terminated or step.truncated:
+        if _has_ended(step):
             instance.reset(0)
     return Seen(obs, [entry for _, entry in sorted((common or {}).items())])
+
+
+def _has_ended(step: InstanceStep) -> bool:
+    return bool(np.logical_or(step.terminated, step.truncated).all())  # for all agents
 
 
 def _entry(name: Any, value: Any) -> Entry | None:
@@ -98,7 +102,7 @@ def _compare(
     obs = one.reset(seed)
     for _ in range(seed * STEPS_BETWEEN):
         step = InstanceStep(*one.step(actions.sample(rng)))
-        if step.terminated or step.truncated:
+        if _has_ended(step):
             step = step._replace(obs=one.reset(seed))
         obs = step.obs
     packed = observations.pack(observations.leaves(obs))
@@ -121,6 +125,6 @@ def _walk(instance: Instance, chosen: list[Any], observations: Observations) -> 
         step = InstanceStep(*instance.step(action))
         outcome = np.array([step.reward, step.terminated, step.truncated], np.float64)
         shown.append(observations.pack(observations.leaves(step.obs)) + outcome.tobytes())
-        if step.terminated or step.truncated:
+        if _has_ended(step):
             break
     return shown

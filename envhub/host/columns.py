@@ -1,0 +1,129 @@
+"""Columns of values, an entry for each instance, in forms that are quick to send and to join."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+Places = slice | list[int]
+PLAIN = "biufcSU"  # kinds of dtypes whose arrays are nothing but their bytes
+
+
+class Joined(NamedTuple):
+    """Byte strings, end to end."""
+
+    sizes: list[int]
+    data: Array
+
+
+class Keyed(NamedTuple):
+    """Dicts of the same keys as a column for each key; tuples of one length have no keys."""
+
+    size: int
+    keys: list[Any] | None
+    columns: list[Any]
+
+
+def pack(column: Any) -> Any:  # noqa: PLR0911 (one for each kind)
+    """A column as few objects: arrays of one kind become one array.
+
+    Args:
+        column: a list or tuple; anything else is left as it is.
+    """
+    if type(column) not in (list, tuple):
+        return column
+    kinds = set(map(type, column))
+    if len(kinds) != 1:
+        return column
+    (kind,) = kinds
+    if kind is np.ndarray or issubclass(kind, np.generic):
+        return _stack(column)
+    if kind is bytes:
+        return Joined(list(map(len, column)), np.frombuffer(b"".join(column), np.uint8))
+    if kind is dict and all(each.keys() == column[0].keys() for each in column):
+        keys = list(column[0])
+        return Keyed(len(column), keys, [pack([each[key] for each in column]) for key in keys])
+    if kind is tuple and len(set(map(len, column))) == 1:
+        return Keyed(len(column), None, list(map(pack, zip(*column, strict=True))))
+    return column
+
+
+def unpack(packed: Any) -> Any:
+    """The inverse of `pack`; an array stands for the list of its rows."""
+    if type(packed) is Joined:
+        data = packed.data.tobytes()
+        ends = np.cumsum(packed.sizes).tolist()
+        return [data[end - size : end] for size, end in zip(packed.sizes, ends, strict=True)]
+    if type(packed) is Keyed:
+        columns = [unpack(column) for column in packed.columns]
+        rows = zip(*columns, strict=True) if columns else [()] * packed.size
+        if packed.keys is None:
+            return [tuple(row) for row in rows]
+        return [dict(zip(packed.keys, row, strict=True)) for row in rows]
+    return packed
+
+
+def _stack(column: Sequence[Any]) -> Any:
+    shapes = {each.shape for each in column}
+    dtypes = {each.dtype for each in column}
+    if len(shapes) > 1 or len(dtypes) > 1 or column[0].dtype.kind not in PLAIN:
+        return column
+    if type(column[0]) is not np.ndarray:
+        return np.array(column)
+    shape = column[0].shape
+    # A row of an array of numbers is a number, and no array without axes.
+    return np.concatenate(column).reshape(len(column), *shape) if shape else column
+
+
+def pack_infos(infos: Sequence[Mapping[Any, Any]]) -> Any:
+    """As `pack`, without entries that are no numbers: those might be anything, and large."""
+    names = infos[0].keys() if infos else ()
+    if not all(info.keys() == names for info in infos):
+        return pack([{key: info[key] for key in info if _is_number(info[key])} for info in infos])
+    columns = {name: [info[name] for info in infos] for name in names}
+    kept = {name: column for name, column in columns.items() if any(map(_is_number, column))}
+    return Keyed(len(infos), list(kept), list(map(pack, kept.values())))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (bool, int, float, np.generic, np.ndarray))
+
+
+def pick(column: Any, places: Places) -> Any:
+    """Some entries of a column."""
+    if isinstance(places, slice) or isinstance(column, np.ndarray):
+        return column[places]
+    return [column[place] for place in places]
+
+
+def join(columns: Sequence[Any], places: Sequence[Places], count: int) -> Any:
+    """One column of several.
+
+    Args:
+        columns: lists or arrays.
+        places: where the entries of each go.
+        count: how many entries there are in all.
+
+    Returns:
+        An array where all are, of one dtype and shape; otherwise a list.
+    """
+    forms = {
+        (each.dtype, each.shape[1:]) if isinstance(each, np.ndarray) else None for each in columns
+    }
+    if len(forms) == 1 and (form := forms.pop()):
+        dtype, shape = form
+        array = np.empty((count, *shape), dtype)
+        for column, where in zip(columns, places, strict=True):
+            array[where] = column
+        return array
+    joined: list[Any] = [None] * count
+    for column, where in zip(columns, places, strict=True):
+        if isinstance(where, slice):
+            joined[where] = column
+        else:
+            for place, entry in zip(where, column, strict=True):
+                joined[place] = entry
+    return joined

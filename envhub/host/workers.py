@@ -1,0 +1,338 @@
+"""Instances in parallel: a fleet in parts, each with a thread or a process of its own.
+
+Number i lives in part i % n, where it is i // n. A call goes to all parts before any is waited for.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from envhub.host.columns import Places, join, pick
+from envhub.host.fleet import Fleet, Outcomes, SerialFleet
+from envhub.host.instance import Instance
+from envhub.host.interrupts import deferred
+from envhub.host.options import number_of_workers
+from envhub.host.parts import Part, WorkerError, process_part, thread_part
+from envhub.host.worker import COLUMNS, Reply
+
+PATIENCE = 2.0  # seconds that workers have to finish, after an interrupt or when they are to end
+
+
+def make_fleet(
+    construct: Callable[[], Instance], first: Instance, options: Mapping[str, Any], *, saves: bool
+) -> Fleet:
+    """The fleet that the options `workers` and `num_workers` ask for.
+
+    Args:
+        construct: makes an instance.
+        first: one that is there already.
+        options: the keywords of `make`, checked.
+        saves: whether to save each instance after each reset and step.
+
+    Raises:
+        InvalidOptionError: if processes are asked for, and `construct` cannot be sent to them.
+    """
+    count = number_of_workers(options)
+    kind = options.get("workers") or "serial"
+    if kind == "serial":
+        return SerialFleet(construct, first, saves=saves)
+    if kind == "thread":
+        firsts = [first, *[None] * (count - 1)]
+        return ParallelFleet([thread_part(construct, each, saves) for each in firsts])
+    return ParallelFleet([process_part(construct, saves) for _ in range(count)], first)
+
+
+class Share(NamedTuple):
+    """What one part has to do with a call."""
+
+    part: int
+    places: Places  # its lanes
+    lanes: list[int]  # the same as a list
+    numbers: list[int]  # of its instances, in the part
+
+
+class Call:
+    """A request to one part, and how far it has come."""
+
+    def __init__(self, part: Part, method: str, arguments: Sequence[Any]) -> None:
+        self.reply: Reply | None = None
+        self._part, self._method, self._arguments = part, method, arguments
+        self._is_begun = False
+
+    def begin(self) -> None:
+        """Send the request."""
+        self._is_begun = True
+        if self._part.is_idle:
+            self._part.begin(self._method, self._arguments)
+        else:  # the last call was interrupted, and once more while it was being cleared up
+            self._part.give_up()
+            error = WorkerError("its worker was stopped after an interrupt")
+            self.reply = Reply(error=error, is_lost=True)
+
+    def finish(self) -> None:
+        """Wait for the answer."""
+        if self.reply is None:
+            self.reply = self._part.finish()
+
+    def wait(self, deadline: float) -> None:
+        """After an interrupt: wait for the answer, if one is to come."""
+        if self._is_begun and self.reply is None and self._part.is_waiting:
+            self.reply = self._part.finish(deadline)
+
+    def drop(self, error: BaseException) -> None:
+        """Wait no longer: the worker is given up."""
+        if self._is_begun and self.reply is None:
+            self.reply = Reply(error=error, is_lost=self._part.give_up())
+
+
+class ParallelFleet(Fleet):
+    """Instances in parts that work at the same time.
+
+    An interrupt (Ctrl-C) of a call waits until the parts have finished theirs, for two seconds at
+    most; a worker that takes longer is given up.
+
+    Args:
+        parts: each of one instance.
+        first: an instance that no part has, which is closed with the fleet.
+
+    Raises:
+        Exception: what constructing an instance in a part raises.
+    """
+
+    def __init__(self, parts: Sequence[Part], first: Instance | None = None) -> None:
+        self._parts, self._first = parts, first
+        self._size = 1
+        self._last: tuple[list[int], list[Share]] = ([], [])
+        self._process = os.getpid()
+        self._end = weakref.finalize(self, _end, parts, self._process)
+        # All start at once, and what cannot start is found now.
+        calls, interrupt = self._ask("grow", dict.fromkeys(range(len(parts)), (0,)))
+        errors = [interrupt, *[call.reply and call.reply.error for call in calls]]
+        for error in errors:
+            if error is not None:
+                self._end()
+                raise error
+
+    def grow(self, count: int) -> None:
+        size, n = self._size + count, len(self._parts)
+        # Each part has one from the start, whether it is needed yet or not.
+        wanted = {part: -(-(size - part) // n) for part in range(min(n, size))}
+        missing = {part: each - self._parts[part].size for part, each in wanted.items()}
+        self._command("grow", {part: (each,) for part, each in missing.items() if each > 0})
+        for part, each in missing.items():
+            self._parts[part].size += max(0, each)
+        self._size = size
+
+    def reset(self, numbers: Sequence[int], seeds: Sequence[int]) -> Outcomes:
+        return self._play("reset", numbers, seeds)
+
+    def step(self, numbers: Sequence[int], actions: Sequence[Any]) -> Outcomes:
+        return self._play("step", numbers, actions)
+
+    def restore(self, numbers: Sequence[int], saved: Sequence[bytes], obs: Sequence[Any]) -> None:
+        self._command("restore", self._requests(self._split(numbers), saved, obs))
+
+    def set_params(self, numbers: Sequence[int], values: np.ndarray[Any, Any]) -> None:
+        self._command("set_params", self._requests(self._split(numbers), values))
+
+    def render(self, number: int) -> Any:
+        return self._command("render", self._address(number))[0]
+
+    def replace(self, number: int) -> None:
+        self._command("replace", self._address(number))
+
+    def close(self) -> None:
+        if self._first is not None and self._process == os.getpid():
+            self._first.close()
+        self._end()
+
+    # Sending and collecting.
+
+    def _play(self, method: str, numbers: Sequence[int], column: Sequence[Any]) -> Outcomes:
+        shares = self._split(numbers)
+        calls, interrupt = self._ask(method, self._requests(shares, column))
+        outcomes: list[Any] = [call.reply.value if call.reply else None for call in calls]
+        if interrupt is None and all(each and each.lanes is None for each in outcomes):
+            return _merge(outcomes, [share.places for share in shares], len(numbers))
+        return self._merge_what_is_there(shares, calls, interrupt)
+
+    def _command(self, method: str, requests: Mapping[int, Sequence[Any]]) -> list[Any]:
+        """Ask parts for what has no outcomes.
+
+        Returns:
+            The answers.
+
+        Raises:
+            WorkerError: if workers are gone, naming all instances that they ran.
+        """
+        calls, interrupt = self._ask(method, requests)
+        replies = [call.reply or Reply() for call in calls]
+        pairs = zip(requests, replies, strict=True)
+        lost = [number for part, reply in pairs if reply.is_lost for number in self._all_of(part)]
+        errors = [reply.error for reply in replies if reply.error is not None]
+        for error in errors:
+            if isinstance(error, WorkerError):
+                error.lost = lost
+                raise error
+        if interrupt is not None and lost:
+            raise WorkerError("its worker was stopped by an interrupt", lost) from interrupt
+        if interrupt is not None:
+            raise interrupt
+        if errors:
+            raise errors[0]
+        return [reply.value for reply in replies]
+
+    def _ask(
+        self, method: str, requests: Mapping[int, Sequence[Any]]
+    ) -> tuple[list[Call], BaseException | None]:
+        """Send all requests, and wait for all answers; also give what interrupted this."""
+        if os.getpid() != self._process:
+            raise RuntimeError("the workers of this environment belong to another process.")
+        if not self._end.alive:
+            raise RuntimeError("this environment was closed.")
+        calls = [Call(self._parts[part], method, given) for part, given in requests.items()]
+        interrupt = None
+        try:
+            with deferred():
+                interrupt = _carry_out(calls)
+        except BaseException as error:  # that was kept until all was done
+            interrupt = interrupt or error
+        return calls, interrupt
+
+    # Numbers.
+
+    def _split(self, numbers: Sequence[int]) -> list[Share]:
+        """Who does what; nearly always as in the last call."""
+        if numbers != self._last[0]:
+            n = len(self._parts)
+            parts = np.asarray(numbers) % n
+            shares = []
+            for part in sorted(set(parts.tolist())):
+                lanes = np.flatnonzero(parts == part).tolist()
+                own = [numbers[lane] // n for lane in lanes]
+                shares.append(Share(part, _places(lanes), lanes, own))
+            self._last = (list(numbers), shares)
+        return self._last[1]
+
+    def _requests(self, shares: Iterable[Share], *columns: Any) -> dict[int, Sequence[Any]]:
+        return {
+            share.part: [share.numbers, *[pick(column, share.places) for column in columns]]
+            for share in shares
+        }
+
+    def _address(self, number: int) -> dict[int, Sequence[Any]]:
+        n = len(self._parts)
+        return {number % n: (number // n,)}
+
+    def _all_of(self, part: int) -> range:
+        return range(part, self._size, len(self._parts))
+
+    # Outcomes.
+
+    def _merge_what_is_there(
+        self, shares: Sequence[Share], calls: Sequence[Call], interrupt: BaseException | None
+    ) -> Outcomes:
+        """The outcomes of a call in which something went wrong."""
+        done: list[tuple[list[int], Outcomes]] = []
+        failures: dict[int, BaseException] = {}
+        lost: list[int] = []
+        for share, call in zip(shares, calls, strict=True):
+            if call.reply is None:  # not begun
+                continue
+            if call.reply.error is not None:
+                lost += self._lose(share, call.reply, failures)
+                continue
+            outcomes = call.reply.value
+            lanes = share.lanes
+            failures |= {lanes[lane]: error for lane, error in outcomes.failures.items()}
+            if outcomes.lanes is not None:
+                lanes = [lanes[lane] for lane in outcomes.lanes]
+            done.append((lanes, outcomes))
+        if interrupt is not None and interrupt not in failures.values():
+            lane = self._sacrifice(done, interrupt)
+            self.replace(self._last[0][lane])
+            failures[lane] = interrupt
+        present = sorted(lane for lanes, _ in done for lane in lanes)
+        position = {lane: place for place, lane in enumerate(present)}
+        places: list[Places] = [[position[lane] for lane in lanes] for lanes, _ in done]
+        merged = _merge([outcomes for _, outcomes in done], places, len(present))
+        return merged._replace(lanes=present, failures=failures, lost=lost)
+
+    def _lose(self, share: Share, reply: Reply, failures: dict[int, BaseException]) -> list[int]:
+        """Note the lanes of a worker that is gone, and give its other instances."""
+        if not reply.is_lost:
+            # Not even replacing the instance that raised went well: nobody knows what is left.
+            self._parts[share.part].give_up()
+        numbers = self._all_of(share.part)
+        error = reply.error
+        assert error is not None
+        if isinstance(error, WorkerError):
+            error.lost = numbers
+        failures |= dict.fromkeys(share.lanes, error)
+        used = set(share.numbers)
+        return [number for place, number in enumerate(numbers) if place not in used]
+
+    def _sacrifice(self, done: list[tuple[list[int], Outcomes]], interrupt: BaseException) -> int:
+        """Leave out one lane, to have one that an interrupt can be told of: as in a serial fleet.
+
+        Raises:
+            BaseException: the interrupt, if no lane moved.
+        """
+        for place, (lanes, outcomes) in enumerate(done):
+            if lanes:
+                columns = {name: getattr(outcomes, name)[:-1] for name in COLUMNS}
+                done[place] = (lanes[:-1], outcomes._replace(**columns))
+                return lanes[-1]
+        raise interrupt
+
+
+def _carry_out(calls: Sequence[Call]) -> BaseException | None:
+    """Make all calls; give what came in between."""
+    try:
+        for call in calls:
+            call.begin()
+        for call in calls:
+            call.finish()
+    except BaseException as error:
+        deadline = time.monotonic() + PATIENCE
+        try:
+            for call in calls:
+                call.wait(deadline)
+        finally:
+            for call in calls:
+                call.drop(error)
+        return error
+    return None
+
+
+def _merge(outcomes: Sequence[Outcomes], places: Sequence[Places], count: int) -> Outcomes:
+    def column(name: str) -> Any:
+        given = [getattr(each, name) for each in outcomes]
+        return join(given, places, count) if any(map(len, given)) else ()
+
+    obs, rewards, terminated, truncated, infos, saved = map(column, COLUMNS)
+    return Outcomes(obs, rewards, terminated, truncated, infos, saved)
+
+
+def _places(lanes: list[int]) -> Places:
+    """The same as a slice, if they are evenly spaced."""
+    step = lanes[1] - lanes[0] if len(lanes) > 1 else 1
+    even = range(lanes[0], lanes[0] + step * len(lanes), step)
+    return slice(lanes[0], lanes[-1] + 1, step) if lanes == list(even) else lanes
+
+
+def _end(parts: Sequence[Part], process: int) -> None:
+    """End all workers: they are asked first, and killed if they take too long."""
+    if os.getpid() != process:  # a copy, made by `fork`, of a process that still needs them
+        return
+    for part in parts:
+        part.ask_to_end()
+    deadline = time.monotonic() + PATIENCE
+    for part in parts:
+        part.end(deadline)
