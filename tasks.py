@@ -29,6 +29,7 @@ PYTHONS = ("3.11", "3.12", "3.13")
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 OLDEST = "oldest-py3.11"
 STAMP = "set-up-complete"
+BUILD_OCEAN = "scripts/build_ocean.py"
 LINTS = (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"])
 
 
@@ -189,7 +190,11 @@ def set_up(name: str) -> Path:
     stamp.unlink(missing_ok=True)
     create(python, directory)
     _say(f"{name}: installing envhub and all suites (minutes, the first time)")
-    install(directory, "--constraint", f"constraints/{name}.txt")
+    constraint = ("--constraint", f"constraints/{name}.txt")
+    install(directory, *constraint)
+    if pins_ocean(name):
+        _say(f"{name}: building PufferLib's Ocean")
+        install_ocean(directory, *constraint)
     # Written last, and removed first: an interrupted set-up has none, and starts over.
     stamp.write_text(wanted)
     _say(f"{name}: ready after {time.monotonic() - started:.0f} s")
@@ -210,6 +215,19 @@ def install(directory: Path, *options: str) -> None:
     """Install this checkout, its suites and the tools into a virtual environment."""
     pip = [tool(directory, "python"), "-m", "pip", "install", "--no-input"]
     _run([*pip, "--progress-bar", "off", "--editable", ".[all,dev]", *options])
+
+
+def pins_ocean(name: str) -> bool:
+    """Whether a set has the full pufferlib, with Ocean, in the place of pufferlib-core."""
+    path = ROOT / "constraints" / f"{name}.txt"
+    return path.exists() and "\npufferlib==" in path.read_text()
+
+
+def install_ocean(directory: Path, *options: str) -> None:
+    """Build Ocean for a virtual environment, and install it there."""
+    with tempfile.TemporaryDirectory() as out:
+        script = [tool(directory, "python"), BUILD_OCEAN, "--install", "--out", out]
+        _run([*script, *options])
 
 
 def write_matrix() -> int:
@@ -234,7 +252,10 @@ def write_constraints(version: str) -> None:
         _say(f"{name}: resolving the newest versions (minutes)")
         create(python, directory)
         install(directory)
-        freeze = [tool(directory, "python"), "-m", "pip", "freeze", "--all", "--exclude-editable"]
+        if pins_ocean(name):
+            install_ocean(directory)
+        freeze = [tool(directory, "python"), "-m", "pip", "list", "--format=freeze"]
+        freeze += ["--exclude-editable"]  # a wheel of our own is in the list by its version
         frozen = _answer([*freeze, "--exclude", "pip"]) or ""
     pins = sorted(map(_canonical, frozen.splitlines()))
     if not pins or not all(re.fullmatch(r"[a-z0-9-]+==[\w.+!]+", pin) for pin in pins):
@@ -273,8 +294,9 @@ def find_python(version: str) -> str:
 def _fingerprint(name: str) -> str:
     """Of all that decides what is installed, and where: a moved checkout starts over too."""
     digest = hashlib.sha256(str(ROOT).encode())
-    for path in (ROOT / "pyproject.toml", ROOT / "constraints" / f"{name}.txt"):
-        digest.update(path.read_bytes())
+    decisive = ["pyproject.toml", f"constraints/{name}.txt"]
+    for path in [*decisive, BUILD_OCEAN] if pins_ocean(name) else decisive:
+        digest.update((ROOT / path).read_bytes())
     return digest.hexdigest()
 
 

@@ -8,10 +8,12 @@ Importing this imports no suite; `make` imports the one that it needs.
 from envhub import errors, spaces
 from envhub.capabilities import Capabilities
 from envhub.environment import Environment, EnvSpec, StepResult
-from envhub.hub import capabilities, list_envs, make, require
+from envhub.hub import capabilities, list_envs, make, make_vec, require
 from envhub.registry import register, suites, unregister
 from envhub.seeding import host_seed
 from envhub.suite import Gap, Suite
+from envhub.vector import VectorEnv
+from envhub.wrapper import Wrapper
 
 __version__ = "0.1.0"
 
@@ -22,11 +24,14 @@ __all__ = [
     "Gap",
     "StepResult",
     "Suite",
+    "VectorEnv",
+    "Wrapper",
     "capabilities",
     "errors",
     "host_seed",
     "list_envs",
     "make",
+    "make_vec",
     "register",
     "require",
     "spaces",

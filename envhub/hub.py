@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -24,6 +24,8 @@ from envhub.errors import (
     did_you_mean,
 )
 from envhub.suite import Gap, Suite, quiet
+from envhub.vector import VectorEnv
+from envhub.wrappers.autoreset import AutoReset, Mode
 
 EnvOrId = TypeVar("EnvOrId", bound=Environment | str)
 
@@ -43,11 +45,21 @@ def parse_id(env_id: str) -> tuple[str, str]:
     return suite, name
 
 
-def make(env_id: str, /, **kwargs: Any) -> tuple[Environment, Any]:
+def make(
+    env_id: str,
+    /,
+    *,
+    wrappers: Iterable[Callable[[Environment], Environment]] = (),
+    autoreset: Mode | None = None,
+    **kwargs: Any,
+) -> tuple[Environment, Any]:
     """Make an environment of any suite.
 
     Args:
         env_id: `"suite::Name"`, the name being the suite's own id.
+        wrappers: classes of wrappers, or functions of an environment, the innermost first.
+        autoreset: the mode of an `envhub.wrappers.AutoReset` around all of them; by default there
+            is none.
         **kwargs: a keyword that names a field of the environment's params overrides that field;
             any other goes to the suite's constructor.
 
@@ -81,9 +93,48 @@ def make(env_id: str, /, **kwargs: Any) -> tuple[Environment, Any]:
         raise _construction_error(env_id, kwargs, gap, error) from error
     env.capabilities = capabilities
     env.spec = EnvSpec(
-        env_id, suite.name, name, MappingProxyType(kwargs), suite.distribution, version
+        env_id,
+        suite.name,
+        name,
+        MappingProxyType(kwargs),
+        suite.provider(),
+        version,
+        env.num_agents,
     )
+    for wrap in wrappers:
+        env = wrap(env)
+    if autoreset is not None:
+        env = AutoReset(env, autoreset)
     return env, env.default_params
+
+
+def make_vec(
+    env_id: str,
+    num_envs: int,
+    *,
+    autoreset: Mode | None = "same_step",
+    batched_params: bool = False,
+    **kwargs: Any,
+) -> tuple[VectorEnv, Any]:
+    """Make many environments of one kind, driven together.
+
+    Args:
+        env_id: as for `make`.
+        num_envs: how many.
+        autoreset: what happens where an episode ends, see `envhub.wrappers.AutoReset`; `None` for
+            nothing.
+        batched_params: whether calls take params with a leading axis, one set for each.
+        **kwargs: as for `make`.
+
+    Returns:
+        The batch, and its default params.
+
+    Raises:
+        InvalidOptionError: if `num_envs` is not a positive integer; and all that `make` raises.
+    """
+    env, _ = make(env_id, autoreset=autoreset, **kwargs)
+    venv = VectorEnv(env, num_envs, batched_params=batched_params)
+    return venv, venv.default_params
 
 
 def capabilities(env_id: str, /, **kwargs: Any) -> Capabilities:

@@ -311,9 +311,11 @@ def multi_device(subject: Subject) -> None:
         return subject.env.step(subject.keys[1], state, subject.actions[0], subject.params)
 
     sharded = _shard_map()(jax.vmap(first_step), mesh=mesh, in_specs=(shard,), out_specs=shard)
-    results = jax.jit(sharded)(states)
+    # Taken apart in NumPy: XLA (jaxlib 0.11.2) starts programs that slice while the steps still
+    # run, and when those hold its threads in callbacks, what the slices exchange waits for ever.
+    results = jax.device_get(visible(jax.jit(sharded)(states)))
     for index in range(len(devices)):
-        one = jax.tree.map(lambda leaf, index=index: leaf[index], visible(results))
+        one = jax.tree.map(lambda leaf, index=index: leaf[index], results)
         _close(f"the step on device {index}", one, visible(subject.path[0]))
 
 

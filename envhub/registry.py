@@ -26,6 +26,7 @@ BUILTIN: Mapping[str, str] = MappingProxyType(
         "gymnasium": "envhub.adapters.gymnasium:SUITE",
         "gymnax": "envhub.adapters.gymnax:SUITE",
         "navix": "envhub.adapters.navix:SUITE",
+        "pufferlib": "envhub.adapters.pufferlib:SUITE",
     }
 )
 """Suite name to the place of the object that describes it."""

@@ -101,6 +101,10 @@ class Suite(abc.ABC):
         """The installed version of the suite, without importing it; `None` if it is absent."""
         return versions.installed_version(self.distribution)
 
+    def provider(self) -> str:
+        """The distribution that provides the suite here, for those that have several."""
+        return self.distribution
+
     def at_least(self, version: str) -> bool:
         """Whether the installed version is this one or newer; an absent suite counts as newest."""
         found = self.installed()

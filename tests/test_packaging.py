@@ -245,6 +245,9 @@ class TestConstraints:
         asked = [*PROJECT["dependencies"], *EXTRAS["dev"], *PYPROJECT["build-system"]["requires"]]
         asked += [text for name in SUITES for text in EXTRAS[name]]
         for distribution, range_ in map(requirement, asked):
+            if distribution == "pufferlib-core" and tasks.pins_ocean(path.stem):
+                assert pins["pufferlib"] == "3.0.0"  # takes its place
+                continue
             assert distribution in pins
             assert not range_ or versions.admits(range_, pins[distribution]), distribution
 
@@ -277,6 +280,9 @@ def steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     monkeypatch.setattr(tasks, "ROOT", tmp_path)
     monkeypatch.setattr(tasks, "create", create)
     monkeypatch.setattr(tasks, "install", lambda *options: done.append("install"))
+    monkeypatch.setattr(tasks, "install_ocean", lambda *options: done.append("ocean"))
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(REPOSITORY / tasks.BUILD_OCEAN, tmp_path / tasks.BUILD_OCEAN)
     monkeypatch.setattr(tasks, "find_python", lambda version: f"python{version}")
     return done
 
@@ -286,7 +292,22 @@ def test_an_environment_is_set_up_once(steps: list[str]) -> None:
         assert tasks.set_up(tasks.OLDEST) == tasks.ROOT / ".venv" / tasks.OLDEST
     assert steps == ["create", "install"]
     tasks.set_up(tasks.newest("3.12"))
-    assert steps == ["create", "install"] * 2
+    assert steps == [*["create", "install"] * 2, "ocean"]
+
+
+def test_ocean_is_part_of_some_sets_and_not_of_others(steps: list[str]) -> None:
+    assert {name: tasks.pins_ocean(name) for name in tasks.set_names()} == {
+        "newest-py3.11": True,
+        "newest-py3.12": True,
+        "newest-py3.13": False,
+        "oldest-py3.11": False,
+    }
+    name = tasks.newest("3.12")
+    tasks.set_up(name)
+    with (tasks.ROOT / tasks.BUILD_OCEAN).open("a") as file:
+        file.write("# changed\n")
+    tasks.set_up(name)
+    assert steps == ["create", "install", "ocean"] * 2
 
 
 @pytest.mark.parametrize("changed", ["pyproject.toml", f"constraints/{tasks.OLDEST}.txt"])

@@ -180,9 +180,9 @@ class Crew:
         handles = np.empty((len(slots), 3), np.uint32)
         handles[:, 0], handles[:, 2] = slots, self._nonce
         handles[:, 1] = self.table.generations(len(slots))
-        # A copy of the actions: the rows are gone after the call.
+        # Copies, because what a call is given is gone after it.
         kept = [leaf.copy() for leaf in chosen]
-        return Batch(slots, handles, before, ended, shown, kept, self.table.now)
+        return Batch(slots, handles, np.array(before), ended, shown, kept, self.table.now)
 
     # What may go wrong in one instance.
 

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from envhub.adapters.pufferlib import OCEAN
 
 import envhub
 from envhub import registry
@@ -48,12 +49,13 @@ class Binding:
             are too many.
         incomparable: why the suite's own cannot be run beside it here.
         frames_of_a_step: what the limit counts.
-        on_host: the suite is a CPU library: the limit is an option, and its reset and step run in
-            Python.
+        on_host: the suite is a CPU library: the limit is an option, and what is not native of it
+            runs its own reset and step in Python.
         direct: from the environment, the suite's reset and its step that never resets, as
             functions of (key, params) and (key, state, action, params).
         own_state: the suite's state inside the hub's.
         own_done: the flags that the suite's own `done` stands for.
+        unlimited: names whose episodes nothing limits.
         variants: options that make an environment of its own of every name, the suite's default
             first.
     """
@@ -68,6 +70,7 @@ class Binding:
     only_sample: bool = False
     frames_of_a_step: int = 1
     incomparable: str = ""
+    unlimited: tuple[str, ...] = ()
 
 
 def _of_gymnax(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
@@ -102,6 +105,8 @@ def _of_gymnasium(env: Any) -> tuple[Callable[..., Any], Callable[..., Transitio
     import gymnasium
 
     own = gymnasium.make(env.spec.name, **_own_options(env))
+    if env.capabilities.jax_native:
+        return _of_functional(own.unwrapped.func_env, env)
     entries = {name: (shape, dtype) for name, shape, dtype in env.info_entries}
 
     def reset(key: Any, params: Any) -> tuple[Any, Any]:
@@ -113,6 +118,27 @@ def _of_gymnasium(env: Any) -> tuple[Callable[..., Any], Callable[..., Transitio
         obs, reward, terminated, _, info = own.step(given.item() if given.ndim == 0 else given)
         kept = {name: jnp.asarray(info[name], dtype) for name, (_, dtype) in entries.items()}
         return jax.tree.map(jnp.asarray, obs), (), reward, terminated, kept
+
+    return reset, step
+
+
+def _of_functional(own: Any, env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
+    """What `FunctionalJaxEnv` does, with a key given and not split off its own."""
+
+    def given(params: Any) -> dict[str, Any]:
+        # Its default params are Python's numbers, which XLA rounds in another order. Those of
+        # tabular are rules and none, and its reward cannot take them.
+        return {"params": params} if env.spec.name.startswith("phys2d/") else {}
+
+    def reset(key: Any, params: Any) -> tuple[Any, Any]:
+        state = own.initial(rng=key, **given(params))
+        return own.observation(state, key, **given(params)), state
+
+    def step(key: Any, state: Any, action: Any, params: Any) -> Transition:
+        after = own.transition(state, action, key, **given(params))
+        obs, done = (f(after, key, **given(params)) for f in (own.observation, own.terminal))
+        reward = own.reward(state, action, after, key, **given(params))
+        return obs, after, reward, done, own.transition_info(state, action, after)
 
     return reset, step
 
@@ -129,6 +155,7 @@ def _of_ale(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
 
     is_raw = env.spec.name.startswith("ALE/")
     game, options = _game(env.spec.name), _own_options(env)
+    options.pop("engine", None)
     own = AtariEnv(game, **options) if is_raw else AtariVectorEnv(game, 1, **options)
 
     def reset(key: Any, params: Any) -> tuple[Any, Any]:
@@ -148,8 +175,36 @@ def _of_ale(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
     return reset, step
 
 
+def _of_pufferlib(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
+    """PufferLib's own, fresh; it plays one episode."""
+    import gymnasium
+
+    emulation, name = registry.get("pufferlib").load("emulation"), env.spec.name
+    if name in OCEAN:
+        ocean = registry.get("pufferlib").load("ocean")
+        own = ocean.env_creator(f"puffer_{name}")(num_envs=1, **_own_options(env))
+    else:
+        own = emulation.GymnasiumPufferEnv(env=gymnasium.make(name, **_own_options(env)))
+
+    def shown(array: Any) -> Any:
+        return jnp.asarray(array if env.num_agents > 1 else array[0])
+
+    def reset(key: Any, params: Any) -> tuple[Any, Any]:
+        own.reset(seed=envhub.host_seed(key))
+        return shown(own.observations), ()
+
+    def step(key: Any, state: Any, action: Any, params: Any) -> Transition:
+        own.step(
+            np.asarray(action, np.int32).reshape(env.num_agents, *own.single_action_space.shape)
+        )
+        return shown(own.observations), (), shown(own.rewards), shown(own.terminals), {}
+
+    return reset, step
+
+
 GYMNASIUM_1_1 = registry.get("gymnasium").at_least("1.1")
 GYMNAX_1 = registry.get("gymnax").at_least("1.0")
+HAS_OCEAN = "breakout" in registry.get("pufferlib").known_names()
 BACKENDS = ("generalized", "spring", "positional", "mjx")
 
 BINDINGS = {
@@ -158,6 +213,7 @@ BINDINGS = {
             # Without what is drawn, from another generator than ALE's own.
             ("ALE/Breakout-v5", {"repeat_action_probability": 0.0}),
             ("pong", {"noop_max": 0, "use_fire_reset": False}),
+            ("pong", {"noop_max": 0, "use_fire_reset": False, "engine": "python"}),
         ),
         limit="max_num_frames_per_episode",
         direct=_of_ale,
@@ -190,12 +246,28 @@ BINDINGS = {
             ("Blackjack-v1", {}),
             ("Hopper-v5", {}),
             ("LunarLander-v3", {}),
+            ("phys2d/CartPole-v1", {}),
+            ("tabular/Blackjack-v0", {}),
         ),
         limit="max_episode_steps",
         direct=_of_gymnasium,
+        own_state=lambda state: getattr(state, "core", ()),
+        own_done=lambda result: result.terminated,
+        on_host=True,
+    ),
+    "pufferlib": Binding(
+        sample=(
+            ("CartPole-v1", {}),
+            # One agent in C, and three of them, whose episodes end together.
+            *((name, {}) for name in ("breakout", "trash_pickup") if HAS_OCEAN),
+        ),
+        limit="max_episode_steps",
+        direct=_of_pufferlib,
         own_state=lambda state: (),
         own_done=lambda result: result.terminated,
         on_host=True,
+        only_sample=True,
+        unlimited=("breakout", "trash_pickup"),
     ),
     "navix": Binding(
         sample=(

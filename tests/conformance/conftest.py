@@ -83,11 +83,21 @@ def _named_in_the_report(
         record_property("case", str(request.getfixturevalue("case")))
 
 
+@pytest.fixture
+def limited(case: cases.Case, episodes: Episodes) -> Episodes:
+    """The episodes, the second half of which a limit cuts."""
+    if case.name in cases.BINDINGS[case.suite].unlimited:
+        pytest.skip(reason="nothing limits these episodes")
+    return episodes
+
+
 @pytest.fixture(scope="module")
 def episodes(case: cases.Case, subject: Subject) -> Episodes:
     binding = cases.BINDINGS[case.suite]
     if not binding.on_host:
         return run_episodes(subject, binding.limit)
-    options = {**dict(case.options), binding.limit: SHORT * binding.frames_of_a_step}
+    options = dict(case.options)
+    if case.name not in binding.unlimited:
+        options[binding.limit] = SHORT * binding.frames_of_a_step
     short, params = envhub.make(case.id, **options)
     return run_in_two(subject, Subject(short, params))

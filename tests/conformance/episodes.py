@@ -108,12 +108,13 @@ def follow(subject: Subject, lanes: list[Any], keys: list[Any], longest: int = 2
             seen = {
                 "alive": alive,
                 "contained": obs_space.contains(result.obs),
-                "terminated": result.terminated,
-                "truncated": result.truncated,
-                "reward_finite": jnp.isfinite(result.reward),
+                # Of several agents, all.
+                "terminated": result.terminated.all(),
+                "truncated": result.truncated.all(),
+                "reward_finite": jnp.isfinite(result.reward).all(),
                 "first_obs": result.obs,
             }
-            return (result.state, alive & ~result.done), seen
+            return (result.state, alive & ~result.done.all()), seen
 
         (state, alive), seen = jax.vmap(one)(lane_params, lane_keys, *carry)
         return (state, alive), seen

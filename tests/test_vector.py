@@ -1,0 +1,103 @@
+"""Many environments as one: `make_vec`, and the keywords of `make` that wrap."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import envhub
+from envhub import errors, spaces
+from envhub.wrappers import AutoReset
+
+KEY, NUM = jax.random.key(0), 3
+
+
+def same(one: Any, other: Any) -> None:
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    "env_id", ["gymnax::CartPole-v1", "gymnasium::CartPole-v1", "gymnasium::Blackjack-v1"]
+)
+def test_a_batch_is_its_environments_side_by_side(env_id: str) -> None:
+    venv, params = envhub.make_vec(env_id, NUM)
+    env, _ = envhub.make(env_id, autoreset="same_step")
+    obs, state = venv.reset(KEY, params)
+    keys = jax.random.split(KEY, NUM)
+    each = [env.reset(key, params) for key in keys]
+    same(obs, jax.tree.map(lambda *leaves: jnp.stack(leaves), *[first for first, _ in each]))
+    assert venv.observation_space(params).contains(obs)
+    actions = venv.action_space(params).sample(KEY)
+    result = venv.step(KEY, state, actions, params)
+    for lane in range(NUM):
+        action = jax.tree.map(lambda leaf, lane=lane: leaf[lane], actions)
+        alone = env.step(keys[lane], each[lane][1], action, params)
+        same(alone.obs, jax.tree.map(lambda leaf, lane=lane: leaf[lane], result.obs))
+        assert alone.reward == result.reward[lane]
+    assert set(result.info) >= {"final_obs"}
+
+
+def test_params_of_each_environment() -> None:
+    venv, params = envhub.make_vec("gymnasium::CartPole-v1", NUM, batched_params=True)
+    masses = jnp.array([0.1, 1.0, 5.0])
+    assert params.masspole.shape == (NUM,)
+    _, states = venv.reset(KEY, params)
+    ones = jnp.ones(NUM, jnp.int32)
+    shown = venv.step(KEY, states, ones, params.replace(masspole=masses)).obs
+    again = venv.step(KEY, states, ones, params).obs
+    np.testing.assert_array_equal(shown[0], again[0])
+    assert not np.array_equal(shown[1:], again[1:])
+
+
+def test_a_batch_under_jit_scan_and_vmap_over_seeds() -> None:
+    venv, params = envhub.make_vec("gymnasium::CartPole-v1", 2)
+
+    def run(key: Any) -> Any:
+        _, state = venv.reset(key, params)
+
+        def body(state: Any, key: Any) -> Any:
+            result = venv.step(key, state, venv.action_space().sample(key), params)
+            return result.state, result.done
+
+        return jax.lax.scan(body, state, jax.random.split(key, 60))[1]
+
+    ends = jax.jit(jax.vmap(run))(jax.random.split(KEY, 2))
+    assert ends.shape == (2, 60, 2)
+    assert ends.any(1).all()
+
+
+def test_batches_of_spaces_are_gymnasiums() -> None:
+    gymnasium = pytest.importorskip("gymnasium", reason="gymnasium is not installed")
+    space = spaces.Dict(
+        {
+            "box": spaces.Box(0, 1, (2,)),
+            "one": spaces.Discrete(3, start=1),
+            "many": spaces.MultiDiscrete([2, 3]),
+            "bits": spaces.Tuple([spaces.MultiBinary(4)]),
+        }
+    )
+    batched = spaces.to_gymnasium(spaces.batch(space, NUM))
+    assert batched == gymnasium.vector.utils.batch_space(spaces.to_gymnasium(space), NUM)
+    assert spaces.batch(space, NUM).contains(spaces.batch(space, NUM).sample(KEY))
+
+
+def test_wrappers_and_autoreset_are_applied_in_order() -> None:
+    env, _ = envhub.make("gymnax::CartPole-v1", wrappers=[AutoReset], autoreset="next_step")
+    assert isinstance(env, AutoReset)
+    assert env.mode == "next_step"
+    assert env.find(AutoReset) is env
+    assert isinstance(env.env, AutoReset)
+    assert env.env.mode == "same_step"
+    assert env.spec is not None
+    assert env.spec.id == "gymnax::CartPole-v1"
+
+
+@pytest.mark.parametrize("num_envs", [0, -1, 2.0, True])
+def test_a_batch_has_a_positive_number_of_environments(num_envs: Any) -> None:
+    with pytest.raises(errors.InvalidOptionError, match="num_envs"):
+        envhub.make_vec("gymnax::CartPole-v1", num_envs)
