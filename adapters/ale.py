@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
 import functools
 import math
+import os
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +18,7 @@ from envhub.capabilities import Capabilities, Claim
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
 from envhub.host import BRIDGE_OPTIONS, Instance, InstanceStep, host_capabilities
+from envhub.host.fleet import Fleet, Outcomes
 from envhub.host.plain import GENERATOR_SIZE, dump_generator, load_generator
 from envhub.params import params_dataclass
 from envhub.suite import Suite
@@ -47,6 +50,19 @@ LEAK = (
     "ale-py up to 0.12.1 leaves parts of the emulator out of a state, and this game shows it "
     "(Arcade-Learning-Environment #732 and #739)."
 )
+
+# Where ALE's own reset always leads to the same state, but for a generator that only resets draw
+# from. Elsewhere it leaves the chip's timer as that generator has it, and often memory as it was,
+# and a game may draw its own random numbers from those; this is what 250 resets after random play
+# were found to do (ale-py 0.12.1).
+STEADY = """
+    air_raid amidar asterix atlantis atlantis2 basic_math battle_zone blackjack bowling breakout
+    carnival casino centipede defender donkey_kong double_dunk et flag_capture frogger gopher
+    jamesbond journey_escape keystone_kapers king_kong koolaid lost_luggage mr_do ms_pacman
+    name_this_game othello pacman pong qbert road_runner robotank skiing space_invaders tetris
+    tic_tac_toe_3d trondead turmoil video_checkers video_chess video_pinball wizard_of_wor
+    word_zapper
+""".split()
 
 NOOP, FIRE = 0, 1  # in the emulator's numbering of actions
 
@@ -115,6 +131,10 @@ class Raw:
 
 Settings = Preprocessed | Raw
 
+ENGINES = ("vector", "python")
+ONLY_PYTHON = ("mode", "difficulty", "workers")
+LACKS, INSTEAD = "ALE's vector engine cannot", "make it with engine='python'"
+
 
 class AleSuite(Suite):
     """The Arcade Learning Environment.
@@ -149,32 +169,39 @@ class AleSuite(Suite):
 
     def capabilities(self, name: str, options: Mapping[str, Any]) -> Capabilities:
         can_be_forked: Claim = LEAK if _game(name) in LEAKY else True
-        return host_capabilities(options, can_be_forked)
+        if _engine(name, options) == "python":
+            return host_capabilities(options, can_be_forked)
+        saves = f"{LACKS} save a state; {INSTEAD}, or forkable=True."
+        return host_capabilities(
+            options,
+            saves if can_be_forked is True else can_be_forked,
+            has_env_params=f"{LACKS} change its settings; {INSTEAD}.",
+            renderable=f"{LACKS} show the screen; {INSTEAD}.",
+        )
 
     def make(self, name: str, options: Mapping[str, Any]) -> Environment:
         from envhub.host.environment import HostEnvironment
 
-        _check_engine(options.get("engine", "python"))
-        game = _game(name)
+        engine = _engine(name, options)
+        game, ale_py = _game(name), self.load()
         settings = _settings(_kind(name), options)
         capabilities = self.capabilities(name, options)
         kind = PreprocessedInstance if isinstance(settings, Preprocessed) else RawInstance
+        rom = str(self.load("roms").get_rom_path(game))
         construct = functools.partial(
             kind,
-            self.load(),
-            str(self.load("roms").get_rom_path(game)),
+            ale_py,
+            rom,
             settings,
             is_forkable=capabilities.forkable,
             is_leaky=game in LEAKY,
         )
-        first = construct()
-        default_params = AleParams(
-            mode=_among("mode", options.get("mode"), first.modes, first.mode),
-            difficulty=_among(
-                "difficulty", options.get("difficulty"), first.difficulties, first.difficulty
-            ),
-            repeat_action_probability=np.float32(settings.repeat_action_probability),
-        )
+        first: Any = construct()
+        fleet = default_params = None
+        if engine == "vector":
+            fleet = VectorFleet(ale_py, rom, first, is_steady=game in STEADY)
+        else:
+            default_params = _params(settings, options, first)
         return HostEnvironment(
             f"ale::{name}",
             construct,
@@ -184,8 +211,10 @@ class AleSuite(Suite):
             action_space=spaces.Discrete(len(first.actions)),
             capabilities=capabilities,
             default_params=default_params,
-            options=options,
+            # A snapshot fits whichever way the engine was chosen.
+            options={key: options[key] for key in options if key != "engine"},
             version=self.require_installed(),
+            fleet=fleet,
         )
 
 
@@ -200,12 +229,23 @@ def _kind(name: str) -> type[Settings]:
     return Raw if name.startswith("ALE/") else Preprocessed
 
 
-def _check_engine(engine: Any) -> None:
-    if engine != "python":
-        raise InvalidOptionError(
-            f"engine={engine!r}: there is engine='python', one emulator an instance; ALE's vector "
-            "engine is not there yet."
-        )
+def _engine(name: str, options: Mapping[str, Any]) -> str:
+    """Which engine runs the environment that the options make.
+
+    Raises:
+        InvalidOptionError: if there is no such engine, or it cannot do what is asked.
+    """
+    asked = options.get("engine")
+    if asked not in (None, *ENGINES):
+        raise InvalidOptionError(f"engine={asked!r}: there are {' and '.join(map(repr, ENGINES))}.")
+    needs = [option for option in ONLY_PYTHON if options.get(option) is not None]
+    if name.startswith("ALE/"):
+        needs.append(f"the name {name}, which shows the screen as it is,")
+    if asked == "vector" and needs:
+        raise InvalidOptionError(f"{needs[0]} needs engine='python'; {LACKS} do that.")
+    if asked:
+        return str(asked)
+    return "python" if needs or options.get("forkable") is True else "vector"
 
 
 def _settings(kind: type[Settings], options: Mapping[str, Any]) -> Any:
@@ -229,6 +269,16 @@ def _settings(kind: type[Settings], options: Mapping[str, Any]) -> Any:
         if not is_good:
             raise InvalidOptionError(f"{field.name} is {wanted}, got {value!r}.")
     return settings
+
+
+def _params(settings: Settings, options: Mapping[str, Any], first: AleInstance) -> AleParams:
+    return AleParams(
+        mode=_among("mode", options.get("mode"), first.modes, first.mode),
+        difficulty=_among(
+            "difficulty", options.get("difficulty"), first.difficulties, first.difficulty
+        ),
+        repeat_action_probability=np.float32(settings.repeat_action_probability),
+    )
 
 
 def _among(name: str, value: Any, offered: list[int], default: int) -> Any:
@@ -473,7 +523,7 @@ class PreprocessedInstance(AleInstance):
         # What the last frame of a step shows, pooled at its end; and the last but one.
         self._frames = [np.zeros((*self.screen_shape, *depth), np.uint8) for _ in range(2)]
         self._stack = np.zeros(self._shape, np.uint8)
-        self._fires = s.use_fire_reset and FIRE in self.actions
+        self.fires = s.use_fire_reset and FIRE in self.actions
 
     @property
     def observation_space(self) -> spaces.Space:
@@ -481,25 +531,31 @@ class PreprocessedInstance(AleInstance):
 
     def reset(self, seed: int) -> Any:
         self._rng = np.random.default_rng(seed)
-        noops = int(self._rng.integers(max(self.settings.noop_max, 1)))
-        frames = [FIRE] * self._fires + [NOOP] * (noops - self._fires)
+        count = number_of_noops(self.settings, self._rng)
+        self._begin()
+        for _ in range(count):
+            _, _, terminated, truncated, _ = self._advance(NOOP)
+            if terminated or truncated:
+                self._begin()
+                break
+        return self._stack
+
+    def step(self, action: Any) -> InstanceStep:
+        return self._advance(self.actions[action])
+
+    def _begin(self) -> None:
         self.start()
-        for left, action in zip(range(len(frames), 0, -1), frames, strict=True):
-            if left == 1:
-                self.mark()
-            self.play(action)
-            if self.emulator.game_over():
-                self.start()
+        if self.fires:
+            self.play(FIRE)
         self._started_at = self.emulator.getEpisodeFrameNumber()
         self.screen(self._kind, self._frames[0])
         self._frames[1].fill(0)
         self._stack = np.zeros(self._shape, np.uint8)
         self._push()
-        return self._stack
 
-    def step(self, action: Any) -> InstanceStep:
+    def _advance(self, code: int) -> InstanceStep:
         s, emulator = self.settings, self.emulator
-        code, reward, lives = self.actions[action], 0.0, emulator.lives()
+        reward, lives = 0.0, emulator.lives()
         for left in range(s.frameskip, 0, -1):
             if left == min(2, s.frameskip):
                 self.mark()
@@ -539,6 +595,169 @@ class PreprocessedInstance(AleInstance):
         stack[:-1] = self._stack[1:]
         stack[-1] = self._shrink(self._frames[0])
         self._stack = stack
+
+
+def number_of_noops(settings: Any, rng: np.random.Generator) -> int:
+    """How many steps without an action an episode begins with: fewer than `noop_max` frames."""
+    return int(rng.integers(max(settings.noop_max, 1))) // int(settings.frameskip)
+
+
+class VectorFleet(Fleet):
+    """Emulators of ALE's vector engine, in C++, each in a thread of its own.
+
+    An `ALEVectorInterface` steps all of its environments or none. So each of these has one
+    environment, and what is sent to several of them is done at the same time.
+
+    It cannot be put into a state: an episode starts with its own reset where that is `STEADY`, and
+    elsewhere, or where ALE's generator decides about sticky actions, with loading the ROM, which
+    takes 90 ms. What can be known before the seed is begins as soon as an episode has ended. The
+    no-ops are steps, because how many frames ALE plays in a reset is its own generator's choice.
+
+    Args:
+        ale_py: the module.
+        rom: the path of the game.
+        example: an instance of the other engine with the same settings.
+        is_steady: whether the game is one of `STEADY`.
+    """
+
+    def __init__(
+        self, ale_py: Any, rom: str, example: PreprocessedInstance, *, is_steady: bool
+    ) -> None:
+        s = example.settings
+        self._construct = functools.partial(
+            ale_py.ALEVectorInterface,
+            rom,
+            1,
+            frame_skip=s.frameskip,
+            stack_num=s.stack_num,
+            img_height=s.img_height,
+            img_width=s.img_width,
+            grayscale=s.grayscale,
+            maxpool=s.maxpool,
+            noop_max=0,
+            use_fire_reset=example.fires,
+            episodic_life=s.episodic_life,
+            reward_clipping=s.reward_clipping,
+            max_episode_steps=s.max_num_frames_per_episode,
+            repeat_action_probability=s.repeat_action_probability,
+            full_action_space=True,  # two games have no NOOP among the others
+            num_threads=1,
+        )
+        legal = [action.value for action in example.emulator.getLegalActionSet()]
+        self._codes, self._noop = [legal.index(code) for code in example.actions], legal.index(NOOP)
+        self._settings, self._is_steady = s, is_steady
+        self._is_sticky = s.repeat_action_probability > 0
+        example.start()
+        info = example.info
+        self._played_before = info["frame_number"] - info["episode_frame_number"]
+        self._engines: list[Any] = [None]  # made when they are needed
+        self._starting: dict[int, concurrent.futures.Future[Any]] = {}
+        self._helpers = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
+
+    def grow(self, count: int) -> None:
+        self._engines += [None] * count
+
+    def reset(self, numbers: Sequence[int], seeds: Sequence[int]) -> Outcomes:
+        try:
+            for number, seed in zip(numbers, seeds, strict=True):
+                if number not in self._starting:
+                    self._begin(number, seed)
+            obs: Any = [self._starting[number].result() for number in numbers]
+            for number in numbers:
+                del self._starting[number]
+            self._play_noops(numbers, seeds, obs)
+            obs = np.concatenate(obs)
+        except BaseException as error:
+            return self._failed(numbers, error)
+        return Outcomes(obs, (), (), (), (), ())
+
+    def step(self, numbers: Sequence[int], actions: Sequence[Any]) -> Outcomes:
+        assert self._starting.keys().isdisjoint(numbers), "an episode that ended was stepped"
+        try:
+            played = self._play(numbers, [self._codes[action] for action in actions])
+        except BaseException as error:
+            return self._failed(numbers, error)
+        *arrays, infos = zip(*played, strict=True)
+        columns: Any = map(np.concatenate, arrays)
+        obs, rewards, terminated, truncated = columns
+        if not self._is_sticky:
+            for lane in np.flatnonzero(terminated | truncated).tolist():
+                self._begin(numbers[lane], 0)
+        entries = [self._entries(info["lives"], info["episode_frame_number"]) for info in infos]
+        return Outcomes(obs, rewards, terminated, truncated, entries, ())
+
+    def restore(self, numbers: Sequence[int], saved: Sequence[bytes], obs: Sequence[Any]) -> None:
+        raise NotImplementedError
+
+    def set_params(self, numbers: Sequence[int], values: np.ndarray[Any, Any]) -> None:
+        raise NotImplementedError
+
+    def render(self, number: int) -> Any:
+        raise NotImplementedError
+
+    def replace(self, number: int) -> None:
+        if number in self._starting:
+            concurrent.futures.wait([self._starting.pop(number)])
+        self._engines[number] = None
+
+    def close(self) -> None:
+        self._helpers.shutdown(cancel_futures=True)
+        self._starting.clear()
+        self._engines.clear()
+
+    def _begin(self, number: int, seed: int) -> None:
+        self._starting[number] = self._helpers.submit(self._start, number, seed)
+
+    def _start(self, number: int, seed: int) -> Any:
+        """Bring an engine to the start of the game; without sticky actions that is always one."""
+        engine, needs_loading = self._engines[number], not self._is_steady
+        if engine is None:
+            engine = self._engines[number] = self._construct()
+            needs_loading = False
+        # Any seed makes it load the ROM, and -1 is none.
+        seed = seed if self._is_sticky else 0 if needs_loading else -1
+        obs, _ = engine.reset([0], [seed])
+        return obs
+
+    def _play(self, numbers: Sequence[int], codes: Sequence[int]) -> list[Any]:
+        """Advance engines at the same time: observations, rewards, two flags and `info`, of each.
+
+        Their actions are numbered as the game's legal ones, which are nearly always all there are.
+        An action that it does not know, which nothing here sends, would make `recv` wait for ever.
+        """
+        engines = [self._engines[number] for number in numbers]
+        for engine, code in zip(engines, codes, strict=True):
+            engine.send([code], [1.0])
+        return [engine.recv() for engine in engines]
+
+    def _play_noops(self, numbers: Sequence[int], seeds: Sequence[int], obs: list[Any]) -> None:
+        rngs = map(np.random.default_rng, seeds)
+        left = [number_of_noops(self._settings, rng) for rng in rngs]
+        while any(left):
+            lanes = [lane for lane, count in enumerate(left) if count]
+            played = self._play([numbers[lane] for lane in lanes], [self._noop] * len(lanes))
+            for lane, (seen, _, terminated, truncated, _) in zip(lanes, played, strict=True):
+                obs[lane] = seen
+                left[lane] -= 1
+                if terminated[0] or truncated[0]:
+                    obs[lane] = self._start(numbers[lane], seeds[lane])
+                    left[lane] = 0
+
+    def _entries(self, lives: Any, frames: Any) -> dict[str, Any]:
+        """What `AleInstance.info` says; ALE's own count of all frames goes on over resets."""
+        frame = int(frames[0])
+        return {
+            "lives": int(lives[0]),
+            "frame_number": frame + self._played_before,
+            "episode_frame_number": frame,
+        }
+
+    def _failed(self, numbers: Sequence[int], error: BaseException) -> Outcomes:
+        """What to say of a call that was interrupted: nobody knows what the engines did."""
+        for number in numbers:
+            self.replace(number)
+        failures = dict.fromkeys(range(len(numbers)), error)
+        return Outcomes((), (), (), (), (), (), lanes=(), failures=failures)
 
 
 # OpenCV's INTER_AREA without OpenCV, equal to the bit: every sum in its order, in its precision.

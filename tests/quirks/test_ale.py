@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import gc
 import inspect
+import os
+import time
 from typing import Any
 
 import jax
@@ -35,6 +38,24 @@ def instance(name: str, is_forkable: bool = True, **options: Any) -> Any:
     kind = ale.RawInstance if isinstance(settings, ale.Raw) else ale.PreprocessedInstance
     rom = str(roms.get_rom_path(game))
     return kind(SUITE.load(), rom, settings, is_forkable=is_forkable, is_leaky=game in ale.LEAKY)
+
+
+def fleet(name: str, **options: Any) -> Any:
+    """Emulators of the vector engine, without the bridge."""
+    from ale_py import roms
+
+    game, example = ale._game(name), instance(name, is_forkable=False, **options)
+    rom = str(roms.get_rom_path(game))
+    return ale.VectorFleet(SUITE.load(), rom, example, is_steady=game in ale.STEADY)
+
+
+def lanes(outcomes: Any) -> list[Any]:
+    """What the lanes of a step show, as `shown` has it of an instance."""
+    assert not outcomes.failures
+    columns = (
+        outcomes.obs, outcomes.rewards, outcomes.terminated, outcomes.truncated, outcomes.infos,
+    )  # fmt: skip
+    return [shown(ale.InstanceStep(*lane)) for lane in zip(*columns, strict=True)]
 
 
 def shown(step: Any) -> Any:
@@ -232,7 +253,7 @@ def test_games_that_do_not_round_trip_are_never_restored() -> None:
 
 @functools.cache
 def pong() -> Any:
-    return envhub.make("ale::pong")
+    return envhub.make("ale::pong", forkable=True)
 
 
 def test_one_state_stepped_twice() -> None:
@@ -262,14 +283,15 @@ def test_an_action_outside_the_space_never_reaches_the_emulator() -> None:
 
 def test_modes_and_difficulties_are_chosen_at_a_reset() -> None:
     """The nearest of those that the game has, also in lanes of one call."""
-    env, params = envhub.make("ale::breakout", noop_max=1, use_fire_reset=False)
+    options = {"noop_max": 1, "use_fire_reset": False}
+    env, params = envhub.make("ale::breakout", engine="python", **options)
     modes = jnp.array([0, 1, 12, 12])  # Breakout has every fourth
     lanes = jax.vmap(lambda mode: params.replace(mode=mode))(modes)
     obs, _ = jax.vmap(env.reset, in_axes=(None, 0))(jax.random.key(0), lanes)
     assert (obs[0] == obs[1]).all()
     assert (obs[2] == obs[3]).all()
     assert (obs[0] != obs[2]).any()
-    chosen, chosen_params = envhub.make("ale::breakout", noop_max=1, use_fire_reset=False, mode=12)
+    chosen, chosen_params = envhub.make("ale::breakout", mode=12, **options)
     assert chosen_params.mode == 12
     assert (chosen.reset(jax.random.key(0))[0] == obs[2]).all()
 
@@ -292,7 +314,9 @@ def test_an_action_sticks_with_its_probability() -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"engine": "vector"},
+        {"engine": "envpool"},
+        {"engine": "vector", "mode": 1},
+        {"engine": "vector", "workers": "thread"},
         {"mode": 5000},
         {"difficulty": 9},
         {"frameskip": 0},
@@ -319,3 +343,189 @@ def test_a_picture_is_the_screen_in_colour() -> None:
     later = env.step_env(jax.random.key(3), state, jnp.int32(2), params).state
     np.testing.assert_array_equal(env.render(state), picture)  # restored, and drawn again
     assert (np.asarray(env.render(later)) != picture).any()
+
+
+# The vector engine.
+
+
+@pytest.mark.parametrize(
+    ("game", "options"),
+    [
+        ("breakout", {}),
+        ("seaquest", {"episodic_life": True, "full_action_space": True}),  # not a steady one
+        ("backgammon", {"grayscale": False}),  # no NOOP among its actions
+        ("pong", {"max_num_frames_per_episode": 20, "frameskip": 3}),  # the no-ops reach the limit
+        ("lost_luggage", {"img_width": 80}),  # actions with FIRE are no legal ones
+        ("kung_fu_master", {"noop_max": 0, "use_fire_reset": False, "maxpool": False}),
+    ],
+)
+def test_both_engines_play_the_same_episodes_to_the_bit(game: str, options: Any) -> None:
+    """Of the same seeds, in engines that were used before or were not, until past the end."""
+    one, several = instance(game, is_forkable=False, **options), fleet(game, **options)
+    rng, lengths = np.random.default_rng(0), set()
+    for seed in range(5):
+        number = seed % 2
+        several.grow(seed == 1)
+        assert one.reset(seed).tobytes() == several.reset([number], [seed]).obs[0].tobytes()
+        for length in range(300):
+            action = int(rng.integers(len(one.actions)))
+            step = one.step(action)
+            assert lanes(several.step([number], [action])) == [shown(step)], (seed, length)
+            if step.terminated or step.truncated:
+                lengths.add(length)
+                break
+    assert lengths or game not in ("breakout", "pong")
+    several.close()
+
+
+def test_some_emulators_are_stepped_while_the_others_wait() -> None:
+    ones, several = [instance("pong", is_forkable=False) for _ in range(3)], fleet("pong")
+    several.grow(2)
+    several.reset([2, 0, 1], [2, 0, 1])
+    for seed, one in enumerate(ones):
+        one.reset(seed)
+    for round_, numbers in enumerate([[0, 2], [1], [2, 1, 0], [2], [0, 1]] * 4):
+        actions = [(round_ + number) % 6 for number in numbers]
+        expected = [shown(ones[n].step(a)) for n, a in zip(numbers, actions, strict=True)]
+        assert lanes(several.step(numbers, actions)) == expected
+    several.close()
+
+
+def test_the_state_after_a_steady_reset_is_always_the_same() -> None:
+    """But for the count of all frames, and a generator that only resets draw from."""
+    for game in ("pong", "ms_pacman", "space_invaders"):
+        one = instance(game, is_forkable=False)
+        one._load(one.mode, one.difficulty)
+        states = []
+        for seed in range(20):
+            state = one.emulator.cloneState().serialize()
+            states.append((state[:8], state[12:68], state[state.index(b"M6502") :]))
+            play(one, np.random.default_rng(seed).integers(len(one.actions), size=20))
+            one.emulator.reset_game()
+        assert states.count(states[0]) == 20, game
+    assert set(ale.STEADY) <= set(ale.GAMES)
+
+
+@pytest.mark.parametrize("game", ["pong", "krull"])
+def test_sticky_actions_of_the_vector_engine_come_from_the_seed(game: str) -> None:
+    several = fleet(game, repeat_action_probability=0.5, noop_max=10)
+    several.grow(1)
+    episodes = {}
+    for numbers, seeds in (([0], [7]), ([1, 0], [7, 8]), ([0, 1], [7, 8])):
+        obs = several.reset(numbers, seeds).obs
+        actions = np.random.default_rng(0).integers(6, size=60).tolist()
+        steps = [lanes(several.step(numbers, [action] * len(numbers))) for action in actions]
+        for lane, seed in enumerate(seeds):
+            episode = obs[lane].tobytes(), [step[lane] for step in steps]
+            assert episodes.setdefault(seed, episode) == episode
+    assert episodes[7] != episodes[8]
+    several.close()
+
+
+def test_the_engine_is_chosen_by_what_is_asked_for() -> None:
+    def flags(name: str = "pong", **options: Any) -> tuple[bool, bool, bool]:
+        found = envhub.capabilities(f"ale::{name}", **options)
+        return found.forkable, found.has_env_params, found.renderable
+
+    vector, python = (False, False, False), (True, True, True)
+    assert flags() == flags(engine="vector") == flags(forkable=False) == vector
+    assert flags(forkable=True) == flags(engine="python") == flags("ALE/Pong-v5") == python
+    assert flags(mode=1) == flags(difficulty=1) == flags(workers="thread") == python
+    assert flags(engine="python", forkable=False) == (False, True, True)
+    assert envhub.capabilities("ale::pong").reproducible
+    for flag in ("forkable", "has_env_params", "renderable", "checkpointable"):
+        assert "engine='python'" in envhub.capabilities("ale::pong").why(flag)
+    with pytest.raises(errors.MissingCapabilityError, match="engine='python'"):
+        envhub.make("ale::pong", engine="vector", forkable=True)
+    with pytest.raises(errors.InvalidOptionError, match="'vector' and 'python'"):
+        envhub.capabilities("ale::pong", engine="envpool")
+    with pytest.raises(errors.InvalidOptionError, match="engine='python'"):
+        envhub.make("ale::ALE/Pong-v5", engine="vector")
+
+
+@functools.cache
+def vector_pong() -> Any:
+    return envhub.make("ale::pong", noop_max=9)
+
+
+def test_an_evaluation_in_the_middle_does_not_disturb_the_vector_engine() -> None:
+    env, params = vector_pong()
+    assert params is None
+    batch = jax.jit(jax.vmap(env.reset)), jax.jit(jax.vmap(env.step))
+    keys = jax.random.split(jax.random.key(0), 3)
+
+    def train(evaluate: bool) -> Any:
+        reset, step = batch
+        _, state = reset(keys)
+        shown = []
+        for action in (2, 3, 2, 5, 0, 3):
+            result = step(keys, state, jnp.full(3, action))
+            state = result.state
+            shown.append(np.asarray(result.obs))
+            if evaluate:
+                _, other = env.reset(jax.random.key(action))
+                for _ in range(3):
+                    other = env.step(jax.random.key(1), other, jnp.int32(4)).state
+        return np.array(shown)
+
+    np.testing.assert_array_equal(train(evaluate=False), train(evaluate=True))
+
+
+def test_an_action_outside_the_space_does_not_hang_the_vector_engine() -> None:
+    """ALE's own environment waits for ever."""
+    env, _ = vector_pong()
+    _, state = env.reset(jax.random.key(0))
+    for action in (-1, 6, 2**31 - 1):
+        with pytest.raises(errors.InvalidActionError):
+            env.step(jax.random.key(1), state, jnp.int32(action))
+    after = env.step(jax.random.key(1), state, jnp.int32(5)).state
+    with pytest.raises(errors.StaleStateError, match="forkable=True"):
+        env.step(jax.random.key(1), state, jnp.int32(4))
+    env.step(jax.random.key(1), after, jnp.int32(4))
+
+
+def num_threads() -> int:
+    return len(os.listdir("/proc/self/task"))
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="threads are counted in /proc")
+@pytest.mark.parametrize("how", ["closed", "forgotten", "closed while it loads"])
+def test_no_thread_of_the_vector_engine_is_left(how: str) -> None:
+    several, before = fleet("krull", max_num_frames_per_episode=8), num_threads()
+    several.grow(2)
+    several.reset([0, 1, 2], [1, 2, 3])
+    assert num_threads() > before + 3
+    if how != "forgotten":
+        if how == "closed while it loads":
+            several.step([0, 1], [0, 0])
+            assert several.step([0, 1], [0, 0]).truncated.all()
+        several.close()
+        several.close()
+        assert num_threads() == before
+    del several
+    gc.collect()
+    for _ in range(100):
+        if num_threads() == before:
+            break
+        time.sleep(0.05)
+    assert num_threads() == before
+
+
+def test_an_interrupted_call_is_told_and_its_emulators_are_replaced() -> None:
+    several, one = fleet("pong"), instance("pong", is_forkable=False)
+    several.grow(1)
+    several.reset([0, 1], [1, 2])
+
+    class Interrupted:
+        def send(self, *given: Any) -> None:
+            raise KeyboardInterrupt
+
+    several._engines[1] = Interrupted()
+    outcomes = several.step([0, 1], [0, 0])
+    assert [*outcomes.lanes] == []
+    assert [type(error) for error in outcomes.failures.values()] == [KeyboardInterrupt] * 2
+    obs = several.reset([1, 0], [3, 3]).obs
+    assert obs[0].tobytes() == obs[1].tobytes() == one.reset(3).tobytes()
+    expected = shown(one.step(2))
+    assert lanes(several.step([0, 1], [2, 2])) == [expected, expected]
+    several.close()
