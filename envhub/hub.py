@@ -201,7 +201,8 @@ def list_envs(suite: str | None = None, /, **flags: bool) -> list[str]:
 
     Args:
         suite: one suite's name; by default every suite whose package is installed and supported.
-        **flags: capabilities and the values they must have, such as `forkable=True`.
+        **flags: capabilities and the values they must have, such as `forkable=True`; some of those
+            that are listed for that need `make(…, forkable=True)`.
 
     Returns:
         Full ids, sorted.
@@ -232,10 +233,15 @@ def usable_suites() -> list[Suite]:
 
 
 def _with_flags(suite: Suite, names: Iterable[str], flags: Mapping[str, bool]) -> list[str]:
+    # What can be forked is listed as that, if it takes the option to have it so.
+    options = {"forkable": True} if flags.get("forkable") else {}
+
     def fits(found: Capabilities) -> bool:
         return all(getattr(found, flag) == wanted for flag, wanted in flags.items())
 
-    return sorted(f"{suite.name}::{name}" for name in names if fits(suite.capabilities(name, {})))
+    return sorted(
+        f"{suite.name}::{name}" for name in names if fits(suite.capabilities(name, options))
+    )
 
 
 def _override(env_id: str, params: Any, overrides: Mapping[str, Any], accepted: set[str]) -> Any:

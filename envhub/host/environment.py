@@ -175,8 +175,8 @@ class HostEnvironment(Environment):
         self._pool.error = None
         try:
             result = compiled(*arguments)
-            if not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(result)):
-                jax.block_until_ready(result)  # type: ignore[no-untyped-call]
+            values = list(map(_computed, jax.tree.leaves(result)))
+            jax.block_until_ready(values)  # type: ignore[no-untyped-call]
         except Exception:
             error = self._pool.error
             if error is None:
@@ -191,6 +191,13 @@ class HostEnvironment(Environment):
     def _take_obs(self, outputs: list[Any]) -> Any:
         leaves = [outputs.pop(0) for _ in range(self._num_obs)]
         return unflatten(self._observation_space, iter(leaves))
+
+
+def _computed(leaf: Any) -> Any:
+    """The array behind the tracers of a `vmap` outside of `jit`; inside there is none."""
+    while isinstance(leaf, jax.core.Tracer):
+        leaf = getattr(leaf, "val", None)
+    return leaf
 
 
 def _flat(params: Any) -> list[jax.Array]:

@@ -143,7 +143,7 @@ def test_sharded_by_xla_or_by_shard_map(forkable: bool, envs: dict[bool, Any]) -
     def obs(state: Any) -> Any:
         return step(env, state).obs
 
-    expected = jax.vmap(obs)(batch(env))
+    expected = jax.block_until_ready(jax.vmap(obs)(batch(env)))
     before = env._pool.num_steps
     placed = jax.device_put(batch(env), jax.sharding.NamedSharding(mesh, split))
     automatic = jax.jit(jax.vmap(obs))(placed)

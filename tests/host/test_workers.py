@@ -512,8 +512,7 @@ def test_opaque_states_of_a_dead_worker_are_gone_and_others_are_not() -> None:
     assert not env.step(KEY, one[slots.index(0)], 1).terminated
     assert not stepped(env, started(env)).terminated.any()
     processes = workers_of(env)
-    del env
-    gc.collect()
+    env.close()
     assert not any(map(is_there, processes))
 
 
