@@ -183,14 +183,13 @@ class AleSuite(Suite):
         from envhub.host.environment import HostEnvironment
 
         engine = _engine(name, options)
-        game, ale_py = _game(name), self.load()
+        game = _game(name)
         settings = _settings(_kind(name), options)
         capabilities = self.capabilities(name, options)
         kind = PreprocessedInstance if isinstance(settings, Preprocessed) else RawInstance
         rom = str(self.load("roms").get_rom_path(game))
         construct = functools.partial(
             kind,
-            ale_py,
             rom,
             settings,
             is_forkable=capabilities.forkable,
@@ -199,7 +198,7 @@ class AleSuite(Suite):
         first: Any = construct()
         fleet = default_params = None
         if engine == "vector":
-            fleet = VectorFleet(ale_py, rom, first, is_steady=game in STEADY)
+            fleet = VectorFleet(rom, first, is_steady=game in STEADY)
         else:
             default_params = _params(settings, options, first)
         return HostEnvironment(
@@ -318,9 +317,8 @@ class AleInstance(Instance):
 
     COUNTERS = struct.Struct("<qB")  # the frame at which the episode started, the last action
 
-    def __init__(
-        self, ale_py: Any, rom: str, settings: Any, *, is_forkable: bool, is_leaky: bool
-    ) -> None:
+    def __init__(self, rom: str, settings: Any, *, is_forkable: bool, is_leaky: bool) -> None:
+        ale_py = SUITE.load()
         ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
         self.emulator = ale_py.ALEInterface()
         self.emulator.setFloat("repeat_action_probability", 0.0)
@@ -614,18 +612,16 @@ class VectorFleet(Fleet):
     no-ops are steps, because how many frames ALE plays in a reset is its own generator's choice.
 
     Args:
-        ale_py: the module.
         rom: the path of the game.
         example: an instance of the other engine with the same settings.
         is_steady: whether the game is one of `STEADY`.
     """
 
-    def __init__(
-        self, ale_py: Any, rom: str, example: PreprocessedInstance, *, is_steady: bool
-    ) -> None:
+    def __init__(self, rom: str, example: PreprocessedInstance, *, is_steady: bool) -> None:
         s = example.settings
         self._construct = functools.partial(
-            ale_py.ALEVectorInterface,
+            # Without gymnasium 1.1 ale_py does not pass it on.
+            SUITE.load("_ale_py").ALEVectorInterface,
             rom,
             1,
             frame_skip=s.frameskip,
