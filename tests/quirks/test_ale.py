@@ -37,7 +37,7 @@ def instance(name: str, is_forkable: bool = True, **options: Any) -> Any:
     settings = ale._settings(ale._kind(name), options)
     kind = ale.RawInstance if isinstance(settings, ale.Raw) else ale.PreprocessedInstance
     rom = str(roms.get_rom_path(game))
-    return kind(SUITE.load(), rom, settings, is_forkable=is_forkable, is_leaky=game in ale.LEAKY)
+    return kind(rom, settings, is_forkable=is_forkable, is_leaky=game in ale.LEAKY)
 
 
 def fleet(name: str, **options: Any) -> Any:
@@ -46,7 +46,7 @@ def fleet(name: str, **options: Any) -> Any:
 
     game, example = ale._game(name), instance(name, is_forkable=False, **options)
     rom = str(roms.get_rom_path(game))
-    return ale.VectorFleet(SUITE.load(), rom, example, is_steady=game in ale.STEADY)
+    return ale.VectorFleet(rom, example, is_steady=game in ale.STEADY)
 
 
 def lanes(outcomes: Any) -> list[Any]:
