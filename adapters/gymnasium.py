@@ -21,7 +21,7 @@ import numpy as np
 from envhub import spaces
 from envhub.capabilities import Capabilities, Claim
 from envhub.environment import Environment, StepResult
-from envhub.errors import InvalidOptionError, MissingDependencyError
+from envhub.errors import InvalidOptionError, MissingDependencyError, UnavailableEnvError
 from envhub.headless import is_opengl_chosen, no_sound, opengl_errors
 from envhub.host import BRIDGE_OPTIONS, Instance, host_capabilities, plain
 from envhub.params import named_params, params_dataclass
@@ -189,6 +189,11 @@ class GymnasiumSuite(Suite):
 
         create = self.instances(name, options)
         first = create()
+        if "FunctionalJaxEnv" in [kind.__name__ for kind in type(first.inner).__mro__]:
+            raise UnavailableEnvError(
+                f"gymnasium::{name} is written in JAX, which deadlocks inside a callback; of such "
+                "environments envhub knows Gymnasium's own, phys2d/… and tabular/…."
+            )
         return HostEnvironment(
             f"gymnasium::{name}",
             create,

@@ -116,3 +116,14 @@ def test_the_screen_is_as_large_as_the_picture(name: str, size: tuple[int, int])
     frame = env.render(env.reset(KEY)[1], params)
     assert frame.shape == (*size, 3)
     assert (frame[[0, -1]] == 255).all(), "white to the edges"
+
+
+def test_an_environment_in_jax_that_is_not_gymnasiums_is_refused() -> None:
+    """It would deadlock behind a callback."""
+    entry_point = "gymnasium.envs.phys2d.cartpole:CartPoleJaxEnv"
+    gymnasium.register("SomebodysJax-v0", entry_point)
+    try:
+        with pytest.raises(errors.UnavailableEnvError, match="written in JAX"):
+            envhub.make("gymnasium::SomebodysJax-v0")
+    finally:
+        del gymnasium.registry["SomebodysJax-v0"]
