@@ -65,6 +65,7 @@ class Observations(Forms):
         self._kinds = [np.asarray(leaf).dtype for leaf in flatten(space, first)]
         self._shape = self.forms[0][0] if self._single else None
         self._dtype = self._kinds[0]
+        self._joined = (self._shape or ())[1:], self._dtype
         self.num_bytes = sum(
             int(np.prod(shape)) * np.dtype(dtype).itemsize for shape, dtype in self.forms
         )
@@ -80,10 +81,11 @@ class Observations(Forms):
         """
         if type(batch) is ndarray and (batch.shape[1:], batch.dtype) == (self._shape, self._dtype):
             return [batch]
-        if self._single and set(map(type, batch)) <= {ndarray}:  # nearly always, in every step
-            shapes, dtypes = {obs.shape for obs in batch}, {obs.dtype for obs in batch}
-            if shapes == {self._shape} and dtypes == {self._dtype} and self._shape:
-                return [np.concatenate(batch).reshape(-1, *self._shape)]
+        if self._shape and set(map(type, batch)) == {ndarray}:  # nearly always, in every step
+            # Arrays of other axes behind the first, or of another number of them, are not joined.
+            joined = np.concatenate(batch) if set(map(len, batch)) == {self._shape[0]} else None
+            if joined is not None and (joined.shape[1:], joined.dtype) == self._joined:
+                return [joined.reshape(-1, *self._shape)]
         rows = [self.leaves(obs) for obs in batch]
         return [np.array(column) for column in zip(*rows, strict=True)]
 
