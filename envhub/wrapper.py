@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, TypeVar
 
 import jax
@@ -9,6 +10,7 @@ import jax
 from envhub import spaces
 from envhub.capabilities import Capabilities
 from envhub.environment import Environment, StepResult
+from envhub.errors import InvalidOptionError
 
 W = TypeVar("W", bound="Wrapper")
 
@@ -19,6 +21,9 @@ class Wrapper(Environment):
     A wrapper with a state of its own keeps the inner state in the field `env` of it, and overrides
     `inner_state`.
 
+    Without an environment, `ResizeObservation(shape=(84, 84))` is a function of one, for the
+    `wrappers=` of `envhub.make`.
+
     Args:
         env: the environment inside.
         capabilities: what it can do when wrapped; by default what it can do.
@@ -26,6 +31,19 @@ class Wrapper(Environment):
     Attributes:
         env: the environment inside.
     """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Make a wrapper, or a function that makes one.
+
+        Raises:
+            InvalidOptionError: if there is something in the place of the environment.
+        """
+        if args and not isinstance(args[0], Environment):
+            raise InvalidOptionError(
+                f"{cls.__name__} wraps an environment, got {args[0]!r}. Give options by keyword: "
+                "without an environment they are kept for one."
+            )
+        return super().__new__(cls) if args or "env" in kwargs else functools.partial(cls, **kwargs)
 
     def __init__(self, env: Environment, capabilities: Capabilities | None = None) -> None:
         super().__init__(

@@ -1,0 +1,23 @@
+"""Actions of any size, cut to those that there are."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+
+from envhub import spaces
+from envhub.environment import Environment
+from envhub.wrappers.transform_action import TransformAction, box_of
+
+
+class ClipAction(TransformAction):
+    """Takes any array of floats, and clips it to the bounds of the environment's actions.
+
+    Raises:
+        InvalidOptionError: if those are no arrays of floats.
+    """
+
+    def __init__(self, env: Environment) -> None:
+        inner = box_of(env)
+        anything = spaces.Box(-np.inf, np.inf, inner.shape, inner.dtype)
+        super().__init__(env, lambda action: jnp.clip(action, inner.low, inner.high), anything)

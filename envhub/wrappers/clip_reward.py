@@ -1,0 +1,30 @@
+"""Rewards between bounds."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from envhub.environment import Environment
+from envhub.errors import InvalidOptionError
+from envhub.wrappers.transform_reward import TransformReward
+
+
+class ClipReward(TransformReward):
+    """Clips rewards.
+
+    Args:
+        env: the environment.
+        min_reward, max_reward: the bounds; `None` for none.
+
+    Raises:
+        InvalidOptionError: if there is no bound, or they are not in order.
+    """
+
+    def __init__(
+        self, env: Environment, min_reward: float | None = None, max_reward: float | None = None
+    ) -> None:
+        if min_reward is None and max_reward is None:
+            raise InvalidOptionError("ClipReward needs min_reward or max_reward.")
+        if min_reward is not None and max_reward is not None and not min_reward <= max_reward:
+            raise InvalidOptionError(f"min_reward={min_reward} is above max_reward={max_reward}.")
+        super().__init__(env, lambda reward: jnp.clip(reward, min_reward, max_reward))

@@ -1,0 +1,36 @@
+"""Observations in another dtype."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from envhub import spaces
+from envhub.environment import Environment
+from envhub.wrappers.observation import BoxObservation, mapped
+
+
+class DtypeObservation(BoxObservation):
+    """Shows an array in another dtype, as `astype` converts it.
+
+    Args:
+        env: the environment.
+        dtype: of what is shown, such as `"float32"`.
+    """
+
+    def __init__(self, env: Environment, dtype: Any) -> None:
+        super().__init__(env)
+        self.dtype = np.dtype(dtype)
+
+    def observation(self, obs: Any) -> Any:
+        return obs.astype(self.dtype)
+
+    def observation_space(self, params: Any = None) -> spaces.Space:
+        def converted(bound: Any) -> Any:
+            if self.dtype.kind not in "iu":
+                return bound.astype(self.dtype)
+            limits = np.iinfo(self.dtype)
+            return np.clip(bound, limits.min, limits.max).astype(self.dtype)
+
+        return mapped(self.box(params), converted)

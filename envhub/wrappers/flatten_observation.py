@@ -1,0 +1,21 @@
+"""Observations as vectors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from envhub import spaces
+from envhub.wrappers.observation import BoxObservation, mapped
+
+
+class FlattenObservation(BoxObservation):
+    """Shows the elements of an array one behind the other: one axis, of the same dtype."""
+
+    def observation(self, obs: Any) -> Any:
+        return jnp.ravel(obs)
+
+    def observation_space(self, params: Any = None) -> spaces.Space:
+        return mapped(self.box(params), np.ravel)

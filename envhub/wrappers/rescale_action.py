@@ -1,0 +1,41 @@
+"""Actions between other bounds."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+
+from envhub import spaces
+from envhub.environment import Environment
+from envhub.errors import InvalidOptionError
+from envhub.wrappers.transform_action import TransformAction, box_of
+
+
+class RescaleAction(TransformAction):
+    """Takes actions between other bounds, and maps them linearly to the environment's own.
+
+    Args:
+        env: the environment.
+        min_action, max_action: the bounds of what is given.
+
+    Raises:
+        InvalidOptionError: if the bounds are not in order, or if the environment's own are infinite
+            or its actions no arrays of floats.
+    """
+
+    def __init__(self, env: Environment, min_action: float = -1.0, max_action: float = 1.0) -> None:
+        inner = box_of(env)
+        low, high = inner.low, inner.high
+        if not min_action < max_action:
+            raise InvalidOptionError(
+                f"min_action={min_action!r} is not below max_action={max_action!r}."
+            )
+        if not (np.isfinite(low).all() and np.isfinite(high).all()):
+            raise InvalidOptionError(f"RescaleAction needs finite bounds, not {inner}.")
+        scale = (high - low) / (max_action - min_action)
+        super().__init__(
+            env,
+            # Rounding must not lead out of the bounds.
+            lambda action: jnp.clip(low + (action - min_action) * scale, low, high),
+            spaces.Box(min_action, max_action, inner.shape, inner.dtype),
+        )

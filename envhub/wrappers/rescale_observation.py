@@ -1,0 +1,45 @@
+"""Observations between other bounds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from envhub import spaces
+from envhub.environment import Environment
+from envhub.errors import InvalidOptionError
+from envhub.wrappers.observation import BoxObservation
+
+
+class RescaleObservation(BoxObservation):
+    """Maps an array from the bounds of its space to others, linearly: float32 of the same shape.
+
+    Args:
+        env: the environment.
+        min_obs, max_obs: the new bounds.
+
+    Raises:
+        InvalidOptionError: if the new bounds are not in order, or an old one is infinite.
+    """
+
+    def __init__(self, env: Environment, min_obs: float, max_obs: float) -> None:
+        super().__init__(env)
+        space = self.inner_space
+        if not min_obs < max_obs:
+            raise InvalidOptionError(f"min_obs={min_obs!r} is not below max_obs={max_obs!r}.")
+        if not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
+            raise InvalidOptionError(f"RescaleObservation needs finite bounds, not {space}.")
+        self.min_obs, self.max_obs = float(min_obs), float(max_obs)
+        low, high = space.low.astype(np.float64), space.high.astype(np.float64)
+        self._low = low.astype(np.float32)
+        self._width = np.where(high > low, high - low, 1).astype(np.float32)
+
+    def observation(self, obs: Any) -> Any:
+        share = (obs.astype(jnp.float32) - self._low) / self._width
+        scaled = self.min_obs + share * (self.max_obs - self.min_obs)
+        return jnp.clip(scaled, self.min_obs, self.max_obs)  # where rounding leads out of them
+
+    def observation_space(self, params: Any = None) -> spaces.Space:
+        return spaces.Box(self.min_obs, self.max_obs, self.inner_space.shape, np.float32)

@@ -1,0 +1,38 @@
+"""Observations in another shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from envhub import spaces
+from envhub.environment import Environment
+from envhub.errors import InvalidOptionError
+from envhub.wrappers.observation import BoxObservation, mapped
+
+
+class ReshapeObservation(BoxObservation):
+    """Shows an array in another shape, of the same dtype.
+
+    Args:
+        env: the environment.
+        shape: of what is shown.
+
+    Raises:
+        InvalidOptionError: if the array has another number of elements.
+    """
+
+    def __init__(self, env: Environment, shape: Sequence[int]) -> None:
+        super().__init__(env)
+        self.shape, inner = tuple(shape), self.inner_space.shape
+        if np.prod(self.shape) != np.prod(inner):
+            raise InvalidOptionError(f"observations of {inner} do not fit into {self.shape}.")
+
+    def observation(self, obs: Any) -> Any:
+        return jnp.reshape(obs, self.shape)
+
+    def observation_space(self, params: Any = None) -> spaces.Space:
+        return mapped(self.box(params), lambda bound: bound.reshape(self.shape))

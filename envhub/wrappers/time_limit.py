@@ -1,0 +1,62 @@
+"""A limit on the length of episodes."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from envhub.environment import Environment, StepResult
+from envhub.errors import InvalidOptionError
+from envhub.wrapper import Wrapper
+from envhub.wrappers.autoreset import AutoReset
+
+
+class Counted(NamedTuple):
+    """A state, and int32[], the steps since the reset."""
+
+    env: Any
+    steps: jax.Array
+
+
+class TimeLimit(Wrapper):
+    """Truncates an episode after some steps.
+
+    `truncated` is true from the step on that reaches the limit, besides what the environment itself
+    says; `terminated` and `obs` are as they are. The limit may be reached in the step that
+    terminates: then both flags are true.
+
+    Args:
+        env: the environment.
+        max_episode_steps: the limit, at least 1.
+
+    Raises:
+        InvalidOptionError: if it is no positive integer, or the environment resets automatically
+            inside of this wrapper, which would not know.
+    """
+
+    def __init__(self, env: Environment, max_episode_steps: int) -> None:
+        super().__init__(env)
+        if type(max_episode_steps) is not int or max_episode_steps < 1:
+            raise InvalidOptionError(
+                f"max_episode_steps is a positive integer, got {max_episode_steps!r}."
+            )
+        if self.find(AutoReset):
+            raise InvalidOptionError("put TimeLimit inside of AutoReset, which follows its limit.")
+        self.max_episode_steps = max_episode_steps
+
+    def inner_state(self, state: Any) -> Any:
+        return state.env
+
+    def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
+        obs, state = self.env.reset(key, params)
+        return obs, Counted(state, jnp.int32(0))
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        result = self.env.step(key, state.env, action, params)
+        steps = state.steps + 1
+        return result._replace(
+            state=Counted(result.state, steps),
+            truncated=result.truncated | (steps >= self.max_episode_steps),
+        )

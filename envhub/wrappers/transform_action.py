@@ -1,0 +1,52 @@
+"""Actions through a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from envhub import spaces
+from envhub.environment import Environment, StepResult
+from envhub.errors import InvalidOptionError
+from envhub.wrapper import Wrapper
+
+
+class TransformAction(Wrapper):
+    """Takes other actions, of which a function makes those that the environment takes.
+
+    Args:
+        env: the environment.
+        func: from an action that is given to the environment's own, in `jax.numpy`.
+        action_space: of what is given; by default as before.
+    """
+
+    def __init__(
+        self,
+        env: Environment,
+        func: Callable[[Any], Any],
+        action_space: spaces.Space | None = None,
+    ) -> None:
+        super().__init__(env)
+        self._func, self._space = func, action_space
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        return self.env.step(key, state, self._func(action), params)
+
+    def action_space(self, params: Any = None) -> spaces.Space:
+        return self._space or self.env.action_space(params)
+
+
+def box_of(env: Environment) -> spaces.Box:
+    """The space of the actions of an environment, under the default params.
+
+    Raises:
+        InvalidOptionError: if they are no arrays of floats.
+    """
+    space = env.action_space(env.default_params)
+    if not isinstance(space, spaces.Box) or space.dtype.kind != "f":
+        raise InvalidOptionError(
+            f"the actions of {env} are no arrays of floats (Box), but {space}."
+        )
+    return space

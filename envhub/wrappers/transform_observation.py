@@ -1,0 +1,35 @@
+"""Observations as a function makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from envhub import spaces
+from envhub.environment import Environment
+from envhub.wrappers.observation import ObservationWrapper
+
+
+class TransformObservation(ObservationWrapper):
+    """Shows what a function makes of the observation.
+
+    Args:
+        env: the environment.
+        func: from an observation to what is shown, in `jax.numpy`.
+        observation_space: of what is shown; by default as before.
+    """
+
+    def __init__(
+        self,
+        env: Environment,
+        func: Callable[[Any], Any],
+        observation_space: spaces.Space | None = None,
+    ) -> None:
+        super().__init__(env)
+        self._func, self._space = func, observation_space
+
+    def observation(self, obs: Any) -> Any:
+        return self._func(obs)
+
+    def observation_space(self, params: Any = None) -> spaces.Space:
+        return self._space or self.env.observation_space(params)

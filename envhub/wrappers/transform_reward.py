@@ -1,0 +1,28 @@
+"""Rewards as a function makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from envhub.environment import Environment, StepResult
+from envhub.wrapper import Wrapper
+
+
+class TransformReward(Wrapper):
+    """Gives what a function makes of the reward.
+
+    Args:
+        env: the environment.
+        func: from a reward, float32[] (of several agents float32[num_agents]), to another.
+    """
+
+    def __init__(self, env: Environment, func: Callable[[jax.Array], Any]) -> None:
+        super().__init__(env)
+        self._func = func
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        result = self.env.step(key, state, action, params)
+        return result._replace(reward=self._func(result.reward))
