@@ -54,6 +54,14 @@ def fleet_of(kind: str, *, size: int = 6, count: int = 2, **how: Any) -> Any:
     return fleet
 
 
+@pytest.fixture(autouse=True)
+def _ctrl_c() -> Iterator[None]:
+    """Ctrl-C interrupts, although a shell that starts tests in the background has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="module")
 def fleets() -> Iterator[dict[str, Any]]:
     """One of each kind, with six instances; processes take a second to start."""
@@ -536,6 +544,7 @@ def test_ctrl_c_leaves_everybody_usable() -> None:
     done = run("""
 import os, signal, threading, time, jax, envhub
 from tests.host.test_workers import workers_of
+signal.signal(signal.SIGINT, signal.default_int_handler)
 os.setpgid(0, 0)  # as of a job in a terminal: Ctrl-C is sent to all of it
 env, _ = envhub.make("gymnasium::CartPole-v1", workers="process", num_workers=1)
 key = jax.random.key(0)
