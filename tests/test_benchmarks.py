@@ -19,7 +19,7 @@ def result_of(script: str, *arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("suite", ["gymnax", "brax"])
+@pytest.mark.parametrize("suite", ["gymnax", pytest.param("brax", marks=pytest.mark.full)])
 def test_the_hub_is_compared_with_the_suite(suite: str) -> None:
     assert result_of("overhead.py", "--suite", suite, "--num-envs", "4", "--steps", "4")
 

@@ -180,6 +180,7 @@ def test_a_collected_environment_frees_its_instances() -> None:
     assert pool() is None, "a compiled program keeps the instances alive"
 
 
+@pytest.mark.full
 def test_resets_and_steps_leak_nothing() -> None:
     """A hundred thousand resets and a million steps: 50 MB and no descriptor."""
     env, _ = envhub.make(CARTPOLE, forkable=False)

@@ -176,6 +176,7 @@ def test_an_episode_is_that_of_ocean_to_the_bit(name: str) -> None:
     env.close()
 
 
+@pytest.mark.full
 @with_ocean
 def test_what_memory_held_before_decides_nothing() -> None:
     """In another process, where malloc fills it with something else."""

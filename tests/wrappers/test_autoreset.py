@@ -21,7 +21,9 @@ KEY, STEPS = jax.random.key(0), 12
 IDS = [
     ("gymnax::CartPole-v1", {"max_steps_in_episode": 5}),
     ("navix::Navix-Empty-5x5-v0", {"max_steps": 5}),
-    ("craftax::Craftax-Classic-Symbolic-v1", {"max_timesteps": 5}),
+    pytest.param(
+        "craftax::Craftax-Classic-Symbolic-v1", {"max_timesteps": 5}, marks=pytest.mark.full
+    ),
     ("brax::fast", {"episode_length": 5}),
     ("gymnasium::CartPole-v1", {"max_episode_steps": 5}),
     ("gymnasium::CartPole-v1", {"max_episode_steps": 5, "forkable": False}),
