@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
 import functools
 import math
@@ -618,6 +617,8 @@ class VectorFleet(Fleet):
     """
 
     def __init__(self, rom: str, example: PreprocessedInstance, *, is_steady: bool) -> None:
+        from concurrent import futures  # a millisecond, which `capabilities` does not need
+
         s = example.settings
         self._construct = functools.partial(
             # Without gymnasium 1.1 ale_py does not pass it on.
@@ -647,8 +648,8 @@ class VectorFleet(Fleet):
         info = example.info
         self._played_before = info["frame_number"] - info["episode_frame_number"]
         self._engines: list[Any] = [None]  # made when they are needed
-        self._starting: dict[int, concurrent.futures.Future[Any]] = {}
-        self._helpers = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
+        self._starting: dict[int, Any] = {}  # futures of first observations
+        self._helpers = futures.ThreadPoolExecutor(os.cpu_count())
 
     def grow(self, count: int) -> None:
         self._engines += [None] * count
@@ -693,7 +694,7 @@ class VectorFleet(Fleet):
 
     def replace(self, number: int) -> None:
         if number in self._starting:
-            concurrent.futures.wait([self._starting.pop(number)])
+            self._starting.pop(number).exception()  # waits
         self._engines[number] = None
 
     def close(self) -> None:

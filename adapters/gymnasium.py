@@ -12,13 +12,13 @@ import importlib
 import inspect
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envhub import spaces
+from envhub import spaces, versions
 from envhub.capabilities import Capabilities, Claim
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError, MissingDependencyError, UnavailableEnvError
@@ -26,6 +26,7 @@ from envhub.headless import is_opengl_chosen, no_sound, opengl_errors
 from envhub.host import BRIDGE_OPTIONS, Instance, host_capabilities, plain
 from envhub.params import named_params, params_dataclass
 from envhub.suite import Gap, Suite, keywords
+from envhub.wrappers.time_limit import Counted
 
 # What changes between the steps of an episode, by the class of the environment. A `reset` sets
 # everything anew, the generator too, so it is part of a snapshot only where a step draws from it.
@@ -114,7 +115,10 @@ class GymnasiumSuite(Suite):
     example = "CartPole-v1"
 
     def known_names(self) -> Iterable[str]:
-        has_1_2, has_1_3 = self.at_least("1.2"), self.at_least("1.3")
+        found = self.installed()  # once: asking takes a millisecond
+        has_1_2, has_1_3 = (
+            found is None or versions.admits(f">={version}", found) for version in ("1.2", "1.3")
+        )
         mujoco = [f"{each}-{version}" for each in MUJOCO.split() for version in ("v4", "v5")]
         if not has_1_2:
             mujoco += [f"{each}-v2" for each in MUJOCO.split()]
@@ -425,13 +429,6 @@ def _egl_without_display() -> Iterator[None]:
         del os.environ["MUJOCO_GL"]
 
 
-class FunctionalState(NamedTuple):
-    """The state of a functional core, and int32[], the steps since the reset."""
-
-    core: Any
-    steps: jax.Array
-
-
 class FunctionalEnvironment(Environment):
     """A functional core of Gymnasium, called as its own `FunctionalJaxEnv` calls it.
 
@@ -449,20 +446,20 @@ class FunctionalEnvironment(Environment):
         if hasattr(state, "fallen"):
             # CliffWalking starts with a bool[] and goes on with a bool[1] (gymnasium 1.0 to 1.3).
             state = state._replace(fallen=jnp.zeros(1, bool))
-        return obs, FunctionalState(state, jnp.int32(0))
+        return obs, Counted(state, jnp.int32(0))
 
     def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
         core, given = self.unwrapped, _given(params)
-        after = core.transition(state.core, action, key, **given)
+        after = core.transition(state.env, action, key, **given)
         steps = state.steps + 1
         is_limited = self.max_episode_steps is not None
         return StepResult(
             obs=core.observation(after, key, **given),
-            state=FunctionalState(after, steps),
-            reward=self._reward((state.core, action, after, key), params),
+            state=Counted(after, steps),
+            reward=self._reward((state.env, action, after, key), params),
             terminated=core.terminal(after, key, **given),
             truncated=steps >= self.max_episode_steps if is_limited else jnp.bool_(False),
-            info=core.transition_info(state.core, action, after, **given),
+            info=core.transition_info(state.env, action, after, **given),
         )
 
     def observation_space(self, params: Any = None) -> spaces.Space:
@@ -475,7 +472,7 @@ class FunctionalEnvironment(Environment):
         with no_sound():
             # Its `render_close` is left out: it ends pygame for everybody else in the process.
             screen = self.unwrapped.render_init(**_screen(params))
-            return self.unwrapped.render_image(state.core, screen, **_given(params))[1]
+            return self.unwrapped.render_image(state.env, screen, **_given(params))[1]
 
     def _reward(self, transition: Sequence[Any], params: Any) -> Any:
         def reward(params: Any) -> Any:

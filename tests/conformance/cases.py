@@ -251,7 +251,7 @@ BINDINGS = {
         ),
         limit="max_episode_steps",
         direct=_of_gymnasium,
-        own_state=lambda state: getattr(state, "core", ()),
+        own_state=lambda state: getattr(state, "env", ()),
         own_done=lambda result: result.terminated,
         on_host=True,
     ),
