@@ -89,19 +89,25 @@ CORES = {
 ASKED_BY_PYTHON = {"BlackjackFunctional": ("natural", "sutton_and_barto")}
 
 
-@params_dataclass
-class MujocoParams:
-    """The physics of MuJoCo's model, in its units.
+@functools.cache  # made when it is needed: `capabilities` is quick without
+def mujoco_params() -> Any:
+    """The class of the params of MuJoCo's environments."""
 
-    Attributes:
-        gravity: float32[3], m/s².
-        body_mass: float32[nbody], kg, the world first.
-        geom_friction: float32[ngeom, 3], sliding, torsional and rolling.
-    """
+    @params_dataclass
+    class MujocoParams:
+        """The physics of MuJoCo's model, in its units.
 
-    gravity: Any
-    body_mass: Any
-    geom_friction: Any
+        Attributes:
+            gravity: float32[3], m/s².
+            body_mass: float32[nbody], kg, the world first.
+            geom_friction: float32[ngeom, 3], sliding, torsional and rolling.
+        """
+
+        gravity: Any
+        body_mass: Any
+        geom_friction: Any
+
+    return MujocoParams
 
 
 class GymnasiumSuite(Suite):
@@ -381,7 +387,7 @@ class MujocoInstance(GymnasiumInstance):
         self._lagged = (self._data.xpos, self._data.xipos)
         self._physics = (self._model.opt.gravity, self._model.body_mass, self._model.geom_friction)
         self._exact = [np.array(each) for each in self._physics]
-        self.default_params = MujocoParams(*[each.astype(np.float32) for each in self._exact])
+        self.default_params = mujoco_params()(*[each.astype(np.float32) for each in self._exact])
 
     def save(self) -> bytes:
         state = np.empty(self._size)
