@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 import os
 import re
-import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -163,36 +163,23 @@ def test_importing_envhub_does_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_importing_envhub_after_jax_takes_50_ms_at_most() -> None:
-    code = (
-        "import time, jax, numpy\n"
-        "start = time.perf_counter()\n"
-        "import envhub\n"
-        "print(time.perf_counter() - start)"
-    )
-
-    def median_of_five() -> float:
-        return float(statistics.median(in_a_fresh_process(code) for _ in range(5)))
-
-    # Twice, because other work on the machine only ever adds.
-    assert median_of_five() <= 0.050 or median_of_five() <= 0.050
-
-
 @pytest.mark.parametrize("env_id", EXAMPLES)
-def test_the_first_question_about_capabilities_takes_5_ms_at_most(env_id: str) -> None:
+def test_an_import_and_the_first_question_cost_little_beside_jax(env_id: str) -> None:
+    """CPU time, as a fraction of what `import jax` takes in the same process."""
     code = (
-        "import json, sys, time, envhub\n"
-        "start = time.process_time()\n"
+        "import json, sys, time\n"
+        "times = [time.process_time()]\n"
+        "import jax, numpy\n"
+        "times.append(time.process_time())\n"
+        "import envhub\n"
+        "times.append(time.process_time())\n"
         f"flags = envhub.capabilities({env_id!r})\n"
-        "seconds = time.process_time() - start\n"
-        "print(json.dumps([seconds, flags.jax_native, sorted(sys.modules)]))"
+        "times.append(time.process_time())\n"
+        "print(json.dumps([times, flags.jax_native, sorted(sys.modules)]))"
     )
-    # The time of this process alone, and the best of several: a few milliseconds by the clock are
-    # at the mercy of whatever else runs.
-    for _ in range(5):
-        seconds, jax_native, modules = in_a_fresh_process(code)
-        assert jax_native != env_id.startswith(ON_HOST)
-        assert not MUST_STAY_OUT & set(modules)
-        if seconds <= 0.005:
-            return
-    pytest.fail(f"{seconds * 1000:.1f} ms, and not less in four other processes")
+    times, jax_native, modules = in_a_fresh_process(code)
+    of_jax, of_envhub, of_question = (end - start for start, end in itertools.pairwise(times))
+    assert jax_native != env_id.startswith(ON_HOST)
+    assert not MUST_STAY_OUT & set(modules)
+    assert of_envhub < of_jax / 10  # a sixtieth when this was written, 10 ms
+    assert of_question < of_jax / 30  # less than a hundredth: 2 to 4 ms
