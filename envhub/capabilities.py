@@ -70,6 +70,12 @@ class Capabilities:
         """No capability at all, for an environment that cannot run."""
         return cls.claim(**dict.fromkeys(FLAGS, reason))
 
+    def without(self, **reasons: str) -> Capabilities:
+        """These, less some flags, with the reasons why; a flag that is false keeps its reason."""
+        lost = {flag: reason for flag, reason in reasons.items() if getattr(self, flag)}
+        flags = self.as_dict() | dict.fromkeys(lost, False)
+        return Capabilities(**flags, reasons=(*self.reasons, *lost.items()))
+
     def why(self, flag: str) -> str:
         """The reason why a flag is false, with the option that makes it true if there is one.
 

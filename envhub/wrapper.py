@@ -30,7 +30,11 @@ class Wrapper(Environment):
 
     Attributes:
         env: the environment inside.
+        spans_episodes: whether it remembers something beyond the end of an episode, so that an
+            `AutoReset` around it, which would reset that too, is refused.
     """
+
+    spans_episodes = False
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Make a wrapper, or a function that makes one.

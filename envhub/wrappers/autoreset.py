@@ -41,7 +41,7 @@ class AutoReset(Wrapper):
             returns the observation of the reset, with reward 0 and both flags false.
 
     Raises:
-        InvalidOptionError: if there is no such mode.
+        InvalidOptionError: if there is no such mode, or a wrapper inside spans episodes.
     """
 
     def __init__(self, env: Environment, mode: Mode = "same_step") -> None:
@@ -49,6 +49,15 @@ class AutoReset(Wrapper):
             raise InvalidOptionError(f"mode is 'same_step' or 'next_step', got {mode!r}.")
         super().__init__(env)
         self.mode = mode
+        inside: Environment = env
+        while isinstance(inside, Wrapper):
+            if inside.spans_episodes:
+                name = type(inside).__name__
+                raise InvalidOptionError(
+                    f"put {name} outside of AutoReset, for it remembers more than an episode: "
+                    f"wrappers=[AutoReset, {name}], and no autoreset= of make."
+                )
+            inside = inside.env
 
     def inner_state(self, state: Any) -> Any:
         return state if self.mode == "same_step" else state.env

@@ -9,8 +9,7 @@ import jax.numpy as jnp
 
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
-from envhub.wrapper import Wrapper
-from envhub.wrappers.autoreset import AutoReset
+from envhub.wrappers.episode import EpisodeWrapper
 
 
 class Counted(NamedTuple):
@@ -20,7 +19,7 @@ class Counted(NamedTuple):
     steps: jax.Array
 
 
-class TimeLimit(Wrapper):
+class TimeLimit(EpisodeWrapper):
     """Truncates an episode after some steps.
 
     `truncated` is true from the step on that reaches the limit, besides what the environment itself
@@ -32,8 +31,7 @@ class TimeLimit(Wrapper):
         max_episode_steps: the limit, at least 1.
 
     Raises:
-        InvalidOptionError: if it is no positive integer, or the environment resets automatically
-            inside of this wrapper, which would not know.
+        InvalidOptionError: if it is no positive integer; and as `EpisodeWrapper`.
     """
 
     def __init__(self, env: Environment, max_episode_steps: int) -> None:
@@ -42,12 +40,7 @@ class TimeLimit(Wrapper):
             raise InvalidOptionError(
                 f"max_episode_steps is a positive integer, got {max_episode_steps!r}."
             )
-        if self.find(AutoReset):
-            raise InvalidOptionError("put TimeLimit inside of AutoReset, which follows its limit.")
         self.max_episode_steps = max_episode_steps
-
-    def inner_state(self, state: Any) -> Any:
-        return state.env
 
     def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
         obs, state = self.env.reset(key, params)
