@@ -24,6 +24,7 @@ from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError, MissingDependencyError, UnavailableEnvError
 from envhub.headless import is_opengl_chosen, no_sound, opengl_errors
 from envhub.host import BRIDGE_OPTIONS, Instance, host_capabilities, plain
+from envhub.host.fleet import Fleet, Outcomes
 from envhub.params import named_params, params_dataclass
 from envhub.suite import Gap, Suite, keywords
 from envhub.wrappers.time_limit import Counted
@@ -31,7 +32,6 @@ from envhub.wrappers.time_limit import Counted
 # What changes between the steps of an episode, by the class of the environment. A `reset` sets
 # everything anew, the generator too, so it is part of a snapshot only where a step draws from it.
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
-    "CartPoleEnv": ("state", "steps_beyond_terminated"),
     "MountainCarEnv": ("state",),
     "Continuous_MountainCarEnv": ("state",),
     "PendulumEnv": ("state", "last_u"),
@@ -215,11 +215,21 @@ class GymnasiumSuite(Suite):
             default_params=first.default_params,
             options=options,
             version=self.require_installed(),
+            fleet=self._stepped_together(name, first, options),
         )
+
+    def _stepped_together(self, name: str, first: Any, options: Mapping[str, Any]) -> Fleet | None:
+        """A fleet for what Gymnasium can step in one go, unless other workers are asked for."""
+        if not isinstance(first, CartPoleInstance) or options.get("workers"):
+            return None
+        vectorised = self.load("envs.classic_control.cartpole").CartPoleVectorEnv
+        return CartPoleFleet(vectorised, first, saves=self.capabilities(name, options).forkable)
 
     def instances(self, name: str, options: Mapping[str, Any]) -> Callable[[], GymnasiumInstance]:
         """What makes one instance, for the bridge and for suites that wrap Gymnasium's."""
         kind = {"mujoco": MujocoInstance, "box2d": Box2DInstance}.get(_family(name), PlainInstance)
+        if name in ("CartPole-v0", "CartPole-v1"):
+            kind = CartPoleInstance
         own = {key: value for key, value in options.items() if key not in BRIDGE_OPTIONS}
         return functools.partial(kind, self._without_checks(name), own)
 
@@ -336,9 +346,9 @@ class PlainInstance(GymnasiumInstance):
         self._attributes = ATTRIBUTES.get(self.kind, ())
         self._draws = self.kind in DRAWS_IN_STEP
         self._physics = PHYSICS.get(self.kind, ())
-        self._exact = [float(getattr(self.inner, name)) for name in self._physics]
+        self.exact = [float(getattr(self.inner, name)) for name in self._physics]
         if self._physics:
-            self.default_params = named_params(self.kind, self._physics, self._exact)
+            self.default_params = named_params(self.kind, self._physics, self.exact)
 
     def save(self) -> bytes:
         values = [self.elapsed, *[getattr(self.inner, name) for name in self._attributes]]
@@ -355,11 +365,121 @@ class PlainInstance(GymnasiumInstance):
             setattr(self.inner, name, value)
 
     def set_params(self, values: np.ndarray[Any, Any]) -> None:
-        for name, value, exact in zip(self._physics, values, self._exact, strict=True):
+        for name, value, exact in zip(self._physics, values, self.exact, strict=True):
             # A param that was not changed is the double that Gymnasium has, and not its float32.
             setattr(self.inner, name, exact if value == np.float32(exact) else float(value))
         for name, compute in DERIVED.get(self.kind, {}).items():
             setattr(self.inner, name, compute(self.inner))
+
+
+class CartPoleInstance(PlainInstance):
+    """CartPole: its state is four numbers."""
+
+    def save(self) -> bytes:
+        return np.array([self.elapsed or 0, *self.inner.state]).tobytes()
+
+    def restore(self, saved: bytes, obs: Any) -> None:
+        self.reset_once()
+        elapsed, *state = np.frombuffer(saved)
+        self.elapsed, self.inner.state = int(elapsed), np.array(state)
+        self.inner.steps_beyond_terminated = None  # what ended is not stepped
+
+
+class CartPoleFleet(Fleet):
+    """CartPoles as columns, which Gymnasium's own `CartPoleVectorEnv` steps all at once.
+
+    It computes what `CartPoleEnv` does, in the same order and in doubles too once its state is one
+    of doubles (gymnasium 1.0 to 1.3), so episodes are the same to the bit. It cannot reset one of
+    many by a seed, nor be left alone where an episode ended: one `CartPoleEnv` starts the episodes,
+    and the pool never steps those that ended.
+
+    Args:
+        vectorised: the class.
+        one: draws the starts and the pictures.
+        saves: whether steps and resets give snapshots, those of `CartPoleInstance`.
+    """
+
+    def __init__(self, vectorised: Any, one: CartPoleInstance, *, saves: bool) -> None:
+        self._vectorised, self._one, self._saves = vectorised, one, saves
+        self._rows = np.zeros((1, 1 + 4))  # the steps so far, and the state
+        self._physics = np.array([one.exact])
+        self._batches: dict[int, Any] = {}  # by size
+        self._held: Sequence[int] = ()  # the instances that are in their batch, and not in the rows
+
+    def grow(self, count: int) -> None:
+        self._rows = np.concatenate([self._rows, np.zeros((count, 1 + 4))])
+        self._physics = np.concatenate([self._physics, [self._one.exact] * count])
+
+    def reset(self, numbers: Sequence[int], seeds: Sequence[int]) -> Outcomes:
+        self._release()
+        obs: list[Any] = []
+        for number, seed in zip(numbers, seeds, strict=True):
+            obs.append(self._one.reset(seed))
+            self._rows[number] = [0, *self._one.inner.state]
+        return Outcomes(obs, (), (), (), (), self._saved(self._rows[numbers]))
+
+    def step(self, numbers: Sequence[int], actions: Sequence[Any]) -> Outcomes:
+        if numbers != self._held:  # seldom: most calls continue the batch of the last one
+            self._release()
+            self._hold(numbers)
+        batch = self._batches[len(numbers)]
+        batch.prev_done = np.zeros(len(numbers), bool)  # or it would reset
+        obs, rewards, terminated, truncated, info = batch.step(np.array(actions))
+        saved = self._saved(_rows_of(batch)) if self._saves else ()
+        return Outcomes(obs, rewards, terminated, truncated, [info] * len(numbers), saved)
+
+    def restore(self, numbers: Sequence[int], saved: Sequence[bytes], obs: Sequence[Any]) -> None:
+        self._release()
+        self._rows[numbers] = np.frombuffer(b"".join(saved)).reshape(len(numbers), -1)
+
+    def set_params(self, numbers: Sequence[int], values: np.ndarray[Any, Any]) -> None:
+        self._release()
+        exact = np.array(self._one.exact)
+        self._physics[numbers] = np.where(values == exact.astype(np.float32), exact, values)
+
+    def render(self, number: int) -> Any:
+        self._release()
+        self._one.restore(self._rows[number].tobytes(), None)
+        self._one.set_params(self._physics[number].astype(np.float32))
+        picture = self._one.render()
+        self._one.set_params(np.array(self._one.exact, np.float32))
+        return picture
+
+    def replace(self, number: int) -> None:
+        """Nothing has to be: a reset sets all that there is."""
+
+    def close(self) -> None:
+        self._one.close()
+
+    def _hold(self, numbers: Sequence[int]) -> None:
+        """Put instances into a batch."""
+        size, limit = len(numbers), self._one.limit
+        if size not in self._batches:
+            self._batches[size] = self._vectorised(
+                size,
+                max_episode_steps=limit._max_episode_steps if limit else np.inf,
+                sutton_barto_reward=self._one.inner._sutton_barto_reward,
+            )
+        batch, rows = self._batches[size], self._rows[numbers]
+        batch.steps, batch.state = rows[:, 0], rows[:, 1:].T
+        for name, column in zip(PHYSICS["CartPoleEnv"], self._physics[numbers].T, strict=True):
+            setattr(batch, name, column)
+        for name, formula in DERIVED["CartPoleEnv"].items():
+            setattr(batch, name, formula(batch))
+        self._held = numbers
+
+    def _release(self) -> None:
+        """Put what is held back into the rows."""
+        if self._held:
+            self._rows[self._held] = _rows_of(self._batches[len(self._held)])
+        self._held = ()
+
+    def _saved(self, rows: np.ndarray[Any, Any]) -> Sequence[bytes]:
+        return [row.tobytes() for row in rows] if self._saves else ()
+
+
+def _rows_of(batch: Any) -> np.ndarray[Any, Any]:
+    return np.column_stack([batch.steps, *batch.state])
 
 
 class Box2DInstance(GymnasiumInstance):

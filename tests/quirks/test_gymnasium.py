@@ -1,4 +1,4 @@
-"""What is peculiar to those environments of Gymnasium that are written in JAX."""
+"""What is peculiar to CartPole, which is stepped together, and to what Gymnasium has in JAX."""
 
 from __future__ import annotations
 
@@ -127,3 +127,37 @@ def test_an_environment_in_jax_that_is_not_gymnasiums_is_refused() -> None:
             envhub.make("gymnasium::SomebodysJax-v0")
     finally:
         del gymnasium.registry["SomebodysJax-v0"]
+
+
+@pytest.mark.parametrize("forkable", [True, False])
+@pytest.mark.parametrize("options", [{}, {"max_episode_steps": 9, "sutton_barto_reward": True}])
+def test_cartpoles_stepped_together_are_those_stepped_one_by_one(
+    forkable: bool, options: Any
+) -> None:
+    def episodes(**workers: Any) -> Any:
+        env, params = envhub.make(
+            "gymnasium::CartPole-v1",
+            forkable=forkable,
+            autoreset="same_step",
+            **options,
+            **workers,
+        )
+        gravities = params.replace(gravity=jnp.array([9.8, 3.0, 30.0, 9.8, 9.0]))
+        lanes = params.replace(**dict.fromkeys(vars(params))).replace(gravity=0)
+
+        def run(key: Any, params: Any) -> Any:
+            _, state = env.reset(key, params)
+
+            def body(state: Any, key: Any) -> Any:
+                result = env.step(key, state, env.action_space().sample(key), params)
+                return result.state, result._replace(state=getattr(state, "snapshot", None))
+
+            return jax.lax.scan(body, state, jax.random.split(key, 100))[1]
+
+        keys = jax.random.split(KEY, 5)
+        return jax.jit(jax.vmap(run, in_axes=(0, lanes)))(keys, gravities)
+
+    together, one_by_one = episodes(), episodes(workers="serial")
+    assert together.done.sum() > 10
+    for a, b in zip(jax.tree.leaves(together), jax.tree.leaves(one_by_one), strict=True):
+        np.testing.assert_array_equal(a, b)
