@@ -36,12 +36,13 @@ def make_by_recipe(recipe: Mapping[str, Any]) -> tuple[Environment, Any]:
     """Make an environment as told.
 
     Args:
-        recipe: `{"id": …, "kwargs": {…}}` for `envhub.make`, or `{"call": "module:function"}` for a
-            function that returns an environment and its params.
+        recipe: `{"id": …, "kwargs": {…}}` for `envhub.make`, or `{"call": "module:function",
+            "kwargs": {…}}` for a function that returns an environment and its params.
     """
+    kwargs = recipe.get("kwargs", {})
     if "id" in recipe:
-        return hub.make(recipe["id"], **recipe.get("kwargs", {}))
-    made: tuple[Environment, Any] = _resolve(recipe["call"])()
+        return hub.make(recipe["id"], **kwargs)
+    made: tuple[Environment, Any] = _resolve(recipe["call"])(**kwargs)
     return made
 
 

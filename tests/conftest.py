@@ -37,6 +37,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="and over each id in every variant, such as brax's backends (for the matrix)",
     )
+    parser.addoption(
+        "--stacks", type=int, default=1, help="random stacks of wrappers over each suite"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -34,6 +34,13 @@ class Case:
     def recipe(self) -> dict[str, Any]:
         return {"id": self.id, "kwargs": dict(self.options)}
 
+    def make(self) -> tuple[envhub.Environment, Any]:
+        return envhub.make(self.id, **dict(self.options))
+
+    def own_state(self, state: Any) -> Any:
+        """The part of a state that two runs of one episode share."""
+        return BINDINGS[self.suite].own_state(state)
+
     def __str__(self) -> str:
         return ",".join([self.id, *(f"{key}={value}" for key, value in self.options)])
 

@@ -38,7 +38,7 @@ def other_variants(config: pytest.Config) -> list[cases.Case]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    running, _ = chosen(metafunc.config)
+    examined = getattr(metafunc.module, "examined", lambda config: chosen(config)[0])
     if "variant" in metafunc.fixturenames:
         metafunc.parametrize("variant", other_variants(metafunc.config), ids=str)
     if "case" in metafunc.fixturenames:
@@ -47,7 +47,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             # All tests of a case share its runs, so they belong into one process.
             [
                 pytest.param(case, id=str(case), marks=pytest.mark.xdist_group(str(case)))
-                for case in running
+                for case in examined(metafunc.config)
             ],
             scope="module",
         )
@@ -69,7 +69,7 @@ def x64_process() -> Iterator[SecondProcess]:
 
 @pytest.fixture(scope="module")
 def subject(case: cases.Case, other_process: SecondProcess) -> Iterator[Subject]:
-    env, params = envhub.make(case.id, **dict(case.options))
+    env, params = case.make()
     yield Subject(env, params, case.recipe, other_process)
     jax.clear_caches()  # hundreds of compiled programs do not fit into memory
 

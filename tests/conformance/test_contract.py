@@ -46,7 +46,7 @@ def test_nothing_but_declared_gaps_is_left_out(pytestconfig: pytest.Config) -> N
 
 def test_every_other_variant_resets_and_steps(variant: Case) -> None:
     """`--variants` examines them as thoroughly as the others, which takes an hour."""
-    env, params = envhub.make(variant.id, **dict(variant.options))
+    env, params = variant.make()
     obs, state = env.reset(jax.random.key(0), params)
     action = env.action_space(params).sample(jax.random.key(1))
     result = env.step(jax.random.key(2), state, action, params)
@@ -64,7 +64,7 @@ def test_params_are_the_default_params_and_make_shares_nothing(
     case: Case, subject: Subject
 ) -> None:
     assert subject.params is subject.env.default_params
-    another, _ = envhub.make(case.id, **dict(case.options))
+    another, _ = case.make()
     assert another is not subject.env
     assert another.unwrapped is not subject.env.unwrapped
 
@@ -202,12 +202,12 @@ def differing(case: Case, subject: Subject, hub: Any, compiler: Any) -> list[str
     in_python = not subject.env.capabilities.jax_native
     own_reset, own_step = direct if in_python else map(compiler, direct)
     (obs, state), (own_obs, own) = (f(subject.keys[0], params) for f in (reset, own_reset))
-    pairs = [((obs, binding.own_state(state)), (own_obs, own))]
+    pairs = [((obs, case.own_state(state)), (own_obs, own))]
     for key, action in zip(subject.keys[1:5], subject.actions, strict=False):
         result = step(key, state, action, params)
         own_obs, own, reward, done, info = own_step(key, own, action, params)
         state = result.state
-        seen = (result.obs, binding.own_state(state), result.reward)
+        seen = (result.obs, case.own_state(state), result.reward)
         theirs = (own_obs, own, jnp.float32(reward), jnp.asarray(done, bool), info)
         pairs.append(((*seen, binding.own_done(result), result.info), theirs))
         if in_python and result.done.all():
@@ -248,11 +248,10 @@ def test_while_loops_and_conditions_under_vmap(case: Case, subject: Subject) -> 
 
     starts = stack([env.reset(subject.keys[0], params) for _ in range(2)])
     obs, states = jax.jit(jax.vmap(advance))(starts, jnp.array([1, 3]))
-    own_state = BINDINGS[case.suite].own_state
-    ends = second_process.pack((obs, own_state(states)))
+    ends = second_process.pack((obs, case.own_state(states)))
     for lane, steps in enumerate([1, 3]):
         result = subject.path[steps - 1]
-        expected = second_process.pack((result.obs, own_state(result.state)))
+        expected = second_process.pack((result.obs, case.own_state(result.state)))
         for a, b in zip(expected, ends, strict=True):
             if not a.size:
                 continue  # brax's mjx: no lane has anything there

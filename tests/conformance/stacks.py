@@ -1,0 +1,98 @@
+"""Random stacks of three wrappers over one environment of each suite."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+import envhub
+from envhub import wrappers
+from envhub.errors import InvalidOptionError
+from envhub.host.environment import HostState
+
+from .cases import Case
+
+BASES = {
+    "ale": ("pong", {"noop_max": 0, "max_num_frames_per_episode": 120}),
+    "brax": ("fast", {"episode_length": 20}),
+    "craftax": ("Craftax-Classic-Symbolic-v1", {"max_timesteps": 20}),
+    "gymnasium": ("Pendulum-v1", {"max_episode_steps": 20}),
+    "gymnax": ("CartPole-v1", {}),
+    "navix": ("Navix-Empty-5x5-v0", {"max_steps": 20}),
+    "pufferlib": ("CartPole-v1", {}),
+}
+
+# Every wrapper that can be traced, with options that fit many environments.
+CATALOG = {
+    "AutoReset": wrappers.AutoReset,
+    "AutoReset next_step": wrappers.AutoReset(mode="next_step"),
+    "ClipAction": wrappers.ClipAction,
+    "ClipReward": wrappers.ClipReward(min_reward=-0.5, max_reward=0.5),
+    "DtypeObservation": wrappers.DtypeObservation(dtype="float16"),
+    "FlattenObservation": wrappers.FlattenObservation,
+    "GrayscaleObservation": wrappers.GrayscaleObservation,
+    "RecordEpisodeStatistics": wrappers.RecordEpisodeStatistics,
+    "RescaleAction": wrappers.RescaleAction,
+    "RescaleObservation": wrappers.RescaleObservation(min_obs=-1.0, max_obs=1.0),
+    "ReshapeObservation": wrappers.ReshapeObservation(shape=(2, 2)),
+    "ResizeObservation": wrappers.ResizeObservation(shape=(21, 21)),
+    "TimeLimit": wrappers.TimeLimit(max_episode_steps=9),
+    "TransformAction": wrappers.TransformAction(func=lambda action: action),
+    "TransformObservation": wrappers.TransformObservation(func=lambda obs: obs),
+    "TransformReward": wrappers.TransformReward(func=lambda reward: 2 * reward),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Stack(Case):
+    """Three wrappers, drawn of all those that the environment, wrapped so far, takes."""
+
+    seed: int = 0
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        return {
+            "call": "tests.conformance.stacks:make",
+            "kwargs": {"suite": self.suite, "seed": self.seed},
+        }
+
+    def make(self) -> tuple[envhub.Environment, Any]:
+        env, _ = super().make()
+        draw, height = random.Random(f"{self.suite} {self.seed}"), 0
+        while height < 3:
+            wrap: Any = CATALOG[draw.choice(sorted(CATALOG))]
+            try:
+                env = wrap(env)
+            except InvalidOptionError:
+                continue
+            height += 1
+        return env, env.default_params
+
+    def own_state(self, state: Any) -> Any:
+        """Without the names of instances on the host."""
+
+        def is_on_host(node: Any) -> bool:
+            return isinstance(node, HostState)
+
+        return jax.tree.map(
+            lambda node: jnp.zeros_like(node.handle[..., 0]) if is_on_host(node) else node,
+            state,
+            is_leaf=is_on_host,
+        )
+
+    def __str__(self) -> str:
+        return f"stack {self.seed} over {self.id}"
+
+
+def stack(suite: str, seed: int) -> Stack:
+    name, options = BASES[suite]
+    return Stack(suite, name, tuple(options.items()), seed)
+
+
+def make(suite: str, seed: int) -> tuple[envhub.Environment, Any]:
+    """In another process."""
+    return stack(suite, seed).make()
