@@ -351,7 +351,8 @@ class PlainInstance(GymnasiumInstance):
             self.default_params = named_params(self.kind, self._physics, self.exact)
 
     def save(self) -> bytes:
-        values = [self.elapsed, *[getattr(self.inner, name) for name in self._attributes]]
+        # gymnasium 1.0's Taxi has no `fickle_step`.
+        values = [self.elapsed, *[getattr(self.inner, name, None) for name in self._attributes]]
         saved = plain.dump(values)
         return plain.dump_generator(self.inner.np_random) + saved if self._draws else saved
 

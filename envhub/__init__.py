@@ -8,7 +8,9 @@ Importing this imports no suite; `make` imports the one that it needs.
 from envhub import errors, spaces
 from envhub.capabilities import Capabilities
 from envhub.environment import Environment, EnvSpec, StepResult
+from envhub.fleet import make_multi, make_multi_vec
 from envhub.hub import capabilities, list_envs, make, make_vec, require
+from envhub.multi import MultiEnv
 from envhub.registry import register, suites, unregister
 from envhub.seeding import host_seed
 from envhub.suite import Gap, Suite
@@ -22,6 +24,7 @@ __all__ = [
     "EnvSpec",
     "Environment",
     "Gap",
+    "MultiEnv",
     "StepResult",
     "Suite",
     "VectorEnv",
@@ -31,6 +34,8 @@ __all__ = [
     "host_seed",
     "list_envs",
     "make",
+    "make_multi",
+    "make_multi_vec",
     "make_vec",
     "register",
     "require",

@@ -120,35 +120,49 @@ class Environment(abc.ABC):
         """The space of the actions that `step` accepts under these (concrete) params."""
 
     def step_then_reset(
-        self, key: jax.Array, reset_key: jax.Array, state: Any, action: Any, params: Any
+        self, key: jax.Array, state: Any, action: Any, params: Any
     ) -> tuple[StepResult, Any]:
         """Advance one step, and start the next episode where one ended: for `AutoReset`.
+
+        The key is split in two, the first for the step and the second for the reset.
 
         Returns:
             The result, with the observation and the state of the next episode where there is one;
             and the observation before that.
         """
-        result = self.step(key, state, action, params)
-        done, stepped = jnp.all(result.done), (result.obs, result.state)
-        obs, after = reset_where(done, self.reset, reset_key, params, stepped)
+        result = self.step(jax.random.split(key)[0], state, action, params)
+        obs, after = self._reset_where(jnp.all(result.done), key, params, result)
         return result._replace(obs=obs, state=after), result.obs
 
     def step_or_reset(
         self,
         is_reset: jax.Array,
         key: jax.Array,
-        reset_key: jax.Array,
         state: Any,
         action: Any,
         params: Any,
     ) -> StepResult:
-        """Start an episode, with no reward and no end, or advance one step: for `AutoReset`."""
-        result = self.step(key, state, action, params)
-        stepped = result.obs, result.state
-        obs, after = reset_where(is_reset, self.reset, reset_key, params, stepped)
+        """Start an episode, with no reward and no end, or advance one step: for `AutoReset`.
+
+        The key is split as in `step_then_reset`.
+        """
+        result = self.step(jax.random.split(key)[0], state, action, params)
+        obs, after = self._reset_where(is_reset, key, params, result)
         others = (result.reward, result.terminated, result.truncated, result.info)
         kept = jax.tree.map(lambda leaf: jnp.where(is_reset, jnp.zeros_like(leaf), leaf), others)
         return StepResult(obs, after, *kept)
+
+    def _reset_where(
+        self, chosen: jax.Array, key: jax.Array, params: Any, result: StepResult
+    ) -> tuple[Any, Any]:
+        def reset(key: jax.Array, params: Any) -> tuple[Any, Any]:
+            # Split here, where few lanes are reset: to split all keys takes longer than CartPole.
+            return self.reset(jax.random.split(key)[1], params)
+
+        on_host = not self.capabilities.jax_native
+        stepped = result.obs, result.state
+        obs, state = reset_where(chosen, reset, key, params, stepped, one_by_one=on_host)
+        return obs, state
 
     def render_env(self, state: Any, params: Any) -> Any:
         """The suite's own picture of a concrete state: uint8[H, W, 3]."""
@@ -223,6 +237,9 @@ class Environment(abc.ABC):
         if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(state)):
             raise RenderError("render draws concrete states: call it outside jit and vmap.")
         return np.asarray(self.render_env(state, self._params_in_force(params)), dtype=np.uint8)
+
+    def expect(self, num_envs: int) -> None:  # noqa: B027 (most need not know)
+        """Learn that so many are driven together, which several devices' calls do not show."""
 
     def close(self) -> None:  # noqa: B027 (most have nothing to free)
         """Free what the environment holds outside of JAX; idempotent."""

@@ -23,6 +23,7 @@ from envhub.errors import (
     UnavailableEnvError,
     did_you_mean,
 )
+from envhub.sharding import over_all_axes
 from envhub.suite import Gap, Suite, quiet
 from envhub.vector import VectorEnv
 from envhub.wrappers.autoreset import AutoReset, Mode
@@ -84,7 +85,7 @@ def make(
             accepted = set(suite.options(name))
             env = suite.make(name, {key: kwargs[key] for key in kwargs if key in accepted})
             overrides = {key: kwargs[key] for key in kwargs if key not in accepted}
-            env.default_params = _override(env_id, env.default_params, overrides, accepted)
+            env.default_params = override_params(env_id, env.default_params, overrides, accepted)
             if gap or len(overrides) < len(kwargs):
                 _trace(env)
     except EnvHubError:
@@ -114,6 +115,8 @@ def make_vec(
     *,
     autoreset: Mode | None = "same_step",
     batched_params: bool = False,
+    mesh: jax.sharding.Mesh | None = None,
+    sharding: jax.sharding.NamedSharding | None = None,
     **kwargs: Any,
 ) -> tuple[VectorEnv, Any]:
     """Make many environments of one kind, driven together.
@@ -124,16 +127,26 @@ def make_vec(
         autoreset: what happens where an episode ends, see `envhub.wrappers.AutoReset`; `None` for
             nothing.
         batched_params: whether calls take params with a leading axis, one set for each.
+        mesh: the devices over which the batch is split, over all axes of the mesh; by default there
+            is one device.
+        sharding: the same, of which the first entry names axes of the mesh: over the others there
+            are copies.
         **kwargs: as for `make`.
 
     Returns:
         The batch, and its default params.
 
     Raises:
-        InvalidOptionError: if `num_envs` is not a positive integer; and all that `make` raises.
+        InvalidOptionError: if `num_envs` is not a positive integer that is divisible by the number
+            of shards, or `mesh` and `sharding` are both given; and all that `make` and `VectorEnv`
+            raise.
     """
+    if mesh is not None:
+        if sharding is not None:
+            raise InvalidOptionError("give mesh= or sharding=, which has a mesh, and not both.")
+        sharding = over_all_axes(mesh)
     env, _ = make(env_id, autoreset=autoreset, **kwargs)
-    venv = VectorEnv(env, num_envs, batched_params=batched_params)
+    venv = VectorEnv(env, num_envs, batched_params=batched_params, sharding=sharding)
     return venv, venv.default_params
 
 
@@ -244,7 +257,9 @@ def _with_flags(suite: Suite, names: Iterable[str], flags: Mapping[str, bool]) -
     )
 
 
-def _override(env_id: str, params: Any, overrides: Mapping[str, Any], accepted: set[str]) -> Any:
+def override_params(
+    env_id: str, params: Any, overrides: Mapping[str, Any], accepted: set[str]
+) -> Any:
     """The default params with some fields replaced: a copy, checked field by field."""
     fields = [field.name for field in dataclasses.fields(params)] if params is not None else []
     for name, value in overrides.items():

@@ -21,6 +21,7 @@ from envhub import second_process
 from envhub.capabilities import FLAGS
 from envhub.environment import Environment, StepResult
 from envhub.second_process import SecondProcess
+from envhub.sharding import shard_map
 
 STEPS = 3
 MANY = 4000
@@ -310,7 +311,7 @@ def multi_device(subject: Subject) -> None:
     def first_step(state: Any) -> StepResult:
         return subject.env.step(subject.keys[1], state, subject.actions[0], subject.params)
 
-    sharded = _shard_map()(jax.vmap(first_step), mesh=mesh, in_specs=(shard,), out_specs=shard)
+    sharded = shard_map(jax.vmap(first_step), mesh=mesh, in_specs=(shard,), out_specs=shard)
     # Taken apart in NumPy: XLA (jaxlib 0.11.2) starts programs that slice while the steps still
     # run, and when those hold its threads in callbacks, what the slices exchange waits for ever.
     results = jax.device_get(visible(jax.jit(sharded)(states)))
@@ -358,15 +359,6 @@ def primitives(jaxpr: Any) -> set[str]:
                 if hasattr(inner, "eqns"):
                     found |= primitives(inner)
     return found
-
-
-def _shard_map() -> Any:
-    """`jax.shard_map`, which jax 0.4 has in `jax.experimental`."""
-    if hasattr(jax, "shard_map"):
-        return functools.partial(jax.shard_map, check_vma=False)
-    from jax.experimental.shard_map import shard_map
-
-    return functools.partial(shard_map, check_rep=False)
 
 
 def _variants(params: Any) -> tuple[Any, int]:

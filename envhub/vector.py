@@ -12,6 +12,9 @@ from envhub import spaces
 from envhub.capabilities import Capabilities
 from envhub.environment import Environment, EnvSpec, StepResult
 from envhub.errors import InvalidOptionError
+from envhub.sharding import Shards
+
+AXIS = "envs"
 
 
 class VectorEnv:
@@ -20,22 +23,56 @@ class VectorEnv:
     Make one with `envhub.make_vec`. Its methods are those of `Environment`, under `vmap`, and work
     inside `jit`, `scan` and `vmap` likewise.
 
+    The axis of the `vmap` is named `"envs"`, so that what is inside can take statistics over the
+    batch: `lax.pmean(x, "envs")`. In a batch that is split over devices those are of one device's
+    part; those of all of it take the names of the mesh's axes too,
+    `lax.pmean(x, ("devices", "envs"))`.
+
+    With a `sharding` each device drives its part of the batch, in `shard_map`, and every array that
+    comes out is split so. The keys are those of one device, and so are the results, but for the
+    last bit where XLA rounds a sum of products in another way. Arguments are split where they are
+    not. What holds of one call to the host holds of one device's: an action outside the space moves
+    nothing there. On several CPU devices, wait (`jax.block_until_ready`) for a program of your own
+    that steps environments on the host before you start others on its results: jaxlib 0.4.35 may
+    hang.
+
+    Where the mesh spans processes (`jax.distributed`), all make the same calls in the same order.
+    Keys, actions and params are the same in each, as NumPy or JAX makes them there (not committed
+    to a device), or global arrays. Environments on the host live in the process of their device.
+
     Args:
         env: one of them.
         num_envs: how many.
         batched_params: whether params have the leading axis too, one set for each environment.
+        sharding: over which devices the leading axis is split; `None` for one device.
 
     Attributes:
         env: one of them.
         num_envs: how many.
         batched_params: as above.
+        sharding: that of the leading axis of all arrays that come out; `None` for one device.
+
+    Raises:
+        InvalidOptionError: if `num_envs` is not a positive integer that the sharding splits evenly,
+            or the sharding is of more than the leading axis, or leaves copies of environments that
+            are on the host.
+        MissingCapabilityError: if the environment is not `multi_device`.
     """
 
-    def __init__(self, env: Environment, num_envs: int, *, batched_params: bool = False) -> None:
+    def __init__(
+        self,
+        env: Environment,
+        num_envs: int,
+        *,
+        batched_params: bool = False,
+        sharding: jax.sharding.NamedSharding | None = None,
+    ) -> None:
         if type(num_envs) is not int or num_envs < 1:
             raise InvalidOptionError(f"num_envs is a positive integer, got {num_envs!r}.")
         self.env, self.num_envs, self.batched_params = env, num_envs, batched_params
         self._axis = 0 if batched_params else None
+        self._shards = None if sharding is None else Shards(sharding, env, num_envs)
+        self.sharding = self._shards and self._shards.sharding
 
     @property
     def default_params(self) -> Any:
@@ -66,8 +103,7 @@ class VectorEnv:
             Observations and states.
         """
         params = self.default_params if params is None else params
-        keys = jax.random.split(key, self.num_envs)
-        obs, state = self._reset(keys, params)
+        obs, state = self._reset(key, params)
         return obs, state
 
     def step(self, key: jax.Array, state: Any, action: Any, params: Any = None) -> StepResult:
@@ -80,7 +116,7 @@ class VectorEnv:
             params: as for `reset`.
         """
         params = self.default_params if params is None else params
-        result: StepResult = self._step(jax.random.split(key, self.num_envs), state, action, params)
+        result: StepResult = self._step(key, state, action, params)
         return result
 
     def single_observation_space(self, params: Any = None) -> spaces.Space:
@@ -113,8 +149,15 @@ class VectorEnv:
 
     @functools.cached_property
     def _reset(self) -> Any:
-        return jax.vmap(self.env.reset, in_axes=(0, self._axis))
+        return self._of_all(self.env.reset, (self._axis,))
 
     @functools.cached_property
     def _step(self) -> Any:
-        return jax.vmap(self.env.step, in_axes=(0, 0, 0, self._axis))
+        return self._of_all(self.env.step, (0, 0, self._axis))
+
+    def _of_all(self, function: Any, axes: tuple[int | None, ...]) -> Any:
+        """`function(key, *arguments)` of each environment, from one key for all."""
+        mapped = jax.vmap(function, in_axes=(0, *axes), axis_name=AXIS)
+        if self._shards is None:
+            return lambda key, *rest: mapped(jax.random.split(key, self.num_envs), *rest)
+        return functools.partial(self.env._run, self._shards.split(mapped, axes))

@@ -75,6 +75,9 @@ class Wrapper(Environment):
     def render_env(self, state: Any, params: Any) -> Any:
         return self.env.render_env(self.inner_state(state), params)
 
+    def expect(self, num_envs: int) -> None:
+        self.env.expect(num_envs)
+
     def close(self) -> None:
         self.env.close()
 

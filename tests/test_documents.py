@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from envhub import wrappers
 from envhub.cli import app
+from envhub.wrappers.inside_autoreset import InsideAutoReset
 
 from .conftest import REPOSITORY
 
@@ -45,3 +47,21 @@ def test_the_commands_of_the_readme_run() -> None:
 def test_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", document.read_text()):
         assert (document.parent / target).exists(), target
+
+
+def wrapper_rows() -> list[str]:
+    """The table of docs/wrappers.md, from the first sentences of the docstrings."""
+    rows = []
+    for name in wrappers.__all__:
+        kind = getattr(wrappers, name)
+        side = "inside" if issubclass(kind, InsideAutoReset) else "either side"
+        side = "outside" if kind.spans_episodes else side
+        side = "" if kind is wrappers.AutoReset else side
+        first = " ".join((kind.__doc__ or "").split("\n\n")[0].split())
+        rows.append(f"| `{name}` | {first} | {side} |")
+    return rows
+
+
+def test_the_table_of_wrappers_is_that_of_their_docstrings() -> None:
+    table = (REPOSITORY / "docs" / "wrappers.md").read_text().splitlines()
+    assert [line for line in table if line.startswith("| `")] == wrapper_rows()

@@ -74,8 +74,8 @@ def test_every_package_of_the_tree_is_declared() -> None:
 
 
 def test_there_is_one_extra_a_suite_of_its_name() -> None:
-    assert set(EXTRAS) == {*SUITES, "all", "dev"}
-    assert EXTRAS["all"] == [f"envhub[{','.join(sorted(SUITES))}]"]
+    assert set(EXTRAS) == {*SUITES, "all", "dev", "video"}
+    assert EXTRAS["all"] == [f"envhub[{','.join([*sorted(SUITES), 'video'])}]"]
 
 
 @pytest.mark.parametrize("name", SUITES)
@@ -243,7 +243,7 @@ class TestConstraints:
     def test_they_pin_what_this_project_asks_for(self, path: Path) -> None:
         pins = pins_of(path)
         asked = [*PROJECT["dependencies"], *EXTRAS["dev"], *PYPROJECT["build-system"]["requires"]]
-        asked += [text for name in SUITES for text in EXTRAS[name]]
+        asked += [text for name in [*SUITES, "video"] for text in EXTRAS[name]]
         for distribution, range_ in map(requirement, asked):
             if distribution == "pufferlib-core" and tasks.pins_ocean(path.stem):
                 assert pins["pufferlib"] == "3.0.0"  # takes its place
@@ -254,7 +254,8 @@ class TestConstraints:
 
 def test_the_oldest_set_is_at_the_lower_bounds() -> None:
     pins = pins_of(REPOSITORY / "constraints" / f"{tasks.OLDEST}.txt")
-    asked = [*PROJECT["dependencies"], *(text for name in SUITES for text in EXTRAS[name])]
+    extras = [*SUITES, "video"]
+    asked = [*PROJECT["dependencies"], *(text for name in extras for text in EXTRAS[name])]
     for distribution, range_ in map(requirement, asked):
         if range_.startswith(">="):
             bound = versions.release(range_.removeprefix(">=").partition(",")[0])

@@ -42,6 +42,50 @@ def test_a_batch_is_its_environments_side_by_side(env_id: str) -> None:
     assert set(result.info) >= {"final_obs"}
 
 
+# One of every suite, and a param that another value changes what is seen of a step: None for none.
+EVERY_SUITE = [
+    ("gymnax::CartPole-v1", "max_steps_in_episode", 1),
+    ("navix::Navix-Empty-5x5-v0", "max_steps", 1),
+    ("brax::fast", "episode_length", 1),
+    pytest.param(
+        "craftax::Craftax-Classic-Symbolic-v1", "max_timesteps", 1, marks=pytest.mark.full
+    ),
+    ("gymnasium::CartPole-v1", "force_mag", 20.0),
+    ("gymnasium::Hopper-v5", "gravity", (0.0, 0.0, -1.0)),
+    ("ale::pong", None, None),
+    ("pufferlib::CartPole-v1", "force_mag", 20.0),
+]
+
+
+@pytest.mark.parametrize(("env_id", "field", "value"), EVERY_SUITE)
+def test_a_batch_of_every_suite_each_with_its_params(env_id: str, field: Any, value: Any) -> None:
+    try:
+        venv, params = envhub.make_vec(env_id, NUM, batched_params=field is not None)
+    except errors.MissingDependencyError as error:
+        pytest.skip(str(error))
+    obs, state = venv.reset(KEY, params)
+    assert venv.observation_space().contains(obs)
+    action = venv.action_space().sample(KEY)
+    # All environments of a host are stepped, and those that ended reset, in one call.
+    calls = str(jax.make_jaxpr(venv.step)(KEY, state, action, params)).count("host_callback[")
+    assert calls == (0 if venv.capabilities.jax_native else 1)
+    result = venv.step(KEY, state, action, params)
+    for leaf in (result.reward, result.terminated, result.truncated):
+        assert leaf.shape == (NUM,)
+    assert venv.capabilities.has_env_params == (field is not None)
+    if field is None:
+        return
+    changed = np.array(getattr(params, field))
+    changed[1:] = value
+    _, state = venv.reset(KEY, params)
+    other = venv.step(KEY, state, action, params.replace(**{field: changed}))
+    leaves = map(jax.tree.leaves, (result._replace(state=None), other._replace(state=None)))
+    same_lanes = np.array(
+        [[np.array_equal(a[i], b[i]) for i in range(NUM)] for a, b in zip(*leaves, strict=True)]
+    )
+    np.testing.assert_array_equal(same_lanes.all(0), [True, False, False])
+
+
 def test_params_of_each_environment() -> None:
     venv, params = envhub.make_vec("gymnasium::CartPole-v1", NUM, batched_params=True)
     masses = jnp.array([0.1, 1.0, 5.0])

@@ -121,8 +121,9 @@ class HostEnvironment(Environment):
         return self._take_result(outputs)
 
     def step_then_reset(
-        self, key: jax.Array, reset_key: jax.Array, state: Any, action: Any, params: Any
+        self, key: jax.Array, state: Any, action: Any, params: Any
     ) -> tuple[StepResult, Any]:
+        reset_key = jax.random.split(key)[1]
         given = [traced_seed(reset_key), *self._given(state, action, params)]
         first = len(self._after_reset) - self._num_obs
         forms = [*self._after_step, *self._after_reset[first:]]
@@ -133,11 +134,11 @@ class HostEnvironment(Environment):
         self,
         is_reset: jax.Array,
         key: jax.Array,
-        reset_key: jax.Array,
         state: Any,
         action: Any,
         params: Any,
     ) -> StepResult:
+        reset_key = jax.random.split(key)[1]
         given = [is_reset, traced_seed(reset_key), *self._given(state, action, params)]
         return self._take_result(self._call("step_or_reset", given, self._after_step))
 
@@ -162,6 +163,9 @@ class HostEnvironment(Environment):
     def render_env(self, state: Any, params: Any) -> Any:
         row = None if state.snapshot is None else np.asarray(state.snapshot)
         return self._pool.render(np.asarray(state.handle).tolist(), row)
+
+    def expect(self, num_envs: int) -> None:
+        self._pool.expect(num_envs)
 
     def close(self) -> None:
         self._pool.close()

@@ -90,10 +90,14 @@ class Pool:
         """How many live."""
         return len(self._table)
 
+    def expect(self, size: int) -> None:
+        """Learn of a batch that arrives in several calls: it counts as one that is as large."""
+        self._largest_batch = max(self._largest_batch, size)
+
     def serve(self, method: str, inputs: Sequence[Any], outputs: Sequence[Any], size: int) -> None:
         """Answer one call from a compiled program; what goes wrong is kept in `error` too."""
         with self._lock, deferred():  # or instances might have moved, and nobody have noted it
-            self._largest_batch = max(self._largest_batch, size)
+            self.expect(size)
             self._table.now += 1
             try:
                 getattr(self, method)(list(inputs), outputs, size)

@@ -67,9 +67,8 @@ class AutoReset(Wrapper):
         return obs, state if self.mode == "same_step" else Waiting(state, jnp.bool_(False))
 
     def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
-        step_key, reset_key = jax.random.split(key)
         if self.mode == "same_step":
-            result, last_obs = self.env.step_then_reset(step_key, reset_key, state, action, params)
+            result, last_obs = self.env.step_then_reset(key, state, action, params)
             return result._replace(info={**result.info, "final_obs": last_obs})
-        result = self.env.step_or_reset(state.done, step_key, reset_key, state.env, action, params)
+        result = self.env.step_or_reset(state.done, key, state.env, action, params)
         return result._replace(state=Waiting(result.state, jnp.all(result.done)))

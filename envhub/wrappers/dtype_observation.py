@@ -22,6 +22,9 @@ class DtypeObservation(BoxObservation):
     def __init__(self, env: Environment, dtype: Any) -> None:
         super().__init__(env)
         self.dtype = np.dtype(dtype)
+        if self.dtype.kind != "f":
+            reason = f"no gradient flows through observations of {self.dtype}."
+            self.capabilities = self.capabilities.without(differentiable=reason)
 
     def observation(self, obs: Any) -> Any:
         return obs.astype(self.dtype)
@@ -29,7 +32,8 @@ class DtypeObservation(BoxObservation):
     def observation_space(self, params: Any = None) -> spaces.Space:
         def converted(bound: Any) -> Any:
             if self.dtype.kind not in "iu":
-                return bound.astype(self.dtype)
+                with np.errstate(over="ignore"):  # beyond a narrower float is infinite
+                    return bound.astype(self.dtype)
             limits = np.iinfo(self.dtype)
             return np.clip(bound, limits.min, limits.max).astype(self.dtype)
 

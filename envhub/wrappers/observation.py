@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from envhub import spaces
@@ -34,15 +36,17 @@ class ObservationWrapper(Wrapper):
         return result._replace(obs=self.observation(result.obs), info=info)
 
 
-class BoxObservation(ObservationWrapper):
-    """Changes arrays.
+class BoxWrapper(Wrapper):
+    """Needs observations that are arrays.
 
     Attributes:
         inner_space: of the observations inside, under the default params.
 
     Raises:
-        InvalidOptionError: if observations are no arrays.
+        InvalidOptionError: if observations are no arrays, or no floats where those are needed.
     """
+
+    needs_floats = False
 
     def __init__(self, env: Environment) -> None:
         super().__init__(env)
@@ -50,12 +54,81 @@ class BoxObservation(ObservationWrapper):
 
     def box(self, params: Any) -> spaces.Box:
         """The space of the observations inside."""
-        space = self.env.observation_space(params)
+        # Suites compute sizes with jax.numpy, which a surrounding trace would make abstract.
+        with jax.ensure_compile_time_eval():
+            space = self.env.observation_space(params)
+        name = type(self).__name__
         if not isinstance(space, spaces.Box):
             raise InvalidOptionError(
-                f"{type(self).__name__} takes observations that are arrays (Box), and not {space}."
+                f"{name} takes observations that are arrays (Box), and not {space}."
+            )
+        if self.needs_floats and space.dtype.kind != "f":
+            raise InvalidOptionError(
+                f"{name} takes observations that are arrays of floats, and not {space}. "
+                "DtypeObservation inside of it makes floats."
             )
         return space
+
+
+class BoxObservation(BoxWrapper, ObservationWrapper):
+    """Changes arrays, each by itself."""
+
+
+class ElementsObservation(BoxObservation):
+    """Changes some elements of the last axis of arrays.
+
+    Attributes:
+        elements: which, as indices.
+
+    Raises:
+        InvalidOptionError: if they are no indices or mask of that axis, or none, or one twice.
+    """
+
+    def __init__(self, env: Environment, chosen: Any) -> None:
+        super().__init__(env)
+        shape = self.inner_space.shape
+        if len(shape) < (1 if self.num_agents == 1 else 2):
+            raise InvalidOptionError(
+                f"{type(self).__name__} takes arrays with an axis of elements, and not "
+                f"{self.inner_space}."
+            )
+        elements: Any = np.empty(0)
+        with contextlib.suppress(IndexError, TypeError, ValueError):
+            elements = np.arange(shape[-1])[np.asarray(chosen)]
+        if elements.ndim != 1 or not 0 < len(np.unique(elements)) == elements.size:
+            raise InvalidOptionError(
+                f"{type(self).__name__} takes different indices below {shape[-1]}, or a list of "
+                f"{shape[-1]} bools, and not {chosen!r}."
+            )
+        self.elements = elements
+
+
+class RandomObservation(BoxWrapper):
+    """Changes arrays by chance, each with a key of its own, the last of an episode as well.
+
+    Outside of an `AutoReset` the last observation of an episode and the first of the next are
+    changed independently, and where no episode ends `info["final_obs"]` is the observation shown.
+    """
+
+    @abc.abstractmethod
+    def observation(self, key: jax.Array, obs: Any) -> Any:
+        """The observation to show in the place of one."""
+
+    def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
+        reset_key, own_key = jax.random.split(key)
+        obs, state = self.env.reset(reset_key, params)
+        return self.observation(own_key, obs), state
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        step_key, own_key = jax.random.split(key)
+        result = self.env.step(step_key, state, action, params)
+        obs = self.observation(own_key, result.obs)
+        info = result.info
+        if "final_obs" in info:  # of an `AutoReset` inside
+            last = self.observation(jax.random.fold_in(own_key, 1), info["final_obs"])
+            obs = jnp.where(jnp.all(result.done), obs, last)
+            info = {**info, "final_obs": last}
+        return result._replace(obs=obs, info=info)
 
 
 class ImageObservation(BoxObservation):

@@ -21,7 +21,8 @@ class RescaleObservation(BoxObservation):
         min_obs, max_obs: the new bounds.
 
     Raises:
-        InvalidOptionError: if the new bounds are not in order, or an old one is infinite.
+        InvalidOptionError: if the new bounds are not in order, or an old one is infinite, or as
+            good as that in float32.
     """
 
     def __init__(self, env: Environment, min_obs: float, max_obs: float) -> None:
@@ -29,10 +30,11 @@ class RescaleObservation(BoxObservation):
         space = self.inner_space
         if not min_obs < max_obs:
             raise InvalidOptionError(f"min_obs={min_obs!r} is not below max_obs={max_obs!r}.")
-        if not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
+        low, high = space.low.astype(np.float64), space.high.astype(np.float64)
+        # gymnax says "unbounded" with the greatest floats there are.
+        if not (high - low < np.finfo(np.float32).max).all():
             raise InvalidOptionError(f"RescaleObservation needs finite bounds, not {space}.")
         self.min_obs, self.max_obs = float(min_obs), float(max_obs)
-        low, high = space.low.astype(np.float64), space.high.astype(np.float64)
         self._low = low.astype(np.float32)
         self._width = np.where(high > low, high - low, 1).astype(np.float32)
 

@@ -44,7 +44,9 @@ def box_of(env: Environment) -> spaces.Box:
     Raises:
         InvalidOptionError: if they are no arrays of floats.
     """
-    space = env.action_space(env.default_params)
+    # Suites compute sizes with jax.numpy, which a surrounding trace would make abstract.
+    with jax.ensure_compile_time_eval():
+        space = env.action_space(env.default_params)
     if not isinstance(space, spaces.Box) or space.dtype.kind != "f":
         raise InvalidOptionError(
             f"the actions of {env} are no arrays of floats (Box), but {space}."

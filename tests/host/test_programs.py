@@ -13,7 +13,7 @@ from jax import lax
 
 import envhub
 from envhub.host import transport
-from envhub.probes import _shard_map
+from envhub.sharding import shard_map
 
 KEY, RIGHT = jax.random.key(0), jnp.int32(1)
 Program = Callable[[Any, Any], Any]
@@ -147,7 +147,7 @@ def test_sharded_by_xla_or_by_shard_map(forkable: bool, envs: dict[bool, Any]) -
     before = env._pool.num_steps
     placed = jax.device_put(batch(env), jax.sharding.NamedSharding(mesh, split))
     automatic = jax.jit(jax.vmap(obs))(placed)
-    mapped = _shard_map()(jax.vmap(obs), mesh=mesh, in_specs=(split,), out_specs=split)
+    mapped = shard_map(jax.vmap(obs), mesh=mesh, in_specs=(split,), out_specs=split)
     manual = jax.jit(mapped)(batch(env))
     np.testing.assert_array_equal(automatic, expected)
     np.testing.assert_array_equal(manual, expected)

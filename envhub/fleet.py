@@ -1,0 +1,155 @@
+"""From names and ids to a fleet of different environments."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from envhub import hub, registry
+from envhub.environment import Environment
+from envhub.errors import InvalidOptionError
+from envhub.multi import MultiEnv, naming
+from envhub.suite import quiet
+from envhub.vector import VectorEnv
+from envhub.wrappers.autoreset import Mode
+
+Entry = str | tuple[str, Mapping[str, Any]]
+"""A member: its id, or its id and keywords of `make`."""
+WRAPPING = {"autoreset", "wrappers"}
+
+
+def make_multi(
+    envs: Mapping[str, Entry] | Iterable[Entry],
+    *,
+    wrappers: Iterable[Callable[[Environment], Environment]] = (),
+    autoreset: Mode | None = None,
+) -> tuple[MultiEnv, dict[str, Any]]:
+    """Make a fleet of different environments, driven together.
+
+    Members that are made alike, params aside, are one environment, and one call under `vmap`
+    advances them all. Where there are wrappers, of which some depend on the default params, those
+    must be alike too.
+
+    Args:
+        envs: the members by name: an id, or an id and a dict of keywords for `make`. In a list, the
+            ids are the names.
+        wrappers: of each member without a keyword `wrappers` of its own; see `make`.
+        autoreset: likewise.
+
+    Returns:
+        The fleet, and the default params of its members by name.
+
+    Raises:
+        InvalidOptionError: if there are no members, or a name occurs twice; and all that `make`
+            raises, with a note that names the member.
+    """
+    members, params = _make_members(_entries(envs, wrappers, autoreset))
+    return MultiEnv(members, params), params
+
+
+def make_multi_vec(
+    envs: Mapping[str, Entry] | Iterable[Entry],
+    num_envs: int | Mapping[str, int],
+    *,
+    wrappers: Iterable[Callable[[Environment], Environment]] = (),
+    autoreset: Mode | None = "same_step",
+    batched_params: bool = False,
+) -> tuple[MultiEnv, dict[str, Any]]:
+    """Make a fleet of batches, each as `make_vec` makes it.
+
+    Args:
+        envs: as for `make_multi`.
+        num_envs: how many of each member: a number for all, or one by name.
+        wrappers: as for `make_multi`.
+        autoreset: likewise.
+        batched_params: whether calls take params with a leading axis, one set for each environment.
+
+    Returns:
+        The fleet, and the default params of its members by name.
+
+    Raises:
+        InvalidOptionError: if there is not a positive integer for each member; and all that
+            `make_multi` raises.
+    """
+    entries = _entries(envs, wrappers, autoreset)
+    counts = num_envs if isinstance(num_envs, Mapping) else dict.fromkeys(entries, num_envs)
+    if set(counts) != set(entries):
+        raise InvalidOptionError(
+            f"num_envs is given for {', '.join(map(repr, counts)) or 'none'}, and the fleet has: "
+            f"{', '.join(map(repr, entries))}."
+        )
+    members, params = _make_members(entries)
+    batches: dict[str, VectorEnv] = {}
+    made: dict[Any, VectorEnv] = {}
+    for name, env in members.items():
+        batch = VectorEnv(env, counts[name], batched_params=batched_params)
+        batches[name] = made.setdefault((id(env), batch.num_envs), batch)
+        if batched_params:
+            lanes = [params[name]] * batch.num_envs
+            params[name] = jax.tree.map(lambda *leaves: np.stack(leaves), *lanes)
+    return MultiEnv(batches, params), params
+
+
+def _entries(
+    envs: Mapping[str, Entry] | Iterable[Entry], wrappers: Iterable[Any], autoreset: Mode | None
+) -> dict[str, tuple[str, dict[str, Any]]]:
+    """The id and all keywords of each member, by name."""
+    form = "a fleet is a dict of names and ids (or pairs of an id and a dict of keywords)"
+    if isinstance(envs, str):
+        raise InvalidOptionError(f"{form}, or a list of ids; got {envs!r}.")
+    common = {"autoreset": autoreset, "wrappers": tuple(wrappers)}
+    names = list(envs) if isinstance(envs, Mapping) else None
+    entries: dict[str, tuple[str, dict[str, Any]]] = {}
+    for place, entry in enumerate(envs.values() if isinstance(envs, Mapping) else envs):
+        try:
+            env_id, options = (entry, {}) if isinstance(entry, str) else entry
+            name = names[place] if names else env_id
+            options = common | dict(options)
+        except (TypeError, ValueError) as error:
+            raise InvalidOptionError(f"{form}; got {entry!r}.") from error
+        if name in entries:
+            raise InvalidOptionError(f"{name!r} occurs twice: {form}, and names are unique.")
+        entries[name] = env_id, options
+    return entries
+
+
+def _make_members(
+    entries: Mapping[str, tuple[str, dict[str, Any]]],
+) -> tuple[dict[str, Environment], dict[str, Any]]:
+    """Each member's environment, the same for those that are alike, and default params."""
+    made: list[tuple[Any, Environment]] = []
+    members, params = {}, {}
+    for name, (env_id, options) in entries.items():
+        with naming(name):
+            accepted = _constructing(env_id, options)
+            recipe = env_id, {key: options[key] for key in sorted(options) if key in accepted}
+            alike = [env for other, env in made if _equal(recipe, other)]
+            members[name] = alike[0] if alike else hub.make(env_id, **recipe[1])[0]
+            made.append((recipe, members[name]))
+            overrides = {key: options[key] for key in options if key not in accepted}
+            default = members[name].default_params
+            params[name] = hub.override_params(env_id, default, overrides, accepted - WRAPPING)
+    return members, params
+
+
+def _constructing(env_id: str, options: Mapping[str, Any]) -> set[str]:
+    """The keywords that make an environment what it is; the others override its params."""
+    if options["wrappers"] or set(options) == WRAPPING:
+        return set(options)
+    with contextlib.suppress(Exception), quiet():  # `make` says what is wrong
+        suite_name, name = hub.parse_id(env_id)
+        suite = registry.get(suite_name)
+        return WRAPPING.union(suite.options(suite.resolve(name)))
+    return set(options)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two recipes are equal for certain; `1`, `True` and `1.0` are not."""
+    try:
+        return repr(one) == repr(other) and bool(one == other)
+    except ValueError:  # arrays
+        return False

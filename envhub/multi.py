@@ -1,0 +1,499 @@
+"""Different environments as one, by name."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from envhub import inputs, spaces
+from envhub.environment import Environment, StepResult
+from envhub.errors import (
+    EnvHubError,
+    InvalidActionError,
+    InvalidOptionError,
+    InvalidParamsError,
+    InvalidStateError,
+    UnknownEnvError,
+    did_you_mean,
+)
+from envhub.flat import flat_size, flatten
+from envhub.vector import VectorEnv
+
+Member = Environment | VectorEnv
+
+
+class MultiStepResult(StepResult):
+    """What `MultiEnv.step` returns: a `StepResult` whose fields are dicts by name."""
+
+    __slots__ = ()
+
+    @property
+    def done(self) -> Any:
+        """Whether the episodes ended, by name."""
+        return jax.tree.map(jnp.logical_or, self.terminated, self.truncated)
+
+
+class Facts(NamedTuple):
+    """Something about observations and about actions."""
+
+    observation: Any
+    action: Any
+
+
+class CompileSeconds(NamedTuple):
+    """How long `MultiEnv.compile` took.
+
+    Attributes:
+        alone: for `reset_at` and `step_at`, by name; little for a member like one before it.
+        together: for `reset` and `step`.
+    """
+
+    alone: dict[str, float]
+    together: float
+
+
+class MultiEnv:
+    """A fleet: several environments, each with a name, driven together.
+
+    Make one with `envhub.make_multi` or `make_multi_vec`. What goes in and comes out are dicts by
+    name. It works inside `jit`, `scan` and `vmap` like one environment.
+
+    Outside `jit`, all JAX-native members are one compiled call, and those on the host follow one
+    after another. Members that are one and the same object (as those that are made alike are) form
+    a group: one call under `vmap` advances them all, each with its own params.
+
+    Args:
+        envs: the members by name: environments, or batches.
+        default_params: the params of each by name, as calls take them; by default their own.
+
+    Attributes:
+        names: of the members, in the order given, which is the order of their keys.
+        envs: the members.
+        default_params: the params in force when a call gives none.
+        groups: the names of those that are advanced by one call, group by group.
+
+    Raises:
+        InvalidOptionError: if there are no members, or one is no environment.
+        InvalidParamsError: if the params are not those of the members.
+    """
+
+    def __init__(
+        self, envs: Mapping[str, Member], default_params: Mapping[str, Any] | None = None
+    ) -> None:
+        for name, env in envs.items():
+            if not (isinstance(name, str) and isinstance(env, Member)):
+                raise InvalidOptionError(
+                    f"a fleet maps names to environments, got {name!r}: {env!r}."
+                )
+        if not envs:
+            raise InvalidOptionError("a fleet needs at least one environment.")
+        self.names, self.envs = tuple(envs), dict(envs)
+        self.default_params = {name: env.default_params for name, env in envs.items()}
+        self.default_params = self._params_in_force(default_params)
+        self._groups = _grouped(self.envs, self.default_params)
+        self.groups = tuple(group.names for group in self._groups)
+        self._on_host = [each for each in self._groups if not each.env.capabilities.jax_native]
+
+    def reset(
+        self, key: jax.Array, params: Mapping[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Start an episode in each member.
+
+        Args:
+            key: one PRNG key; `jax.random.split(key, len(names))` are those of the members.
+            params: of each member by name, where `None` stands for its default.
+
+        Returns:
+            Observations and states by name: those of each member alone with its key, and of a group
+            those under `vmap`, where XLA may round otherwise.
+
+        Raises:
+            InvalidKeyError: if `key` is not one PRNG key.
+            InvalidParamsError: if params are missing, or do not fit.
+        """
+        inputs.check_key(key)
+        obs, states = self._call("reset", key, self._params_in_force(params))
+        return obs, states
+
+    def step(
+        self,
+        key: jax.Array,
+        states: Mapping[str, Any],
+        actions: Mapping[str, Any],
+        params: Mapping[str, Any] | None = None,
+    ) -> MultiStepResult:
+        """Advance each member one step.
+
+        Nothing is stepped unless there are a state and an action of the right form for each. If a
+        member on the host raises then, those before it have moved; stepping them again from the
+        same states with the same actions gives what they gave.
+
+        Args:
+            key: as for `reset`.
+            states: by name, what `reset` or the last `step` returned.
+            actions: by name.
+            params: as for `reset`.
+
+        Raises:
+            InvalidKeyError, InvalidParamsError: as for `reset`.
+            InvalidStateError, InvalidActionError: if one is missing, or does not fit.
+        """
+        inputs.check_key(key)
+        self._check_names("states", states, InvalidStateError)
+        self._check_names("actions", actions, InvalidActionError)
+        params = self._params_in_force(params)
+        return MultiStepResult(*self._call("step", key, dict(states), dict(actions), params))
+
+    def reset_at(self, name: str, key: jax.Array, params: Any = None) -> tuple[Any, Any]:
+        """Start an episode in one member alone, with this very key; see `Environment.reset`.
+
+        Raises:
+            UnknownEnvError: if there is no member of that name; and all that its `reset` raises.
+        """
+        env, default = self._at(name)
+        with naming(name):
+            return env.reset(key, default if params is None else params)
+
+    def step_at(
+        self, name: str, key: jax.Array, state: Any, action: Any, params: Any = None
+    ) -> StepResult:
+        """Advance one member alone, with this very key; see `Environment.step`.
+
+        Raises:
+            UnknownEnvError: if there is no member of that name; and all that its `step` raises.
+        """
+        env, default = self._at(name)
+        with naming(name):
+            return env.step(key, state, action, default if params is None else params)
+
+    def compile(self, progress: bool = True, *, key: jax.Array | None = None) -> CompileSeconds:
+        """Compile what the methods need, so that later calls with the default params run at once.
+
+        Each member alone comes first, and then all together. It resets and steps them for that,
+        so one on the host makes instances, as for any other reset.
+
+        Args:
+            progress: whether to show it on stderr: a bar if `rich` is installed, else lines.
+            key: a PRNG key of the kind that later calls use; by default a typed one.
+        """
+        key = jax.random.key(0) if key is None else key
+        states, actions, alone = {}, {}, {}
+        with _announcing(len(self.names) + 1, progress) as announce:
+            for name in self.names:
+                announce(name)
+                start = time.perf_counter()
+                _, states[name] = self.reset_at(name, key)
+                actions[name] = self.action_spaces[name].sample(key)
+                result = self.step_at(name, key, states[name], actions[name])
+                jax.block_until_ready(result)  # type: ignore[no-untyped-call]
+                alone[name] = time.perf_counter() - start
+            announce("all together")
+            start = time.perf_counter()
+            params = self.default_params
+            groups = [each for each in self._on_host if len(each.names) > 1]  # others were alone
+            resets = self._results("reset", key, [params], groups)
+            states |= {name: state for name, (_, state) in resets.items()}
+            results = self._results("step", key, [states, actions, params], groups)
+            jax.block_until_ready(results)  # type: ignore[no-untyped-call]
+            return CompileSeconds(alone, time.perf_counter() - start)
+
+    @functools.cached_property
+    def observation_spaces(self) -> dict[str, spaces.Space]:
+        """The spaces of the observations by name, under the default params; batched for a batch."""
+        return self._each(lambda env, params: env.observation_space(params))
+
+    @functools.cached_property
+    def action_spaces(self) -> dict[str, spaces.Space]:
+        """Likewise of the actions."""
+        return self._each(lambda env, params: env.action_space(params))
+
+    @functools.cached_property
+    def single_observation_spaces(self) -> dict[str, spaces.Space]:
+        """The spaces of the observations of one environment each."""
+        return self._each(lambda env, params: _one(env).observation_space(params))
+
+    @functools.cached_property
+    def single_action_spaces(self) -> dict[str, spaces.Space]:
+        """Likewise of the actions."""
+        return self._each(lambda env, params: _one(env).action_space(params))
+
+    @property
+    def shapes(self) -> Facts:
+        """Of `observation` and `action` by name, of one environment each.
+
+        Of a `Dict` or `Tuple` space there is a dict or tuple.
+        """
+        return self._facts(lambda space: inputs.map_space(_shape, space, space))
+
+    @property
+    def dtypes(self) -> Facts:
+        """Likewise the dtypes."""
+        return self._facts(lambda space: inputs.map_space(_dtype, space, space))
+
+    @property
+    def sizes(self) -> Facts:
+        """Likewise how many numbers a network takes or gives, as ints: Gymnasium's `flatdim`.
+
+        That is one for each element of an array, and one for each possible value of a `Discrete`
+        and of each element of a `MultiDiscrete`.
+        """
+        return self._facts(flat_size)
+
+    def pad_dims(self) -> Facts:
+        """The largest of the `sizes`, as `(observation, action)`: what a shared network needs.
+
+        See `pad_observations`. Of what such a network gives for an action, the first
+        `sizes.action[name]` numbers are the member's.
+        """
+        return Facts(*(max(sizes.values()) for sizes in self.sizes))
+
+    def pad_observations(self, obs: Mapping[str, Any]) -> dict[str, jax.Array]:
+        """Observations as vectors of one length, which can be stacked.
+
+        Args:
+            obs: by name, of some members or of all; they may have more leading axes.
+
+        Returns:
+            float32[..., pad_dims().observation] by name: the numbers of the observation, one-hot
+            where a value is one of a few (`Discrete`, `MultiDiscrete`), and then zeros.
+        """
+        size = self.pad_dims().observation
+        flat = {name: flatten(self._space_of(name), value) for name, value in obs.items()}
+        return {
+            name: jnp.pad(each, [(0, 0)] * (each.ndim - 1) + [(0, size - each.shape[-1])])
+            for name, each in flat.items()
+        }
+
+    def close(self) -> None:
+        """Free what the members hold outside of JAX; idempotent."""
+        for env in self.envs.values():
+            env.close()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.envs}>"
+
+    def _call(self, method: str, key: jax.Array, *given: dict[str, Any]) -> list[Any]:
+        """Call a method of all members, and give its results field by field."""
+        try:
+            results = self._results(method, key, given, self._on_host)
+        except EnvHubError:
+            raise
+        except Exception:
+            for what, by_name in zip(TAKES[method], given, strict=True):
+                for name, tree in by_name.items():
+                    inputs.check_arrays(f"{what} of {name!r}", tree, MISFITS[what])
+            raise
+        fields = range(len(results[self.names[0]]))
+        return [{name: results[name][field] for name in self.names} for field in fields]
+
+    def _results(
+        self, method: str, key: jax.Array, given: Sequence[Any], on_host: Sequence[Group]
+    ) -> dict[str, Any]:
+        """The results by name of the native members, and of these on the host."""
+        results: dict[str, Any]
+        results, waiting = self._programs[method](key, *given)
+        for group, arguments in zip(self._on_host, waiting, strict=True):
+            if group in on_host:
+                with naming(*group.names):
+                    results |= group.call(method, arguments)
+        return results
+
+    @functools.cached_property
+    def _programs(self) -> dict[str, Any]:
+        """What is compiled, by method.
+
+        What the host does cannot be in them: outside of `jit` its errors would be texts. So they
+        prepare what it is given as well, in the same call.
+        """
+        return {method: jax.jit(functools.partial(self._run, method)) for method in TAKES}
+
+    def _run(self, method: str, key: jax.Array, *given: dict[str, Any]) -> Any:
+        """Call the native members, and collect what the groups on the host are to be given."""
+        keys = dict(zip(self.names, jax.random.split(key, len(self.names)), strict=True))
+        trees = dict(zip(TAKES[method], given, strict=True))
+        if "action" in trees:
+            trees["action"] = self._conform(trees["action"])
+        results: dict[str, Any] = {}
+        waiting = []
+        for group in self._groups:
+            with naming(*group.names):
+                arguments = [group.gather("key", keys)]
+                arguments += [group.gather(what, by_name) for what, by_name in trees.items()]
+                if group in self._on_host:
+                    waiting.append(arguments)
+                else:
+                    results |= group.call(method, arguments)
+        return results, waiting
+
+    def _conform(self, actions: dict[str, Any]) -> dict[str, Any]:
+        """All actions, before anything is stepped."""
+        conformed = {}
+        for name in self.names:
+            with naming(name):
+                conformed[name] = inputs.conform_action(self.action_spaces[name], actions[name])
+        return conformed
+
+    def _at(self, name: str) -> tuple[Member, Any]:
+        if name not in self.envs:
+            raise UnknownEnvError(f"the fleet has no {name!r}.{self._hint(name)}")
+        return self.envs[name], self.default_params[name]
+
+    def _params_in_force(self, params: Mapping[str, Any] | None) -> dict[str, Any]:
+        defaults = self.default_params
+        if params is None:
+            return defaults
+        self._check_names("params", params, InvalidParamsError)
+        return {
+            name: default if params[name] is None else params[name]
+            for name, default in defaults.items()
+        }
+
+    def _check_names(self, what: str, given: Any, error: type[EnvHubError]) -> None:
+        if not isinstance(given, Mapping):
+            raise error(f"{what} are a dict by name, got {given!r}.")
+        for name in given:
+            if name not in self.envs:
+                raise error(f"{what} have {name!r}, which the fleet has not.{self._hint(name)}")
+        missing = [name for name in self.names if name not in given]
+        if missing:
+            raise error(f"{what} are missing for {', '.join(map(repr, missing))}.")
+
+    def _hint(self, name: Any) -> str:
+        return f"{did_you_mean(str(name), self.names)} It has: {', '.join(self.names)}."
+
+    def _each(self, space_of: Callable[[Member, Any], spaces.Space]) -> dict[str, spaces.Space]:
+        # Suites compute sizes with jax.numpy, which a surrounding trace would make abstract.
+        with jax.ensure_compile_time_eval():
+            return {
+                name: space_of(env, _params_of_one(env, self.default_params[name]))
+                for name, env in self.envs.items()
+            }
+
+    def _facts(self, function: Callable[[spaces.Space], Any]) -> Facts:
+        both = self.single_observation_spaces, self.single_action_spaces
+        return Facts(*({name: function(each[name]) for name in self.names} for each in both))
+
+    def _space_of(self, name: str) -> spaces.Space:
+        self._at(name)
+        return self.single_observation_spaces[name]
+
+
+class Group:
+    """Members that are one environment, and so advance in one call.
+
+    Args:
+        env: the environment, or a batch.
+        names: of the members.
+    """
+
+    def __init__(self, env: Member, names: Sequence[str]) -> None:
+        self.env, self.names = env, tuple(names)
+
+    def gather(self, what: str, trees: Mapping[str, Any]) -> Any:
+        """What these members are given, on a leading axis if they are several."""
+        each = [trees[name] for name in self.names]
+        if len(each) == 1:
+            return each[0]
+        try:
+            return jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+        except (TypeError, ValueError) as error:
+            raise MISFITS[what](f"{what} are of different forms: {error}") from error
+
+    def call(self, method: str, arguments: Sequence[Any]) -> dict[str, Any]:
+        """The results of a method by name."""
+        if len(self.names) == 1:
+            return {self.names[0]: getattr(self.env, method)(*arguments)}
+        # Which tells an error of the host from one of the caller.
+        results: dict[str, Any] = _one(self.env)._run(self._programs[method], *arguments)
+        return results
+
+    @functools.cached_property
+    def _programs(self) -> dict[str, Any]:
+        return {method: jax.jit(functools.partial(self._map, method)) for method in TAKES}
+
+    def _map(self, method: str, *arguments: Any) -> dict[str, Any]:
+        results = jax.vmap(getattr(self.env, method))(*arguments)
+
+        def lane(place: int) -> Any:
+            return jax.tree.map(lambda leaf: leaf[place], results)
+
+        return {name: lane(place) for place, name in enumerate(self.names)}
+
+
+TAKES = {"reset": ("params",), "step": ("state", "action", "params")}  # after the key
+MISFITS: dict[str, type[EnvHubError]] = {
+    "state": InvalidStateError,
+    "action": InvalidActionError,
+    "params": InvalidParamsError,
+}
+
+
+@contextlib.contextmanager
+def naming(*names: str) -> Iterator[None]:
+    """Add to an error whose it is."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"In the fleet: {', '.join(names)}.")
+        raise
+
+
+def _grouped(envs: Mapping[str, Member], params: Mapping[str, Any]) -> list[Group]:
+    """The groups in the order of their first names."""
+    found: dict[Any, list[str]] = {}
+    for name, env in envs.items():
+        alike = jax.tree.structure(params[name]) if env.capabilities.vmap_safe else name
+        found.setdefault((id(env), alike), []).append(name)
+    return [Group(envs[names[0]], names) for names in found.values()]
+
+
+def _one(env: Member) -> Environment:
+    return env.env if isinstance(env, VectorEnv) else env
+
+
+def _params_of_one(env: Member, params: Any) -> Any:
+    """The params that spaces take: those of one environment."""
+    if isinstance(env, VectorEnv) and env.batched_params:
+        return jax.tree.map(lambda leaf: leaf[0], params)
+    return params
+
+
+def _shape(space: Any, _: Any) -> Any:
+    return space.shape
+
+
+def _dtype(space: Any, _: Any) -> Any:
+    return space.dtype
+
+
+@contextlib.contextmanager
+def _announcing(total: int, progress: bool) -> Iterator[Callable[[str], None]]:
+    """Give a function that shows what comes next."""
+    if not progress:
+        yield lambda label: None
+        return
+    try:
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.progress import Progress
+    except ImportError:
+        yield lambda label: print(f"compiling {label}", file=sys.stderr)
+        return
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=total)
+        done = itertools.count()
+        yield lambda label: bar.update(
+            task, completed=next(done), description=f"compiling {escape(label)}"
+        )
+        bar.update(task, completed=total, description="compiled")

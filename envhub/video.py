@@ -1,0 +1,121 @@
+"""Pictures as files: MP4, GIF and PNG."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from envhub.errors import InvalidOptionError, MissingDependencyError
+
+# PyAV starts no process, as what runs the program ffmpeg does: a fork may hang in JAX's threads.
+_PACKAGES = {"mp4": ("av", "av"), "gif": ("PIL.Image", "pillow"), "png": ("PIL.Image", "pillow")}
+# Constant quality, hardly seen to be lossy; and the colours that FFmpeg converts to, written down,
+# because players guess them by the size of the picture.
+_X264 = {"crf": "18", "colorspace": "smpte170m", "color_range": "tv"}
+
+
+def write(path: str | os.PathLike[str], frames: Iterable[Any], fps: float = 30.0) -> None:
+    """Write frames to a file, whose name ends in `.mp4`, `.gif` or `.png`.
+
+    The file appears when it is complete: an error or Ctrl-C leaves none, or the one that was there.
+
+    - `.mp4` is H.264, which browsers play. It takes even sizes, so an odd one grows by a row or
+      column, a copy of the last.
+    - `.gif` repeats for ever. Each frame keeps its colours up to 256 of them. Equal frames in a row
+      become one that is shown longer. It counts hundredths of a second and viewers show a frame for
+      two of them at least, so more than 50 frames a second run slower.
+    - `.png` is the first frame.
+
+    Args:
+        path: of the file; its folder exists. A file of that name is replaced.
+        frames: each uint8[H, W, 3], all of one size; at least one.
+        fps: frames a second.
+
+    Raises:
+        InvalidOptionError: if there is no such format, `fps` is not positive, or the frames are not
+            as above.
+        MissingDependencyError: if the package that writes the format is absent.
+    """
+    path = Path(path)
+    file_format = path.suffix.lower().removeprefix(".")
+    library = require(file_format)
+    if not 0 < fps < np.inf:
+        raise InvalidOptionError(f"fps is a positive number, got {fps!r}.")
+    checked = _checked(frames)
+    encode: Callable[..., None] = {"mp4": _mp4, "gif": _gif, "png": _png}[file_format]
+    # In the same folder, so that the file can be moved to its place in one go.
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
+        part = Path(folder, path.name)
+        encode(library, part, checked, float(fps))
+        os.replace(part, path)
+
+
+def require(file_format: str) -> Any:
+    """Import the library that writes a format.
+
+    Args:
+        file_format: `"mp4"`, `"gif"` or `"png"`.
+
+    Raises:
+        InvalidOptionError: if there is no such format.
+        MissingDependencyError: if its package is absent, with the command that installs it.
+    """
+    if file_format not in _PACKAGES:
+        known = ", ".join(_PACKAGES)
+        raise InvalidOptionError(f"the formats of pictures are {known}, not {file_format!r}.")
+    module, distribution = _PACKAGES[file_format]
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"to write {file_format} takes the package {distribution!r}, which cannot be imported "
+            f'({error}). Run: pip install "envhub[video]"'
+        ) from error
+
+
+def _checked(frames: Iterable[Any]) -> list[np.ndarray]:
+    arrays = [np.ascontiguousarray(frame) for frame in frames]
+    if not arrays:
+        raise InvalidOptionError("there is no frame to write.")
+    for array in arrays:
+        is_picture = array.dtype == np.uint8 and array.ndim == 3 and array.shape[-1] == 3
+        if not is_picture or array.shape != arrays[0].shape:
+            raise InvalidOptionError(
+                "frames are uint8[height, width, 3] and of one size, got "
+                f"{array.dtype}{list(array.shape)} beside {list(arrays[0].shape)}."
+            )
+    return arrays
+
+
+def _mp4(av: Any, path: Path, frames: list[np.ndarray], fps: float) -> None:
+    height, width, _ = frames[0].shape
+    margins = ((0, height % 2), (0, width % 2), (0, 0))
+    with av.open(str(path), "w") as container:
+        rate = Fraction(fps).limit_denominator(1001)
+        stream = container.add_stream("libx264", rate=rate, options=_X264)
+        stream.height, stream.width = height + height % 2, width + width % 2
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            even = np.pad(frame, margins, mode="edge")
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def _gif(pillow: Any, path: Path, frames: list[np.ndarray], fps: float) -> None:
+    # Each frame ends at the nearest hundredth of a second, so that rounding does not add up.
+    ends = [round(100 * index / min(fps, 50.0)) for index in range(len(frames) + 1)]
+    durations = [10 * (end - start) for start, end in itertools.pairwise(ends)]
+    first, *others = map(pillow.fromarray, frames)
+    first.save(path, save_all=True, append_images=others, duration=durations, loop=0)
+
+
+def _png(pillow: Any, path: Path, frames: list[np.ndarray], fps: float) -> None:
+    pillow.fromarray(frames[0]).save(path)

@@ -1,0 +1,84 @@
+"""Which actions are legal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envhub import spaces
+from envhub.environment import Environment, StepResult
+from envhub.errors import InvalidOptionError
+from envhub.wrappers.inside_autoreset import InsideAutoReset
+
+Mask = Callable[[Any, Any, Any], Any]
+
+
+class ActionMask(InsideAutoReset):
+    """Shows which actions are legal, beside the observation, after a reset too.
+
+    Observations are `{"observation": …, "action_mask": bool[n]}`, where `n` is the number of
+    actions. Of the suites, Gymnasium's Taxi says which are; for others give a function.
+
+    Args:
+        env: the environment.
+        mask_fn: from an observation, the state of `env` and params to bool[n], in `jax.numpy`.
+
+    Raises:
+        InvalidOptionError: if the environment does not say which actions are legal and there is no
+            `mask_fn`, if that gives something else, if actions are not `Discrete`, or if there are
+            several agents; and as `InsideAutoReset`.
+    """
+
+    reason = "the last observation of an episode has a mask of its own"
+
+    def __init__(self, env: Environment, mask_fn: Mask | None = None) -> None:
+        super().__init__(env)
+        space = env.action_space(env.default_params)
+        if not isinstance(space, spaces.Discrete) or env.num_agents > 1:
+            raise InvalidOptionError(
+                f"ActionMask takes the Discrete actions of one agent; {env} has {space}."
+            )
+        self.num_actions = space.n
+        self._mask = mask_fn or _suites_own(env)
+        found = jax.eval_shape(self._mask, *env.reset_shapes, env.default_params)
+        if getattr(found, "shape", None) != (space.n,):
+            raise InvalidOptionError(f"mask_fn gives {found}, and not bool[{space.n}].")
+
+    def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
+        obs, state = self.env.reset(key, params)
+        return self._shown(obs, state, params), state
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        result = self.env.step(key, state, action, params)
+        return result._replace(obs=self._shown(result.obs, result.state, params))
+
+    def observation_space(self, params: Any = None) -> spaces.Space:
+        mask = spaces.Box(False, True, (self.num_actions,), np.bool_)
+        return spaces.Dict({"observation": self.env.observation_space(params), "action_mask": mask})
+
+    def _shown(self, obs: Any, state: Any, params: Any) -> dict[str, Any]:
+        return {"observation": obs, "action_mask": self._mask(obs, state, params).astype(bool)}
+
+
+def _suites_own(env: Environment) -> Mask:
+    """The mask that a suite has a function of the observation for, as a table.
+
+    Gymnasium gives it in the `info` of a step, but a reset here has none.
+
+    Raises:
+        InvalidOptionError: if it has none.
+    """
+    space = env.observation_space(env.default_params)
+    mask_of = getattr(env.unwrapped, "action_mask", None)
+    if not callable(mask_of) or not isinstance(space, spaces.Discrete):
+        raise InvalidOptionError(
+            f"{env} does not say which actions are legal; Gymnasium's Taxi does, with its own "
+            "observations. For others give mask_fn=, a function of observation, state and params."
+        )
+    first = space.start
+    table = np.stack([mask_of(obs) for obs in range(first, first + space.n)]).astype(bool)
+    return lambda obs, state, params: jnp.asarray(table)[obs - first]

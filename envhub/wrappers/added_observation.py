@@ -1,0 +1,91 @@
+"""What wrappers share that show more of a step than its observation."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envhub import spaces
+from envhub.environment import Environment, StepResult
+from envhub.errors import InvalidOptionError
+from envhub.wrapper import Wrapper
+from envhub.wrappers.inside_autoreset import InsideAutoReset
+from envhub.wrappers.space_trees import leaves_of, zero_of
+
+
+class AddedObservation(InsideAutoReset):
+    """Shows something of each step beside its observation.
+
+    What is shown is a `Dict`: `obs`, the observation inside; `start`, bool[] (of several agents
+    bool[num_agents]), true after the reset; and what is added, zeros after the reset. Around
+    another of these wrappers it adds to that one's `Dict`. There is no memory: all this is known
+    when a step is made.
+
+    Attributes:
+        name: of what is added.
+
+    Raises:
+        InvalidOptionError: if there is something of this name already; and as
+            `InsideAutoReset`.
+    """
+
+    name: ClassVar[str]
+    reason = "an episode's first observation has no step before it"
+
+    def __init__(self, env: Environment) -> None:
+        super().__init__(env)
+        kind: Any = AddedObservation
+        inside = env.find(kind) if isinstance(env, Wrapper) else None
+        with jax.ensure_compile_time_eval():
+            space = env.observation_space(env.default_params)
+            # What is between the two may have changed the observation, which then is another one.
+            self._extends = inside is not None and inside.observation_space() == space
+            self._zero = jax.tree.map(zero_of, leaves_of(self.added_space(env.default_params)))
+        if self._extends and isinstance(space, spaces.Dict) and self.name in space:
+            raise InvalidOptionError(
+                f"{env} shows {self.name!r} already: leave out one {type(self).__name__}."
+            )
+
+    @abc.abstractmethod
+    def added_space(self, params: Any) -> spaces.Space:
+        """The space of what is added."""
+
+    @abc.abstractmethod
+    def added(self, action: Any, result: StepResult) -> Any:
+        """What is added after a step."""
+
+    def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
+        obs, state = self.env.reset(key, params)
+        return self._shown(obs, self._zero, True), state
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        result = self.env.step(key, state, action, params)
+        added = self.added(action, result)
+        if not self.capabilities.differentiable:
+            # The flag is about the transition, so what has no gradient there gets none here.
+            added = jax.lax.stop_gradient(added)
+        return result._replace(obs=self._shown(result.obs, added, False))
+
+    def observation_space(self, params: Any = None) -> spaces.Space:
+        return spaces.Dict({**self._spaces(params), self.name: self.added_space(params)})
+
+    @property
+    def agents(self) -> tuple[int, ...]:
+        """The leading axis of several agents."""
+        return () if self.num_agents == 1 else (self.num_agents,)
+
+    def _spaces(self, params: Any) -> dict[str, spaces.Space]:
+        space = self.env.observation_space(params)
+        if self._extends:
+            assert isinstance(space, spaces.Dict)
+            return space.spaces
+        return {"obs": space, "start": spaces.Box(False, True, self.agents, np.bool_)}
+
+    def _shown(self, obs: Any, added: Any, is_start: bool) -> dict[str, Any]:
+        if self._extends:
+            return {**obs, self.name: added}
+        return {"obs": obs, "start": jnp.full(self.agents, is_start), self.name: added}

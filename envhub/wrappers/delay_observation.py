@@ -1,0 +1,44 @@
+"""Observations that come late."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+
+from envhub.environment import Environment
+from envhub.wrappers.frames import FramesWrapper, check_count
+from envhub.wrappers.space_trees import leaves_of, zero_of
+
+
+class DelayObservation(FramesWrapper):
+    """Shows the observation of some steps ago.
+
+    Until there is one, it shows the observation that is nearest to zero: from the reset on, `delay`
+    times. The state holds `delay` observations. The last ones of an episode are never seen, and an
+    episode shows nothing of the one before it.
+
+    Args:
+        env: the environment.
+        delay: how many steps, 0 or more.
+
+    Raises:
+        InvalidOptionError: if that is no such number; and as `EpisodeWrapper`.
+    """
+
+    def __init__(self, env: Environment, delay: int) -> None:
+        check_count("delay", delay, 0)
+        with jax.ensure_compile_time_eval():
+            space = env.observation_space(env.default_params)
+        capabilities = env.capabilities
+        if delay:
+            capabilities = capabilities.without(
+                differentiable="DelayObservation shows the next observation later, so that what is "
+                "shown has no gradient by the action; delay=0 shows it at once."
+            )
+        padding = jax.tree.map(zero_of, leaves_of(space))
+        super().__init__(env, int(delay), padding, capabilities=capabilities)
+        self.delay = int(delay)
+
+    def shown(self, frames: Any) -> Any:
+        return jax.tree.map(lambda leaf: leaf[0], frames)

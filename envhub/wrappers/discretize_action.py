@@ -1,0 +1,66 @@
+"""Continuous actions as a choice among some."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envhub import spaces
+from envhub.environment import Environment
+from envhub.errors import InvalidOptionError
+from envhub.wrappers.flatten_action import flattened
+from envhub.wrappers.transform_action import TransformAction, box_of
+
+
+class DiscretizeAction(TransformAction):
+    """Cuts the range of each number of an action into equal bins, and takes the number of a bin.
+
+    The environment gets the centre of the bin. An action is `Discrete`, the bins of all numbers in
+    row-major order (the last varies first), or `MultiDiscrete` of the shape of the environment's
+    own. Of a bin beyond the last, or before the first, the nearest is taken.
+
+    Args:
+        env: the environment.
+        bins: how many, at least 1: of each number, or a sequence with one for each.
+        multidiscrete: whether actions are `MultiDiscrete`.
+
+    Raises:
+        InvalidOptionError: if actions are no arrays of floats or have infinite bounds, if `bins`
+            does not fit them, or if as `Discrete` they are too many for an int32 or those of
+            several agents.
+    """
+
+    def __init__(
+        self, env: Environment, bins: int | Sequence[int], multidiscrete: bool = False
+    ) -> None:
+        inner = box_of(env)
+        if not (np.isfinite(inner.low).all() and np.isfinite(inner.high).all()):
+            raise InvalidOptionError(f"DiscretizeAction needs finite bounds, not {inner}.")
+        counts = np.asarray(bins)
+        is_fitting = counts.shape == () or counts.size == inner.low.size
+        if counts.dtype.kind not in "iu" or (counts < 1).any() or not is_fitting:
+            raise InvalidOptionError(
+                f"bins is a positive integer, or {inner.low.size} of them, got {bins!r}."
+            )
+        counts = np.broadcast_to(counts.ravel(), inner.low.size).reshape(inner.shape)
+        space = spaces.MultiDiscrete(counts)
+        low = inner.low.astype(np.float64)
+        width = (inner.high - low) / counts
+
+        def center(bin_numbers: Any) -> jax.Array:
+            number = jnp.clip(bin_numbers, 0, counts - 1)
+            # Rounding must not lead out of the bounds.
+            return jnp.clip(low + (number + 0.5) * width, inner.low, inner.high)
+
+        if multidiscrete:
+            super().__init__(env, center, space)
+        else:
+            flat, parts_of = flattened(env, space)
+            super().__init__(env, lambda action: center(parts_of(action)), flat)
+        self.capabilities = env.capabilities.without(
+            differentiable="DiscretizeAction takes integers."
+        )

@@ -1,0 +1,86 @@
+"""Lives as episodes."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from envhub.environment import Environment, StepResult
+from envhub.errors import InvalidOptionError
+from envhub.wrapper import Wrapper
+from envhub.wrappers.autoreset import AutoReset
+
+
+class Living(NamedTuple):
+    """A state, and int32[], the lives that are left; 0 before the first step of a game."""
+
+    env: Any
+    lives: jax.Array
+
+
+class EpisodicLife(Wrapper):
+    """Says `terminated` where a life is lost, and the game goes on.
+
+    It belongs outside of `AutoReset`, which starts a new game where one is over, and only there:
+    `wrappers=[AutoReset, EpisodicLife]`. In the step that loses a life, `obs` is the last
+    observation of that life and the first of the next, and equals `info["final_obs"]`; the next
+    step is played with the action that it is given. Without `AutoReset`, stepping on after a lost
+    life goes on as well.
+
+    `info["game_over"]`, bool[], is true where the game itself ended, for either reason. As in
+    Baselines, the last life is not lost before that. `RecordEpisodeStatistics` inside of this
+    wrapper records games, outside lives. A reset does not say how many lives there are, so one that
+    is lost in the first step of a game is not noticed.
+
+    Args:
+        env: an environment with `info["lives"]`, as those of `ale::` have.
+
+    Raises:
+        InvalidOptionError: if there is no such entry, if an `AutoReset` inside resets in a step of
+            its own, after which no life can go on, or if the environment itself ends where a life
+            is lost.
+    """
+
+    spans_episodes = True
+
+    def __init__(self, env: Environment) -> None:
+        super().__init__(env)
+        key = jax.random.key(0)
+        action = jax.eval_shape(env.action_space(env.default_params).sample, key)
+        info = jax.eval_shape(env.step, key, env.reset_shapes[1], action, env.default_params).info
+        if "lives" not in info or info["lives"].shape != ():
+            raise InvalidOptionError(
+                f"EpisodicLife needs info['lives'], a number, as the environments of ale:: have "
+                f"it; {env} gives {sorted(info)}."
+            )
+        inside = self.find(AutoReset)
+        if inside is not None and inside.mode != "same_step":
+            raise InvalidOptionError(
+                f"EpisodicLife takes AutoReset(mode='same_step'), not {inside.mode!r}: there an "
+                "episode begins with a step that is no step of the game."
+            )
+        if env.spec and env.spec.kwargs.get("episodic_life"):
+            raise InvalidOptionError(
+                "made with episodic_life=True, the game starts anew after each life: leave that "
+                "out, and EpisodicLife goes on with it."
+            )
+
+    def inner_state(self, state: Any) -> Any:
+        return state.env
+
+    def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
+        obs, state = self.env.reset(key, params)
+        return obs, Living(state, jnp.int32(0))
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        result = self.env.step(key, state.env, action, params)
+        lives, game_over = result.info["lives"].astype(jnp.int32), jnp.all(result.done)
+        # Some games go on for a while without a life, and end then.
+        is_lost = (lives < state.lives) & (lives > 0)
+        return result._replace(
+            state=Living(result.state, jnp.where(game_over, 0, lives)),
+            terminated=result.terminated | is_lost,
+            info={**result.info, "game_over": game_over},
+        )

@@ -1,0 +1,63 @@
+"""Some parts of observations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+
+from envhub import spaces
+from envhub.environment import Environment
+from envhub.errors import InvalidOptionError
+from envhub.wrappers.observation import ObservationWrapper
+from envhub.wrappers.space_trees import leaves_of
+
+
+class FilterObservation(ObservationWrapper):
+    """Shows some entries of a `Dict`, or some elements of a `Tuple` in the order given.
+
+    Args:
+        env: the environment.
+        filter_keys: what is kept: names of a `Dict`, indices of a `Tuple`.
+
+    Raises:
+        InvalidOptionError: if there is nothing of such a name or index, nothing is kept or
+            something twice, or observations are neither.
+    """
+
+    def __init__(self, env: Environment, filter_keys: Sequence[str | int]) -> None:
+        space = env.observation_space(env.default_params)
+        if not isinstance(space, spaces.Dict | spaces.Tuple):
+            raise InvalidOptionError(
+                f"FilterObservation takes observations that are a Dict or a Tuple, and not {space}."
+                " MaskObservation keeps elements of an array."
+            )
+        known = list(space) if isinstance(space, spaces.Dict) else list(range(len(space)))
+        # A string is a sequence of its letters, and not meant so.
+        keys = list(filter_keys) if isinstance(filter_keys, list | tuple) else []
+        if not keys or len(set(keys)) < len(keys) or any(key not in known for key in keys):
+            raise InvalidOptionError(
+                f"filter_keys is a list of some of {known}, each once, got {filter_keys!r}."
+            )
+        self.filter_keys = tuple(keys)
+        self._is_dict = isinstance(space, spaces.Dict)
+        leaves = jax.tree.leaves(leaves_of(self._space_of_kept(space)))
+        capabilities = env.capabilities
+        if not any(leaf.dtype.kind == "f" for leaf in leaves):
+            capabilities = capabilities.without(
+                differentiable=f"no floats are among filter_keys={list(keys)}"
+            )
+        super().__init__(env, capabilities=capabilities)
+
+    def observation(self, obs: Any) -> Any:
+        if self._is_dict:
+            return {key: obs[key] for key in self.filter_keys}
+        return tuple(obs[key] for key in self.filter_keys)
+
+    def observation_space(self, params: Any = None) -> spaces.Space:
+        return self._space_of_kept(self.env.observation_space(params))
+
+    def _space_of_kept(self, space: Any) -> spaces.Space:
+        kept = self.observation(space)
+        return spaces.Dict(kept) if self._is_dict else spaces.Tuple(kept)

@@ -1,0 +1,69 @@
+"""Games that begin when FIRE is pressed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from envhub import spaces
+from envhub.ended_lanes import reset_where
+from envhub.environment import Environment
+from envhub.errors import InvalidOptionError
+from envhub.wrappers.inside_autoreset import InsideAutoReset
+
+
+class FireReset(InsideAutoReset):
+    """Presses FIRE after each reset, for the games of Atari that begin with that.
+
+    The episode begins with the observation after that step, whose reward is dropped. If the step
+    ends the episode, another is begun without FIRE, as in Baselines. The key of the reset is split
+    in three: for the reset, for the step and for the other reset.
+
+    `ale::breakout` and its like do it themselves, unless they are made with `use_fire_reset=False`;
+    `ale::ALE/Breakout-v5` and its like do not.
+
+    Args:
+        env: the environment.
+        fire_action: the action to take; by default the one that is called FIRE.
+
+    Raises:
+        InvalidOptionError: if no action is called FIRE and none is given, or the one that is given
+            does not exist; and as `InsideAutoReset`.
+    """
+
+    reason = "an episode that is begun inside of it begins without FIRE"
+
+    def __init__(self, env: Environment, fire_action: int | None = None) -> None:
+        super().__init__(env)
+        space = env.action_space(env.default_params)
+        names = action_meanings(env) if fire_action is None else []
+        if fire_action is None and "FIRE" not in names:
+            raise InvalidOptionError(
+                f"{env} has no action called FIRE; give fire_action= if another begins the episode."
+            )
+        self.fire_action = names.index("FIRE") if fire_action is None else fire_action
+        if not isinstance(space, spaces.Discrete) or not space.contains(self.fire_action):
+            raise InvalidOptionError(f"fire_action={self.fire_action!r} is none of {space}.")
+
+    def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
+        reset_key, fire_key, again_key = jax.random.split(key, 3)
+        _, state = self.env.reset(reset_key, params)
+        result = self.env.step(fire_key, state, jnp.int32(self.fire_action), params)
+        fired = result.obs, result.state
+        obs, state = reset_where(jnp.all(result.done), self.env.reset, again_key, params, fired)
+        return obs, state
+
+
+def action_meanings(env: Environment) -> list[str]:
+    """What the suite calls the `Discrete` actions, in order; empty if they have no names."""
+    inner, space = env.unwrapped, env.action_space(env.default_params)
+    if hasattr(inner, "get_action_meanings"):
+        return list(inner.get_action_meanings())
+    if not hasattr(inner, "getMinimalActionSet"):
+        return []
+    # An emulator: which of its sets of actions is played, it is not told.
+    sets = inner.getMinimalActionSet(), inner.getLegalActionSet()
+    fitting = [each for each in sets if isinstance(space, spaces.Discrete) and len(each) == space.n]
+    return [action.name for action in fitting[0]] if fitting else []

@@ -1,0 +1,65 @@
+"""Actions of several parts as one number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envhub import spaces
+from envhub.environment import Environment
+from envhub.errors import InvalidOptionError
+from envhub.wrappers.transform_action import TransformAction
+
+
+class FlattenAction(TransformAction):
+    """Takes one integer for a `MultiDiscrete` action: its place in row-major order.
+
+    The actions are `Discrete(n)`, where `n` is the product of the sizes; of an action beyond, the
+    nearest is taken.
+
+    Raises:
+        InvalidOptionError: if actions are no `MultiDiscrete`, if there are too many for an int32,
+            or if there are several agents.
+    """
+
+    def __init__(self, env: Environment) -> None:
+        inner = env.action_space(env.default_params)
+        if not isinstance(inner, spaces.MultiDiscrete):
+            raise InvalidOptionError(
+                f"FlattenAction takes actions of several integers (MultiDiscrete), and not {inner}."
+            )
+        flat, parts_of = flattened(env, inner)
+        super().__init__(env, lambda action: parts_of(action) + inner.start, flat)
+
+
+def flattened(
+    env: Environment, space: spaces.MultiDiscrete
+) -> tuple[spaces.Discrete, Callable[[Any], jax.Array]]:
+    """All actions of a space numbered in row-major order, and a function from number to parts.
+
+    The parts count from 0, whatever the `start` of the space.
+
+    Raises:
+        InvalidOptionError: if there are too many for an int32, or if there are several agents.
+    """
+    sizes = tuple(space.nvec.ravel().tolist())
+    count = math.prod(sizes)
+    if env.num_agents > 1:
+        raise InvalidOptionError(
+            f"{env} has {env.num_agents} agents, whose actions cannot be one number."
+        )
+    if count > np.iinfo(np.int32).max:
+        raise InvalidOptionError(
+            f"{space} has {count} actions, and an int32 can number {np.iinfo(np.int32).max}."
+        )
+
+    def parts_of(action: Any) -> jax.Array:
+        number = jnp.clip(action, 0, count - 1)
+        return jnp.stack(jnp.unravel_index(number, sizes)).reshape(space.shape)
+
+    return spaces.Discrete(count), parts_of

@@ -1,0 +1,48 @@
+"""Observations that are sometimes hidden."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envhub import spaces
+from envhub.environment import Environment
+from envhub.errors import InvalidOptionError
+from envhub.wrappers.observation import RandomObservation
+
+
+class FlickeringObservation(RandomObservation):
+    """Shows zeros in the place of some observations, all of an observation or nothing of it.
+
+    As in the flickering Atari games of Hausknecht and Stone (2015), where the probability is one
+    half. The observation after a reset may be hidden too. Of several agents, chance decides for
+    each. A hidden observation has no gradient.
+
+    Args:
+        env: the environment.
+        probability: with which an observation is hidden, at least 0 and below 1.
+
+    Raises:
+        InvalidOptionError: if the probability is not as above, or observations are no arrays.
+    """
+
+    def __init__(self, env: Environment, probability: float) -> None:
+        super().__init__(env)
+        if not 0 <= probability < 1:
+            raise InvalidOptionError(f"probability is at least 0 and below 1, got {probability!r}.")
+        self.probability = float(probability)
+
+    def observation(self, key: jax.Array, obs: Any) -> Any:
+        agents = () if self.num_agents == 1 else (self.num_agents,)
+        one_each = agents + (1,) * (obs.ndim - len(agents))
+        is_hidden = jax.random.bernoulli(key, self.probability, one_each)
+        return jnp.where(is_hidden, jnp.zeros_like(obs), obs)
+
+    def observation_space(self, params: Any = None) -> spaces.Space:
+        box = self.box(params)
+        zero = np.zeros((), box.dtype)
+        low, high = np.minimum(box.low, zero), np.maximum(box.high, zero)
+        return spaces.Box(low, high, box.shape, box.dtype)

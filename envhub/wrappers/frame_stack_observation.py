@@ -1,0 +1,74 @@
+"""The last observations as one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envhub import spaces
+from envhub.environment import Environment
+from envhub.errors import InvalidOptionError
+from envhub.wrappers.frames import FramesWrapper, check_count
+from envhub.wrappers.observation import mapped
+from envhub.wrappers.space_trees import leaves_of, space_of, zero_of
+
+
+class FrameStackObservation(FramesWrapper):
+    """Shows the last observations of the episode on a new leading axis, the oldest first.
+
+    Observations may be arrays of any shape and dtype, or any structure of such. Of several agents,
+    the new axis comes after that of the agents. The state holds `stack_size - 1` observations in
+    their own dtype, and not the stack: what is shown is made of them and of the newest one, on the
+    device.
+
+    An episode begins with a stack of its own: the observation that an `AutoReset` gives as
+    `info["final_obs"]` is the last stack of the episode that ended.
+
+    Args:
+        env: the environment.
+        stack_size: how many observations are shown, at least 1.
+        padding_type: what stands for those before the first: `"reset"`, the first one itself;
+            `"zero"`, the observation that is nearest to zero; or an observation.
+
+    Raises:
+        InvalidOptionError: if an option is none of these; and as `EpisodeWrapper`.
+    """
+
+    def __init__(self, env: Environment, stack_size: int, padding_type: Any = "reset") -> None:
+        check_count("stack_size", stack_size, 1)
+        with jax.ensure_compile_time_eval():
+            padding = _padding(env.observation_space(env.default_params), padding_type)
+        super().__init__(env, int(stack_size) - 1, padding)
+        self.stack_size = int(stack_size)
+
+    def shown(self, frames: Any) -> Any:
+        if self.num_agents == 1:
+            return frames
+        return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 1), frames)
+
+    def observation_space(self, params: Any = None) -> spaces.Space:
+        stacked = spaces.batch(self.env.observation_space(params), self.stack_size)
+        if self.num_agents == 1:
+            return stacked
+
+        def agents_first(leaf: spaces.Box) -> spaces.Box:
+            return mapped(leaf, lambda bound: np.moveaxis(bound, 0, 1))
+
+        return space_of(jax.tree.map(agents_first, leaves_of(stacked)))
+
+
+def _padding(space: spaces.Space, padding_type: Any) -> Any:
+    if isinstance(padding_type, str):
+        if padding_type not in ("reset", "zero"):
+            raise InvalidOptionError(
+                f"padding_type is 'reset', 'zero' or an observation, got {padding_type!r}."
+            )
+        return None if padding_type == "reset" else jax.tree.map(zero_of, leaves_of(space))
+    if not space.contains(padding_type):
+        raise InvalidOptionError(
+            f"padding_type is 'reset', 'zero' or an observation in {space}, got {padding_type!r}."
+        )
+    return padding_type

@@ -1,0 +1,80 @@
+"""What wrappers that remember observations share."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envhub.environment import Environment, StepResult
+from envhub.errors import InvalidOptionError
+from envhub.nonempty import NonEmpty
+from envhub.wrappers.episode import EpisodeWrapper
+
+
+class Remembered(NamedTuple):
+    """A state, and the observations before its own.
+
+    Attributes:
+        env: the state of the environment inside.
+        frames: `frames.tree` is these observations on a leading axis, the oldest first, in their
+            own dtype; there may be none, and no array of a state is empty.
+    """
+
+    env: Any
+    frames: NonEmpty
+
+
+class FramesWrapper(EpisodeWrapper):
+    """Remembers the last observations of the episode, and shows something made of them.
+
+    Args:
+        env: the environment.
+        length: how many are remembered, besides the newest one.
+        padding: an observation, in their place when an episode begins; by default its first one.
+
+    Raises:
+        InvalidOptionError: as `EpisodeWrapper`.
+    """
+
+    def __init__(self, env: Environment, length: int, padding: Any = None, **options: Any) -> None:
+        super().__init__(env, **options)
+        self._length, self._padding = length, padding
+
+    @abc.abstractmethod
+    def shown(self, frames: Any) -> Any:
+        """The observation to show: of the remembered ones and the newest, on a leading axis."""
+
+    def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
+        obs, state = self.env.reset(key, params)
+
+        def repeated(leaf: Any, newest: jax.Array) -> jax.Array:
+            frame = jnp.asarray(leaf, newest.dtype)
+            return jnp.broadcast_to(frame, (self._length, *newest.shape))
+
+        padding = obs if self._padding is None else self._padding
+        return self._next(jax.tree.map(repeated, padding, obs), obs, state)
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        result = self.env.step(key, state.env, action, params)
+        obs, after = self._next(state.frames.tree, result.obs, result.state)
+        return result._replace(obs=obs, state=after)
+
+    def _next(self, before: Any, newest: Any, state: Any) -> tuple[Any, Remembered]:
+        frames = jax.tree.map(lambda old, new: jnp.concatenate([old, new[None]]), before, newest)
+        remembered = NonEmpty(jax.tree.map(lambda leaf: leaf[1:], frames))
+        return self.shown(frames), Remembered(state, remembered)
+
+
+def check_count(name: str, value: Any, at_least: int) -> None:
+    """Refuse what is not an integer that is large enough.
+
+    Raises:
+        InvalidOptionError: naming the option.
+    """
+    is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not is_integer or value < at_least:
+        raise InvalidOptionError(f"{name} is an integer of at least {at_least}, got {value!r}.")

@@ -1,0 +1,53 @@
+"""Observations with noise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from envhub import spaces
+from envhub.environment import Environment
+from envhub.errors import InvalidOptionError
+from envhub.wrappers.observation import RandomObservation
+
+
+class NoisyObservation(RandomObservation):
+    """Adds Gaussian noise to an array of floats, drawn anew for each observation.
+
+    The observation after a reset is noisy too. Nothing is clipped: an element with noise has no
+    bounds.
+
+    Args:
+        env: the environment, whose observations are arrays of floats.
+        scale: the standard deviation, or one for each element: what broadcasts to the shape of an
+            observation. An element of scale 0 is shown as it is.
+
+    Raises:
+        InvalidOptionError: if the scale is negative, infinite or of another shape, or observations
+            are no arrays of floats.
+    """
+
+    needs_floats = True
+
+    def __init__(self, env: Environment, scale: Any) -> None:
+        super().__init__(env)
+        shape = self.inner_space.shape
+        try:
+            self.scale = np.broadcast_to(np.asarray(scale, np.float32), shape)
+        except (TypeError, ValueError):
+            self.scale = np.full(shape, np.nan, np.float32)
+        if not (np.isfinite(self.scale) & (self.scale >= 0)).all():
+            raise InvalidOptionError(
+                f"scale is a standard deviation, or an array of them that broadcasts to {shape}, "
+                f"got {scale!r}."
+            )
+
+    def observation(self, key: jax.Array, obs: Any) -> Any:
+        return obs + self.scale.astype(obs.dtype) * jax.random.normal(key, obs.shape, obs.dtype)
+
+    def observation_space(self, params: Any = None) -> spaces.Space:
+        box, is_noisy = self.box(params), self.scale > 0
+        low, high = np.where(is_noisy, -np.inf, box.low), np.where(is_noisy, np.inf, box.high)
+        return spaces.Box(low, high, box.shape, box.dtype)

@@ -1,0 +1,52 @@
+"""Angles as points of a circle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from envhub import spaces
+from envhub.environment import Environment
+from envhub.wrappers.observation import ElementsObservation
+
+
+class PeriodicObservation(ElementsObservation):
+    """Shows the cosine and the sine of angles, so that a full turn makes no difference.
+
+    Both stand where the angle stood, the cosine first: of the elements `[x, angle, v]`,
+    `angles=[1]` makes `[x, cos(angle), sin(angle), v]`.
+
+    Args:
+        env: the environment, whose observations are arrays of floats.
+        angles: the indices of the angles on the last axis, in radians, or a bool for each of its
+            elements.
+
+    Raises:
+        InvalidOptionError: as `ElementsObservation`, and if observations are no arrays of floats.
+    """
+
+    needs_floats = True
+
+    def __init__(self, env: Environment, angles: Sequence[int] | Sequence[bool]) -> None:
+        super().__init__(env, angles)
+        size, count = self.inner_space.shape[-1], len(self.elements)
+        places = {int(angle): size + n for n, angle in enumerate(self.elements)}
+        # Of the elements, then the cosines, then the sines.
+        pairs = [[places[n], places[n] + count] if n in places else [n] for n in range(size)]
+        self._order = np.concatenate(pairs)
+
+    def observation(self, obs: Any) -> Any:
+        angles = obs[..., self.elements]
+        return jnp.concatenate([obs, jnp.cos(angles), jnp.sin(angles)], -1)[..., self._order]
+
+    def observation_space(self, params: Any = None) -> spaces.Space:
+        box = self.box(params)
+        ones = np.ones((*box.shape[:-1], 2 * len(self.elements)), box.dtype)
+        low, high = (
+            np.concatenate([bound, edge], -1)[..., self._order]
+            for bound, edge in ((box.low, -ones), (box.high, ones))
+        )
+        return spaces.Box(low, high, low.shape, box.dtype)

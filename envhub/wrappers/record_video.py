@@ -1,0 +1,194 @@
+"""Videos of episodes."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import numpy as np
+
+from envhub import video
+from envhub.environment import Environment, StepResult
+from envhub.errors import InvalidOptionError, MissingCapabilityError, RenderError
+from envhub.wrapper import Wrapper
+from envhub.wrappers.autoreset import AutoReset
+
+Trigger = Callable[[int], bool]
+
+
+class RecordVideo(Wrapper):
+    """Draws what `reset` and `step` return, and writes it as videos.
+
+    It is the outermost wrapper, around an `AutoReset` too, and is called outside of `jit` and
+    `vmap`: the environment inside is compiled as ever. It records the calls in their order, so it
+    takes one episode after the other.
+
+    A video has the frame after the reset and one after each step. It is written where the episode
+    ends, which is a step with `terminated | truncated` (of all agents), or an earlier reset; with
+    `video_length` it goes on over the ends of episodes, until it has that many frames. A new video
+    ends the one before. One in progress is written by `close()`, when the wrapper is collected as
+    garbage, and at the end of the interpreter, Ctrl-C included.
+
+    With an `AutoReset` in mode `"same_step"` inside, the last state of an episode is never seen, so
+    a video ends with the one before; the state of the step that ended it is the next one's first.
+
+    Frames are kept in memory until they are written; `video_length` is a bound to that. A file
+    appears when it is complete, and replaces one of its name.
+
+    Args:
+        env: the environment.
+        video_folder: where the videos go; made if it is not there.
+        episode_trigger: of the number of an episode, from 0: whether to start a video with it,
+            `{name_prefix}-episode-{number}.{format}`. Without any trigger, the episodes 0, 1, 8, 27
+            and so on, cubes until 1000 and then every 1000th.
+        step_trigger: of the number of a step, from 0 and over all episodes: whether to start a
+            video after it, `{name_prefix}-step-{number}.{format}`. (The step of `"next_step"` that
+            resets is counted.)
+        video_length: how many frames; 0 for those until the end of the episode. Gymnasium's has one
+            more.
+        name_prefix: what the names of files begin with.
+        fps: frames a second; by default those in the metadata of the suite's own object, or 30.
+        format: `"mp4"` or `"gif"`; see `envhub.video.write`.
+
+    Attributes:
+        episode_id: the number of the episode, -1 before the first.
+        step_id: the number of the last step, -1 before the first.
+
+    Raises:
+        MissingCapabilityError: if the environment cannot be drawn.
+        MissingDependencyError: if the package that writes the format is absent.
+        InvalidOptionError: if an option has no sensible value.
+        RenderError: from `reset` and `step`, if they are called inside of `jit`, `vmap` or another
+            wrapper.
+    """
+
+    spans_episodes = True
+
+    def __init__(
+        self,
+        env: Environment,
+        video_folder: str | os.PathLike[str],
+        *,
+        episode_trigger: Trigger | None = None,
+        step_trigger: Trigger | None = None,
+        video_length: int = 0,
+        name_prefix: str = "rl-video",
+        fps: float | None = None,
+        format: Literal["mp4", "gif"] = "mp4",
+    ) -> None:
+        if not env.capabilities.renderable:
+            why = env.capabilities.why("renderable")
+            raise MissingCapabilityError(f"{env} cannot be recorded, for it cannot be drawn: {why}")
+        if format not in ("mp4", "gif"):
+            raise InvalidOptionError(f"format is 'mp4' or 'gif', got {format!r}.")
+        if type(video_length) is not int or video_length < 0:
+            raise InvalidOptionError(
+                f"video_length is a number of frames, or 0 for whole episodes, got "
+                f"{video_length!r}."
+            )
+        if fps is None:
+            fps = getattr(env.unwrapped, "metadata", {}).get("render_fps", 30)
+        if not 0 < fps < np.inf:
+            raise InvalidOptionError(f"fps is a positive number, got {fps!r}.")
+        video.require(format)  # now, and not after an episode
+        reason = "RecordVideo draws concrete states, and is called outside of jit and vmap."
+        lost = ("jax_native", "vmap_safe", "has_env_params", "differentiable", "multi_device")
+        super().__init__(env, env.capabilities.without(**dict.fromkeys(lost, reason)))
+        if episode_trigger is None and step_trigger is None:
+            episode_trigger = _cubes
+        self.episode_trigger, self.step_trigger = episode_trigger, step_trigger
+        self.video_length = video_length
+        self.episode_id = self.step_id = -1
+        inside = self.find(AutoReset)
+        self._mode = inside.mode if inside else None
+        self._has_ended = False
+        self._folder = Path(video_folder).absolute()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._prefix, self._format = name_prefix, format
+        self._tape = _Tape(fps)
+        weakref.finalize(self, self._tape.stop)
+
+    def reset(self, key: jax.Array, params: Any = None) -> tuple[Any, Any]:
+        _refuse_tracers(key, params)
+        obs, state = self.env.reset(key, params)
+        _refuse_tracers(obs, state)  # all inputs may be constants of a program
+        self._has_ended = False
+        self._start_episode()
+        self._draw(state, params)
+        return obs, state
+
+    def step(self, key: jax.Array, state: Any, action: Any, params: Any = None) -> StepResult:
+        _refuse_tracers(key, state, action, params)
+        result = self.env.step(key, state, action, params)
+        _refuse_tracers(result)
+        self.step_id += 1
+        had_ended, self._has_ended = self._has_ended, bool(np.all(result.done))
+        is_first = {"same_step": self._has_ended, "next_step": had_ended}.get(self._mode or "")
+        if is_first:
+            self._start_episode()
+        if self.step_trigger and self.step_trigger(self.step_id):
+            self._start("step", self.step_id)
+        self._draw(result.state, params)
+        if self._has_ended and not is_first and not self.video_length:
+            self._tape.stop()
+        return result
+
+    def close(self) -> None:
+        try:
+            self._tape.stop()
+        finally:
+            super().close()
+
+    def _start_episode(self) -> None:
+        self.episode_id += 1
+        if not self.video_length:
+            self._tape.stop()
+        if self.episode_trigger and self.episode_trigger(self.episode_id):
+            self._start("episode", self.episode_id)
+
+    def _start(self, what: str, number: int) -> None:
+        self._tape.start(self._folder / f"{self._prefix}-{what}-{number}.{self._format}")
+
+    def _draw(self, state: Any, params: Any) -> None:
+        if self._tape.path:
+            self._tape.frames.append(self.render(state, params))
+            if len(self._tape.frames) == self.video_length:
+                self._tape.stop()
+
+
+class _Tape:
+    """The video in progress, if there is one; it does not refer to the wrapper, and outlives it."""
+
+    def __init__(self, fps: float) -> None:
+        self.fps = fps
+        self.path: Path | None = None
+        self.frames: list[np.ndarray] = []
+
+    def start(self, path: Path) -> None:
+        self.stop()
+        self.path = path
+
+    def stop(self) -> None:
+        # The frames are forgotten only when they are written: if that is interrupted, there is
+        # another attempt.
+        if self.path and self.frames:
+            video.write(self.path, self.frames, self.fps)
+        self.path, self.frames = None, []
+
+
+def _cubes(episode: int) -> bool:
+    """Gymnasium's schedule."""
+    return round(episode ** (1 / 3)) ** 3 == episode if episode < 1000 else episode % 1000 == 0
+
+
+def _refuse_tracers(*values: Any) -> None:
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values)):
+        raise RenderError(
+            "RecordVideo draws concrete states, and was called inside jit, vmap, scan or another "
+            "wrapper. Put it outermost, as the last of wrappers=, and call it from a loop in "
+            "Python; the environment inside of it is compiled all the same."
+        )

@@ -1,0 +1,92 @@
+"""One action for several steps."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from envhub.environment import Environment, StepResult
+from envhub.errors import InvalidOptionError
+from envhub.wrappers.inside_autoreset import InsideAutoReset
+
+
+class Repeated(NamedTuple):
+    """How far the repeats have come.
+
+    Attributes:
+        key, before: the key of the last step, and the state in which it was taken.
+        seen: the observation of the step before that; of the first step, its own.
+        result: of the last step, with the rewards of all so far.
+    """
+
+    key: jax.Array
+    before: Any
+    seen: Any
+    result: StepResult
+
+
+class RepeatAction(InsideAutoReset):
+    """Takes the same action several times, and adds up the rewards.
+
+    It stops where the episode ends: observation, state, flags and `info` are those of the last step
+    that was taken. Each step has a key of its own, split from the one that is given. Gradients flow
+    through all steps.
+
+    Args:
+        env: the environment, of one agent.
+        num_repeats: how many steps, at least 1.
+
+    Raises:
+        InvalidOptionError: if that is no positive integer, if there are several agents, of which
+            one may end before the others; and as `InsideAutoReset`.
+    """
+
+    reason = "it stops at the end of an episode"
+    option, least = "num_repeats", 1
+
+    def __init__(self, env: Environment, num_repeats: int) -> None:
+        super().__init__(env)
+        name = type(self).__name__
+        if type(num_repeats) is not int or num_repeats < self.least:
+            raise InvalidOptionError(
+                f"{self.option} is an integer, at least {self.least}, got {num_repeats!r}."
+            )
+        if env.num_agents > 1:
+            raise InvalidOptionError(
+                f"{name} takes environments of one agent; {env} has {env.num_agents}."
+            )
+        self.num_repeats = num_repeats
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        return self.repeat(key, state, action, params).result
+
+    def repeat(self, key: jax.Array, state: Any, action: Any, params: Any) -> Repeated:
+        """Take all steps."""
+        keys = jax.random.split(key, self.num_repeats)
+        shapes = jax.eval_shape(self.env.step, key, state, action, params)
+        zeros = functools.partial(jax.tree.map, lambda leaf: jnp.zeros(leaf.shape, leaf.dtype))
+        nothing = StepResult(zeros(shapes.obs), state, *zeros(shapes[2:]))
+
+        # A `while_loop` has no gradient in reverse. A `cond` costs what it steps as well, but under
+        # `vmap` it steps all lanes. There one whose episode ended takes its last step again, which
+        # on the host moves nothing; from any other state its instance would go on.
+        def again(last: Repeated, given: Any) -> tuple[Repeated, None]:
+            key, is_first = given
+            done, result = last.result.done, last.result
+            select = functools.partial(jax.tree.map, functools.partial(jnp.where, done))
+            key, before = select((last.key, last.before), (key, result.state))
+
+            def step() -> Repeated:
+                new = self.env.step(key, before, action, params)
+                seen = jax.tree.map(functools.partial(jnp.where, is_first), new.obs, result.obs)
+                new = new._replace(reward=result.reward + new.reward)
+                return Repeated(key, before, seen, new)
+
+            return jax.lax.cond(done, lambda: last, step), None
+
+        start = Repeated(key, state, nothing.obs, nothing)
+        is_first = jnp.arange(self.num_repeats) == 0
+        return jax.lax.scan(again, start, (keys, is_first))[0]

@@ -1,0 +1,86 @@
+"""Actions that are sometimes repeated."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from envhub.environment import Environment, StepResult
+from envhub.errors import InvalidOptionError
+from envhub.wrappers.episode import EpisodeWrapper
+
+
+class Sticking(NamedTuple):
+    """A state, and what was done last.
+
+    Attributes:
+        env: the state of the environment inside.
+        action: the last action, of the action space; zeros before the first.
+        left: int32[], for how many more steps it is repeated; -1 before the first.
+    """
+
+    env: Any
+    action: Any
+    left: jax.Array
+
+
+class StickyAction(EpisodeWrapper):
+    """Repeats the last action with some probability, and ignores the one that is given.
+
+    As proposed by Machado et al. (2018), where it is what makes Atari games random. The last action
+    is the one that was executed, which may itself have been a repetition. The first step of an
+    episode takes what it is given. Of several agents the actions are repeated together.
+
+    Args:
+        env: the environment.
+        repeat_action_probability: at least 0 and below 1.
+        repeat_action_duration: for how many steps an action is repeated once it is: an integer, or
+            the least and the greatest, of which one is drawn each time. Then chance decides again.
+
+    Raises:
+        InvalidOptionError: if an option is not as above; and as `EpisodeWrapper`.
+    """
+
+    def __init__(
+        self,
+        env: Environment,
+        repeat_action_probability: float,
+        repeat_action_duration: int | tuple[int, int] = 1,
+    ) -> None:
+        super().__init__(env)
+        if not 0 <= repeat_action_probability < 1:
+            raise InvalidOptionError(
+                "repeat_action_probability is at least 0 and below 1, got "
+                f"{repeat_action_probability!r}."
+            )
+        duration = repeat_action_duration
+        bounds = tuple(duration) if isinstance(duration, (tuple, list)) else (duration, duration)
+        is_integers = len(bounds) == 2 and all(type(bound) is int for bound in bounds)
+        if not is_integers or not 1 <= bounds[0] <= bounds[1]:
+            raise InvalidOptionError(
+                "repeat_action_duration is a positive integer, or the least and the greatest in a "
+                f"tuple, got {duration!r}."
+            )
+        self.repeat_action_probability = float(repeat_action_probability)
+        self.repeat_action_duration = bounds
+
+    def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
+        obs, state = self.env.reset(key, params)
+        shapes = jax.eval_shape(self._actions.sample, key)
+        action = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        return obs, Sticking(state, action, jnp.int32(-1))
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        step_key, own_key = jax.random.split(key)
+        chance_key, duration_key = jax.random.split(own_key)
+        least, most = self.repeat_action_duration
+        duration = jax.random.randint(duration_key, (), least, most + 1, jnp.int32)
+        begins = jax.random.uniform(chance_key) < self.repeat_action_probability
+        left = jnp.where((state.left == 0) & begins, duration, jnp.maximum(state.left, 0))
+        choose = functools.partial(jnp.where, left > 0)
+        executed = jax.tree.map(choose, state.action, action)
+        result = self.env.step(step_key, state.env, executed, params)
+        return result._replace(state=Sticking(result.state, executed, jnp.maximum(left - 1, 0)))

@@ -1,0 +1,124 @@
+"""Observations with the time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envhub import spaces
+from envhub.environment import Environment, StepResult
+from envhub.errors import InvalidOptionError
+from envhub.wrapper import Wrapper
+from envhub.wrappers.episode import EpisodeWrapper
+from envhub.wrappers.frames import check_count
+from envhub.wrappers.space_trees import leaves_of
+from envhub.wrappers.time_limit import Counted, TimeLimit
+
+
+class TimeAwareObservation(EpisodeWrapper):
+    """Shows how many steps of the episode were made: 0 after the reset.
+
+    The time has one element, int32[1], or float32[1] where it is normalised; of several agents it
+    is shown to each, on a leading axis. A `Dict` gets an entry for it, a `Tuple` a last element,
+    and an array becomes a `Dict` of `obs` and the time. Flattened, all this is one axis of float32,
+    or of int32 where all parts are integers. The time stops at the limit, where that is known, and
+    begins at 0 again with each episode.
+
+    Args:
+        env: the environment.
+        flatten: whether to show one axis of numbers.
+        normalize_time: whether to divide by the limit, from 0 to 1.
+        dict_time_key: the name of the time in a `Dict`.
+        max_episode_steps: the limit; by default that of a `TimeLimit` inside.
+
+    Raises:
+        InvalidOptionError: if the time is to be normalised and there is no limit, if the limit is
+            no positive integer, if the name is taken, or if something else than arrays (`Box`) is
+            to be flattened; and as `EpisodeWrapper`.
+    """
+
+    def __init__(
+        self,
+        env: Environment,
+        flatten: bool = True,
+        normalize_time: bool = False,
+        dict_time_key: str = "time",
+        max_episode_steps: int | None = None,
+    ) -> None:
+        super().__init__(env)
+        inside = env.find(TimeLimit) if isinstance(env, Wrapper) else None
+        if max_episode_steps is not None:
+            check_count("max_episode_steps", max_episode_steps, 1)
+        elif inside is not None:
+            max_episode_steps = inside.max_episode_steps
+        elif normalize_time:
+            raise InvalidOptionError(
+                "normalize_time=True needs the limit of an episode: give max_episode_steps=, or "
+                "put a TimeLimit inside."
+            )
+        self.flatten, self.normalize_time = flatten, normalize_time
+        self.dict_time_key, self.max_episode_steps = dict_time_key, max_episode_steps
+        self._agents = () if self.num_agents == 1 else (self.num_agents,)
+        with jax.ensure_compile_time_eval():
+            space = env.observation_space(env.default_params)
+        if dict_time_key in (space if isinstance(space, spaces.Dict) else ("obs",)):
+            raise InvalidOptionError(
+                f"dict_time_key={dict_time_key!r} is the name of something else in the "
+                "observation: choose another."
+            )
+        leaves = jax.tree.leaves(leaves_of(space))
+        if flatten and not all(isinstance(leaf, spaces.Box) for leaf in leaves):
+            raise InvalidOptionError(
+                f"only arrays (Box) can be flattened, not {space}: flatten=False."
+            )
+        has_floats = normalize_time or any(leaf.dtype.kind == "f" for leaf in leaves)
+        self._dtype = np.dtype(np.float32 if has_floats else np.int32)
+
+    def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
+        obs, state = self.env.reset(key, params)
+        after = Counted(state, jnp.int32(0))
+        return self._shown(obs, after.steps), after
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        result = self.env.step(key, state.env, action, params)
+        after = Counted(result.state, state.steps + 1)
+        return result._replace(obs=self._shown(result.obs, after.steps), state=after)
+
+    def observation_space(self, params: Any = None) -> spaces.Space:
+        shape, space = (*self._agents, 1), self.env.observation_space(params)
+        limit = self.max_episode_steps or np.iinfo(np.int32).max
+        is_float = self.normalize_time
+        time = spaces.Box(0, 1, shape) if is_float else spaces.Box(0, limit, shape, np.int32)
+        if not self.flatten:
+            together = self._with_time(space, time)
+            return (spaces.Tuple if isinstance(together, tuple) else spaces.Dict)(together)
+        leaves = jax.tree.leaves(self._with_time(leaves_of(space), time))
+        low, high = (
+            np.concatenate([self._flat(getattr(leaf, end)) for leaf in leaves], -1)
+            for end in ("low", "high")
+        )
+        return spaces.Box(low, high, low.shape, self._dtype)
+
+    def _shown(self, obs: Any, steps: jax.Array) -> Any:
+        limit = self.max_episode_steps
+        time = steps if limit is None else jnp.minimum(steps, limit)
+        if self.normalize_time and limit is not None:
+            time = time.astype(jnp.float32) / limit
+        together = self._with_time(obs, jnp.broadcast_to(time, (*self._agents, 1)))
+        if not self.flatten:
+            return together
+        return jnp.concatenate([self._flat(leaf) for leaf in jax.tree.leaves(together)], -1)
+
+    def _with_time(self, obs: Any, time: Any) -> Any:
+        """Observations and their time; of spaces likewise."""
+        if isinstance(obs, dict | spaces.Dict):
+            return {**obs, self.dict_time_key: time}
+        if isinstance(obs, tuple | spaces.Tuple):
+            return (*obs, time)
+        return {"obs": obs, self.dict_time_key: time}
+
+    def _flat(self, array: Any) -> Any:
+        return array.reshape(*self._agents, -1).astype(self._dtype)

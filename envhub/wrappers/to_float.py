@@ -1,0 +1,44 @@
+"""Integers as shares of their range."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from envhub import spaces
+from envhub.environment import Environment
+from envhub.errors import InvalidOptionError
+from envhub.wrappers.rescale_observation import RescaleObservation
+
+
+class ToFloat(RescaleObservation):
+    """Maps an array of integers from the bounds of its space to 0 and 1: float32, the same shape.
+
+    So the pixels of pictures, 0 to 255, are divided by 255.
+
+    Args:
+        env: the environment.
+
+    Raises:
+        InvalidOptionError: if observations are no arrays of integers, or those have no bounds but
+            what int32, or a wider dtype, can hold.
+    """
+
+    def __init__(self, env: Environment) -> None:
+        space = env.observation_space(env.default_params)
+        if (
+            not isinstance(space, spaces.Box)
+            or space.dtype.kind not in "iu"
+            or _is_unbounded(space)
+        ):
+            raise InvalidOptionError(
+                f"ToFloat takes arrays of integers with bounds, and not {space}. "
+                "RescaleObservation(min_obs=0, max_obs=1) takes floats with bounds."
+            )
+        super().__init__(env, min_obs=0.0, max_obs=1.0)
+
+
+def _is_unbounded(space: spaces.Box) -> bool:
+    """Whether a bound is the end of a wide dtype, which is how integers are said to have none."""
+    limits = np.iinfo(space.dtype)
+    is_end = (space.high == limits.max) | ((space.low == limits.min) & (space.low < 0))
+    return limits.bits >= 32 and bool(is_end.any())
