@@ -1,0 +1,13 @@
+"""The environments in the interfaces of other libraries; a file each.
+
+Importing this imports none of those libraries: each function imports its own when it is called, and
+raises `MissingDependencyError`, with the command that installs it, where it is absent.
+"""
+
+from envhub.export.brax import to_brax
+from envhub.export.dm_env import to_dm_env
+from envhub.export.gymnasium import to_gymnasium
+from envhub.export.gymnasium_vec import to_gymnasium_vec
+from envhub.export.gymnax import to_gymnax
+
+__all__ = ["to_brax", "to_dm_env", "to_gymnasium", "to_gymnasium_vec", "to_gymnax"]

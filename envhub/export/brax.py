@@ -1,0 +1,147 @@
+"""An environment in brax's interface."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envhub import hub, registry, spaces
+from envhub.environment import Environment, StepResult
+from envhub.errors import InvalidOptionError
+from envhub.export.checks import check_one_episode
+
+
+def to_brax(env: Environment, params: Any = None) -> Any:
+    """Make a `brax.envs.Env` of an environment, for `brax.training`.
+
+    `reset(rng)` and `step(state, action)` give brax's `State`: `pipeline_state` is the
+    environment's own state, `obs` float32, `reward` float32[], `metrics` the single numbers among
+    the `info` of the environment, and `info["truncation"]` is 1.0 where its own limit cut the
+    episode. `step` draws from a key in `info["key"]`.
+
+    `done` is 1.0 where the episode terminated, and not at the environment's own limit, which brax
+    would take for a termination: in brax, a limit is `episode_length` of its training. Give one
+    that is not above the environment's own.
+
+    Actions are those of brax's policies: one axis, from -1 to 1, which finite bounds of the
+    environment's own are scaled to. There is no automatic reset and no limit; brax's training wraps
+    them around this. Its automatic reset goes back to the first state of each environment.
+
+    Args:
+        env: one environment of one agent, without `AutoReset`, whose actions are a `Box` of floats
+            and observations a `Box` of one axis, or a `Dict` of boxes; on the host it must be
+            `forkable`.
+        params: those of all calls; by default its default params.
+
+    Raises:
+        InvalidOptionError: if the environment is none of those.
+        MissingCapabilityError: if it is not forkable, for brax goes back to earlier states.
+        MissingDependencyError, UnsupportedVersionError: if brax is not usable.
+    """
+    check_one_episode(env, "to_brax")
+    hub.require(env, "forkable")
+    params = env.default_params if params is None else params
+    actions = env.action_space(params)
+    if not isinstance(actions, spaces.Box) or actions.dtype.kind != "f":
+        raise InvalidOptionError(
+            f"the actions of brax's policies are floats, and those of {env} are {actions}. Take an "
+            "environment whose actions are a Box, or map floats to them: "
+            "envhub.wrappers.TransformAction(func=jnp.argmax, action_space=Box(-1, 1, (n,)))."
+        )
+    return _env_class()(env, params, actions, _sizes(env, env.observation_space(params)))
+
+
+def _sizes(env: Environment, space: spaces.Space) -> Any:
+    """What brax's `observation_size` is.
+
+    Raises:
+        InvalidOptionError: if brax has no form for the observations.
+    """
+    if isinstance(space, spaces.Box) and len(space.shape) == 1:
+        return space.shape[0]
+    if isinstance(space, spaces.Dict):
+        boxes = {name: child for name, child in space.items() if isinstance(child, spaces.Box)}
+        if len(boxes) == len(space):
+            return {name: box.shape for name, box in boxes.items()}
+    raise InvalidOptionError(
+        f"brax's networks take vectors, and the observations of {env} are {space}. "
+        "envhub.wrappers.FlattenObservation makes vectors of arrays."
+    )
+
+
+@functools.cache
+def _env_class() -> Any:
+    base: Any = registry.get("brax").load("envs.base")
+
+    class EnvHubBraxEnv(base.Env):  # type: ignore[misc]
+        """An environment of envhub; see `envhub.export.to_brax`."""
+
+        def __init__(self, env: Environment, params: Any, actions: spaces.Box, sizes: Any) -> None:
+            self.env, self.params = env, params
+            self._actions, self._sizes = actions, sizes
+
+        def reset(self, rng: jax.Array) -> Any:
+            key, reset_key = jax.random.split(rng)
+            obs, state = self.env.reset(reset_key, self.params)
+            action = jnp.zeros(self._actions.shape, self._actions.dtype)
+            step = functools.partial(self.env.step, params=self.params)
+            shapes = jax.eval_shape(step, key, state, action)
+            metrics = {name: jnp.float32(0) for name in _metrics(shapes)}
+            zero = jnp.float32(0)
+            info = {"key": key, "truncation": zero}
+            return base.State(state, _floats(obs), zero, zero, metrics, info)
+
+        def step(self, state: Any, action: jax.Array) -> Any:
+            key, step_key = jax.random.split(state.info["key"])
+            action = self._own_action(action)
+            result = self.env.step(step_key, state.pipeline_state, action, self.params)
+            metrics = {name: jnp.float32(value) for name, value in _metrics(result).items()}
+            info = {"key": key, "truncation": result.truncated.astype(jnp.float32)}
+            return state.replace(
+                pipeline_state=result.state,
+                obs=_floats(result.obs),
+                reward=result.reward,
+                done=result.terminated.astype(jnp.float32),
+                metrics=state.metrics | metrics,
+                info=state.info | info,
+            )
+
+        @property
+        def observation_size(self) -> Any:
+            return self._sizes
+
+        @property
+        def action_size(self) -> int:
+            return int(self._actions.low.size)
+
+        @property
+        def backend(self) -> str:
+            return "envhub"
+
+        def _own_action(self, action: jax.Array) -> jax.Array:
+            low, high = self._actions.low, self._actions.high
+            action = action.reshape(self._actions.shape)
+            is_same = (low == -1).all() and (high == 1).all()
+            if is_same or not np.isfinite([low, high]).all():
+                return action
+            return jnp.clip(low + (action + 1) * (high - low) / 2, low, high)
+
+    return EnvHubBraxEnv
+
+
+def _metrics(result: StepResult) -> dict[str, Any]:
+    """The single numbers among the `info` of a step, by their path."""
+    leaves = jax.tree_util.tree_leaves_with_path(result.info)
+    return {"/".join(map(_name, path)): leaf for path, leaf in leaves if leaf.shape == ()}
+
+
+def _name(step: Any) -> str:
+    return str(getattr(step, "key", getattr(step, "name", getattr(step, "idx", step))))
+
+
+def _floats(obs: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf.astype(jnp.float32), obs)

@@ -1,0 +1,158 @@
+"""Environments driven from outside of JAX: NumPy in, NumPy out."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envhub import inputs, spaces
+from envhub.environment import Environment
+from envhub.errors import InvalidActionError
+from envhub.export.packing import pack, unpacker
+from envhub.vector import VectorEnv
+
+
+class Driver:
+    """Keeps the key and the state of an environment, or of a batch, from call to call.
+
+    `reset` and `step` are one compiled call each, which splits the key: the first half is kept, and
+    the second is for the call. So the first episode after `seed(s)` is that of
+    `env.reset(jax.random.split(jax.random.key(s))[1], params)`.
+
+    Args:
+        env: the environment, or the batch.
+        params: those of all calls; by default its default params.
+        seed: as for `seed`.
+
+    Attributes:
+        params_of_one: those of the first environment where params are batched.
+        observations, actions: the spaces under these.
+        obs, state: the last ones, on the device; `None` before the first reset.
+    """
+
+    def __init__(self, env: Environment | VectorEnv, params: Any, seed: int | None) -> None:
+        self.env = env
+        self.params = env.default_params if params is None else params
+        self.params_of_one = self.params
+        if isinstance(env, VectorEnv) and env.batched_params:
+            self.params_of_one = jax.tree.map(lambda leaf: leaf[0], self.params)
+        self.observations = env.observation_space(self.params_of_one)
+        self.actions = env.action_space(self.params_of_one)
+        self.obs: Any = None
+        self.state: Any = None
+        self._unpack: Any = None
+        self._is_owner = True
+        self._run = (env.env if isinstance(env, VectorEnv) else env)._run
+        self.seed(seed)
+
+        def reset(key_data: jax.Array, params: Any) -> Any:
+            key, reset_key = _split(key_data)
+            return key, *env.reset(reset_key, params)
+
+        def reset_some(key_data: jax.Array, params: Any, mask: jax.Array, before: Any) -> Any:
+            def choose(new: jax.Array, old: jax.Array) -> jax.Array:
+                return jnp.where(mask.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+            key, *fresh = reset(key_data, params)
+            return key, *jax.tree.map(choose, fresh, before)
+
+        def step(key_data: jax.Array, state: Any, action: Any, params: Any) -> Any:
+            key, step_key = _split(key_data)
+            obs, state, *rest = env.step(step_key, state, action, params)
+            return key, obs, state, (obs, *rest)
+
+        def step_packed(*arguments: Any) -> Any:
+            *kept, shown = step(*arguments)
+            return *kept, pack(shown)
+
+        self._reset, self._reset_some = jax.jit(reset), jax.jit(reset_some)
+        self._step, self._step_packed = step, jax.jit(step_packed)
+
+    def copy(self) -> Driver:
+        """Another with the same programs, a key of its own, and nothing to close."""
+        other = copy.copy(self)
+        other.obs = other.state = None
+        other._is_owner = False
+        other.seed(None)
+        return other
+
+    def seed(self, seed: int | None) -> None:
+        """Begin with `jax.random.key(seed)`; without a seed, with one that nobody knows."""
+        if seed is None:
+            seed = int(np.random.SeedSequence().generate_state(1)[0])
+        # The data of a key is dispatched faster than a typed one. Gymnasium's seeds have no end.
+        self._key = jax.random.key_data(jax.random.key(seed % 2**63))
+
+    def reset(self, mask: np.ndarray[Any, Any] | None = None) -> Any:
+        """Start an episode; of a batch, in each environment, or where a bool[num_envs] is true.
+
+        Returns:
+            The observation.
+        """
+        if mask is None:
+            started = self._run(self._reset, self._key, self.params)
+        else:
+            before = [self.obs, self.state]
+            started = self._run(self._reset_some, self._key, self.params, mask, before)
+        self._key, self.obs, self.state = started
+        return self.observation(jax.tree.map(np.array, self.obs))
+
+    def step(self, action: Any) -> tuple[Any, Any, Any, Any, Any]:
+        """Advance one step.
+
+        Returns:
+            `(obs, reward, terminated, truncated, info)`, made of arrays that may be written to.
+
+        Raises:
+            InvalidActionError: if the action has another structure, shape or kind than the space,
+                or is an integer outside of it.
+        """
+        arguments = self._key, self.state, self._action(action), self.params
+        if self._unpack is None:
+            self._unpack = unpacker(jax.eval_shape(self._step, *arguments)[-1])
+        self._key, self.obs, self.state, packed = self._run(self._step_packed, *arguments)
+        obs, reward, terminated, truncated, info = self._unpack(packed)
+        return self.observation(obs), reward, terminated, truncated, info
+
+    def observation(self, obs: Any) -> Any:
+        """NumPy arrays in the dtypes of the space."""
+        return inputs.map_space(_observed, self.observations, obs)
+
+    def close(self) -> None:
+        """Free what the environment holds; idempotent."""
+        if self._is_owner:
+            self.env.close()
+
+    def _action(self, action: Any) -> Any:
+        try:
+            return inputs.map_space(_checked, self.actions, action)
+        except (TypeError, ValueError, KeyError) as error:
+            message = f"the action {action!r} does not fit {self.actions}: {error}"
+            raise InvalidActionError(message) from error
+
+
+def _split(key_data: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The data of the key that is kept, and the key that is used."""
+    kept, used = jax.random.split(jax.random.wrap_key_data(key_data))
+    return jax.random.key_data(kept), used
+
+
+def _observed(space: Any, leaf: Any) -> Any:
+    array = np.asarray(leaf, space.dtype)
+    return array[()] if isinstance(space, spaces.Discrete) else array
+
+
+def _checked(space: Any, leaf: Any) -> np.ndarray[Any, Any]:
+    array = np.asarray(leaf)
+    if array.shape != space.shape:
+        raise ValueError(f"its shape is {array.shape}, not {space.shape}")
+    if space.dtype.kind != "f":
+        if array.dtype.kind not in "iu":
+            raise TypeError(f"its dtype is {array.dtype}, not {space.dtype}")
+        if not ((array >= space.low) & (array <= space.high)).all():
+            raise ValueError("it is out of bounds")
+    return array.astype(space.dtype)

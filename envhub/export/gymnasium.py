@@ -1,0 +1,124 @@
+"""One environment as a `gymnasium.Env`."""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import Any
+
+from envhub import registry, spaces
+from envhub.capabilities import Capabilities
+from envhub.environment import Environment
+from envhub.errors import MissingCapabilityError
+from envhub.export.checks import check_one_episode
+from envhub.export.driver import Driver
+
+
+def to_gymnasium(
+    env: Environment,
+    params: Any = None,
+    *,
+    seed: int | None = None,
+    render_mode: str | None = None,
+) -> Any:
+    """Make a `gymnasium.Env` of an environment.
+
+    `reset(seed=s)` starts the episode of `env.reset(jax.random.split(jax.random.key(s))[1])`, and
+    without a seed the next one. Observations are NumPy arrays of the dtypes of the spaces (of a
+    `Discrete` space a NumPy integer), the reward is a float, the flags are bools, and `info` holds
+    NumPy arrays; that of `reset` is empty. An action of another structure, shape or kind than the
+    space, or an integer outside of it, is `InvalidActionError`; floats out of bounds are left to
+    the environment. `close()` closes the environment.
+
+    `spec.make()` makes another of the same environment, with an episode of its own.
+
+    Args:
+        env: one environment of one agent, without `AutoReset`.
+        params: those of all calls; by default its default params.
+        seed: of the episodes until a `reset` has one; by default a random one.
+        render_mode: `"rgb_array"`, if `render()` is to draw: uint8[H, W, 3].
+
+    Raises:
+        InvalidOptionError: if the environment is none of those.
+        MissingCapabilityError: if it cannot be drawn in this mode.
+        MissingDependencyError, UnsupportedVersionError: if Gymnasium is not usable.
+    """
+    check_one_episode(env, "to_gymnasium")
+    metadata = render_metadata(env.capabilities, render_mode)
+    return _env_class()(Driver(env, params, seed), metadata, render_mode, seed)
+
+
+def render_metadata(capabilities: Capabilities, render_mode: str | None) -> dict[str, Any]:
+    """What Gymnasium's `metadata` says about drawing.
+
+    Raises:
+        MissingCapabilityError: if the mode is not there.
+    """
+    modes = ["rgb_array"] if capabilities.renderable else []
+    if render_mode not in (None, *modes):
+        reason = capabilities.why("renderable") or 'the mode that there is is "rgb_array".'
+        raise MissingCapabilityError(f"there is no render_mode={render_mode!r}: {reason}")
+    return {"render_modes": modes, "render_fps": 30}
+
+
+@functools.cache
+def _env_class() -> Any:
+    gymnasium: Any = registry.get("gymnasium").load()
+
+    class EnvHubEnv(gymnasium.Env):  # type: ignore[misc]
+        """An environment of envhub; see `envhub.export.to_gymnasium`."""
+
+        def __init__(
+            self, driver: Driver, metadata: dict[str, Any], render_mode: str | None, seed: Any
+        ) -> None:
+            self.driver, self.metadata, self.render_mode = driver, metadata, render_mode
+            self.observation_space = spaces.to_gymnasium(driver.observations)
+            self.action_space = spaces.to_gymnasium(driver.actions)
+            super().reset(seed=seed)
+            env = driver.env
+
+            def another(render_mode: str | None = None) -> Any:
+                return EnvHubEnv(driver.copy(), metadata, render_mode, None)
+
+            another.metadata = metadata  # type: ignore[attr-defined] # `gymnasium.make` looks here
+            self.spec = gymnasium.envs.registration.EnvSpec(
+                _gymnasium_id(env.spec.id if env.spec else type(env).__name__),
+                entry_point=another,
+                nondeterministic=not env.capabilities.reproducible,
+            )
+
+        def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, Any]:
+            super().reset(seed=seed)
+            if seed is not None:
+                self.driver.seed(seed)
+            return self.driver.reset(), {}
+
+        def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+            self._check_reset()
+            obs, reward, terminated, truncated, info = self.driver.step(action)
+            return obs, float(reward), bool(terminated), bool(truncated), info
+
+        def render(self) -> Any:
+            if self.render_mode is None:
+                return None
+            self._check_reset()
+            return self.driver.env.render(self.driver.state, self.driver.params)
+
+        def close(self) -> None:
+            self.driver.close()
+
+        def _check_reset(self) -> None:
+            if self.driver.state is None:
+                raise gymnasium.error.ResetNeeded("call reset first.")
+
+        def __str__(self) -> str:
+            return f"<{type(self).__name__}{self.driver.env!r}>"
+
+    return EnvHubEnv
+
+
+def _gymnasium_id(name: str) -> str:
+    """The name, or what is left of it in the form that Gymnasium's ids have."""
+    if re.fullmatch(r"([\w:-]+/)?[\w:.-]+", name):
+        return name
+    return re.sub(r"[^\w:.-]", "-", name)

@@ -1,0 +1,185 @@
+"""A batch of environments as a `gymnasium.vector.VectorEnv`."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from envhub import registry, spaces
+from envhub.errors import InvalidOptionError, UnsupportedVersionError
+from envhub.export.checks import check_one_agent
+from envhub.export.driver import Driver
+from envhub.export.gymnasium import render_metadata
+from envhub.vector import VectorEnv
+from envhub.wrapper import Wrapper
+from envhub.wrappers.autoreset import AutoReset
+
+MODES = {"same_step": "SAME_STEP", "next_step": "NEXT_STEP", None: "DISABLED"}
+
+
+def to_gymnasium_vec(
+    venv: VectorEnv,
+    params: Any = None,
+    *,
+    seed: int | None = None,
+    render_mode: str | None = None,
+) -> Any:
+    """Make a `gymnasium.vector.VectorEnv` of a batch of environments.
+
+    `metadata["autoreset_mode"]` is that of the batch. Everything is NumPy and has a leading axis of
+    `num_envs`: observations of the dtypes of the spaces, rewards float64, flags bool, and `info` as
+    Gymnasium's own vector environments have it, each entry with its mask, `info["_name"]`:
+
+    - In `"same_step"` mode, where an episode ended, `info["final_obs"]` (an array of objects) has
+      its last observation and `info["final_info"]` (a dict of arrays) the info of its last step;
+      they are there in the steps in which an episode ends. The other entries are those of the
+      environments whose episode goes on.
+    - In `"next_step"` mode an environment has no info in the step that resets it.
+    - Without autoreset, `reset(options={"reset_mask": mask})` resets where the bool[num_envs] is
+      true. It computes all resets.
+
+    `reset(seed=s)` starts the episodes of `venv.reset(jax.random.split(jax.random.key(s))[1])`.
+    With batched params, the spaces are those of the first environment.
+
+    Args:
+        venv: a batch of environments of one agent, as `envhub.make_vec` gives it. Most of
+            Gymnasium's wrappers that normalise take `autoreset="next_step"` alone.
+        params: those of all calls; by default its default params.
+        seed: of the episodes until a `reset` has one; by default a random one.
+        render_mode: `"rgb_array"`, if `render()` is to draw: a tuple of uint8[H, W, 3].
+
+    Raises:
+        InvalidOptionError: if it is no such batch.
+        MissingCapabilityError: if it cannot be drawn in this mode.
+        MissingDependencyError: if Gymnasium is not installed.
+        UnsupportedVersionError: if it has no such autoreset mode: 1.0 has `"next_step"` alone.
+    """
+    if not isinstance(venv, VectorEnv):
+        raise InvalidOptionError(
+            f"to_gymnasium_vec takes a batch, as envhub.make_vec gives it, and not {venv!r}."
+        )
+    check_one_agent(venv.env, "to_gymnasium_vec")
+    metadata = render_metadata(venv.capabilities, render_mode)
+    autoreset = venv.env.find(AutoReset) if isinstance(venv.env, Wrapper) else None
+    mode = autoreset.mode if autoreset else None
+    gymnasium: Any = registry.get("gymnasium").load()
+    if hasattr(gymnasium.vector, "AutoresetMode"):
+        metadata["autoreset_mode"] = gymnasium.vector.AutoresetMode[MODES[mode]]
+    elif mode != "next_step":
+        raise UnsupportedVersionError(
+            f"gymnasium {gymnasium.__version__} is installed, whose vector environments reset in "
+            f'the next step: give autoreset="next_step" to make_vec, and not {mode!r}, or run: '
+            'pip install "gymnasium>=1.1"'
+        )
+    return _vector_env_class()(Driver(venv, params, seed), metadata, render_mode, seed, mode)
+
+
+@functools.cache
+def _vector_env_class() -> Any:
+    gymnasium: Any = registry.get("gymnasium").load()
+
+    class EnvHubVectorEnv(gymnasium.vector.VectorEnv):  # type: ignore[misc]
+        """A batch of environments of envhub; see `envhub.export.to_gymnasium_vec`."""
+
+        def __init__(
+            self,
+            driver: Driver,
+            metadata: dict[str, Any],
+            render_mode: str | None,
+            seed: int | None,
+            mode: str | None,
+        ) -> None:
+            venv: Any = driver.env
+            self.driver, self.metadata, self.render_mode = driver, metadata, render_mode
+            self.num_envs, self._mode = venv.num_envs, mode
+            self.observation_space = spaces.to_gymnasium(driver.observations)
+            self.action_space = spaces.to_gymnasium(driver.actions)
+            self.single_observation_space = spaces.to_gymnasium(
+                venv.single_observation_space(driver.params_of_one)
+            )
+            self.single_action_space = spaces.to_gymnasium(
+                venv.single_action_space(driver.params_of_one)
+            )
+            self._ended = np.zeros(self.num_envs, bool)
+            super().reset(seed=seed)
+
+        def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, Any]:
+            if seed is not None and not isinstance(seed, int | np.integer):
+                raise InvalidOptionError(f"the seed of a batch is one integer, got {seed!r}.")
+            super().reset(seed=seed)
+            if seed is not None:
+                self.driver.seed(seed)
+            mask = (options or {}).get("reset_mask")
+            if mask is None:
+                self._ended[:] = False
+                return self.driver.reset(), {}
+            self._check_reset()
+            mask = np.asarray(mask)
+            if mask.shape != (self.num_envs,) or mask.dtype != bool or not mask.any():
+                raise InvalidOptionError(
+                    f"reset_mask is a bool[{self.num_envs}] that is true somewhere, got {mask!r}."
+                )
+            self._ended[mask] = False
+            return self.driver.reset(mask), {}
+
+        def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+            self._check_reset()
+            obs, reward, terminated, truncated, info = self.driver.step(actions)
+            started, self._ended = self._ended, terminated | truncated
+            if self._mode == "same_step":
+                infos = self._with_finals(info)
+            else:
+                infos = _masked(info, ~started if self._mode else np.ones_like(started))
+            return obs, reward.astype(float), terminated.copy(), truncated.copy(), infos
+
+        def render(self) -> Any:
+            if self.render_mode is None:
+                return None
+            self._check_reset()
+            draw: Any = self.driver.env.render
+            state, params = self.driver.state, self.driver.params
+            return tuple(draw(state, params, index) for index in range(self.num_envs))
+
+        def close_extras(self, **kwargs: Any) -> None:
+            self.driver.close()
+
+        def _with_finals(self, info: dict[str, Any]) -> dict[str, Any]:
+            ended = self._ended
+            last_obs = info.pop("final_obs")
+            infos = _masked(info, ~ended)
+            if ended.any():
+                each = gymnasium.vector.utils.iterate(
+                    self.observation_space, self.driver.observation(last_obs)
+                )
+                final_obs = np.full(self.num_envs, None, object)
+                for lane, obs in enumerate(each):
+                    if ended[lane]:
+                        final_obs[lane] = obs
+                infos |= {"final_obs": final_obs, "_final_obs": ended.copy()}
+                infos |= {"final_info": _masked(info, ended), "_final_info": ended.copy()}
+            return infos
+
+        def _check_reset(self) -> None:
+            if self.driver.state is None:
+                raise gymnasium.error.ResetNeeded("call reset first.")
+
+    return EnvHubVectorEnv
+
+
+def _masked(info: dict[str, Any], mask: np.ndarray[Any, Any]) -> dict[str, Any]:
+    """The entries that some environments have, zeros for the others, each with its mask."""
+    shown: dict[str, Any] = {}
+    own = {f"_{name}" for name in info} & set(info)  # wrappers of envhub have masks too
+    for name, value in info.items():
+        has = mask & info[f"_{name}"] if f"_{name}" in own else mask.copy()
+        if name in own or not has.any():
+            continue
+        if isinstance(value, dict):
+            shown[name] = _masked(value, has)
+        else:
+            shown[name] = np.where(has.reshape(-1, *[1] * (value.ndim - 1)), value, 0)
+            shown[name] = shown[name].astype(value.dtype)
+        shown[f"_{name}"] = has
+    return shown

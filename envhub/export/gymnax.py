@@ -1,0 +1,245 @@
+"""An environment in gymnax's interface."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envhub import registry, spaces
+from envhub.environment import Environment, StepResult
+from envhub.errors import InvalidOptionError
+from envhub.export.checks import check_one_episode
+from envhub.params import params_dataclass
+from envhub.wrapper import Wrapper
+from envhub.wrappers.autoreset import AutoReset
+from envhub.wrappers.episode import EpisodeWrapper
+from envhub.wrappers.time_limit import TimeLimit
+
+LIMIT = "max_steps_in_episode"
+# What other suites call the limit among their params.
+OTHER_LIMITS = ("max_steps", "max_timesteps", "episode_length")
+
+
+@params_dataclass
+class Params:
+    """The params of an environment whose own have no field `max_steps_in_episode`.
+
+    Attributes:
+        max_steps_in_episode: truncates an episode, besides the environment's own limit.
+        env: the environment's own.
+    """
+
+    max_steps_in_episode: Any
+    env: Any
+
+
+class State(NamedTuple):
+    """The state of an environment, and where in its episode it is.
+
+    Attributes:
+        env: the environment's own.
+        time: int32[], the steps since the reset.
+        terminated, truncated: bool[], how the last step ended the episode.
+    """
+
+    env: Any
+    time: jax.Array
+    terminated: jax.Array
+    truncated: jax.Array
+
+
+def to_gymnax(
+    env: Environment,
+    params: Any = None,
+    *,
+    api: Literal["1.0", "0.0"] = "1.0",
+    max_steps_in_episode: int | None = None,
+) -> Any:
+    """Make an environment with gymnax's interface, a subclass of gymnax's `Environment`.
+
+    `reset(key, params=None)` gives `(obs, state)`, and `step(key, state, action, params=None)` an
+    observation and a state that are those of the next episode where one ends:
+
+    - in gymnax 1.0's form `(obs, state, reward, terminated, truncated, info)`, where `info` has
+      `terminated`, `truncated` and `final_observation`, the observation before that;
+    - in the form of gymnax 0.0.x `(obs, state, reward, done, info)`.
+
+    Of an environment of the suite gymnax both equal gymnax's own, bit for bit, but a step computes
+    a reset only for the lanes of a `vmap` that need one. `step_env` does not reset, and
+    `is_terminated`, `is_truncated`, `is_terminal` and `discount` say how a state that it returned
+    ended. `info["discount"]` is the environment's own, or if it has none 0 where the episode
+    terminated (in the older form: or was truncated) and 1 elsewhere.
+
+    `default_params` are the environment's own if they have a field `max_steps_in_episode`, and else
+    `Params`: that field, and the environment's own in `env`. The spaces are gymnax's own objects. A
+    `MultiDiscrete` or `MultiBinary` of observations is a `Box` there. `get_obs` and `state_space`
+    are not there.
+
+    Args:
+        env: one environment of one agent, without `AutoReset`.
+        params: the default params; by default its own.
+        api: which gymnax's form.
+        max_steps_in_episode: the default of the params' field of that name; by default the
+            environment's own limit where that is known, and else 2**31 - 1.
+
+    Raises:
+        InvalidOptionError: if the environment is none of those, if gymnax has no space for its
+            actions, or if there is no such api.
+        MissingDependencyError, UnsupportedVersionError: if gymnax is not usable.
+    """
+    check_one_episode(env, "to_gymnax")
+    if api not in ("1.0", "0.0"):
+        raise InvalidOptionError(f'api is "1.0" or "0.0", got {api!r}.')
+    params = env.default_params if params is None else params
+    episodes = _Episodes(env, has_limit=hasattr(params, LIMIT))
+    if not episodes.has_limit:
+        params = Params(_limit(env, params), params)
+    if max_steps_in_episode is not None:
+        params = params.replace(max_steps_in_episode=max_steps_in_episode)
+    episodes.default_params = params
+    return _env_class()(episodes, is_old=api == "0.0")
+
+
+class _Episodes(EpisodeWrapper):
+    """Counts the steps and keeps the flags of an episode, and truncates it."""
+
+    def __init__(self, env: Environment, *, has_limit: bool) -> None:
+        super().__init__(env)
+        self.has_limit = has_limit
+
+    def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
+        obs, state = self.env.reset(key, self._inside(params))
+        return obs, State(state, jnp.int32(0), jnp.bool_(False), jnp.bool_(False))
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        result = self.env.step(key, state.env, action, self._inside(params))
+        time, truncated = state.time + 1, result.truncated
+        if not self.has_limit:
+            truncated |= time >= params.max_steps_in_episode
+        after = State(result.state, time, result.terminated, truncated)
+        return result._replace(state=after, truncated=truncated)
+
+    def observation_space(self, params: Any = None) -> spaces.Space:
+        return self.env.observation_space(self._inside(params))
+
+    def action_space(self, params: Any = None) -> spaces.Space:
+        return self.env.action_space(self._inside(params))
+
+    def _inside(self, params: Any) -> Any:
+        params = self.default_params if params is None else params
+        return params if self.has_limit else params.env
+
+
+def _limit(env: Environment, params: Any) -> int:
+    """The environment's own limit on the length of episodes, if it can be found out."""
+    known = [getattr(params, name, None) for name in OTHER_LIMITS]
+    wrapper = env.find(TimeLimit) if isinstance(env, Wrapper) else None
+    if wrapper:
+        known.append(wrapper.max_episode_steps)
+    if env.spec and env.spec.suite == "gymnasium":
+        spec = registry.get("gymnasium").load("envs.registration").spec
+        registered = spec(env.spec.name.rpartition(":")[2]).max_episode_steps
+        known.append(env.spec.kwargs.get("max_episode_steps", registered))
+    limits = [int(limit) for limit in known if limit is not None and limit > 0]
+    return min(limits, default=2**31 - 1)
+
+
+@functools.cache
+def _env_class() -> Any:
+    environment: Any = registry.get("gymnax").load("environments.environment")
+
+    class EnvHubEnvironment(environment.Environment):  # type: ignore[misc]
+        """An environment of envhub; see `envhub.export.to_gymnax`."""
+
+        def __init__(self, env: _Episodes, *, is_old: bool) -> None:
+            self.env, self._is_old = env, is_old
+            self._resetting = AutoReset(env)
+            self._action_space = _space(env.action_space(), of_actions=True)
+
+        @property
+        def default_params(self) -> Any:
+            return self.env.default_params
+
+        def reset(self, key: jax.Array, params: Any = None) -> tuple[Any, Any]:
+            return self.env.reset(key, params)
+
+        def reset_env(self, key: jax.Array, params: Any = None) -> tuple[Any, Any]:
+            return self.env.reset(key, params)
+
+        def step(self, key: jax.Array, state: Any, action: Any, params: Any = None) -> Any:
+            result = self._resetting.step(key, state, action, params)
+            info = self._with_discount(result)
+            last_obs = info.pop("final_obs")
+            flags = {"terminated": result.terminated, "truncated": result.truncated}
+            if self._is_old:
+                return result.obs, result.state, result.reward, result.done, info
+            info |= {**flags, "final_observation": last_obs}
+            return result.obs, result.state, result.reward, *flags.values(), info
+
+        def step_env(self, key: jax.Array, state: Any, action: Any, params: Any = None) -> Any:
+            result = self.env.step(key, state, action, params)
+            ended = result.done if self._is_old else result.terminated
+            return result.obs, result.state, result.reward, ended, self._with_discount(result)
+
+        def is_terminated(self, state: State, params: Any = None) -> jax.Array:
+            return state.terminated
+
+        def is_truncated(self, state: State, params: Any = None) -> jax.Array:
+            return state.truncated
+
+        def is_terminal(self, state: State, params: Any = None) -> jax.Array:
+            return state.terminated | state.truncated if self._is_old else state.terminated
+
+        def discount(self, state: State, params: Any = None) -> jax.Array:
+            return jnp.where(self.is_terminal(state), 0.0, 1.0)
+
+        def action_space(self, params: Any = None) -> Any:
+            return self._action_space
+
+        def observation_space(self, params: Any = None) -> Any:
+            return _space(self.env.observation_space(params), of_actions=False)
+
+        @property
+        def num_actions(self) -> int:
+            space = self._action_space
+            return int(space.n) if hasattr(space, "n") else math.prod(space.shape)
+
+        @property
+        def name(self) -> str:
+            return self.env.spec.id if self.env.spec else type(self.env.env).__name__
+
+        def _with_discount(self, result: StepResult) -> dict[str, Any]:
+            ended = result.done if self._is_old else result.terminated
+            return {"discount": jnp.where(ended, 0.0, 1.0), **result.info}
+
+    return EnvHubEnvironment
+
+
+def _space(space: Any, *, of_actions: bool) -> Any:
+    """gymnax's space for one of envhub's.
+
+    Raises:
+        InvalidOptionError: if there is none whose samples are actions.
+    """
+    kinds: Any = registry.get("gymnax").load("environments.spaces")
+    if isinstance(space, spaces.Dict):
+        children = {name: _space(child, of_actions=of_actions) for name, child in space.items()}
+        return kinds.Dict(children)
+    if isinstance(space, spaces.Tuple):
+        return kinds.Tuple([_space(child, of_actions=of_actions) for child in space])
+    if isinstance(space, spaces.Discrete) and not space.start:
+        return kinds.Discrete(space.n)
+    if of_actions and space.dtype.kind != "f":
+        raise InvalidOptionError(
+            f"gymnax has no space for the actions {space}. Wrap the environment: FlattenAction "
+            "takes one number for several integers, TransformAction another one for each."
+        )
+    # JAX's dtype, which without x64 mode may be narrower.
+    dtype = jax.dtypes.canonicalize_dtype(space.dtype)
+    low, high = (np.asarray(bound, dtype) for bound in (space.low, space.high))
+    return kinds.Box(low, high, space.shape, dtype)

@@ -1,0 +1,136 @@
+"""`to_brax`: brax's interface, as its training drives it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import envhub
+from envhub import errors, registry, spaces
+from envhub.export import to_brax
+from envhub.wrappers import FlattenObservation, RecordEpisodeStatistics, TransformAction
+
+pytest.importorskip("brax", reason="brax is not installed")
+KEY = jax.random.PRNGKey(0)
+PENDULUM = "gymnax::Pendulum-v1"
+
+
+@pytest.fixture(scope="module")
+def training() -> Any:
+    return registry.get("brax").load("envs.wrappers.training")
+
+
+def test_a_step_is_that_of_the_environment() -> None:
+    inside, params = envhub.make(PENDULUM, wrappers=[RecordEpisodeStatistics])
+    env = to_brax(inside, params.replace(max_steps_in_episode=2))
+    assert isinstance(env, registry.get("brax").load("envs.base").Env)
+    assert (env.observation_size, env.action_size, env.backend) == (3, 1, "envhub")
+    key, reset_key = jax.random.split(KEY)
+    obs, inner = inside.reset(reset_key, params)
+    state = jax.jit(env.reset)(KEY)
+    np.testing.assert_array_equal(state.obs, obs)
+    space = inside.action_space(params)
+    for step in range(1, 3):
+        key, step_key = jax.random.split(key)
+        result = inside.step(step_key, inner, 0.5 * space.high, params)
+        after = jax.jit(env.step)(state, jnp.array([0.5]))
+        assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, state)
+        state, inner = after, result.state
+        np.testing.assert_array_equal(state.obs, result.obs)
+        assert state.reward == result.reward
+        assert state.metrics["episode/l"] == step
+        assert state.info["truncation"] == (step == 2)
+        assert state.done == 0  # a limit ends no episode of brax's
+        assert state.done.dtype == state.reward.dtype == jnp.float32
+
+
+def test_it_works_under_the_wrappers_of_braxs_training(training: Any) -> None:
+    env = training.wrap(to_brax(*envhub.make(PENDULUM)), episode_length=4)
+
+    def body(state: Any, _: Any) -> Any:
+        after = env.step(state, jnp.ones((2, 1)))
+        return after, (after.obs, after.done, after.info["truncation"])
+
+    start = env.reset(jax.random.split(KEY, 2))
+    _, (obs, done, truncation) = jax.lax.scan(body, start, None, 9)
+    expected = [step % 4 == 0 for step in range(1, 10)]
+    np.testing.assert_array_equal(done, np.stack([expected] * 2, axis=1))
+    np.testing.assert_array_equal(truncation, done)
+    np.testing.assert_array_equal(obs[3], start.obs)
+    np.testing.assert_array_equal(obs[7], start.obs)
+
+
+def test_a_host_environment_goes_back_to_its_first_state(training: Any) -> None:
+    env = training.wrap(to_brax(*envhub.make("gymnasium::Pendulum-v1")), episode_length=3)
+    start = env.reset(jax.random.split(KEY, 2))
+    state, step = start, jax.jit(env.step)
+    seen = []
+    for _ in range(6):
+        state = step(state, jnp.zeros((2, 1)))
+        seen.append(state.obs)
+    np.testing.assert_array_equal(seen[2], start.obs)
+    np.testing.assert_array_equal(seen[3], seen[0])
+
+
+def test_termination_is_the_end() -> None:
+    inside, params = envhub.make("gymnax::CartPole-v1")
+    continuous = TransformAction(inside, jnp.argmax, spaces.Box(-1, 1, (2,)))
+    env = to_brax(continuous, params)
+    state = env.reset(KEY)
+    step = jax.jit(env.step)
+    for _ in range(15):
+        state = step(state, jnp.array([-1.0, 1.0]))
+        if state.done:
+            break
+    assert state.done == 1
+    assert state.info["truncation"] == 0
+
+
+def test_what_brax_has_no_form_for_is_refused() -> None:
+    inside, params = envhub.make("gymnax::CartPole-v1")
+    with pytest.raises(errors.InvalidOptionError, match="TransformAction"):
+        to_brax(inside, params)
+    pixels, params = envhub.make("gymnax::Catch-bsuite")
+    continuous = TransformAction(pixels, jnp.argmax, spaces.Box(-1, 1, (3,)))
+    with pytest.raises(errors.InvalidOptionError, match="FlattenObservation"):
+        to_brax(continuous, params)
+    assert to_brax(FlattenObservation(continuous), params).observation_size == 50
+    with pytest.raises(errors.MissingCapabilityError, match="forkable"):
+        to_brax(*envhub.make("gymnasium::Pendulum-v1", forkable=False))
+
+
+@pytest.mark.full
+def test_brax_trains_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not hasattr(jax, "device_put_replicated"):  # gone from jax 0.11, and brax 0.14.2 calls it
+
+        def replicated(tree: Any, devices: Any) -> Any:
+            assert len(devices) == 1
+            return jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], tree)
+
+        monkeypatch.setattr(jax, "device_put_replicated", replicated, raising=False)
+    ppo = registry.get("brax").load("training.agents.ppo.train")
+    seen: list[dict[str, Any]] = []
+    make_policy, trained, _ = ppo.train(
+        environment=to_brax(*envhub.make(PENDULUM)),
+        num_timesteps=2000,
+        max_devices_per_host=1,
+        episode_length=50,
+        num_envs=8,
+        batch_size=8,
+        num_minibatches=2,
+        unroll_length=10,
+        num_updates_per_batch=1,
+        num_evals=2,
+        num_eval_envs=4,
+        normalize_observations=True,
+        progress_fn=lambda step, metrics: seen.append(metrics),
+    )
+    assert len(seen) == 2
+    assert all(np.isfinite(each["eval/episode_reward"]) for each in seen)
+    assert seen[-1]["eval/avg_episode_length"] == 50
+    action, _ = make_policy(trained)(jnp.zeros(3), KEY)
+    assert action.shape == (1,)

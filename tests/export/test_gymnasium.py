@@ -1,0 +1,170 @@
+"""`to_gymnasium`: one environment as a `gymnasium.Env`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+import envhub
+from envhub import errors, registry
+from envhub.export import to_gymnasium
+
+gymnasium = pytest.importorskip("gymnasium", reason="gymnasium is not installed")
+SLOW = ("brax", "craftax")  # to compile
+QUICK = {"navix": "Navix-Empty-5x5-v0"}  # instead of the example
+
+
+def made(env_id: str, render_mode: str | None = None, **options: Any) -> Any:
+    return to_gymnasium(*envhub.make(env_id, **options), seed=0, render_mode=render_mode)
+
+
+@pytest.mark.parametrize(
+    "suite",
+    [pytest.param(name, marks=[pytest.mark.full] * (name in SLOW)) for name in registry.BUILTIN],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")  # unbounded spaces, which the suites have
+def test_gymnasiums_own_check_passes(suite: str) -> None:
+    from gymnasium.utils.env_checker import check_env
+
+    if registry.get(suite).installed() is None:
+        pytest.skip(f"{suite} is not installed")
+    env = made(f"{suite}::{QUICK.get(suite, registry.get(suite).example)}")
+    check_env(env)
+    env.close()
+
+
+@pytest.mark.parametrize("env_id", ["gymnax::Pendulum-v1", "gymnasium::FrozenLake-v1"])
+def test_an_episode_is_that_of_the_environment(env_id: str) -> None:
+    inside, params = envhub.make(env_id)
+    env = to_gymnasium(inside, params)
+    key, reset_key = jax.random.split(jax.random.key(3))
+    expected, state = inside.reset(reset_key, params)
+    obs, info = env.reset(seed=3)
+    assert info == {}
+    env.action_space.seed(0)
+    for _ in range(5):
+        np.testing.assert_allclose(obs, expected, 1e-5)  # two programs
+        assert obs in env.observation_space
+        assert np.asarray(obs).dtype == env.observation_space.dtype
+        action = env.action_space.sample()
+        key, step_key = jax.random.split(key)
+        result = inside.step(step_key, state, action, params)
+        obs, reward, terminated, truncated, info = env.step(action)
+        assert (type(reward), type(terminated), type(truncated)) == (float, bool, bool)
+        assert reward == pytest.approx(float(result.reward), 1e-5)
+        assert (terminated, truncated) == (result.terminated, result.truncated)
+        assert all(type(leaf) is np.ndarray for leaf in jax.tree.leaves(info))
+        expected, state = result.obs, result.state
+    assert isinstance(obs, np.ndarray if env_id.startswith("gymnax") else np.integer)
+
+
+def test_it_reaches_the_ends_of_episodes_and_goes_on() -> None:
+    env = made("gymnax::CartPole-v1")
+    first, _ = env.reset()
+    steps = 0
+    terminated = False
+    while not terminated:
+        obs, reward, terminated, truncated, _ = env.step(np.int64(1))
+        steps += 1
+        assert reward == 1.0
+    assert steps in (8, 9, 10, 11)
+    assert not truncated
+    obs[:] = 0  # what Gymnasium's users may do
+    second, _ = env.reset()
+    assert not np.array_equal(first, second)
+    again = made("gymnax::CartPole-v1")  # of the same seed
+    np.testing.assert_array_equal(again.reset()[0], first)
+    np.testing.assert_array_equal(again.unwrapped.reset(seed=5)[0], env.reset(seed=5)[0])
+    unseeded = [to_gymnasium(again.driver.env).reset()[0] for _ in range(2)]
+    assert not np.array_equal(*unseeded)
+
+
+def test_params_are_those_that_were_given() -> None:
+    inside, params = envhub.make("gymnax::CartPole-v1")
+    env = to_gymnasium(inside, params.replace(max_steps_in_episode=2))
+    env.reset(seed=0)
+    assert [env.step(0)[3] for _ in range(2)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("env_id", "action"),
+    [
+        ("gymnax::CartPole-v1", 2),
+        ("gymnax::CartPole-v1", -1),
+        ("gymnax::CartPole-v1", [0]),
+        ("gymnax::CartPole-v1", 0.5),
+        ("gymnax::CartPole-v1", "left"),
+        ("gymnax::Pendulum-v1", np.zeros(2, np.float32)),
+        ("gymnax::Pendulum-v1", {"torque": 1.0}),
+    ],
+)
+def test_an_action_that_does_not_fit_is_an_error(env_id: str, action: Any) -> None:
+    env = made(env_id)
+    env.reset()
+    with pytest.raises(errors.InvalidActionError):
+        env.step(action)
+
+
+def test_reset_comes_first() -> None:
+    env = made("gymnasium::CartPole-v1", render_mode="rgb_array")
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        env.step(0)
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        env.render()
+
+
+def test_it_draws_where_the_environment_does() -> None:
+    env = made("gymnasium::CartPole-v1", render_mode="rgb_array")
+    env.reset()
+    picture = env.render()
+    assert picture.dtype == np.uint8
+    assert picture.ndim == 3
+    assert env.metadata["render_modes"] == ["rgb_array"]
+    silent = made("gymnasium::CartPole-v1")
+    silent.reset()
+    assert silent.render() is None
+    with pytest.raises(errors.MissingCapabilityError, match="rgb_array"):
+        made("gymnasium::CartPole-v1", render_mode="human")
+
+
+def test_a_spec_makes_another_of_the_same() -> None:
+    env = made("gymnasium::CartPole-v1")
+    obs, _ = env.reset(seed=1)
+    assert env.spec.id == "gymnasium::CartPole-v1"
+    assert env.unwrapped is env
+    other = env.spec.make()
+    assert isinstance(other, gymnasium.Wrapper)
+    np.testing.assert_array_equal(other.reset(seed=1)[0], obs)
+    assert gymnasium.wrappers.TimeLimit(env, 3).spec.id == env.spec.id
+    other.close()
+    env.step(1)  # which is not closed with the other
+    env.close()
+    env.close()
+
+
+def test_an_id_that_gymnasium_has_no_form_for() -> None:
+    inside, params = envhub.make("gymnax::CartPole-v1")
+    inside.spec = None
+    assert to_gymnasium(inside, params).spec.id == "GymnaxEnvironment"
+    from envhub.export.gymnasium import _gymnasium_id
+
+    assert _gymnasium_id("a::b/C-v0") == "a::b/C-v0"
+    assert gymnasium.envs.registration.EnvSpec(_gymnasium_id("a::b/c d/C-v0"), "x").version == 0
+
+
+def test_gymnasiums_wrappers_and_vector_environments_take_it() -> None:
+    inside, params = envhub.make("gymnax::CartPole-v1")
+    wrapped = gymnasium.wrappers.RecordEpisodeStatistics(to_gymnasium(inside, params, seed=0))
+    wrapped.reset()
+    ended = False
+    while not ended:
+        *_, ended, _, info = wrapped.step(0)
+    assert info["episode"]["l"] == info["episode"]["r"]
+    both = gymnasium.vector.SyncVectorEnv([lambda: to_gymnasium(inside, params)] * 2)
+    both.reset(seed=0)
+    for _ in range(12):
+        *_, infos = both.step(np.zeros(2, int))
+    assert infos["discount"].shape == (2,)
