@@ -158,6 +158,9 @@ class VectorEnv:
     def _of_all(self, function: Any, axes: tuple[int | None, ...]) -> Any:
         """`function(key, *arguments)` of each environment, from one key for all."""
         mapped = jax.vmap(function, in_axes=(0, *axes), axis_name=AXIS)
-        if self._shards is None:
-            return lambda key, *rest: mapped(jax.random.split(key, self.num_envs), *rest)
-        return functools.partial(self.env._run, self._shards.split(mapped, axes))
+
+        def whole(key: jax.Array, *arguments: Any) -> Any:
+            return mapped(jax.random.split(key, self.num_envs), *arguments)
+
+        compiled = self._shards.split(mapped, axes) if self._shards else jax.jit(whole)
+        return functools.partial(self.env._run, compiled)
