@@ -55,6 +55,17 @@ def ratio(times: Any) -> dict[str, float]:
     }
 
 
+def comparison(pairs: Any, names: tuple[str, str], steps: int) -> dict[str, Any]:
+    """Ratios by both clocks, and speeds, of what `time_in_turn` gives for so many steps a run."""
+    return {
+        "ratio": ratio(pairs[..., 0]),
+        "cpu_ratio": ratio(pairs[..., 1]),
+        "steps_per_second": {
+            name: steps / float(np.median(pairs[:, which, 0])) for which, name in enumerate(names)
+        },
+    }
+
+
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     return {

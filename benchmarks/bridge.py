@@ -11,25 +11,20 @@ The absolute cost of one call to the host, and of one step of one environment, c
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from _timing import Program, machine, ratio, seconds, time_in_turn
-from rich.console import Console
-from rich.table import Table
+from _script import Facts, command_line, finish, measure_rows, show, table_of, word
+from _timing import Program, comparison, seconds, time_in_turn
 
 import envhub
 from envhub.host import transport
 
 CALLS = 1000
 """In one run of the program that does nothing but call the host."""
-
-Facts = dict[str, Any]
 
 
 class Kind(NamedTuple):
@@ -181,19 +176,13 @@ def compare(row: Row, steps: int, repeats: int) -> Facts:
     """Run both sides in turn, and compare them pair by pair."""
     sides = both_sides(row, steps)
     hub_obs, own_obs = (side.run(side.prepare())[0] for side in sides)
-    pairs = time_in_turn(sides, repeats)
-    found = ratio(pairs[..., 0])
+    found = comparison(time_in_turn(sides, repeats), Sides._fields, row.num_envs * steps)
     same = np.array_equal(hub_obs, own_obs.astype(hub_obs.dtype))
     return {
-        "ratio": found,
-        "cpu_ratio": ratio(pairs[..., 1]),
+        **found,
         "wanted": row.wanted,
-        "met": row.wanted is None or found["median"] >= row.wanted,
+        "met": row.wanted is None or found["ratio"]["median"] >= row.wanted,
         "same_observations": same if row.kind.same_seeds else None,
-        "steps_per_second": {
-            name: row.num_envs * steps / float(np.median(pairs[:, which, 0]))
-            for which, name in enumerate(Sides._fields)
-        },
     }
 
 
@@ -232,63 +221,37 @@ def absolute_costs(steps: int, repeats: int) -> Facts:
 
 
 def measure(arguments: argparse.Namespace) -> Facts:
-    found, skipped = {}, {}
-    for name in arguments.rows or ROWS:
-        print(f"{name} …", file=sys.stderr)
-        try:
-            found[name] = compare(ROWS[name], arguments.steps, arguments.repeats)
-        except (ImportError, envhub.errors.EnvHubError) as error:
-            skipped[name] = str(error)
-    return {
-        "steps": arguments.steps,
-        "repeats": arguments.repeats,
-        "machine": machine(),
-        "rows": found,
-        "skipped": skipped,
-        "cartpole": absolute_costs(arguments.steps, arguments.repeats),
-    }
+    size = (arguments.steps, arguments.repeats)
+    facts = measure_rows(arguments, lambda name: compare(ROWS[name], *size))
+    return {**facts, "cartpole": absolute_costs(*size)}
 
 
 def draw(facts: Facts) -> None:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("row", no_wrap=True)
-    for heading in ("ratio", "min", "max", "wanted", "met", "CPU", "hub k/s", "own k/s", "same"):
-        table.add_column(heading, justify="right")
+    headings = ("ratio", "min", "max", "wanted", "met", "CPU", "hub k/s", "own k/s", "same")
+    table = table_of("row", *headings)
     for name, row in facts["rows"].items():
         table.add_row(
             name,
             *(f"{row['ratio'][key]:.2f}" for key in ("median", "min", "max")),
             f"{row['wanted']:.2f}",
-            "yes" if row["met"] else "no",
+            word(row["met"]),
             f"{row['cpu_ratio']['median']:.2f}",
             *(f"{row['steps_per_second'][key] / 1000:.1f}" for key in Sides._fields),
-            {True: "yes", False: "no", None: "-"}[row["same_observations"]],
+            word(row["same_observations"]),
         )
-    console = Console()
-    console.print(table)
     cost = facts["cartpole"]
-    console.print(
+    note = (
         f"One call to the host that does nothing: {cost['call_us']:.1f} µs. One step of one "
         f"CartPole: {cost['step_us']:.1f} µs, and {cost['own_step_us']:.1f} µs without the hub. "
         "Ratio: speed of the hub / speed of the library's vector environment; CPU: the same by "
         "CPU time. k/s: thousands of steps a second. Same: the last observations, bit for bit."
     )
-    for name, message in facts["skipped"].items():
-        console.print(f"skipped {name}: {message}")
+    show(facts, table, note)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--steps", type=int, default=32, help="steps of each environment in a run")
-    parser.add_argument("--repeats", type=int, default=15, help="pairs of runs")
-    parser.add_argument("--rows", action="append", choices=ROWS, help="one; repeatable")
-    parser.add_argument("--json", action="store_true", help="print JSON to stdout, nothing else")
-    arguments = parser.parse_args()
-    facts = measure(arguments)
-    if arguments.json:
-        print(json.dumps(facts, indent=2))
-    else:
-        draw(facts)
+    arguments = command_line(__doc__, ROWS, steps=32).parse_args()
+    finish(arguments, measure(arguments), draw)
 
 
 if __name__ == "__main__":

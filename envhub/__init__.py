@@ -12,6 +12,7 @@ from envhub.fleet import make_multi, make_multi_vec
 from envhub.hub import capabilities, list_envs, make, make_vec, require
 from envhub.multi import MultiEnv
 from envhub.registry import register, suites, unregister
+from envhub.rollout import Trajectory, rollout
 from envhub.seeding import host_seed
 from envhub.suite import Gap, Suite
 from envhub.vector import VectorEnv
@@ -27,6 +28,7 @@ __all__ = [
     "MultiEnv",
     "StepResult",
     "Suite",
+    "Trajectory",
     "VectorEnv",
     "Wrapper",
     "capabilities",
@@ -39,6 +41,7 @@ __all__ = [
     "make_vec",
     "register",
     "require",
+    "rollout",
     "spaces",
     "suites",
     "unregister",

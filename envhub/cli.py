@@ -1,4 +1,4 @@
-"""The command line: `envhub list`, `info`, `doctor`, `run` and `tour`.
+"""The command line: `envhub list`, `info`, `doctor`, `run`, `render` and `tour`.
 
 Each command works out plain facts, which `--json` prints and a `_draw_…` function shows. Nothing
 else goes to stdout: progress, errors and whatever a suite prints go to stderr.
@@ -7,6 +7,7 @@ else goes to stdout: progress, errors and whatever a suite prints go to stderr.
 import ast
 import contextlib
 import dataclasses
+import enum
 import inspect
 import itertools
 import json
@@ -18,6 +19,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Annotated, Any
 
 import jax
@@ -27,13 +29,21 @@ from rich.console import Console, Group, RenderableType
 from rich.progress import Progress
 from rich.table import Table
 
-from envhub import __version__, hub, registry, versions
+from envhub import __version__, hub, registry, versions, video
 from envhub.capabilities import FLAGS
+from envhub.environment import Environment
 from envhub.errors import EnvHubError, UnavailableEnvError
 from envhub.random_policy import Rollout
 from envhub.suite import Suite
 
 Facts = dict[str, Any]
+
+
+class Policy(enum.StrEnum):
+    """What chooses the actions of `envhub render`."""
+
+    random = "random"
+
 
 _MAKE = "import sys, envhub; envhub.make(sys.argv[1])"
 _LIST_DEVICES = "import jax; print(*jax.devices(), sep='\\n')"
@@ -53,6 +63,13 @@ Options = Annotated[
 Steps = Annotated[int, typer.Option(min=1, help="Steps in each environment.")]
 NumEnvs = Annotated[int, typer.Option(min=1, help="Environments side by side.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Decides all that is random.")]
+Out = Annotated[
+    Path,
+    typer.Option(dir_okay=False, help="The file: .mp4, .gif, or .png for the first frame alone."),
+]
+Fps = Annotated[
+    float | None, typer.Option(min=0.1, help="Frames a second; by default the environment's own.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to stdout, and nothing else.")]
 
 
@@ -126,6 +143,38 @@ def run(
 
     if _answer(measure, _draw_run, as_json)["interrupted"]:
         raise typer.Exit(130)
+
+
+@app.command()
+def render(
+    env_id: EnvId,
+    *,
+    out: Out,
+    policy: Annotated[Policy, typer.Option(help="What chooses the actions.")] = Policy.random,
+    steps: Annotated[int, typer.Option(min=1, help="Steps at most.")] = 500,
+    seed: Seed = 0,
+    fps: Fps = None,
+    option: Options = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw one episode, and write it as a video or picture."""
+    options = _parse(option or [])
+    if not out.absolute().parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {str(out.parent)!r}", param_hint="--out")
+
+    def draw() -> Facts:
+        file_format = out.suffix.lower().removeprefix(".")
+        video.require(file_format)  # now, and not after an episode
+        env, params = hub.make(env_id, **options)
+        rate = fps or getattr(env.unwrapped, "metadata", {}).get("render_fps") or 30.0
+        with _progress(as_json) as progress:
+            is_picture = file_format == "png"
+            frames, facts = _film(env, params, steps, seed, is_picture, progress)
+        video.write(out, frames, rate)
+        facts |= {"path": str(out), "frames": len(frames), "fps": rate}
+        return {"id": env_id, "policy": policy.value, "seed": seed, **facts}
+
+    _answer(draw, _draw_render, as_json)
 
 
 @app.command()
@@ -318,6 +367,43 @@ def _draw_run(facts: Facts) -> RenderableType:
             "length": _say_spread(facts["length"]),
             "compile s": _say(facts["compile_seconds"]),
             "steps/s": _say(facts["steps_per_second"]),
+        }
+    )
+
+
+def _film(
+    env: Environment, params: Any, steps: int, seed: int, is_picture: bool, progress: Progress
+) -> tuple[list[np.ndarray], Facts]:
+    """The frames of one episode, or its first alone, and how the episode went."""
+    task = progress.add_task("drawing", total=steps)
+    space = env.action_space(params)
+    key, reset_key = jax.random.split(jax.random.key(seed))
+    _, state = env.reset(reset_key, params)
+    frames = [env.render(state, params)]
+    total: Any = 0.0
+    for taken in range(1, steps + 1):
+        key, action_key, step_key = jax.random.split(key, 3)
+        action = space.sample(action_key)
+        _, state, reward, terminated, truncated, _ = env.step(step_key, state, action, params)
+        total = total + np.asarray(reward, np.float64)
+        if not is_picture:
+            frames.append(env.render(state, params))
+        progress.update(task, completed=taken)
+        if np.all(terminated | truncated):
+            break
+    ends = {"terminated": np.asarray(terminated), "truncated": np.asarray(truncated)}
+    return frames, {"steps": taken, "return": total, **ends}
+
+
+def _draw_render(facts: Facts) -> RenderableType:
+    ends = [name for name in ("terminated", "truncated") if np.any(facts[name])]
+    return _sheet(
+        {
+            "id": facts["id"],
+            "path": facts["path"],
+            "frames": f"{facts['frames']}, {_say(facts['fps'])} a second",
+            "steps": f"{facts['steps']}, {' and '.join(ends) or 'not the whole episode'}",
+            "return": ", ".join(map(_say, np.ravel(facts["return"]))),
         }
     )
 

@@ -156,7 +156,7 @@ cli.app(["--help"], standalone_mode=False)
 print("imported:", *sorted(set({suites}) & set(sys.modules)))
 """
     shown, _, imported = in_python(code).partition("imported:")
-    assert all(command in shown for command in ("list", "info", "doctor", "run", "tour"))
+    assert all(command in shown for command in ("list", "info", "doctor", "run", "render", "tour"))
     assert imported.strip() == ""
 
 
@@ -401,6 +401,72 @@ def test_a_rollout_is_random_and_in_the_action_space() -> None:
     jax.effects_barrier()
     assert len(taken) == 60
     assert {int(action) for action in taken} == {0, 1}
+
+
+# render
+
+
+def test_render_writes_the_episode_as_a_gif(tmp_path: Path) -> None:
+    pillow = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    path = tmp_path / "pole.gif"
+    arguments = ("render", "gymnasium::CartPole-v1", "--policy", "random", "--seed", "1")
+    answer = ask(*arguments, "--out", str(path), "--fps", "10", "-o", "force_mag=20.0")
+    assert (answer["path"], answer["policy"], answer["fps"]) == (str(path), "random", 10)
+    assert answer["terminated"]
+    assert answer["return"] == answer["steps"] == answer["frames"] - 1 > 5  # its reward is 1
+    with pillow.open(path) as gif:
+        shown_ms = 0  # of frames that are equal, one is shown for longer
+        for index in range(gif.n_frames):
+            gif.seek(index)
+            shown_ms += gif.info["duration"]
+    assert shown_ms == 100 * answer["frames"]
+    shown = words(invoke(*arguments, "--out", str(path), "--steps", "3").stdout)
+    for row in (f"path {path}", "frames 4, 50 a second", "steps 3, not the whole", "return 3"):
+        assert row in shown
+
+
+def test_render_writes_the_first_frame_as_a_png(tmp_path: Path) -> None:
+    pillow = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    path = tmp_path / "pole.PNG"
+    answer = ask("render", "gymnasium::CartPole-v1", "--out", str(path), "--steps", "2")
+    assert (answer["frames"], answer["steps"], answer["return"]) == (1, 2, 2)
+    env, params = envhub.make("gymnasium::CartPole-v1")
+    _, state = env.reset(jax.random.split(jax.random.key(0))[1], params)
+    with pillow.open(path) as picture:
+        np.testing.assert_array_equal(np.asarray(picture), env.render(state, params))
+
+
+@pytest.mark.parametrize(
+    ("env_id", "name", "error", "message"),
+    [
+        ("toy::Three", "x.gif", "MissingCapabilityError", "it has no picture."),
+        (CARTPOLE, "x.webm", "InvalidOptionError", "mp4, gif, png, not 'webm'"),
+        (CARTPOLE, "x", "InvalidOptionError", "mp4, gif, png"),
+    ],
+)
+def test_render_says_what_it_cannot(
+    env_id: str, name: str, error: str, message: str, tmp_path: Path
+) -> None:
+    arguments = ("render", env_id, "--out", str(tmp_path / name))
+    result, answer = invoke(*arguments, exit_code=1), ask(*arguments, exit_code=1)
+    assert message in result.stderr
+    assert result.stdout == ""
+    assert answer["error"]["type"] == error
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        [],
+        ["--out", "no/such/folder/x.gif"],
+        ["--out", "x.gif", "--steps", "0"],
+        ["--out", "x.gif", "--fps", "0"],
+        ["--out", "x.gif", "--policy", "best"],
+    ],
+)
+def test_a_misuse_of_render_is_refused(bad: list[str]) -> None:
+    assert invoke("render", CARTPOLE, *bad, exit_code=2).stdout == ""
 
 
 # doctor

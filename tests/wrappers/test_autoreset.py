@@ -12,7 +12,9 @@ import pytest
 
 import envhub
 from envhub import errors
-from envhub.wrappers import AutoReset
+from envhub.ended_lanes import reset_where
+from envhub.host.pool import Pool
+from envhub.wrappers import AutoReset, RecordEpisodeStatistics
 
 from ..conformance.episodes import optimised
 
@@ -122,6 +124,32 @@ def test_gradients_flow_through_the_steps_and_not_the_resets() -> None:
     assert np.isfinite(one).all()
 
 
+def test_second_derivatives_are_those_of_a_selection() -> None:
+    def reset(key: Any, params: Any) -> Any:
+        return jax.random.normal(key, (2,)) * params, jnp.int32(0)
+
+    def selected(done: Any, reset: Any, key: Any, params: Any, otherwise: Any) -> Any:
+        fresh = jax.lax.stop_gradient(reset(key, params))
+        return jax.tree.map(functools.partial(jnp.where, done), fresh, otherwise)
+
+    def total(choose: Any, factor: Any, key: Any) -> Any:
+        def body(carry: Any, key: Any) -> Any:
+            x, steps = carry
+            x, steps = choose(x.sum() > 3, reset, key, factor, (x + jnp.sin(factor * x), steps + 1))
+            return (x, steps), (x**2).sum() * steps
+
+        start = jnp.ones(2), jnp.int32(0)
+        return jax.lax.scan(body, start, jax.random.split(key, STEPS))[1].sum()
+
+    def second(choose: Any) -> Any:
+        of_one = jax.hessian(functools.partial(total, choose))
+        return jax.jit(jax.vmap(of_one, in_axes=(None, 0)))(0.7, jax.random.split(KEY, 3))
+
+    one, other = second(reset_where), second(selected)
+    np.testing.assert_allclose(one, other, rtol=1e-3)
+    assert np.all(one)
+
+
 def test_params_of_each_lane_are_in_force_in_its_reset() -> None:
     env, params = envhub.make("gymnax::CartPole-v1")
     auto = AutoReset(env)
@@ -141,6 +169,20 @@ def test_an_ended_episode_on_the_host_takes_no_other_reset() -> None:
     auto = AutoReset(env)
     jaxpr = jax.make_jaxpr(auto.step)(KEY, env.reset(KEY)[1], jnp.int32(0), params)
     assert str(jaxpr).count("host_callback[") == 1
+
+
+def test_no_other_lane_is_reset_on_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    env, params = envhub.make("gymnasium::CartPole-v1", max_episode_steps=5, forkable=False)
+    auto, sizes, reset = AutoReset(RecordEpisodeStatistics(env)), [], Pool.reset
+
+    def counted(self: Pool, inputs: Any, outputs: Any, size: int) -> None:
+        sizes.append(size)
+        reset(self, inputs, outputs, size)
+
+    monkeypatch.setattr(Pool, "reset", counted)
+    run = jax.jit(jax.vmap(functools.partial(rollout, auto.step, auto, params)))
+    _, results = jax.block_until_ready(run(jax.random.split(KEY, 3)))
+    assert sum(sizes) == 3 + (results.terminated | results.truncated).sum()
 
 
 def test_unknown_modes_are_refused() -> None:

@@ -313,7 +313,7 @@ def test_several_agents() -> None:
     ],
 )
 def test_gradients_are_where_they_are_claimed(wrappers: Any, holds: bool) -> None:
-    env = made(PENDULUM, *wrappers, transition_gradients=True)
+    env = made("gymnasium::phys2d/Pendulum-v0", *wrappers)  # gymnax 0.0.9 has no gradients
     found = probes.examine(probes.Subject(env, env.default_params), ["differentiable"])
     assert found["differentiable"].holds == env.capabilities.differentiable == holds, found
     assert holds or "filter_keys" in env.capabilities.why("differentiable")

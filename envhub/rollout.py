@@ -1,0 +1,229 @@
+"""Trajectories: a policy in an environment for some steps, as one compiled program."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import math
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from envhub import inputs, spaces
+from envhub.environment import Environment
+from envhub.errors import InvalidOptionError, InvalidParamsError, InvalidStateError
+from envhub.random_policy import CHUNK
+from envhub.vector import VectorEnv
+
+Policy = Callable[[jax.Array, Any], Any]
+"""From a key and an observation to an action, in JAX."""
+
+
+class Trajectory(NamedTuple):
+    """What `rollout` returns: arrays with time first, but for `last` and `key`.
+
+    Under `vmap` the axes of the `vmap` come before time; of a `VectorEnv` its axis comes after.
+
+    Attributes:
+        obs: what each action was chosen from. So `obs[t + 1]`, and `last[0]` in the end, is what
+            step `t` led to. Where an `AutoReset` in mode `"same_step"` started another episode,
+            that is its first observation, and the last one before it is `info["final_obs"][t]`.
+        action: what the policy chose.
+        reward: of the step with that action, and so the fields that follow.
+        terminated: whether the MDP ended there.
+        truncated: whether a limit cut the episode there.
+        info: the dict of `StepResult`.
+        last: the pair `(obs, state)` after the last step.
+        key: the one to go on with.
+    """
+
+    obs: Any
+    action: Any
+    reward: jax.Array
+    terminated: jax.Array
+    truncated: jax.Array
+    info: dict[str, Any]
+    last: tuple[Any, Any]
+    key: jax.Array
+
+    @property
+    def done(self) -> jax.Array:
+        """Whether an episode ended there, for either reason."""
+        return self.terminated | self.truncated
+
+
+def rollout(
+    env: Environment | VectorEnv,
+    params: Any,
+    policy: Policy | None,
+    key: jax.Array,
+    num_steps: int,
+    *,
+    state: tuple[Any, Any] | None = None,
+    progress: bool = False,
+) -> Trajectory:
+    """Collect a trajectory.
+
+    It equals this loop, but for the last bit where XLA rounds otherwise in a larger program:
+
+        key, reset_key = jax.random.split(key)
+        obs, state = env.reset(reset_key, params)
+        for _ in range(num_steps):
+            key, policy_key, step_key = jax.random.split(key, 3)
+            action = policy(policy_key, obs)
+            obs, state, … = env.step(step_key, state, action, params)
+
+    The steps are one compiled program, for each environment, policy and `num_steps`; further calls
+    compile nothing. It works inside `jit`, `scan` and `vmap` too.
+
+    To go on, `rollout(env, params, policy, trajectory.key, num_steps, state=trajectory.last)`: the
+    two are one longer trajectory.
+
+    Episodes follow each other if there is an `AutoReset` in the environment, as in every batch of
+    `envhub.make_vec`. Without one, the steps after the end of an episode do what the suite does.
+
+    Args:
+        env: an environment, or a batch.
+        params: as for `env.step`; `None` for the default ones.
+        policy: `policy(key, obs)` gives an action; of a batch, one key and all observations give
+            all actions. `None` for random actions; where the params are traced or batched, those
+            of the space under the default params. A function is compiled once, with the values
+            that it has from elsewhere: give the same one again, and weights that change as
+            `jax.tree_util.Partial(function, weights)`, for `function(weights, key, obs)`, or as
+            any other callable pytree of arrays.
+        key: one PRNG key; it decides everything.
+        num_steps: how many steps, in each environment of a batch.
+        state: the pair `(obs, state)` to start from, as `reset` gives it, in the place of a reset;
+            then `key` is not split for one.
+        progress: whether to show it on stderr, outside `jit` and `vmap`: a bar if `rich` is
+            installed, else lines. The steps are then taken in up to 100 parts.
+
+    Raises:
+        InvalidOptionError: if `num_steps` is not a positive integer, there is no such policy or
+            environment, or `progress` is wanted inside `jit` or `vmap`.
+        InvalidStateError: if `state` is no such pair; and all that `reset` and `step` raise.
+    """
+    if not isinstance(env, Environment | VectorEnv):
+        raise InvalidOptionError(f"a rollout is of an environment or a VectorEnv, got {env!r}.")
+    if not (policy is None or callable(policy)):
+        raise InvalidOptionError(f"a policy is a function of a key and obs, got {policy!r}.")
+    if type(num_steps) is not int or num_steps < 1:
+        raise InvalidOptionError(f"num_steps is a positive integer, got {num_steps!r}.")
+    inputs.check_key(key)
+    params = env.default_params if params is None else params
+    inputs.check_arrays("params", params, InvalidParamsError)
+    if state is None:
+        key, reset_key = jax.random.split(key)
+        state = env.reset(reset_key, params)
+    if not (isinstance(state, tuple) and len(state) == 2):
+        raise InvalidStateError("state is the pair (obs, state) that reset returns.")
+    inputs.check_arrays("state", state, InvalidStateError)
+    chosen = _Random(_actions(env, params)) if policy is None else policy
+    if jax.tree_util.all_leaves([chosen]):  # a function is a part of the program, and not an input
+        chosen = jax.tree_util.Partial(chosen)  # type: ignore[no-untyped-call]
+    run = functools.partial(_of_one(env)._run, _compiled(env), params, chosen)
+    if progress:
+        return _in_parts(run, key, state, num_steps)
+    trajectory: Trajectory = run(key, state, num_steps)
+    return trajectory
+
+
+@dataclasses.dataclass(frozen=True)
+class _Random:
+    """Random actions; those of equal spaces are equal, so that one compilation serves them."""
+
+    space: spaces.Space
+
+    def __call__(self, key: jax.Array, obs: Any) -> Any:
+        return self.space.sample(key)
+
+
+def _actions(env: Environment | VectorEnv, params: Any) -> spaces.Space:
+    is_traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(params))
+    is_batched = isinstance(env, VectorEnv) and env.batched_params
+    # Suites compute sizes with jax.numpy, which a surrounding trace would make abstract.
+    with jax.ensure_compile_time_eval():
+        return env.action_space(None if is_traced or is_batched else params)
+
+
+def _of_one(env: Environment | VectorEnv) -> Environment:
+    return env.env if isinstance(env, VectorEnv) else env
+
+
+def _compiled(env: Environment | VectorEnv) -> Any:
+    """The program, kept by the environment, which a cache of functions would keep alive."""
+    kept = vars(env)
+    if "_compiled_rollout" not in kept:
+        kept["_compiled_rollout"] = jax.jit(functools.partial(_collect, env), static_argnums=4)
+    return kept["_compiled_rollout"]
+
+
+def _collect(
+    env: Environment | VectorEnv,
+    params: Any,
+    policy: Policy,
+    key: jax.Array,
+    start: tuple[Any, Any],
+    num_steps: int,
+) -> Trajectory:
+    def advance(carry: Any, _: None) -> Any:
+        key, (obs, state) = carry
+        key, policy_key, step_key = jax.random.split(key, 3)
+        action = policy(policy_key, obs)
+        result = env.step(step_key, state, action, params)
+        others = (result.reward, result.terminated, result.truncated, result.info)
+        return (key, (result.obs, result.state)), (obs, action, *others)
+
+    (key, last), seen = jax.lax.scan(advance, (key, start), None, num_steps)
+    return Trajectory._make((*seen, last, key))
+
+
+def _in_parts(
+    run: Callable[..., Trajectory], key: jax.Array, state: tuple[Any, Any], num_steps: int
+) -> Trajectory:
+    """Collect parts of two lengths at most, each of which is compiled once."""
+    count = min(math.ceil(num_steps / CHUNK), 100)
+    length, longer = divmod(num_steps, count)
+    parts = []
+    with _reporting(num_steps) as report:
+        for index in range(count):
+            part = run(key, state, length + (index < longer))
+            if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(part)):
+                raise InvalidOptionError(
+                    "progress=True shows a rollout while it runs: call it outside jit and vmap."
+                )
+            jax.block_until_ready(part)  # type: ignore[no-untyped-call]
+            key, state = part.key, part.last
+            parts.append(part[:-2])
+            report(length + (index < longer))
+    return Trajectory._make((*jax.tree.map(_joined, *parts), state, key))
+
+
+def _joined(first: jax.Array, *others: jax.Array) -> jax.Array:
+    # Over several devices, XLA splits the actions of parts in different ways.
+    return jnp.concatenate([first, *(jax.device_put(each, first.sharding) for each in others)])
+
+
+@contextlib.contextmanager
+def _reporting(total: int) -> Iterator[Callable[[int], None]]:
+    """Give a function that shows that so many more steps were taken."""
+    try:
+        from rich.console import Console
+        from rich.progress import Progress
+    except ImportError:
+        taken = 0
+
+        def report(steps: int) -> None:
+            nonlocal taken
+            taken += steps
+            print(f"steps: {taken} of {total}", file=sys.stderr)
+
+        yield report
+        return
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task("steps", total=total)
+        yield lambda steps: bar.update(task, advance=steps)
