@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.custom_batching import custom_vmap
+from jax.custom_derivatives import SymbolicZero
 
 Reset = Callable[[jax.Array, Any], Any]
 
@@ -51,20 +53,23 @@ def reset_where(
     def plain_reset(key: jax.Array, params: Any) -> Any:
         return jax.tree.map(_plain, reset(key, params))
 
-    # A loop that carries what is given writes into it, and copies nothing; it has no gradient.
-    @jax.custom_jvp
-    def choose(done: jax.Array, key: jax.Array, params: Any, otherwise: Any) -> Any:
-        return _choose_one(plain_reset, one_by_one)(done, key, params, otherwise)
+    in_place = _choose_one(plain_reset, one_by_one)
 
-    @choose.defjvp
-    def gradient(primals: Any, tangents: Any) -> Any:
-        def kept(tangent: jax.Array) -> jax.Array:
-            if not jnp.issubdtype(tangent.dtype, jnp.inexact):
-                return tangent  # of an integer: there is none
+    def selected(done: jax.Array, key: jax.Array, params: Any, otherwise: Any) -> Any:
+        fresh = in_place(done, key, *lax.stop_gradient((params, otherwise)))
+        return jax.tree.map(functools.partial(jnp.where, done), fresh, otherwise)
+
+    def derivative(primals: Any, tangents: Any) -> Any:
+        def kept(tangent: Any) -> Any:
+            if isinstance(tangent, SymbolicZero):  # as that of an integer
+                return tangent
             return jnp.where(primals[0], jnp.zeros_like(tangent), tangent)
 
-        return choose(*primals), jax.tree.map(kept, tangents[-1])
+        return selected(*primals), jax.tree.map(kept, tangents[-1])
 
+    # The loop writes into what is given, and copies nothing; but it has no derivative in reverse.
+    choose = jax.custom_jvp(in_place)
+    choose.defjvp(derivative, symbolic_zeros=True)
     chosen = choose(done, key, params, jax.tree.map(_plain, otherwise))
     return jax.tree.map(_like, chosen, otherwise)
 

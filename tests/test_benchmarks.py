@@ -21,7 +21,8 @@ def result_of(script: str, *arguments: str) -> Any:
 
 @pytest.mark.parametrize("suite", ["gymnax", pytest.param("brax", marks=pytest.mark.full)])
 def test_the_hub_is_compared_with_the_suite(suite: str) -> None:
-    assert result_of("overhead.py", "--suite", suite, "--num-envs", "4", "--steps", "4")
+    result = result_of("overhead.py", "--rows", suite, "--num-envs", "4", "--steps", "4")
+    assert list(result["rows"]) == [suite]
 
 
 def test_the_bridge_is_compared_with_the_library() -> None:
@@ -31,3 +32,30 @@ def test_the_bridge_is_compared_with_the_library() -> None:
     assert list(result["rows"]) == rows
     assert all(row["same_observations"] for row in result["rows"].values())
     assert result["cartpole"]["call_us"] > 0
+
+
+def test_exports_are_compared_with_the_compiled_step() -> None:
+    result = result_of("export.py", "--rows", "cartpole", "--steps", "4")
+    assert result["rows"]["cartpole"]["raw_us"] > 0
+
+
+@pytest.mark.parametrize(
+    ("row", "is_exact"),
+    [
+        ("cartpole-1024-own", True),
+        *(
+            pytest.param(*values, marks=pytest.mark.full)
+            for values in (
+                ("hopper-128-cached", None),
+                ("craftax-classic-256-never", None),
+                ("craftax-classic-256-optimistic", None),
+                ("craftax-classic-4x64-own", True),
+            )
+        ),
+    ],
+)
+def test_autoreset_is_compared_with_what_suites_do(row: str, is_exact: bool | None) -> None:
+    result = result_of("autoreset.py", "--rows", row, "--steps", "8")["rows"]
+    assert list(result) == [row]
+    assert result[row]["same_results"] is is_exact
+    assert result[row]["ends_per_step"] > 0
