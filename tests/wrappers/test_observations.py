@@ -252,7 +252,8 @@ def test_the_last_observation_is_disturbed_by_itself(wrapper: Any) -> None:
     done = np.asarray(plain.done)
     assert done.sum() > 4
     last, expected = results.info["final_obs"], plain.info["final_obs"]
-    np.testing.assert_array_equal(results.obs[~done], last[~done])
+    # One value; unoptimised, XLA may compute it twice, and round otherwise.
+    np.testing.assert_allclose(results.obs[~done], last[~done], rtol=1e-5, atol=1e-6)
     assert np.any(last[done] != expected[done])
     assert np.any(results.obs[done] != plain.obs[done])
     # Not by the same noise, or both hidden each time.
