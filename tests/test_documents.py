@@ -65,3 +65,9 @@ def wrapper_rows() -> list[str]:
 def test_the_table_of_wrappers_is_that_of_their_docstrings() -> None:
     table = (REPOSITORY / "docs" / "wrappers.md").read_text().splitlines()
     assert [line for line in table if line.startswith("| `")] == wrapper_rows()
+
+
+@pytest.mark.parametrize("name", wrappers.__all__)
+def test_a_docstring_of_a_wrapper_says_what_happens_at_the_end(name: str) -> None:
+    text = getattr(wrappers, name).__doc__
+    assert "episode" in text or "game" in text

@@ -23,6 +23,8 @@ class ActionMask(InsideAutoReset):
     Observations are `{"observation": …, "action_mask": bool[n]}`, where `n` is the number of
     actions. Of the suites, Gymnasium's Taxi says which are; for others give a function.
 
+    The last observation of an episode has the mask of its own state.
+
     Args:
         env: the environment.
         mask_fn: from an observation, the state of `env` and params to bool[n], in `jax.numpy`.

@@ -13,6 +13,9 @@ from envhub.wrappers.transform_action import TransformAction, box_of
 class ClipAction(TransformAction):
     """Takes any array of floats, and clips it to the bounds of the environment's actions.
 
+    Shape and dtype are those of the environment's own actions. The end of an episode changes
+    nothing.
+
     Raises:
         InvalidOptionError: if those are no arrays of floats.
     """

@@ -12,6 +12,9 @@ from envhub.wrappers.transform_reward import TransformReward
 class ClipReward(TransformReward):
     """Clips rewards.
 
+    Rewards are float32[], of several agents float32[num_agents]; that of the last step of an
+    episode is changed like any other.
+
     Args:
         env: the environment.
         min_reward, max_reward: the bounds; `None` for none.

@@ -23,6 +23,8 @@ class DiscretizeAction(TransformAction):
     row-major order (the last varies first), or `MultiDiscrete` of the shape of the environment's
     own. Of a bin beyond the last, or before the first, the nearest is taken.
 
+    The end of an episode changes nothing.
+
     Args:
         env: the environment.
         bins: how many, at least 1: of each number, or a sequence with one for each.

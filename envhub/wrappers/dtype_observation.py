@@ -14,6 +14,9 @@ from envhub.wrappers.observation import BoxObservation, mapped
 class DtypeObservation(BoxObservation):
     """Shows an array in another dtype, as `astype` converts it.
 
+    The shape stays. The last observation of an episode, `info["final_obs"]` too, is changed
+    like any other.
+
     Args:
         env: the environment.
         dtype: of what is shown, such as `"float32"`.

@@ -17,6 +17,9 @@ from envhub.wrappers.space_trees import leaves_of
 class FilterObservation(ObservationWrapper):
     """Shows some entries of a `Dict`, or some elements of a `Tuple` in the order given.
 
+    What is kept has its shape and dtype. The last observation of an episode,
+    `info["final_obs"]` too, is changed like any other.
+
     Args:
         env: the environment.
         filter_keys: what is kept: names of a `Dict`, indices of a `Tuple`.

@@ -22,6 +22,8 @@ class FlattenAction(TransformAction):
     The actions are `Discrete(n)`, where `n` is the product of the sizes; of an action beyond, the
     nearest is taken.
 
+    The end of an episode changes nothing.
+
     Raises:
         InvalidOptionError: if actions are no `MultiDiscrete`, if there are too many for an int32,
             or if there are several agents.

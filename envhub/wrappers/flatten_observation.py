@@ -12,7 +12,10 @@ from envhub.wrappers.observation import BoxObservation, mapped
 
 
 class FlattenObservation(BoxObservation):
-    """Shows the elements of an array one behind the other: one axis, of the same dtype."""
+    """Shows the elements of an array one behind the other: one axis, of the same dtype.
+
+    The last observation of an episode, `info["final_obs"]` too, is changed like any other.
+    """
 
     def observation(self, obs: Any) -> Any:
         return jnp.ravel(obs)

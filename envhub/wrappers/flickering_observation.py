@@ -21,6 +21,9 @@ class FlickeringObservation(RandomObservation):
     half. The observation after a reset may be hidden too. Of several agents, chance decides for
     each. A hidden observation has no gradient.
 
+    Shape and dtype stay. The last observation of an episode may be hidden as well, by a chance
+    of its own.
+
     Args:
         env: the environment.
         probability: with which an observation is hidden, at least 0 and below 1.

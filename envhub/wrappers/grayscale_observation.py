@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 
 from envhub import spaces
 from envhub.environment import Environment
@@ -15,23 +14,28 @@ WEIGHTS = (0.2125, 0.7154, 0.0721)  # of red, green and blue, as Gymnasium's wra
 
 
 class GrayscaleObservation(ImageObservation):
-    """Shows pictures in shades of gray: uint8[height, width].
+    """Shows pictures in shades of gray: [height, width], of uint8 or floats as they were.
+
+    The last observation of an episode, `info["final_obs"]` too, is changed like any other.
 
     Args:
         env: the environment.
         keep_dim: whether to keep an axis of size 1 for the colour.
+
+    Raises:
+        InvalidOptionError: if observations are no pictures of three colours.
     """
 
-    takes_gray = False
+    needs_colour = True
 
     def __init__(self, env: Environment, keep_dim: bool = False) -> None:
         super().__init__(env)
         self.keep_dim = keep_dim
 
     def observation(self, obs: Any) -> Any:
-        gray = (obs.astype(jnp.float32) * jnp.array(WEIGHTS)).sum(-1).astype(jnp.uint8)
+        gray = self.as_shown((obs.astype(jnp.float32) * jnp.array(WEIGHTS)).sum(-1))
         return gray[..., None] if self.keep_dim else gray
 
     def observation_space(self, params: Any = None) -> spaces.Space:
         shape = self.inner_space.shape[:2]
-        return spaces.Box(0, 255, (*shape, 1) if self.keep_dim else shape, np.uint8)
+        return self.space_of((*shape, 1) if self.keep_dim else shape)

@@ -17,6 +17,9 @@ class MaskObservation(ElementsObservation):
     CartPole, `keep=[0, 1]` of Pendulum, `keep=[0]` of MountainCar and `keep=[0, 1, 2, 3]` of
     Acrobot.
 
+    The other axes and the dtype stay. The last observation of an episode, `info["final_obs"]`
+    too, is changed like any other.
+
     Args:
         env: the environment.
         keep: indices of the last axis, in the order in which they are shown, or a bool for each of

@@ -19,6 +19,8 @@ class NoisyObservation(RandomObservation):
     The observation after a reset is noisy too. Nothing is clipped: an element with noise has no
     bounds.
 
+    Shape and dtype stay. The last observation of an episode has noise of its own.
+
     Args:
         env: the environment, whose observations are arrays of floats.
         scale: the standard deviation, or one for each element: what broadcasts to the shape of an

@@ -132,23 +132,39 @@ class RandomObservation(BoxWrapper):
 
 
 class ImageObservation(BoxObservation):
-    """Changes pictures: uint8[height, width, 3], or uint8[height, width] where gray is taken.
+    """Changes pictures, of uint8 or floats: [height, width, channels], or [height, width].
+
+    Attributes:
+        needs_colour: whether there have to be three channels, of red, green and blue.
 
     Raises:
         InvalidOptionError: if observations are no pictures.
     """
 
-    takes_gray = True
+    needs_colour = False
 
     def __init__(self, env: Environment) -> None:
         super().__init__(env)
-        shape, dtype = self.inner_space.shape, self.inner_space.dtype
-        is_colour = len(shape) == 3 and shape[-1] == 3
-        if dtype != np.uint8 or not (is_colour or (self.takes_gray and len(shape) == 2)):
-            form = "uint8[height, width, 3]" + " or uint8[height, width]" * self.takes_gray
+        space = self.inner_space
+        if self.needs_colour:
+            fits, form = len(space.shape) == 3 and space.shape[-1] == 3, "[height, width, 3]"
+        else:
+            fits, form = len(space.shape) in (2, 3), "[height, width, channels] or [height, width]"
+        if not fits or not (space.dtype == np.uint8 or space.dtype.kind == "f"):
             raise InvalidOptionError(
-                f"{type(self).__name__} takes pictures, {form}; {env} shows {self.inner_space}."
+                f"{type(self).__name__} takes pictures, {form} of uint8 or floats; {env} shows "
+                f"{space}."
             )
+
+    def as_shown(self, picture: jax.Array) -> jax.Array:
+        """Floats as values of the space: in its dtype, and within its bounds."""
+        space = self.inner_space
+        return jnp.clip(picture, space.low.min(), space.high.max()).astype(space.dtype)
+
+    def space_of(self, shape: tuple[int, ...]) -> spaces.Box:
+        """The space of pictures of another shape."""
+        space = self.inner_space
+        return spaces.Box(space.low.min(), space.high.max(), shape, space.dtype)
 
 
 def mapped(space: spaces.Box, function: Callable[[Any], Any]) -> spaces.Box:

@@ -19,6 +19,9 @@ class PeriodicObservation(ElementsObservation):
     Both stand where the angle stood, the cosine first: of the elements `[x, angle, v]`,
     `angles=[1]` makes `[x, cos(angle), sin(angle), v]`.
 
+    The other axes and the dtype stay. The last observation of an episode, `info["final_obs"]`
+    too, is changed like any other.
+
     Args:
         env: the environment, whose observations are arrays of floats.
         angles: the indices of the angles on the last axis, in radians, or a bool for each of its

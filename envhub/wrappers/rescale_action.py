@@ -14,6 +14,9 @@ from envhub.wrappers.transform_action import TransformAction, box_of
 class RescaleAction(TransformAction):
     """Takes actions between other bounds, and maps them linearly to the environment's own.
 
+    Shape and dtype are those of the environment's own actions. The end of an episode changes
+    nothing.
+
     Args:
         env: the environment.
         min_action, max_action: the bounds of what is given.

@@ -16,6 +16,8 @@ from envhub.wrappers.observation import BoxObservation
 class RescaleObservation(BoxObservation):
     """Maps an array from the bounds of its space to others, linearly: float32 of the same shape.
 
+    The last observation of an episode, `info["final_obs"]` too, is changed like any other.
+
     Args:
         env: the environment.
         min_obs, max_obs: the new bounds.

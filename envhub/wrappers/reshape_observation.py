@@ -17,6 +17,8 @@ from envhub.wrappers.observation import BoxObservation, mapped
 class ReshapeObservation(BoxObservation):
     """Shows an array in another shape, of the same dtype.
 
+    The last observation of an episode, `info["final_obs"]` too, is changed like any other.
+
     Args:
         env: the environment.
         shape: of what is shown.

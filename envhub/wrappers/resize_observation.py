@@ -7,7 +7,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from envhub import spaces
 from envhub.environment import Environment
@@ -16,16 +15,18 @@ from envhub.wrappers.observation import ImageObservation
 
 
 class ResizeObservation(ImageObservation):
-    """Shows pictures in another size: uint8[*shape, 3], or uint8[*shape] of gray ones.
+    """Shows pictures in another size: [*shape, channels], or [*shape], of uint8 or floats.
 
-    By `jax.image.resize`, linear and, where it shrinks, antialiased.
+    By `jax.image.resize`, linear and, where it shrinks, antialiased. The dtype stays.
+
+    The last observation of an episode, `info["final_obs"]` too, is changed like any other.
 
     Args:
         env: the environment.
         shape: height and width.
 
     Raises:
-        InvalidOptionError: if that is no height and width.
+        InvalidOptionError: if that is no height and width, or observations are no pictures.
     """
 
     def __init__(self, env: Environment, shape: Sequence[int]) -> None:
@@ -36,7 +37,7 @@ class ResizeObservation(ImageObservation):
 
     def observation(self, obs: Any) -> Any:
         resized = jax.image.resize(obs.astype(jnp.float32), self.shape, "linear")
-        return jnp.clip(jnp.round(resized), 0, 255).astype(jnp.uint8)
+        return self.as_shown(jnp.round(resized) if obs.dtype == jnp.uint8 else resized)
 
     def observation_space(self, params: Any = None) -> spaces.Space:
-        return spaces.Box(0, 255, self.shape, np.uint8)
+        return self.space_of(self.shape)

@@ -12,6 +12,9 @@ from envhub.wrappers.transform_reward import TransformReward
 class ScaleReward(TransformReward):
     """Multiplies rewards.
 
+    Rewards are float32[], of several agents float32[num_agents]; that of the last step of an
+    episode is changed like any other.
+
     Args:
         env: the environment.
         scale: what they are multiplied by.

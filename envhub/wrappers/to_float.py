@@ -15,6 +15,8 @@ class ToFloat(RescaleObservation):
 
     So the pixels of pictures, 0 to 255, are divided by 255.
 
+    The last observation of an episode, `info["final_obs"]` too, is changed like any other.
+
     Args:
         env: the environment.
 

@@ -16,6 +16,8 @@ from envhub.wrapper import Wrapper
 class TransformAction(Wrapper):
     """Takes other actions, of which a function makes those that the environment takes.
 
+    The end of an episode changes nothing.
+
     Args:
         env: the environment.
         func: from an action that is given to the environment's own, in `jax.numpy`.

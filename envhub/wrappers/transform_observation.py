@@ -13,6 +13,8 @@ from envhub.wrappers.observation import ObservationWrapper
 class TransformObservation(ObservationWrapper):
     """Shows what a function makes of the observation.
 
+    The last observation of an episode, `info["final_obs"]` too, is changed like any other.
+
     Args:
         env: the environment.
         func: from an observation to what is shown, in `jax.numpy`.

@@ -14,6 +14,8 @@ from envhub.wrapper import Wrapper
 class TransformReward(Wrapper):
     """Gives what a function makes of the reward.
 
+    That of the last step of an episode is changed like any other.
+
     Args:
         env: the environment.
         func: from a reward, float32[] (of several agents float32[num_agents]), to another.

@@ -169,6 +169,20 @@ def test_pictures() -> None:
     np.testing.assert_array_equal(same, obs)
 
 
+def test_pictures_of_floats_and_of_more_channels_than_colours() -> None:
+    floats = made("craftax::Craftax-Classic-Pixels-v1", ResizeObservation(shape=(21, 21)))
+    channels = made("gymnax::Breakout-MinAtar", ResizeObservation(shape=(5, 20)))
+    for env, shape in ((floats, (21, 21, 3)), (channels, (5, 20, 4))):
+        space = env.observation_space()
+        assert (space.shape, space.dtype) == (shape, np.float32)
+    assert GrayscaleObservation(floats).observation_space().shape == (21, 21)
+    with pytest.raises(errors.InvalidOptionError, match="takes pictures"):
+        GrayscaleObservation(channels)
+    obs, _ = channels.reset(KEY)
+    assert channels.observation_space().contains(obs)
+    assert (np.asarray(obs) % 1 != 0).any()
+
+
 def test_the_last_observation_is_changed_too() -> None:
     env = made(CARTPOLE, AutoReset, TransformObservation(func=lambda obs: obs + 10))
     _, results = rollout(env, 60)
