@@ -67,7 +67,9 @@ def reset_where(
 
         return selected(*primals), jax.tree.map(kept, tangents[-1])
 
-    # The loop writes into what is given, and copies nothing; but it has no derivative in reverse.
+    # The loop writes into what is given, and copies nothing; but it has no derivative in reverse:
+    # where one is taken, it writes elsewhere. JAX may drop this rule before a second derivative is
+    # taken, so `selected` has one without it.
     choose = jax.custom_jvp(in_place)
     choose.defjvp(derivative, symbolic_zeros=True)
     chosen = choose(done, key, params, jax.tree.map(_plain, otherwise))
