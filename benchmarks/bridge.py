@@ -62,6 +62,26 @@ def gymnasiums(name: str) -> Callable[[int], Any]:
     return make
 
 
+class VectorisedCartPole:
+    """Gymnasium's `CartPoleVectorEnv`, each environment starting by a seed of its own."""
+
+    def __init__(self, num_envs: int) -> None:
+        import gymnasium
+
+        self._env = gymnasium.make_vec("CartPole-v1", num_envs, vectorization_mode=VECTORISED)
+        self._one = gymnasium.make("CartPole-v1").unwrapped
+        self.step = self._env.step
+
+    def reset(self, seed: Any) -> Any:
+        self._env.reset()
+        starts = []
+        for each in seed:
+            self._one.reset(seed=each)
+            starts.append(self._one.state)
+        self._env.unwrapped.state = np.stack(starts, axis=1)
+        return np.float32(starts), {}
+
+
 def ales(**options: Any) -> Callable[[int], Any]:
     def make(num_envs: int) -> Any:
         from ale_py.vector_env import AtariVectorEnv
@@ -83,7 +103,9 @@ def press_anything(rng: np.random.Generator, obs: Any) -> Any:
     return rng.integers(0, 6, len(obs), dtype=np.int32)
 
 
+VECTORISED = "vector_entry_point"
 CARTPOLE = Kind("gymnasium::CartPole-v1", gymnasiums("CartPole-v1"), keep_the_pole_up, True)
+CARTPOLE_VECTORISED = CARTPOLE._replace(own=VectorisedCartPole)
 HOPPER = Kind("gymnasium::Hopper-v5", gymnasiums("Hopper-v5"), hardly_move, True)
 # A seed decides how many frames are idled away at the start, and each side draws them by its own.
 PONG = Kind("ale::pong", ales(), press_anything, False)
@@ -94,6 +116,7 @@ ROWS = {
     "cartpole-opaque-8": Row(CARTPOLE, OPAQUE, 8, 0.5),
     "cartpole-opaque-64": Row(CARTPOLE, OPAQUE, 64, 1.1),
     "cartpole-opaque-256": Row(CARTPOLE, OPAQUE, 256, 1.4),
+    "cartpole-vectorised-256": Row(CARTPOLE_VECTORISED, OPAQUE, 256, None),
     "cartpole-forkable-64": Row(CARTPOLE, FORKABLE, 64, 0.6),
     "hopper-opaque-64": Row(HOPPER, OPAQUE, 64, 1.0),
     "hopper-forkable-64": Row(HOPPER, FORKABLE, 64, 0.9),
@@ -233,8 +256,7 @@ def draw(facts: Facts) -> None:
         table.add_row(
             name,
             *(f"{row['ratio'][key]:.2f}" for key in ("median", "min", "max")),
-            f"{row['wanted']:.2f}",
-            word(row["met"]),
+            *(["-", "-"] if row["wanted"] is None else [f"{row['wanted']:.2f}", word(row["met"])]),
             f"{row['cpu_ratio']['median']:.2f}",
             *(f"{row['steps_per_second'][key] / 1000:.1f}" for key in Sides._fields),
             word(row["same_observations"]),
