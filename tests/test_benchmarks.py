@@ -47,9 +47,7 @@ def test_exports_are_compared_with_the_compiled_step() -> None:
             pytest.param(*values, marks=pytest.mark.full)
             for values in (
                 ("hopper-128-cached", None),
-                ("craftax-classic-256-never", None),
-                ("craftax-classic-256-optimistic", None),
-                ("craftax-classic-4x64-own", True),
+                ("craftax-classic-256-optimistic", None),  # the others compile for minutes more
             )
         ),
     ],
