@@ -40,20 +40,17 @@ def test_exports_are_compared_with_the_compiled_step() -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "is_exact"),
+    "row",
     [
-        ("cartpole-1024-own", True),
-        *(
-            pytest.param(*values, marks=pytest.mark.full)
-            for values in (
-                ("hopper-128-cached", None),
-                ("craftax-classic-256-optimistic", None),  # the others compile for minutes more
-            )
-        ),
+        "cartpole-1024-own",
+        pytest.param("hopper-128-cached", marks=pytest.mark.full),
+        # One of Craftax: each compiles for minutes.
+        pytest.param("craftax-classic-256-optimistic", marks=pytest.mark.full),
     ],
 )
-def test_autoreset_is_compared_with_what_suites_do(row: str, is_exact: bool | None) -> None:
+def test_autoreset_is_compared_with_what_suites_do(row: str) -> None:
     result = result_of("autoreset.py", "--rows", row, "--steps", "8")["rows"]
     assert list(result) == [row]
-    assert result[row]["same_results"] is is_exact
     assert result[row]["ends_per_step"] > 0
+    # The bits are not compared here, where programs are not optimised and round as they like.
+    assert (result[row]["same_results"] is None) == (not row.endswith("own"))
