@@ -62,7 +62,7 @@ def test_a_batch_of_every_suite_each_with_its_params(env_id: str, field: Any, va
     try:
         venv, params = envhub.make_vec(env_id, NUM, batched_params=field is not None)
     except errors.MissingDependencyError as error:
-        pytest.skip(str(error))
+        pytest.skip(reason=str(error))
     obs, state = venv.reset(KEY, params)
     assert venv.observation_space().contains(obs)
     action = venv.action_space().sample(KEY)

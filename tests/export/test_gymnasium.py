@@ -30,7 +30,7 @@ def test_gymnasiums_own_check_passes(suite: str) -> None:
     from gymnasium.utils.env_checker import check_env
 
     if registry.get(suite).installed() is None:
-        pytest.skip(f"{suite} is not installed")
+        pytest.skip(reason=f"{suite} is not installed")
     env = made(f"{suite}::{QUICK.get(suite, registry.get(suite).example)}")
     check_env(env)
     env.close()

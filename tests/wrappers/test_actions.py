@@ -39,7 +39,7 @@ def made(env_id: str, *wrappers: Any, **options: Any) -> Any:
 
 def of_gymnasium(name: str) -> Any:
     if not hasattr(gymnasium.wrappers, name):
-        pytest.skip(f"gymnasium {gymnasium.__version__} has no {name}")
+        pytest.skip(reason=f"gymnasium {gymnasium.__version__} has no {name}")
     return getattr(gymnasium.wrappers, name)
 
 
@@ -190,7 +190,7 @@ def test_actions_stick_as_gymnasiums(duration: Any) -> None:
     options = {"repeat_action_probability": 0.4}
     if duration != 1:
         if "repeat_action_duration" not in inspect.signature(kind).parameters:
-            pytest.skip(f"gymnasium {gymnasium.__version__} has no repeat_action_duration")
+            pytest.skip(reason=f"gymnasium {gymnasium.__version__} has no repeat_action_duration")
         options["repeat_action_duration"] = duration
     own = kind(gymnasium.make("CartPole-v1"), **options)
     env = made("gymnasium::CartPole-v1", StickyAction(**options))
