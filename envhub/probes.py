@@ -306,7 +306,8 @@ def multi_device(subject: Subject) -> None:
     shard = sharding.PartitionSpec("device")
     # A new state, because one that cannot be forked is used up by `path`.
     _, state = subject.env.reset(subject.keys[0], subject.params)
-    states = _stack([state] * len(devices))
+    # Computed before the steps start: one of them in a callback may hold the thread (jax 0.4.35).
+    states = jax.block_until_ready(_stack([state] * len(devices)))  # type: ignore[no-untyped-call]
 
     def first_step(state: Any) -> StepResult:
         return subject.env.step(subject.keys[1], state, subject.actions[0], subject.params)

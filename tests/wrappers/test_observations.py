@@ -306,7 +306,7 @@ def test_several_agents() -> None:
     ("wrappers", "holds"),
     [
         ([NoisyObservation(scale=0.1)], True),
-        ([FlickeringObservation(probability=0.1)], True),
+        ([FlickeringObservation(probability=0.001)], True),
         ([MaskObservation(keep=[0, 1])], True),
         ([PeriodicObservation(angles=[2])], True),
         ([with_time(np.int32), FilterObservation(filter_keys=["obs"])], True),
