@@ -526,6 +526,22 @@ def test_an_interrupted_bench_says_what_was_measured(
         assert sum(bool(set(line) & BAR) for line in shown.splitlines()) == 2
 
 
+@pytest.mark.parametrize("command", ["run", "bench"])
+def test_an_interrupt_within_a_call_to_the_host_is_one(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(state: Any) -> Any:
+        raise KeyboardInterrupt
+
+    def step(self: Any, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        shape = jax.ShapeDtypeStruct((), jnp.int32)
+        called = jax.pure_callback(interrupt, shape, state, vmap_method="sequential")
+        return StepResult(called, called, jnp.float32(0), called < 0, called < 0, {})
+
+    monkeypatch.setattr(ToyEnvironment, "step_env", step)
+    assert ask(command, "toy::Three", "--num-envs", "1", exit_code=130)["interrupted"]
+
+
 def test_an_interrupted_bench_that_measured_nothing_says_so(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

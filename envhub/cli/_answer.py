@@ -37,6 +37,20 @@ def answer(
     return facts
 
 
+def is_interrupted(work: Callable[[], None]) -> bool:
+    """Work, and tell whether Ctrl-C ended it."""
+    try:
+        work()
+    except KeyboardInterrupt:
+        return True
+    except jax.errors.JaxRuntimeError as error:
+        # What a callback to the host raises in a compiled program, JAX raises as text.
+        if KeyboardInterrupt.__name__ not in str(error):
+            raise
+        return True
+    return False
+
+
 def _print_json(facts: Facts) -> None:
     typer.echo(json.dumps(_jsonable(facts), indent=2, allow_nan=False))
 

@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from envhub import hub
-from envhub.cli._answer import answer
+from envhub.cli._answer import answer, is_interrupted
 from envhub.cli._drawing import say, say_versions, sheet, watched
 from envhub.cli._facts import Facts, find, version_facts
 from envhub.cli._options import AsJson, EnvId, Options, Seed, check_folder, parse
@@ -65,11 +65,7 @@ def bench(
             Speed(VectorEnv(env, count), params, steps=steps, repeats=repeats, seed=seed)
             for count in counts
         ]
-        interrupted = False
-        try:
-            _measure(speeds, counts, repeats, as_json)
-        except KeyboardInterrupt:
-            interrupted = True
+        interrupted = is_interrupted(lambda: _measure(speeds, counts, repeats, as_json))
         measured = [report for speed in speeds if (report := speed.report())]
         facts = {
             "id": env_id,
@@ -107,7 +103,7 @@ def _machine(env_id: str) -> Facts:
         "versions": {suite.distribution: suite.installed(), **version_facts()},
         "device": jax.devices()[0].device_kind,
         "cores": os.cpu_count(),
-        "load": os.getloadavg()[0],
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,  # not on Windows
         "compilation_cache": jax.config.jax_compilation_cache_dir,  # type: ignore[attr-defined]
     }
 
@@ -130,7 +126,7 @@ def _draw_bench(facts: Facts) -> RenderableType:
             "device": f"{facts['device']}, {facts['cores']} cores, load {say(facts['load'])} "
             "before it began",
             "versions": say_versions(facts["versions"]),
-            "compile s": f"with what is found in {cache}" if cache else None,
+            "compile s": f"less where a program was found in {cache}" if cache else None,
             "path": facts["path"],
         }
     )

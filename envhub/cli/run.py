@@ -4,7 +4,7 @@ import typer
 from rich.console import RenderableType
 
 from envhub import hub
-from envhub.cli._answer import answer
+from envhub.cli._answer import answer, is_interrupted
 from envhub.cli._drawing import say, say_spread, sheet, watched
 from envhub.cli._facts import Facts
 from envhub.cli._options import AsJson, EnvId, NumEnvs, Options, Seed, Steps, parse
@@ -26,11 +26,7 @@ def run(
     def measure() -> Facts:
         env, params = hub.make(env_id, **options)
         rollout = Rollout(env, params, steps=steps, num_envs=num_envs, seed=seed)
-        interrupted = False
-        try:
-            roll_out(rollout, env_id, as_json)
-        except KeyboardInterrupt:
-            interrupted = True
+        interrupted = is_interrupted(lambda: roll_out(rollout, env_id, as_json))
         return {"id": env_id, "seed": seed, "interrupted": interrupted, **rollout.report()}
 
     if answer(measure, _draw_run, as_json)["interrupted"]:
