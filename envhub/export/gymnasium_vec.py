@@ -46,11 +46,11 @@ def to_gymnasium_vec(
     With batched params, the spaces are those of the first environment.
 
     With `array="jax"` or `array="torch"` nothing leaves the device: observations, rewards
-    (float32), flags and `info` are what `venv.step` gives, as JAX arrays or as PyTorch tensors, and so are the
-    actions that `step` takes, whose values are not checked. Tensors cross by DLPack, without a copy
-    where the two libraries share the device (but JAX narrows integers of 64 bits). Nothing else
-    holds the arrays of a step, so they may be written to, and so may an action when `step` has
-    returned.
+    (float32), flags and `info` are what `venv.step` gives, as JAX arrays or as PyTorch tensors, and
+    so are the actions that `step` takes, whose values are not checked. Tensors cross by DLPack,
+    without a copy where the two libraries share the device (but JAX narrows integers of 64 bits).
+    Nothing else holds the arrays of a step, so they may be written to, and so may an action when
+    `step` has returned.
 
     Args:
         venv: a batch of environments of one agent, as `envhub.make_vec` gives it. Most of
