@@ -236,6 +236,7 @@ def test_what_needs_one_device_is_not_split() -> None:
     VectorEnv(env, NUM, sharding=one).reset(KEY)
 
 
+@pytest.mark.full
 def test_two_processes_share_a_batch(tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("localhost", 0))

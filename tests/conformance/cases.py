@@ -278,9 +278,7 @@ BINDINGS = {
     ),
     "navix": Binding(
         sample=(
-            ("Navix-Empty-5x5-v0", {}),
             ("Navix-DoorKey-5x5-v0", {}),
-            ("Navix-Dynamic-Obstacles-5x5-v0", {}),
             ("Navix-KeyCorridorS3R1-v0", {"observation_fn": "categorical"}),
         ),
         limit="max_steps",
@@ -291,7 +289,6 @@ BINDINGS = {
     ),
     "brax": Binding(
         sample=(
-            ("inverted_pendulum", {"backend": "generalized"}),
             ("inverted_pendulum", {"backend": "mjx"}),
             ("fast", {"backend": "spring"}),
         ),
