@@ -283,6 +283,7 @@ def test_flag_is_what_its_probe_finds(
     claimed = getattr(subject.env.capabilities, flag)
     on_host = not subject.env.capabilities.jax_native
     if flag == "multi_device" and on_host and jax.__version_info__ < (0, 5):
+        assert not claimed
         pytest.skip(reason="jax 0.4.35 waits for ever now and then: callbacks on several devices")
     finding = probes.examine(subject, [flag])[flag]
     record_property("flag", flag)
