@@ -43,8 +43,8 @@ def is_interrupted(work: Callable[[], None]) -> bool:
         work()
     except KeyboardInterrupt:
         return True
-    except jax.errors.JaxRuntimeError as error:
-        # What a callback to the host raises in a compiled program, JAX raises as text.
+    except RuntimeError as error:
+        # What a callback to the host raises in a compiled program, JAX makes a text of.
         if KeyboardInterrupt.__name__ not in str(error):
             raise
         return True
