@@ -259,10 +259,10 @@ def test_what_resets_by_itself_is_refused() -> None:
 
 
 def test_what_is_written_in_jax_is_kept_out_of_callbacks() -> None:
-    refuse(to_gymnasium(*envhub.make("gymnax::CartPole-v1")), "export of an environment")
-    purpose = pytest.importorskip("gymnax.wrappers.gym", reason="gymnax is not installed")
-    refuse(lambda: purpose.GymnaxToGymWrapper(of_gymnax()), "written in JAX")
     gymnasium = pytest.importorskip("gymnasium", reason="gymnasium is not installed")
+    theirs = pytest.importorskip("gymnax.wrappers.gym", reason="gymnax is not installed")
+    refuse(to_gymnasium(*envhub.make("gymnax::CartPole-v1")), "export of an environment")
+    refuse(lambda: theirs.GymnaxToGymWrapper(of_gymnax()), "written in JAX")
     refuse(gymnasium.wrappers.FlattenObservation(of_gymnasium("phys2d/CartPole-v1")), "unwrapped")
 
 
