@@ -169,7 +169,10 @@ def test_what_it_claims_is_true(which: str, other_process: SecondProcess) -> Non
     recipe = {"call": "tests.test_wrap:make", "kwargs": {"which": which}}
     subject = Subject(*make(which), recipe, other_process)
     claims = subject.env.capabilities
-    found = probes.examine(subject, claims.as_dict())
+    flags = set(probes.FLAGS)
+    if not claims.jax_native and jax.__version_info__ < (0, 5):
+        flags.remove("multi_device")  # jax 0.4.35 waits for ever there, now and then
+    found = probes.examine(subject, flags)
     wrong = {
         flag: finding.detail or "it has it"
         for flag, finding in found.items()

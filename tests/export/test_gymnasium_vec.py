@@ -229,7 +229,7 @@ def test_what_is_no_batch_of_single_agents_is_refused(monkeypatch: pytest.Monkey
         to_gymnasium_vec(venv, params)
 
 
-@pytest.mark.parametrize("autoreset", ["same_step", "next_step"])
+@pytest.mark.parametrize("autoreset", [pytest.param("same_step", marks=with_modes), "next_step"])
 def test_arrays_that_stay_on_the_device(autoreset: Any) -> None:
     venv, params = envhub.make_vec(CART, NUM, autoreset=autoreset)
     env = to_gymnasium_vec(venv, params, array="jax")
