@@ -253,7 +253,6 @@ def test_one_live_environment_is_told_to_come_as_a_function() -> None:
         env.reset(jax.random.key(1))
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # in brax's module
 def test_what_resets_by_itself_is_refused() -> None:
     env = of_brax()
     training = pytest.importorskip("brax.envs.wrappers.training")
