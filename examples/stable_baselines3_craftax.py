@@ -62,7 +62,7 @@ class Batch(VecEnv):
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Train; the mean returns of the last hundred episodes, by update.
 
-    The first episodes to end are the short ones, in which there was little time to achieve anything.
+    The first episodes to end are the short ones, in which little could be achieved.
     """
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--short", action="store_true", help="a few steps, to see that it runs")
