@@ -161,7 +161,7 @@ class GymnasiumSuite(Suite):
             return ["max_episode_steps", *keywords(self._core(name))]
         spec = self._spec(name)
         accepted = {"max_episode_steps", *BRIDGE_OPTIONS, *keywords(_creator(spec))}
-        return accepted | set(spec.kwargs) - {"render_mode"}
+        return (accepted | set(spec.kwargs)) - {"render_mode"}  # the adapter chooses it
 
     def capabilities(self, name: str, options: Mapping[str, Any]) -> Capabilities:
         gap = self.gap(name, options)

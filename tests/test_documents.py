@@ -88,6 +88,7 @@ def test_the_package_that_adds_a_suite_is_installed_and_runs(tmp_path: Path) -> 
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.full
 def test_the_commands_of_the_readme_run() -> None:
     commands = re.findall(r"`envhub ([^`]+)`", (REPOSITORY / "README.md").read_text())
     assert len(commands) >= 4
@@ -100,14 +101,20 @@ def test_the_commands_of_the_readme_run() -> None:
 
 COMMANDS = [
     line
-    for path in sorted(DOCS.rglob("*.md"))
+    for path in [REPOSITORY / "README.md", *sorted(DOCS.rglob("*.md"))]
     for block in blocks(path, "bash")
     for line in block.splitlines()
     if line.startswith("envhub ")
 ]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(command, marks=[pytest.mark.full] * command.startswith("envhub bench"))
+        for command in dict.fromkeys(COMMANDS)
+    ],
+)
 def test_the_commands_of_the_pages_run(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
