@@ -254,6 +254,8 @@ def test_one_live_environment_is_told_to_come_as_a_function() -> None:
 
 
 def test_what_resets_by_itself_is_refused() -> None:
+    logged = pytest.importorskip("gymnax.wrappers.purerl", reason="gymnax is not installed")
+    refuse(logged.LogWrapper(of_gymnax()), "Take off")
     env = of_brax()
     training = pytest.importorskip("brax.envs.wrappers.training")
     refuse(training.AutoResetWrapper(env), "AutoResetWrapper")
