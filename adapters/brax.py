@@ -179,8 +179,12 @@ class BraxEnvironment(Environment):
         return spaces.Box(-1.0, 1.0, (self.unwrapped.action_size,), np.float32)
 
     def render_env(self, state: Any, params: Any) -> Any:
+        env = self._under(params)
+        model = env.sys.mj_model
+        # The model's own camera follows the body; MuJoCo's free one is too far away to see it.
+        camera = model.camera(0).name if model.ncam else None
         with _gl_without_display():
-            return self._under(params).render([state.env.pipeline_state])[0]
+            return env.render([state.env.pipeline_state], camera=camera)[0]
 
     def _under(self, params: BraxParams) -> Any:
         if params.sys is None:
