@@ -57,6 +57,7 @@ class Suite(abc.ABC):
         distribution: the package on the index, as pip knows it.
         supported: the versions that the adapter knows, such as `">=0.0.9,<2"`.
         example: the name of one typical environment that is quick to compile.
+        limit_counts: how many of what its episode limit counts are one step.
     """
 
     name: ClassVar[str]
@@ -65,6 +66,7 @@ class Suite(abc.ABC):
     distribution: ClassVar[str]
     supported: ClassVar[str]
     example: ClassVar[str]
+    limit_counts: ClassVar[int] = 1
 
     @abc.abstractmethod
     def known_names(self) -> Iterable[str]:
@@ -88,6 +90,14 @@ class Suite(abc.ABC):
 
     def gap(self, name: str, options: Mapping[str, Any]) -> Gap | None:
         """The known reason why this environment does not run, if there is one."""
+        return None
+
+    def variants(self, name: str) -> Iterable[Mapping[str, Any]]:
+        """Options that make an environment of its own of this name, the default first."""
+        return [{}]
+
+    def limit(self, name: str, options: Mapping[str, Any]) -> str | None:
+        """The keyword of `make` that limits an episode, which may be a field of the params."""
         return None
 
     @property
