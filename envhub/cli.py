@@ -1,4 +1,4 @@
-"""The command line: `envhub list`, `info`, `doctor`, `run`, `render` and `tour`.
+"""The command line: `envhub list`, `info`, `doctor`, `run`, `render`, `tour` and `matrix`.
 
 Each command works out plain facts, which `--json` prints and a `_draw_…` function shows. Nothing
 else goes to stdout: progress, errors and whatever a suite prints go to stderr.
@@ -33,6 +33,7 @@ from envhub import __version__, hub, registry, versions, video
 from envhub.capabilities import FLAGS
 from envhub.environment import Environment
 from envhub.errors import EnvHubError, UnavailableEnvError
+from envhub.matrix.command import matrix
 from envhub.random_policy import Rollout
 from envhub.suite import Suite
 
@@ -54,6 +55,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
+app.command()(matrix)
 
 EnvId = Annotated[str, typer.Argument(metavar="ID", help="suite::Name")]
 Options = Annotated[

@@ -257,3 +257,15 @@ CHECKS: dict[str, Check] = {
     check.__name__: check for checks in COLUMNS.values() for check in checks
 }
 """From its name to every check, in the order in which they run."""
+
+COMPARED = {
+    check.__name__
+    for check in (
+        typed_and_legacy_keys_give_the_same_episode,
+        the_limit_does_not_terminate,
+        the_observation_at_the_limit_is_the_last_and_not_a_reset,
+        while_loops_and_conditions_under_vmap,
+        reset_and_step_equal_the_suites_own_bit_for_bit,
+    )
+}
+"""The checks that compare two runs, of which nothing is known if they are not reproducible."""

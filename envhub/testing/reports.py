@@ -16,7 +16,7 @@ from envhub.errors import ContractError, EnvHubError
 from envhub.probes import NotRunError, Refuted
 from envhub.second_process import SecondProcess
 from envhub.suite import Gap, Suite
-from envhub.testing.checks import CHECKS, COLUMNS
+from envhub.testing.checks import CHECKS, COLUMNS, COMPARED
 from envhub.testing.trial import LimitMaker, Own, Trial
 from envhub.wrapper import Wrapper
 
@@ -27,7 +27,7 @@ VALUES = (PASS, FAIL, YES, NO, "notimpl", "upstream", "never", NOT_RUN)
 and the probe agree, and `fail` if not; the kind of the gap of an environment that does not run; and
 `not run`, which is neither good nor bad."""
 
-MAKES = "makes"
+MAKES, REPRODUCIBLE = "makes", "reproducible"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,7 +147,8 @@ def judge(check: str, trial: Trial) -> Verdict:
 
     Returns:
         The verdict; any exception but `NotRunError` is a failure, with the exception as the reason.
-        A capability fails if the claim and the probe disagree, either way.
+        A capability fails if the claim and the probe disagree, either way. What compares two runs
+        cannot fail where the key does not decide them.
     """
     refusal = ""
     try:
@@ -158,11 +159,16 @@ def judge(check: str, trial: Trial) -> Verdict:
         refusal = str(refuted)
     except Exception as error:
         refusal = describe(error)
+    claims = trial.env.capabilities
+    if refusal and check in COMPARED and not claims.reproducible:
+        return Verdict(
+            check, NOT_RUN, f"two runs of one key may differ: {claims.why(REPRODUCIBLE)}"
+        )
     if check not in FLAGS:
         return Verdict(check, FAIL if refusal else PASS, refusal)
-    claimed = getattr(trial.env.capabilities, check)
+    claimed = getattr(claims, check)
     if claimed == (not refusal):
-        return Verdict(check, YES if claimed else NO, trial.env.capabilities.why(check))
+        return Verdict(check, YES if claimed else NO, claims.why(check))
     unclaimed = "an unclaimed capability: the probe passes"
     return Verdict(check, FAIL, f"a false claim: {refusal}" if claimed else unclaimed)
 

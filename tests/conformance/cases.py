@@ -16,6 +16,7 @@ from envhub import registry
 from envhub.host import BRIDGE_OPTIONS
 from envhub.probes import NotRunError
 from envhub.second_process import SecondProcess
+from envhub.suite import keywords
 from envhub.testing import Own, Trial, label
 from envhub.testing.reports import limit_of
 
@@ -213,8 +214,9 @@ def _of_pufferlib(env: Any) -> tuple[Callable[..., Any], Callable[..., Transitio
 
     emulation, name = registry.get("pufferlib").load("emulation"), env.spec.name
     if name in OCEAN:
-        ocean = registry.get("pufferlib").load("ocean")
-        own = ocean.env_creator(f"puffer_{name}")(num_envs=1, **_own_options(env))
+        creator = registry.get("pufferlib").load("ocean").env_creator(f"puffer_{name}")
+        one = {"num_envs": 1} if "num_envs" in keywords(creator) else {}
+        own = creator(**one, **AS_THE_HUB.get(name, {}), **_own_options(env))
     else:
         own = emulation.GymnasiumPufferEnv(env=gymnasium.make(name, **_own_options(env)))
 
@@ -226,9 +228,8 @@ def _of_pufferlib(env: Any) -> tuple[Callable[..., Any], Callable[..., Transitio
         return shown(own.observations), ()
 
     def step(key: Any, state: Any, action: Any, params: Any) -> Transition:
-        own.step(
-            np.asarray(action, np.int32).reshape(env.num_agents, *own.single_action_space.shape)
-        )
+        space = own.single_action_space
+        own.step(np.asarray(action, space.dtype).reshape(env.num_agents, *space.shape))
         return shown(own.observations), (), shown(own.rewards), shown(own.terminals), {}
 
     return reset, step
@@ -237,6 +238,8 @@ def _of_pufferlib(env: Any) -> tuple[Callable[..., Any], Callable[..., Transitio
 GYMNASIUM_1_1 = registry.get("gymnasium").at_least("1.1")
 GYMNAX_1 = registry.get("gymnax").at_least("1.0")
 HAS_OCEAN = "breakout" in registry.get("pufferlib").known_names()
+# What the hub gives to Ocean's, which would draw it, or fail without.
+AS_THE_HUB = {"enduro": {"seed": 0}, "connect4": {"report_interval": np.iinfo(np.int32).max}}
 WITHOUT_NOOPS = {"noop_max": 0, "use_fire_reset": False}
 
 BINDINGS = {

@@ -13,10 +13,11 @@ from envhub.adapters.gymnasium import MUJOCO, MUJOCO_V3
 import envhub
 from envhub import registry, second_process
 from envhub.capabilities import FLAGS
-from envhub.testing import CHECKS, FAIL, NOT_RUN, Trial, Verdict
+from envhub.testing import CHECKS, FAIL, NOT_RUN, Report, Trial, Verdict
 from envhub.testing.reports import judge
 
 from .cases import Case
+from .committed import here
 from .conftest import chosen
 
 
@@ -116,3 +117,15 @@ def test_capabilities_are_those_that_were_announced(case: Case, trial: Trial) ->
     announced = envhub.capabilities(case.id, **dict(case.options))
     assert announced == trial.env.capabilities
     assert all(announced.why(flag) for flag in FLAGS if not getattr(announced, flag))
+
+
+def test_the_matrix_says_the_same(case: Case, trial: Trial, verdicts: dict[str, Verdict]) -> None:
+    """What was found just now, beside what is committed for these versions."""
+    row = here(case)
+    if row is None:
+        pytest.skip(reason="the matrix has no row of it in the versions that are here")
+    found = tuple(verdicts.get(check) or judge(check, trial) for check in CHECKS)
+    for column, verdict in Report(str(case), found).columns().items():
+        committed = row.cell(column)
+        if NOT_RUN not in (verdict.value, committed.value):
+            assert (column, verdict.value) == (column, committed.value), committed.reason
