@@ -16,7 +16,7 @@ from .example import EXCEPTION, RESULTS
 
 CHROMIUM = (
     shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-)  # noqa: E501
+)
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
 
 
