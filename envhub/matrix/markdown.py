@@ -22,9 +22,9 @@ Each cell is what a probe found on the versions of a set, a file in `constraints
   does not run.
 - `not run`: nothing is known.
 
-*compile* is what tracing and compiling 50 steps of random actions took, *speed* how many steps a
-second that was, in three or six environments on one busy core: classes, not benchmarks. Where sets
-differ, a cell names those that say it by their letters.
+*compile* is the CPU time of tracing and compiling 50 steps of random actions, *speed* how many steps
+a second that was in the end, of three or six environments on one busy core: classes, not benchmarks.
+Where sets differ, a cell names those that say it by their letters.
 """
 
 

@@ -55,8 +55,8 @@ class Report:
     Attributes:
         subject: which environment, in words.
         verdicts: one for each check, in the order in which they ran.
-        compile_seconds: what tracing and compiling 50 steps of random actions took; `None` if that
-            was not run.
+        compile_seconds: what tracing and compiling 50 steps of random actions took, of CPU time;
+            `None` if that was not run.
         steps_per_second: of those, in a few environments side by side; `None` likewise.
     """
 

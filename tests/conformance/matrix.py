@@ -24,12 +24,11 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
-from tests import conftest  # sets the environment variables of this process and those it starts
-
 from envhub import registry
 from envhub.matrix import documents, results, staleness
 from envhub.matrix.results import Cell, Row, Run
 from envhub.testing import CHECKS, FAIL, Report, Verdict
+from tests import conftest  # sets the environment variables of this process and those it starts
 
 from . import cases
 from .cases import Case
@@ -55,6 +54,8 @@ class Prober:
 
     def examine(self, case: Case) -> dict[str, Any]:
         """The report of a case, which is about a crash or a hang if there is one."""
+        if self._process is not None and self._process.poll() is not None:
+            self.close()  # it went down after its last answer
         if self._process is None:
             self._start()
         assert self._process is not None
@@ -128,11 +129,11 @@ def ended(verdicts: list[list[str]], how: str) -> dict[str, Any]:
     return {"verdicts": [*verdicts, [running, FAIL, f"in {running}: {how}"]]}
 
 
-def row_of(case: Case, set_name: str, run: Run, report: Mapping[str, Any]) -> Row:
+def row_of(label: str, set_name: str, run: Run, report: Mapping[str, Any]) -> Row:
     verdicts = tuple(Verdict(*each) for each in report["verdicts"])
-    found = Report(str(case), verdicts).columns()
+    found = Report(label, verdicts).columns()
     return Row(
-        str(case),
+        label,
         set_name,
         run,
         {column: Cell(each.value, each.reason) for column, each in found.items()},
@@ -155,26 +156,32 @@ class Journal:
     """Reports by case, a line each, of this run and those that were interrupted."""
 
     def __init__(self, set_name: str) -> None:
-        self.path = JOURNALS / f"{set_name}.jsonl"
+        JOURNALS.mkdir(parents=True, exist_ok=True)
+        self.path, self._set_name = JOURNALS / f"{set_name}.jsonl", set_name
 
     def read(self) -> dict[str, dict[str, Any]]:
         """Those that still hold: the last of each case."""
-        entries = self.path.read_text().splitlines() if self.path.exists() else []
-        reports = {}
-        for line in entries:
+        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        entries = {}
+        for line in lines:
             try:
                 entry = json.loads(line)
             except ValueError:  # written when the machine went down
                 continue
             if is_current(Run(**entry["run"])):
-                reports[entry["case"]] = entry
-        return reports
+                entries[entry["case"]] = entry
+        return entries
 
-    def add(self, case: Case, report: Mapping[str, Any]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        run = vars(current_run(case.suite))
+    def add(self, case: Case, report: Mapping[str, Any]) -> Row:
+        """Write a report down; the row that it makes."""
+        entry = {"case": str(case), "run": vars(current_run(case.suite)), **report}
         with self.path.open("a") as file:
-            file.write(json.dumps({"case": str(case), "run": run, **report}) + "\n")
+            file.write(json.dumps(entry) + "\n")
+        return self.row(entry)
+
+    def row(self, entry: Mapping[str, Any]) -> Row:
+        """The row that an entry makes."""
+        return row_of(entry["case"], self._set_name, Run(**entry["run"]), entry)
 
     def archive(self) -> None:
         """Begin a new one; the last is kept, because it says where the time went."""
@@ -254,6 +261,23 @@ def without_the_gone(known: results.Results, set_name: str) -> results.Results:
     return results.Results(known.sets, tuple(kept))
 
 
+def refuse_another_set(name: str) -> None:
+    """Rows of one set must not be found on the versions of another."""
+    pins = staleness.read_pins(staleness.CONSTRAINTS / f"{name}.txt")
+    for suite in registry.BUILTIN:
+        for package, version in current_run(suite).versions.items():
+            if pins.get(package, version) != version:
+                sys.exit(f"{package} {version} is installed here, and {name} has {pins[package]}")
+
+
+def join(set_name: str, rows: Sequence[Row]) -> None:
+    """Put rows into the results file, and write all documents of it."""
+    known = without_the_gone(results.load().replaced(rows, documents.sets()), set_name)
+    known = known.replaced(not_run(set_name, known), known.sets)
+    results.PLACE.write_text(results.dump(known))
+    documents.write(known, conftest.REPOSITORY)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--set", required=True, help="the set that is installed here")
@@ -262,36 +286,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--all", action="store_true", help="those that are up to date, too")
     parser.add_argument("--limit", type=float, default=600, help="seconds that a row may take")
     arguments = parser.parse_args(argv)
-    journal, known = Journal(arguments.set), results.load()
-    found, selection = journal.read(), selected(arguments)
-    todo = selection if arguments.all else still_to_do(selection, known, arguments.set)
+    refuse_another_set(arguments.set)
+    journal, todo = Journal(arguments.set), selected(arguments)
+    if not arguments.all:
+        todo = still_to_do(todo, results.load(), arguments.set)
+    found = journal.read()
     todo = [case for case in todo if str(case) not in found]
-    by_label = {str(case): case for case in cases.every_case(all_variants=True)}
-    rows = [
-        row_of(by_label[label], arguments.set, Run(**entry["run"]), entry)
-        for label, entry in found.items()
-        if label in by_label
-    ]
-    print(
-        f"{arguments.set}: {len(todo)} of {len(selection)} rows to run, {len(rows)} in the journal"
-    )
+    print(f"{arguments.set}: {len(todo)} rows to run, {len(found)} in the journal", flush=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     began = time.monotonic()
-    JOURNALS.mkdir(parents=True, exist_ok=True)
-    with (JOURNALS / f"{arguments.set}.log").open("w") as log:
+    with (JOURNALS / f"{arguments.set}.log").open("a") as log:
         try:
             reports = examine_all(todo, arguments.limit, log)
             for done, (case, report) in enumerate(reports, start=1):
-                journal.add(case, report)
-                rows.append(row_of(case, arguments.set, current_run(case.suite), report))
-                say_progress(done, len(todo), began, rows[-1])
+                row = journal.add(case, report)
+                say_progress(done, len(todo), began, row)
         except KeyboardInterrupt:
             print("\nInterrupted; the same command goes on from here.")
             return 130
-    known = without_the_gone(known.replaced(rows, documents.sets()), arguments.set)
-    known = known.replaced(not_run(arguments.set, known), known.sets)
-    results.PLACE.write_text(results.dump(known))
-    documents.write(known, conftest.REPOSITORY)
+    rows = [journal.row(entry) for entry in journal.read().values()]
+    join(arguments.set, rows)
     journal.archive()
     failed = sum(row.state == FAIL for row in rows)
     print(f"{len(rows)} rows in {time.monotonic() - began:.0f} s, {failed} of them with a failure")

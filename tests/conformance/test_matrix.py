@@ -10,7 +10,7 @@ import pytest
 import envhub
 from envhub import registry
 from envhub.capabilities import FLAGS
-from envhub.matrix import results
+from envhub.matrix import results, staleness
 from envhub.matrix.results import COLUMNS, Cell, Row
 from envhub.testing import CHECKS, FAIL, NOT_RUN
 from envhub.testing import COLUMNS as CHECKED_COLUMNS
@@ -40,7 +40,7 @@ def test_the_rows_are_every_variant_of_every_name() -> None:
 def test_a_verdict_of_every_check_becomes_a_cell_of_every_column() -> None:
     verdicts = [["makes", "pass", ""], *([check, "pass", ""] for check in CHECKS)]
     report = {"verdicts": verdicts, "compile_seconds": 2.5, "steps_per_second": 20_000.0}
-    row = matrix.row_of(CASE, "a-set", matrix.current_run("gymnax"), report)
+    row = matrix.row_of(str(CASE), "a-set", matrix.current_run("gymnax"), report)
     assert set(row.cells) == set(COLUMNS)
     assert {cell.value for cell in row.cells.values()} == {"pass"}
     assert (row.compile_class, row.speed_class) == ("<10 s", ">10k/s")
@@ -73,7 +73,7 @@ def test_a_crash_or_a_hang_is_a_cell(
         report = prober.examine(CASE)
         assert prober.examine(Case("gymnax", "Acrobot-v1"))["verdicts"] == []
         prober.close()
-    row = matrix.row_of(CASE, "a-set", matrix.current_run("gymnax"), report)
+    row = matrix.row_of(str(CASE), "a-set", matrix.current_run("gymnax"), report)
     assert row.cell("makes").value == "pass"
     assert row.cell("resets").value == FAIL
     assert reason in row.cell("resets").reason
@@ -93,6 +93,42 @@ def test_an_interrupted_run_goes_on_from_its_journal(
     changed = dataclasses.replace(matrix.current_run("gymnax"), checks="others")
     monkeypatch.setattr(matrix, "current_run", lambda suite: changed)
     assert journal.read() == {}
+
+
+def test_rows_of_one_set_are_not_found_on_another(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(staleness, "CONSTRAINTS", tmp_path)
+    (tmp_path / "a-set.txt").write_text("jax==0.3.2\n")
+    with pytest.raises(SystemExit, match=r"a-set has 0\.3\.2"):
+        matrix.main(["--set", "a-set", "-k", "nothing"])
+
+
+def test_a_run_joins_the_results_and_writes_the_documents(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With probers that answer at once; the rows of other names say that they were not run."""
+    place = tmp_path / "results.json"
+    monkeypatch.setattr(matrix, "JOURNALS", tmp_path / "journals")
+    monkeypatch.setattr(results, "PLACE", place)
+    monkeypatch.setattr(results.load, "__defaults__", (place,))
+    monkeypatch.setattr(matrix.conftest, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(matrix, "refuse_another_set", lambda name: None)
+    report = {"verdicts": [["makes", "pass", ""], *([check, "pass", ""] for check in CHECKS)]}
+    monkeypatch.setattr(matrix.Prober, "examine", lambda self, case: report)
+    command = ["--set", "newest-py3.11", "--suite", "gymnax", "-k", "CartPole"]
+    assert matrix.main(command) == 0
+    states = {row.label: row.state for row in results.load().rows}
+    assert states.pop(str(CASE)) == "pass"
+    assert set(states.values()) == {NOT_RUN}
+    assert "| `CartPole-v1` | A | pass |" in (tmp_path / "compat_matrix.md").read_text()
+    assert (tmp_path / "docs" / "matrix.html").exists()
+
+    def crash(self: matrix.Prober, case: Case) -> None:
+        raise KeyboardInterrupt  # what is up to date is not run again, so this is not
+
+    monkeypatch.setattr(matrix.Prober, "examine", crash)
+    assert matrix.main(command) == 0
 
 
 def test_what_is_up_to_date_is_not_run_again() -> None:
