@@ -20,11 +20,11 @@ Each cell is what a probe found on the versions of a set, a file in `constraints
 - `yes` or `no`: a capability, as claimed and as probed. Where the two disagree, it is a `fail`.
 - `notimpl` (ours to do), `upstream` (the suite's defect), `never`: the gap of an environment that
   does not run.
-- `not run`: nothing is known.
+- `not run`: nothing is known. An environment counts as a pass if nothing that was run failed.
 
-*compile* is the CPU time of tracing and compiling 50 steps of random actions, *speed* how many steps
-a second that was in the end, of three or six environments on one busy core: classes, not benchmarks.
-Where sets differ, a cell names those that say it by their letters.
+*compile* is the CPU time of tracing and compiling 50 steps of random actions, *speed* how many
+steps a second that was in the end, of three or six environments on one busy core: classes, not
+benchmarks. Where sets differ, a cell names those that say it by their letters.
 """
 
 
