@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -112,19 +113,25 @@ def test(options: argparse.Namespace, extra: Sequence[str]) -> int:
     else:
         runs = [(options.set or newest(options.python or RUNNING), options.full)]
     outcomes = []
-    for name, full in runs:
-        outcomes.append(_test_set(name, full, extra))
-        _say(_line(outcomes[-1]))
+    pool = ThreadPoolExecutor(1)
+    try:
+        # While one set is tested, the next ones are downloaded and installed.
+        ready = [pool.submit(set_up, name, full) for name, full in runs]
+        for (name, full), directory in zip(runs, ready, strict=True):
+            outcomes.append(_test_set(name, full, extra, directory))
+            _say(_line(outcomes[-1]))
+    finally:
+        pool.shutdown(cancel_futures=True)
     if len(outcomes) > 1:
         print("\n" + "\n".join(map(_line, outcomes)))
     states = {outcome.state for outcome in outcomes}
     return int("FAILED" in states or "passed" not in states)
 
 
-def _test_set(name: str, full: bool, extra: Sequence[str]) -> Outcome:
+def _test_set(name: str, full: bool, extra: Sequence[str], ready: Future[Path]) -> Outcome:
     started = time.monotonic()
     try:
-        directory = set_up(name)
+        directory = ready.result()
     except TaskError as error:
         state = "not run" if isinstance(error, PythonNotFoundError) else "FAILED"
         return Outcome(name, state, str(error), time.monotonic() - started)
@@ -176,8 +183,13 @@ def set_names() -> list[str]:
     return sorted(path.stem for path in ROOT.glob("constraints/*.txt"))
 
 
-def set_up(name: str) -> Path:
+def set_up(name: str, full: bool = False) -> Path:
     """Make the virtual environment of a set, unless an up-to-date one is there.
+
+    Args:
+        name: of the set.
+        full: whether to install the trainers of the examples too, if the set has them: PyTorch
+            alone is larger than all the rest.
 
     Returns:
         Its directory.
@@ -186,24 +198,35 @@ def set_up(name: str) -> Path:
         PythonNotFoundError: if there is no such Python.
         TaskError: if installing fails.
     """
-    directory = ROOT / ".venv" / name
-    stamp, wanted = directory / STAMP, _fingerprint(name)
-    if os.path.exists(tool(directory, "python")) and stamp.exists() and stamp.read_text() == wanted:
-        return directory
+    directory, constraint = ROOT / ".venv" / name, ("--constraint", f"constraints/{name}.txt")
+    if not _is_up_to_date(name, directory):
+        _make(name, directory, constraint)
+    if full and pins(name, "torch"):
+        _say(f"{name}: installing what the examples need, if it is not there")
+        install(directory, "examples", *constraint)
+    return directory
+
+
+def _is_up_to_date(name: str, directory: Path) -> bool:
+    stamp = directory / STAMP
+    is_whole = os.path.exists(tool(directory, "python")) and stamp.exists()
+    return is_whole and stamp.read_text() == _fingerprint(name)
+
+
+def _make(name: str, directory: Path, constraint: Sequence[str]) -> None:
+    stamp = directory / STAMP
     python, started = find_python(name.partition("-py")[2]), time.monotonic()
     _say(f"{name}: making .venv/{name} with {python}")
     stamp.unlink(missing_ok=True)
     create(python, directory)
     _say(f"{name}: installing envhub and all suites (minutes, the first time)")
-    constraint = ("--constraint", f"constraints/{name}.txt")
-    install(directory, *constraint)
-    if pins_ocean(name):
+    install(directory, extras(name), *constraint)
+    if pins(name, "pufferlib"):
         _say(f"{name}: building PufferLib's Ocean")
         install_ocean(directory, *constraint)
     # Written last, and removed first: an interrupted set-up has none, and starts over.
-    stamp.write_text(wanted)
+    stamp.write_text(_fingerprint(name))
     _say(f"{name}: ready after {time.monotonic() - started:.0f} s")
-    return directory
 
 
 def create(python: str, directory: Path) -> None:
@@ -216,16 +239,21 @@ def create(python: str, directory: Path) -> None:
         _run([python, "-m", "pip", "--python", str(directory), "install", "pip"])
 
 
-def install(directory: Path, *options: str) -> None:
-    """Install this checkout, its suites and the tools into a virtual environment."""
+def install(directory: Path, extras: str, *options: str) -> None:
+    """Install this checkout, with these extras, into a virtual environment."""
     pip = [tool(directory, "python"), "-m", "pip", "install", "--no-input"]
-    _run([*pip, "--progress-bar", "off", "--editable", ".[all,dev]", *options])
+    _run([*pip, "--progress-bar", "off", "--editable", f".[{extras}]", *options])
 
 
-def pins_ocean(name: str) -> bool:
-    """Whether a set has the full pufferlib, with Ocean, in the place of pufferlib-core."""
+def extras(name: str) -> str:
+    """What a set has besides envhub: all suites, tools, and those of the site if it pins them."""
+    return "all,dev" + ",docs" * pins(name, "mkdocs")
+
+
+def pins(name: str, distribution: str) -> bool:
+    """Whether a set has a package; the full `pufferlib` has Ocean, which `pufferlib-core` lacks."""
     path = ROOT / "constraints" / f"{name}.txt"
-    return path.exists() and "\npufferlib==" in path.read_text()
+    return path.exists() and f"\n{distribution}==" in path.read_text()
 
 
 def install_ocean(directory: Path, *options: str) -> None:
@@ -261,26 +289,27 @@ def write_constraints(version: str) -> None:
         directory = Path(temporary) / name
         _say(f"{name}: resolving the newest versions (minutes)")
         create(python, directory)
-        install(directory)
-        if pins_ocean(name):
+        install(directory, extras(name) + ",examples" * pins(name, "torch"))
+        if pins(name, "pufferlib"):
             install_ocean(directory)
         freeze = [tool(directory, "python"), "-m", "pip", "list", "--format=freeze"]
         freeze += ["--exclude-editable"]  # a wheel of our own is in the list by its version
         frozen = _answer([*freeze, "--exclude", "pip"]) or ""
-    pins = sorted(map(_canonical, frozen.splitlines()))
-    if not pins or not all(re.fullmatch(r"[a-z0-9-]+==[\w.+!]+", pin) for pin in pins):
-        raise TaskError(f"not all of these are plain pins: {pins}")
+    lines = sorted(map(_canonical, frozen.splitlines()))
+    if not lines or not all(re.fullmatch(r"[a-z0-9-]+==[\w.!]+", line) for line in lines):
+        raise TaskError(f"not all of these are plain pins: {lines}")
     header = (
         f"# The newest versions that fit each other on Python {version}, written by\n"
         f"# python3 tasks.py constraints --python {version}\n"
     )
-    (ROOT / "constraints" / f"{name}.txt").write_text(header + "\n".join(pins) + "\n")
-    _say(f"wrote constraints/{name}.txt, {len(pins)} pins")
+    (ROOT / "constraints" / f"{name}.txt").write_text(header + "\n".join(lines) + "\n")
+    _say(f"wrote constraints/{name}.txt, {len(lines)} pins")
 
 
 def _canonical(pin: str) -> str:
+    """The package's name as pip compares it, and the version without the label of a build."""
     distribution, _, version = pin.partition("==")
-    return re.sub(r"[-_.]+", "-", distribution).lower() + "==" + version
+    return re.sub(r"[-_.]+", "-", distribution).lower() + "==" + version.partition("+")[0]
 
 
 def find_python(version: str) -> str:
@@ -305,7 +334,7 @@ def _fingerprint(name: str) -> str:
     """Of all that decides what is installed, and where: a moved checkout starts over too."""
     digest = hashlib.sha256(str(ROOT).encode())
     decisive = ["pyproject.toml", f"constraints/{name}.txt"]
-    for path in [*decisive, BUILD_OCEAN] if pins_ocean(name) else decisive:
+    for path in [*decisive, BUILD_OCEAN] if pins(name, "pufferlib") else decisive:
         digest.update((ROOT / path).read_bytes())
     return digest.hexdigest()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -72,6 +72,7 @@ class BraxSuite(Suite):
     distribution = "brax"
     supported = ">=0.12.1,<1"
     example = "hopper"
+    interface = "a brax.envs.Env"
 
     def known_names(self) -> Iterable[str]:
         return NAMES
@@ -117,6 +118,33 @@ class BraxSuite(Suite):
         with _no_log_file():
             env = envs.get_environment(name, **options)
         return BraxEnvironment(env, self.capabilities(name, options), action_repeat)
+
+    def adopt(
+        self, obj: Any, construct: Callable[[], Any] | None
+    ) -> tuple[str, Environment] | None:
+        base, envs = self.load("envs.base"), self.load("envs")
+        if not isinstance(obj, base.Env):
+            return None
+        layer = obj
+        while isinstance(layer, base.Wrapper):
+            if type(layer).__module__.startswith("brax."):
+                raise InvalidOptionError(
+                    f"brax's {type(layer).__name__} resets, counts steps or makes batches: give "
+                    "the environment inside. The limit is params.episode_length, and "
+                    "envhub.wrappers.AutoReset and envhub.VectorEnv do the rest."
+                )
+            layer = layer.env
+        names = {kind: name for name, kind in envs._envs.items() if name in NAMES}
+        if type(obj) in names:
+            backend = {"backend": getattr(obj, "backend", "generalized")}  # `fast` may have none
+            capabilities = self.capabilities(names[type(obj)], backend)
+        else:
+            capabilities = Capabilities.native(
+                differentiable="not known of an environment of a third party.",
+                renderable=hasattr(layer, "sys") or "it has no model of brax's.",
+            )
+        name = names.get(type(obj), type(obj).__name__)
+        return name, BraxEnvironment(obj, capabilities, action_repeat=1)
 
     def _differentiable(self, name: str, backend: str) -> Claim:
         if backend != "mjx" or name in DIFFERENTIABLE_ON_MJX:

@@ -26,7 +26,7 @@ from envhub.headless import is_opengl_chosen, no_sound, opengl_errors
 from envhub.host import BRIDGE_OPTIONS, Instance, host_capabilities, plain
 from envhub.host.fleet import Fleet, Outcomes
 from envhub.params import named_params, params_dataclass
-from envhub.suite import Gap, Suite, keywords
+from envhub.suite import Gap, Suite, first_then_others, keywords
 from envhub.wrappers.time_limit import Counted
 
 # What changes between the steps of an episode, by the class of the environment. A `reset` sets
@@ -78,6 +78,8 @@ BOX2D = """
     BipedalWalker-v3 BipedalWalkerHardcore-v3 CarRacing-v3 LunarLander-v3 LunarLanderContinuous-v3
 """
 
+UNKNOWN_STATE = "how to save the state of this environment is not known."
+
 # Where Gymnasium keeps the functional core of what it has written in JAX.
 CORES = {
     "phys2d/CartPole": ("envs.phys2d.cartpole", "CartPoleFunctional"),
@@ -119,6 +121,7 @@ class GymnasiumSuite(Suite):
     distribution = "gymnasium"
     supported = ">=1.0,<1.4"
     example = "CartPole-v1"
+    interface = "a gymnasium.Env"
 
     def known_names(self) -> Iterable[str]:
         found = self.installed()  # once: asking takes a millisecond
@@ -174,9 +177,7 @@ class GymnasiumSuite(Suite):
                 has_env_params=name != "tabular/CliffWalking-v0" or "Gymnasium gives it none.",
             )
         forkable: Claim = family in ("classic", "toy_text", "mujoco") or (
-            "Box2D's worlds cannot be saved."
-            if family == "box2d"
-            else "how to save the state of this environment is not known."
+            "Box2D's worlds cannot be saved." if family == "box2d" else UNKNOWN_STATE
         )
         unknown = "not known before it is made, for an environment of a third party."
         return host_capabilities(
@@ -198,15 +199,104 @@ class GymnasiumSuite(Suite):
     def make(self, name: str, options: Mapping[str, Any]) -> Environment:
         if _family(name) == "functional":
             return self._make_functional(name, dict(options))
-        from envhub.host.environment import HostEnvironment
-
         create = self.instances(name, options)
         first = create()
-        if "FunctionalJaxEnv" in [kind.__name__ for kind in type(first.inner).__mro__]:
+        if _is_functional(first.inner):
             raise UnavailableEnvError(
-                f"gymnasium::{name} is written in JAX, which deadlocks inside a callback; of such "
-                "environments envhub knows Gymnasium's own, phys2d/… and tabular/…."
+                f"gymnasium::{name} is written in JAX, which deadlocks inside a callback; "
+                "envhub.wrap takes its object."
             )
+        capabilities = self.capabilities(name, options)
+        return self._environment(name, create, first, capabilities, options)
+
+    def adopt(
+        self, obj: Any, construct: Callable[[], Any] | None
+    ) -> tuple[str, Environment] | None:
+        # PufferLib's emulation is a `gymnasium.Env` by name, and has another step.
+        if not isinstance(obj, self.load().Env) or hasattr(obj, "single_observation_space"):
+            return None
+        name = obj.spec.id if obj.spec else type(obj.unwrapped).__name__
+        if obj.spec and not obj.spec.additional_wrappers and not construct and _family(name):
+            env = self.make(name, self._options_of(obj.spec))
+        elif _is_functional(obj.unwrapped):
+            env = self._adopt_functional(obj)
+        else:
+            env = self._adopt_instances(name, obj, construct)
+        if not env.capabilities.jax_native:
+            env.unwrapped = obj
+        return name, env
+
+    def _options_of(self, spec: Any) -> dict[str, Any]:
+        """The keywords of `make` that say the same."""
+        options = {key: value for key, value in spec.kwargs.items() if key != "render_mode"}
+        if spec.max_episode_steps != self._spec(spec.id).max_episode_steps:
+            options["max_episode_steps"] = spec.max_episode_steps or -1
+        return options
+
+    def _adopt_functional(self, obj: Any) -> Environment:
+        if obj.spec.additional_wrappers if obj.spec else obj is not obj.unwrapped:
+            raise InvalidOptionError(
+                f"{obj} is written in JAX, and its wrappers are not: give obj.unwrapped."
+            )
+        core = obj.unwrapped.func_env
+        has_params = core.get_default_params() is not None
+        capabilities = Capabilities.native(
+            differentiable="not known of an environment of a third party.",
+            has_env_params=has_params or "it has none.",
+            renderable="rgb_array" in obj.metadata.get("render_modes", []) or "it draws nothing.",
+        )
+        return FunctionalEnvironment(core, obj.spec and obj.spec.max_episode_steps, capabilities)
+
+    def _adopt_instances(
+        self, name: str, obj: Any, construct: Callable[[], Any] | None
+    ) -> Environment:
+        if obj.spec and not construct:
+            spec = _without_checks(obj.spec)
+            spec.kwargs.pop("render_mode", None)
+            create_env: Callable[[], Any] = functools.partial(_make, spec, {})
+        else:
+            create_env = first_then_others(obj, construct)
+        create = functools.partial(GymnasiumInstance, create_env)
+        try:
+            first = create()
+        except Exception as error:
+            raise InvalidOptionError(
+                f"{obj} cannot be made again from its spec: {error} Give a function that makes it: "
+                "envhub.wrap(lambda: …)."
+            ) from error
+        if any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(first.reset(0))):
+            raise InvalidOptionError(
+                f"{obj} is written in JAX, which deadlocks inside a callback: wrap what is inside."
+            )
+        same: Claim = True
+        if obj.spec and obj.spec.nondeterministic:
+            same = "its spec says that it is not deterministic."
+        compared = ("reproducible", "vmap_safe", "isolated_reset", "multi_device")
+        capabilities = host_capabilities(
+            {},
+            UNKNOWN_STATE,
+            has_env_params="nothing of it can be changed while it lives.",
+            renderable=first.env.render_mode == "rgb_array"
+            or "it is not made with render_mode='rgb_array'.",
+            **dict.fromkeys(compared, same),
+        )
+        return self._environment(name, create, first, capabilities, {})
+
+    def _environment(
+        self,
+        name: str,
+        create: Callable[[], GymnasiumInstance],
+        first: GymnasiumInstance,
+        capabilities: Capabilities,
+        options: Mapping[str, Any],
+    ) -> Environment:
+        from envhub.host.environment import HostEnvironment
+
+        fleet: Fleet | None = None
+        if isinstance(first, CartPoleInstance) and not options.get("workers"):
+            # Gymnasium can step them in one go.
+            vectorised = self.load("envs.classic_control.cartpole").CartPoleVectorEnv
+            fleet = CartPoleFleet(vectorised, first, saves=capabilities.forkable)
         return HostEnvironment(
             f"gymnasium::{name}",
             create,
@@ -214,19 +304,12 @@ class GymnasiumSuite(Suite):
             unwrapped=first.inner,
             observation_space=spaces.from_gymnasium(first.env.observation_space),
             action_space=spaces.from_gymnasium(first.env.action_space),
-            capabilities=self.capabilities(name, options),
+            capabilities=capabilities,
             default_params=first.default_params,
             options=options,
             version=self.require_installed(),
-            fleet=self._stepped_together(name, first, options),
+            fleet=fleet,
         )
-
-    def _stepped_together(self, name: str, first: Any, options: Mapping[str, Any]) -> Fleet | None:
-        """A fleet for what Gymnasium can step in one go, unless other workers are asked for."""
-        if not isinstance(first, CartPoleInstance) or options.get("workers"):
-            return None
-        vectorised = self.load("envs.classic_control.cartpole").CartPoleVectorEnv
-        return CartPoleFleet(vectorised, first, saves=self.capabilities(name, options).forkable)
 
     def instances(self, name: str, options: Mapping[str, Any]) -> Callable[[], GymnasiumInstance]:
         """What makes one instance, for the bridge and for suites that wrap Gymnasium's."""
@@ -234,7 +317,9 @@ class GymnasiumSuite(Suite):
         if name in ("CartPole-v0", "CartPole-v1"):
             kind = CartPoleInstance
         own = {key: value for key, value in options.items() if key not in BRIDGE_OPTIONS}
-        return functools.partial(kind, self._without_checks(name), own)
+        return functools.partial(
+            kind, functools.partial(_make, _without_checks(self._spec(name)), own)
+        )
 
     def _make_functional(self, name: str, options: dict[str, Any]) -> Environment:
         limit = options.pop("max_episode_steps", None)
@@ -254,11 +339,26 @@ class GymnasiumSuite(Suite):
     def _spec(self, name: str) -> Any:
         return self.load("envs.registration").spec(name.rpartition(":")[2])
 
-    def _without_checks(self, name: str) -> Any:
-        """The registered spec without the wrapper that insists on a reset: the bridge does."""
-        spec = copy.deepcopy(self._spec(name))
-        spec.order_enforce = False
-        return spec
+
+def _without_checks(spec: Any) -> Any:
+    """The spec without the wrapper that insists on a reset: the bridge does."""
+    spec = copy.deepcopy(spec)
+    spec.order_enforce = False
+    return spec
+
+
+def _make(spec: Any, options: Mapping[str, Any]) -> Any:
+    """A `gymnasium.Env`, which draws if it can."""
+    import gymnasium
+
+    modes = getattr(_creator(spec), "metadata", {}).get("render_modes", [])
+    drawn = {"render_mode": "rgb_array"} if "rgb_array" in modes else {}
+    return gymnasium.make(spec, disable_env_checker=True, **drawn, **options)
+
+
+def _is_functional(env: Any) -> bool:
+    """Whether it is one of Gymnasium's shells around a functional core in JAX."""
+    return "FunctionalJaxEnv" in [kind.__name__ for kind in type(env).__mro__]
 
 
 def _creator(spec: Any) -> Any:
@@ -290,12 +390,10 @@ def _family(name: str) -> str:
 class GymnasiumInstance(Instance):
     """One `gymnasium.Env`, with its time limit; snapshots are those of its family."""
 
-    def __init__(self, spec: Any, options: Mapping[str, Any]) -> None:
+    def __init__(self, create: Callable[[], Any]) -> None:
         import gymnasium
 
-        modes = getattr(_creator(spec), "metadata", {}).get("render_modes", [])
-        drawn = {"render_mode": "rgb_array"} if "rgb_array" in modes else {}
-        self.env: Any = gymnasium.make(spec, disable_env_checker=True, **drawn, **options)
+        self.env: Any = create()
         self.step = self.env.step  # type: ignore[method-assign] # one call less in every step
         self.inner = self.env.unwrapped
         self.kind = type(self.inner).__name__
@@ -344,8 +442,8 @@ class GymnasiumInstance(Instance):
 class PlainInstance(GymnasiumInstance):
     """Classic control and toy text: the state is a few attributes, and so is the physics."""
 
-    def __init__(self, spec: Any, options: Mapping[str, Any]) -> None:
-        super().__init__(spec, options)
+    def __init__(self, create: Callable[[], Any]) -> None:
+        super().__init__(create)
         self._attributes = ATTRIBUTES.get(self.kind, ())
         self._draws = self.kind in DRAWS_IN_STEP
         self._physics = PHYSICS.get(self.kind, ())
@@ -501,8 +599,8 @@ class Box2DInstance(GymnasiumInstance):
 class MujocoInstance(GymnasiumInstance):
     """MuJoCo: the integration state, and two arrays that rewards read before they are renewed."""
 
-    def __init__(self, spec: Any, options: Mapping[str, Any]) -> None:
-        super().__init__(spec, options)
+    def __init__(self, create: Callable[[], Any]) -> None:
+        super().__init__(create)
         import mujoco
 
         self._mujoco, self._model, self._data = mujoco, self.inner.model, self.inner.data

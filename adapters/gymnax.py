@@ -56,6 +56,7 @@ class GymnaxSuite(Suite):
     distribution = "gymnax"
     supported = ">=0.0.9,<2"
     example = "CartPole-v1"
+    interface = "a gymnax Environment"
 
     def known_names(self) -> Iterable[str]:
         return NAMES + (NAMES_SINCE_1_0 if self.at_least("1.0") else [])
@@ -98,6 +99,21 @@ class GymnaxSuite(Suite):
         if transition_gradients:
             env = env.with_transition_gradients()
         return GymnaxEnvironment(env, params, self.capabilities(name, options))
+
+    def adopt(
+        self, obj: Any, construct: Callable[[], Any] | None
+    ) -> tuple[str, Environment] | None:
+        if not isinstance(obj, self.load("environments.environment").Environment):
+            return None
+        gradients = {"transition_gradients": getattr(obj, "transition_gradients_enabled", False)}
+        if type(obj).__module__.startswith("gymnax."):
+            capabilities = self.capabilities(obj.name, gradients)
+        else:
+            capabilities = Capabilities.native(
+                differentiable="not known of an environment of a third party.",
+                renderable="gymnax draws its own environments.",
+            )
+        return obj.name, GymnaxEnvironment(obj, obj.default_params, capabilities)
 
     def _broken_in_x64(self) -> set[str]:
         newer = self.at_least("1.0")

@@ -32,7 +32,7 @@ from envhub.errors import (
 )
 from envhub.host import BRIDGE_OPTIONS, Instance, InstanceStep, host_capabilities
 from envhub.host.libc import OwnGenerator, has_own_generators
-from envhub.suite import Gap, Suite, keywords
+from envhub.suite import Gap, Suite, first_then_others, keywords
 
 # The names that `pufferlib.ocean.env_creator` knows, in pufferlib 3.0.0.
 OCEAN = """
@@ -97,6 +97,7 @@ class PufferlibSuite(Suite):
     distribution = "pufferlib-core"
     supported = ">=3.0.5,<3.0.8"  # newer ones need torch
     example = "CartPole-v1"
+    interface = "a function that makes a PufferEnv"
 
     def installed(self) -> str | None:
         return versions.installed_version("pufferlib") or super().installed()
@@ -160,12 +161,30 @@ class PufferlibSuite(Suite):
         return registry.get("gymnasium").gap(name, options) if _is_gymnasiums(name) else None
 
     def make(self, name: str, options: Mapping[str, Any]) -> Environment:
-        from envhub.host.environment import HostEnvironment
-
         gap = self.gap(name, options)
         if gap:  # and do not try: one of them would not return
             raise UnavailableEnvError(f"pufferlib::{name} does not run here: {gap.reason}")
         construct = self._construction(name, options)
+        return self._environment(name, construct, self.capabilities(name, options), options)
+
+    def adopt(
+        self, obj: Any, construct: Callable[[], Any] | None
+    ) -> tuple[str, Environment] | None:
+        if not _is_puffers(obj):
+            return None
+        name = type(obj).__name__
+        create = functools.partial(PufferInstance, first_then_others(obj, construct), {})
+        return name, self._environment(name, create, _of_a_puffer_env({}, reproducible=UNKNOWN), {})
+
+    def _environment(
+        self,
+        name: str,
+        construct: Callable[[], PufferInstance],
+        capabilities: Capabilities,
+        options: Mapping[str, Any],
+    ) -> Environment:
+        from envhub.host.environment import HostEnvironment
+
         first = construct()
         return HostEnvironment(
             f"pufferlib::{name}",
@@ -174,7 +193,7 @@ class PufferlibSuite(Suite):
             unwrapped=first.env,
             observation_space=first.observation_space,
             action_space=first.action_space,
-            capabilities=self.capabilities(name, options),
+            capabilities=capabilities,
             default_params=first.default_params,
             options=options,
             version=self.require_installed(),
@@ -439,6 +458,10 @@ def _is_emulation(env: Any) -> bool:
     return bool(getattr(env, "emulated", False))
 
 
+def _is_puffers(made: Any) -> bool:
+    return hasattr(made, "single_observation_space") and hasattr(made, "terminals")
+
+
 def _playable(made: Any) -> Any:
     """What a factory made, under PufferLib's emulation if it is not PufferLib's.
 
@@ -446,7 +469,7 @@ def _playable(made: Any) -> Any:
         InvalidOptionError: if it is nothing of the kind.
     """
     emulation = SUITE.load("emulation")
-    if hasattr(made, "single_observation_space") and hasattr(made, "terminals"):
+    if _is_puffers(made):
         env = made
     elif hasattr(made, "possible_agents"):
         env = emulation.PettingZooPufferEnv(env=made)

@@ -27,6 +27,8 @@ import envhub
 
 WANTED_RATIO = 0.97
 WANTED_IMPORT_MS = 50.0
+WANTED_QUESTION_MS = 5.0
+QUESTION = "gymnax::CartPole-v1"  # the costliest of the suites to ask
 BRAX_EPISODE_LENGTH = 1000
 SIDES = ("hub", "own")
 
@@ -123,10 +125,10 @@ def compare(example: Example, num_envs: int, steps: int, repeats: int) -> Facts:
     }
 
 
-def import_cost(repeats: int) -> Facts:
-    """Milliseconds of `import envhub` in a process that has imported jax."""
+def cost(before: str, what: str, repeats: int) -> Facts:
+    """Milliseconds of a statement in fresh processes."""
     clock = "time.perf_counter()"
-    code = f"import time, jax; begin = {clock}; import envhub; print({clock} - begin)"
+    code = f"import time, {before}; begin = {clock}; {what}; print({clock} - begin)"
     times = []
     for _ in range(repeats + 1):  # the first one may write bytecode
         done = subprocess.run(
@@ -141,8 +143,13 @@ def measure(arguments: argparse.Namespace) -> Facts:
     return {
         **measure_rows(arguments, lambda suite: compare(EXAMPLES[suite], *size)),
         "environments": arguments.num_envs,
-        "wanted": {"ratio": WANTED_RATIO, "import_ms": WANTED_IMPORT_MS},
-        "import": import_cost(arguments.repeats),
+        "wanted": {
+            "ratio": WANTED_RATIO,
+            "import_ms": WANTED_IMPORT_MS,
+            "question_ms": WANTED_QUESTION_MS,
+        },
+        "import": cost("jax", "import envhub", arguments.repeats),
+        "question": cost("envhub", f"envhub.capabilities({QUESTION!r})", arguments.repeats),
     }
 
 
@@ -158,10 +165,12 @@ def draw(facts: Facts) -> None:
             *(f"{speed[side]:,.0f}" for side in SIDES),
             word(row["same_results"]),
         )
-    cost = facts["import"]
+    imported, asked = facts["import"], facts["question"]
     note = (
-        f"import envhub, over import jax: {cost['median_ms']:.0f} ms "
-        f"(min {cost['min_ms']:.0f}; at most {WANTED_IMPORT_MS:.0f} wanted). "
+        f"import envhub, over import jax: {imported['median_ms']:.0f} ms "
+        f"(min {imported['min_ms']:.0f}; at most {WANTED_IMPORT_MS:.0f} wanted). The first "
+        f"envhub.capabilities({QUESTION!r}): {asked['median_ms']:.1f} ms "
+        f"(min {asked['min_ms']:.1f}; at most {WANTED_QUESTION_MS:.0f} wanted). "
         f"Ratio: speed of the hub / speed of the suite, at least {WANTED_RATIO} wanted. "
         "Same: the results, bit for bit."
     )

@@ -17,6 +17,7 @@ from envhub.seeding import host_seed
 from envhub.suite import Gap, Suite
 from envhub.vector import VectorEnv
 from envhub.wrapper import Wrapper
+from envhub.wrapping import wrap
 
 __version__ = "0.1.0"
 
@@ -45,4 +46,5 @@ __all__ = [
     "spaces",
     "suites",
     "unregister",
+    "wrap",
 ]

@@ -244,6 +244,10 @@ class Environment(abc.ABC):
     def close(self) -> None:  # noqa: B027 (most have nothing to free)
         """Free what the environment holds outside of JAX; idempotent."""
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Environment:
+        # Trainers copy their configuration (rejax 0.1.3). Episodes are in states, so it is shared.
+        return self
+
     def __repr__(self) -> str:
         name = self.spec.id if self.spec else type(self.unwrapped).__name__
         return f"<{type(self).__name__} {name}>"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import itertools
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -25,6 +23,7 @@ from envhub.errors import (
     did_you_mean,
 )
 from envhub.flat import flat_size, flatten
+from envhub.progress import progress_bar
 from envhub.vector import VectorEnv
 
 Member = Environment | VectorEnv
@@ -186,16 +185,17 @@ class MultiEnv:
         """
         key = jax.random.key(0) if key is None else key
         states, actions, alone = {}, {}, {}
-        with _announcing(len(self.names) + 1, progress) as announce:
-            for name in self.names:
-                announce(name)
+        total = len(self.names) + 1
+        with progress_bar(total, "compiling", wanted=progress) as report:
+            for done, name in enumerate(self.names):
+                report(done, f"compiling {name}")
                 start = time.perf_counter()
                 _, states[name] = self.reset_at(name, key)
                 actions[name] = self.action_spaces[name].sample(key)
                 result = self.step_at(name, key, states[name], actions[name])
                 jax.block_until_ready(result)  # type: ignore[no-untyped-call]
                 alone[name] = time.perf_counter() - start
-            announce("all together")
+            report(total - 1, "compiling all together")
             start = time.perf_counter()
             params = self.default_params
             groups = [each for each in self._on_host if len(each.names) > 1]  # others were alone
@@ -203,7 +203,9 @@ class MultiEnv:
             states |= {name: state for name, (_, state) in resets.items()}
             results = self._results("step", key, [states, actions, params], groups)
             jax.block_until_ready(results)  # type: ignore[no-untyped-call]
-            return CompileSeconds(alone, time.perf_counter() - start)
+            together = time.perf_counter() - start
+            report(total, "compiled")
+        return CompileSeconds(alone, together)
 
     @functools.cached_property
     def observation_spaces(self) -> dict[str, spaces.Space]:
@@ -475,25 +477,3 @@ def _shape(space: Any, _: Any) -> Any:
 
 def _dtype(space: Any, _: Any) -> Any:
     return space.dtype
-
-
-@contextlib.contextmanager
-def _announcing(total: int, progress: bool) -> Iterator[Callable[[str], None]]:
-    """Give a function that shows what comes next."""
-    if not progress:
-        yield lambda label: None
-        return
-    try:
-        from rich.console import Console
-        from rich.markup import escape
-        from rich.progress import Progress
-    except ImportError:
-        yield lambda label: print(f"compiling {label}", file=sys.stderr)
-        return
-    with Progress(console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=total)
-        done = itertools.count()
-        yield lambda label: bar.update(
-            task, completed=next(done), description=f"compiling {escape(label)}"
-        )
-        bar.update(task, completed=total, description="compiled")

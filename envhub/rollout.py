@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import math
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +14,7 @@ import jax.numpy as jnp
 from envhub import inputs, spaces
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError, InvalidParamsError, InvalidStateError
+from envhub.progress import progress_bar
 from envhub.random_policy import CHUNK
 from envhub.vector import VectorEnv
 
@@ -189,9 +188,11 @@ def _in_parts(
     count = min(math.ceil(num_steps / CHUNK), 100)
     length, longer = divmod(num_steps, count)
     parts = []
-    with _reporting(num_steps) as report:
+    with progress_bar(num_steps, "steps") as report:
+        done = 0
         for index in range(count):
-            part = run(key, state, length + (index < longer))
+            steps = length + (index < longer)
+            part = run(key, state, steps)
             if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(part)):
                 raise InvalidOptionError(
                     "progress=True shows a rollout while it runs: call it outside jit and vmap."
@@ -199,31 +200,11 @@ def _in_parts(
             jax.block_until_ready(part)  # type: ignore[no-untyped-call]
             key, state = part.key, part.last
             parts.append(part[:-2])
-            report(length + (index < longer))
+            done += steps
+            report(done)
     return Trajectory._make((*jax.tree.map(_joined, *parts), state, key))
 
 
 def _joined(first: jax.Array, *others: jax.Array) -> jax.Array:
     # Over several devices, XLA splits the actions of parts in different ways.
     return jnp.concatenate([first, *(jax.device_put(each, first.sharding) for each in others)])
-
-
-@contextlib.contextmanager
-def _reporting(total: int) -> Iterator[Callable[[int], None]]:
-    """Give a function that shows that so many more steps were taken."""
-    try:
-        from rich.console import Console
-        from rich.progress import Progress
-    except ImportError:
-        taken = 0
-
-        def report(steps: int) -> None:
-            nonlocal taken
-            taken += steps
-            print(f"steps: {taken} of {total}", file=sys.stderr)
-
-        yield report
-        return
-    with Progress(console=Console(stderr=True)) as bar:
-        task = bar.add_task("steps", total=total)
-        yield lambda steps: bar.update(task, advance=steps)

@@ -22,6 +22,7 @@ from envhub import versions
 from envhub.capabilities import Capabilities
 from envhub.environment import Environment
 from envhub.errors import (
+    InvalidOptionError,
     MissingDependencyError,
     UnknownEnvError,
     UnsupportedVersionError,
@@ -48,7 +49,7 @@ class Suite(abc.ABC):
     """The facts of one suite, and how to make its environments.
 
     An adapter subclasses this, and exposes an instance as `SUITE`. Nothing but `live_names`,
-    `options` and `make` may import the suite.
+    `options`, `make` and `adopt` may import the suite.
 
     Attributes:
         name: the suite's name everywhere: id prefix, adapter module, pip extra, test marker.
@@ -58,6 +59,7 @@ class Suite(abc.ABC):
         supported: the versions that the adapter knows, such as `">=0.0.9,<2"`.
         example: the name of one typical environment that is quick to compile.
         limit_counts: how many of what its episode limit counts are one step.
+        interface: what `adopt` takes, in a few words; empty if that is nothing.
     """
 
     name: ClassVar[str]
@@ -67,6 +69,7 @@ class Suite(abc.ABC):
     supported: ClassVar[str]
     example: ClassVar[str]
     limit_counts: ClassVar[int] = 1
+    interface: ClassVar[str] = ""
 
     @abc.abstractmethod
     def known_names(self) -> Iterable[str]:
@@ -87,6 +90,25 @@ class Suite(abc.ABC):
     @abc.abstractmethod
     def make(self, name: str, options: Mapping[str, Any]) -> Environment:
         """Construct the environment; the only place that builds anything of the suite."""
+
+    def adopt(
+        self, obj: Any, construct: Callable[[], Any] | None
+    ) -> tuple[str, Environment] | None:
+        """Take an environment of the suite's interface that somebody else made: for `wrap`.
+
+        It is asked only where the suite's package was imported already.
+
+        Args:
+            obj: anything.
+            construct: what has made it, and makes others; `None` if nobody knows.
+
+        Returns:
+            The suite's name for it, and the environment; `None` if it is of another interface.
+
+        Raises:
+            InvalidOptionError: if it is of the suite's interface and cannot be taken.
+        """
+        return None
 
     def gap(self, name: str, options: Mapping[str, Any]) -> Gap | None:
         """The known reason why this environment does not run, if there is one."""
@@ -196,6 +218,30 @@ def quiet() -> Iterator[None]:
         yield
     if printed.getvalue():
         _log.debug("while loading a suite: %s", printed.getvalue().strip())
+
+
+def first_then_others(obj: Any, construct: Callable[[], Any] | None) -> Callable[[], Any]:
+    """What gives this object, and then others like it: an instance for each episode.
+
+    Raises:
+        InvalidOptionError: if nobody knows how to make others; it names the fix.
+    """
+    fix = "give a function that makes another each time: envhub.wrap(lambda: MyEnv(…))."
+    if construct is None:
+        raise InvalidOptionError(
+            f"{obj!r} is one live environment, and each episode takes one of its own: {fix}"
+        )
+    unused = [obj]
+
+    def make() -> Any:
+        if unused:
+            return unused.pop()
+        made = construct()
+        if made is obj:
+            raise InvalidOptionError(f"{obj!r} was made again by its function: {fix}")
+        return made
+
+    return make
 
 
 def in_x64_mode() -> bool:

@@ -19,7 +19,8 @@ def result_of(script: str, *arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("suite", ["gymnax", pytest.param("brax", marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("suite", ["gymnax", "brax"])
 def test_the_hub_is_compared_with_the_suite(suite: str) -> None:
     result = result_of("overhead.py", "--rows", suite, "--num-envs", "4", "--steps", "4")
     assert list(result["rows"]) == [suite]
@@ -34,6 +35,7 @@ def test_the_bridge_is_compared_with_the_library() -> None:
     assert result["cartpole"]["call_us"] > 0
 
 
+@pytest.mark.full
 def test_exports_are_compared_with_the_compiled_step() -> None:
     result = result_of("export.py", "--rows", "cartpole", "--steps", "4")
     assert result["rows"]["cartpole"]["raw_us"] > 0
@@ -42,7 +44,7 @@ def test_exports_are_compared_with_the_compiled_step() -> None:
 @pytest.mark.parametrize(
     "row",
     [
-        "cartpole-1024-own",
+        pytest.param("cartpole-1024-own", marks=pytest.mark.full),
         pytest.param("hopper-128-cached", marks=pytest.mark.full),
         # One of Craftax: each compiles for minutes.
         pytest.param("craftax-classic-256-optimistic", marks=pytest.mark.full),

@@ -30,9 +30,13 @@ from envhub import (
 )
 from envhub.capabilities import FLAGS
 from envhub.random_policy import CHUNK, Rollout
+from envhub.speed import Speed
+from envhub.vector import VectorEnv
+from envhub.wrappers import AutoReset
 
 CARTPOLE = "gymnax::CartPole-v1"
 TOY_LENGTH = 3
+BAR = set("▏▎▍▌▋▊▉█")
 
 
 class ToyEnvironment(Environment):
@@ -156,7 +160,9 @@ cli.app(["--help"], standalone_mode=False)
 print("imported:", *sorted(set({suites}) & set(sys.modules)))
 """
     shown, _, imported = in_python(code).partition("imported:")
-    assert all(command in shown for command in ("list", "info", "doctor", "run", "render", "tour"))
+    assert all(
+        command in shown for command in ("list", "info", "doctor", "run", "bench", "render", "tour")
+    )
     assert imported.strip() == ""
 
 
@@ -377,7 +383,7 @@ def test_an_interrupted_run_says_what_was_measured(
                 yield taken
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "Rollout", Interrupted)
+    monkeypatch.setattr("envhub.cli.run.Rollout", Interrupted)
     arguments = ("toy::Three", "--steps", str(10 * CHUNK), "--num-envs", "2", *form)
     shown = invoke("run", *arguments, exit_code=130).stdout
     if form:
@@ -401,6 +407,181 @@ def test_a_rollout_is_random_and_in_the_action_space() -> None:
     jax.effects_barrier()
     assert len(taken) == 60
     assert {int(action) for action in taken} == {0, 1}
+
+
+# bench
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls of a millisecond are long enough: the speed is not looked at."""
+    monkeypatch.setattr("envhub.speed.CALL_SECONDS", 0.001)
+
+
+@pytest.mark.usefixtures("quick")
+def test_bench_measures_each_number_of_environments() -> None:
+    arguments = ("bench", "toy::Three", "--num-envs", " 4, 1,4", "--repeats", "2", "--seed", "3")
+    answer = ask(*arguments, "--steps", "300")
+    assert (answer["id"], answer["seed"], answer["repeats"]) == ("toy::Three", 3, 2)
+    assert not answer["interrupted"]
+    assert [row["num_envs"] for row in answer["measured"]] == [1, 4]
+    for row in answer["measured"]:
+        assert (row["steps"], row["repeats"]) == (300, 2)
+        assert row["episodes"] == 2 * 300 // TOY_LENGTH * row["num_envs"]
+        assert row["compile_seconds"] > 0
+        speed = row["steps_per_second"]
+        assert 0 < speed["min"] <= speed["median"] <= speed["max"]
+    assert answer["device"] == jax.devices()[0].device_kind
+    assert answer["cores"] >= 1
+    assert answer["load"] >= 0
+    assert set(answer["versions"]) >= {"numpy", "python", "envhub", "jax", "jaxlib"}
+    assert answer["options"] == {"autoreset": "same_step"}
+    by_time = ask(*arguments, "-o", "autoreset=next_step")
+    assert by_time["options"] == {"autoreset": "next_step"}
+    assert all(row["steps"] >= 1 for row in by_time["measured"])
+
+
+@pytest.mark.usefixtures("quick")
+def test_bench_shows_the_same_to_a_reader() -> None:
+    result = invoke("bench", "toy::Three", "--num-envs", "1,4", "--repeats", "1")
+    shown = words(result.stdout)
+    assert f"jax {jax.__version__}" in shown
+    assert "autoreset 'same_step': the median, least and greatest of 1 repeats" in shown
+    assert "The bars are logarithmic, from " in shown
+    rows = [line.split() for line in result.stdout.splitlines() if set(line) & BAR]
+    assert [(row[0], len(row)) for row in rows] == [("1", 6), ("4", 6)]
+    assert result.stderr.strip() == ""
+
+
+@pytest.mark.usefixtures("quick")
+def test_bench_takes_environments_on_the_host() -> None:
+    (row,) = ask("bench", "gymnasium::CartPole-v1", "--num-envs", "2", "--steps", "40")["measured"]
+    assert row["episodes"] > 0
+
+
+@pytest.mark.parametrize("counts", ["0,x", "", "1,,2", "-1", "1.5", "1;2"])
+def test_bench_refuses_what_is_no_number_of_environments(counts: str) -> None:
+    result = invoke("bench", "toy::Three", "--num-envs", counts, exit_code=2)
+    assert "expected positive integers with commas between them, such as 1,8,64" in result.stderr
+    assert result.stdout == ""
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("name", ["speed.png", "speed.SVG"])
+def test_bench_plots_into_a_file(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    path = tmp_path / name
+    arguments = ("bench", "toy::Three", "--num-envs", "1,2", "--steps", "3", "--out", str(path))
+    assert ask(*arguments)["path"] == str(path)
+    content = path.read_bytes()
+    assert content.startswith(b"\x89PNG" if name.endswith("png") else b"<?xml")
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("x.gif", "InvalidOptionError", "png, svg, not 'gif'"),
+        ("x", "InvalidOptionError", "png, svg"),
+        ("x.svg", "MissingDependencyError", "Run: pip install matplotlib"),
+    ],
+)
+def test_bench_says_that_it_cannot_plot_before_it_measures(
+    name: str, error: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.setattr("envhub.cli.bench.Speed", None)
+    arguments = ("bench", "toy::Three", "--out", str(tmp_path / name))
+    assert message in invoke(*arguments, exit_code=1).stderr
+    assert ask(*arguments, exit_code=1)["error"]["type"] == error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bench_refuses_a_folder_that_is_not_there() -> None:
+    bad = ("--out", "no/such/folder/x.png")
+    assert "there is no folder" in invoke("bench", CARTPOLE, *bad, exit_code=2).stderr
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_an_interrupted_bench_says_what_was_measured(
+    form: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Interrupted(Speed):
+        def __iter__(self) -> Iterator[int]:
+            for repeat in super().__iter__():
+                if (self._venv.num_envs, repeat) == (2, 2):
+                    raise KeyboardInterrupt
+                yield repeat
+
+    monkeypatch.setattr("envhub.cli.bench.Speed", Interrupted)
+    arguments = ("bench", "toy::Three", "--num-envs", "1,2,3", "--repeats", "3", "--steps", "3")
+    shown = invoke(*arguments, *form, exit_code=130).stdout
+    if form:
+        answer = json.loads(shown)
+        assert answer["interrupted"]
+        found = [(row["num_envs"], row["repeats"]) for row in answer["measured"]]
+        assert found == [(1, 3), (2, 2)]
+    else:
+        assert "toy::Three (interrupted)" in shown
+        assert sum(bool(set(line) & BAR) for line in shown.splitlines()) == 2
+
+
+@pytest.mark.parametrize("command", ["run", "bench"])
+def test_an_interrupt_within_a_call_to_the_host_is_one(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(state: Any) -> Any:
+        raise KeyboardInterrupt
+
+    def step(self: Any, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        shape = jax.ShapeDtypeStruct((), jnp.int32)
+        called = jax.pure_callback(interrupt, shape, state, vmap_method="sequential")
+        return StepResult(called, called, jnp.float32(0), called < 0, called < 0, {})
+
+    monkeypatch.setattr(ToyEnvironment, "step_env", step)
+    assert ask(command, "toy::Three", "--num-envs", "1", exit_code=130)["interrupted"]
+
+
+def test_an_interrupted_bench_that_measured_nothing_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+
+    class Interrupted(Speed):
+        def __iter__(self) -> Iterator[int]:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("envhub.cli.bench.Speed", Interrupted)
+    arguments = ("bench", "toy::Three", "--out", str(tmp_path / "x.png"))
+    answer = ask(*arguments, exit_code=130)
+    assert (answer["measured"], answer["path"]) == ([], None)
+    assert "toy::Three (interrupted)" in invoke(*arguments, exit_code=130).stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("quick")
+def test_speed_is_that_of_steps_whose_observations_are_computed() -> None:
+    seen: list[int] = []
+
+    def look(state: Any) -> np.ndarray:
+        seen.append(int(state))
+        return np.int32(state)  # type: ignore[return-value]
+
+    class Watched(ToyEnvironment):
+        """A compiler may leave out a pure callback whose result is not used."""
+
+        def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+            result = super().step_env(key, state, action, params)
+            shape = jax.ShapeDtypeStruct((), jnp.int32)
+            looked = jax.pure_callback(look, shape, result.state, vmap_method="sequential")
+            return result._replace(obs=looked)
+
+    env = AutoReset(Watched(None, None, Capabilities.native()), "same_step")
+    speed = Speed(VectorEnv(env, 2), None, steps=9, repeats=1, seed=0)
+    for repeats in speed:
+        assert repeats == 1
+    assert len(seen) >= 2 * 9
+    assert set(seen) == {1, 2, 3}
 
 
 # render

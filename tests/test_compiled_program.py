@@ -41,6 +41,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "craftax::Craftax-Classic-Symbolic-v1": {},
     "brax::inverted_pendulum": {"backend": "spring"},
 }
+SLOW = ("craftax", "brax")  # to compile
 WITHOUT_PARAMS = {"navix", "brax"}
 
 # Casts, and what XLA moves values about with: no arithmetic, and no control flow.
@@ -155,7 +156,13 @@ def counted() -> Iterator[Count]:
     process.close()
 
 
-@pytest.mark.parametrize("env_id", EXAMPLES)
+@pytest.mark.parametrize(
+    "env_id",
+    [
+        pytest.param(env_id, marks=[pytest.mark.full] * env_id.startswith(SLOW))
+        for env_id in EXAMPLES
+    ],
+)
 def test_the_hub_adds_nothing_but_casts_and_flags(env_id: str, counted: Count) -> None:
     hub, own = counted(env_id, "hub"), counted(env_id, "own")
     assert surplus(hub, own, env_id.partition("::")[0]) == {}

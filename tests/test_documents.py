@@ -2,35 +2,90 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
+import os
 import re
 import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from envhub import wrappers
+import envhub
+from envhub import export, host, registry, spaces, wrappers
 from envhub.cli import app
 from envhub.wrappers.inside_autoreset import InsideAutoReset
 
+from . import examples_page, suite_pages
 from .conftest import REPOSITORY
 
+DOCS = REPOSITORY / "docs"
 DOCUMENTS = [
     path
-    for pattern in ("*.md", "docs/*.md", "benchmarks/*.md")
+    for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md", "examples/*.md")
     for path in sorted(REPOSITORY.glob(pattern))
 ]
-WITH_CODE = [path for path in DOCUMENTS if "```python" in path.read_text()]
+A_PACKAGE = DOCS / "add_a_suite.md"
+FENCE = re.compile(r"^ *```(\w*)[^\n]*\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("document", WITH_CODE, ids=lambda path: path.name)
+def blocks(document: Path, language: str) -> list[str]:
+    return [code for name, code in FENCE.findall(document.read_text()) if name == language]
+
+
+def named(document: Path) -> str:
+    return str(document.relative_to(REPOSITORY))
+
+
+WITH_CODE = [path for path in DOCUMENTS if blocks(path, "python") and path != A_PACKAGE]
+
+
+@pytest.mark.parametrize("document", WITH_CODE, ids=named)
 def test_every_block_of_python_runs(document: Path) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", document.read_text(), re.DOTALL)
     names: dict[str, object] = {}
-    for block in blocks:
+    for block in blocks(document, "python"):
         exec(compile(block, str(document), "exec"), names)
     if document.name == "README.md":
         assert names["rewards"].shape == (64, 50)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
+def test_no_block_of_python_is_called_otherwise(document: Path) -> None:
+    called = {name for name, _ in FENCE.findall(document.read_text()) if "py" in name}
+    assert called <= {"python"}
+
+
+def test_the_package_that_adds_a_suite_is_installed_and_runs(tmp_path: Path) -> None:
+    project, target = tmp_path / "project", tmp_path / "installed"
+    project.mkdir()
+    for block in blocks(A_PACKAGE, "python") + blocks(A_PACKAGE, "toml"):
+        first, _, code = block.partition("\n")
+        with (project / first.removeprefix("# ")).open("a") as file:
+            file.write(code)
+    use = (project / "use.py").rename(tmp_path / "use.py")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+    path = os.pathsep.join([str(target), os.environ["PYTHONPATH"]])
+    for command in (
+        [*pip, "--no-build-isolation", "--target", str(target), str(project)],
+        [sys.executable, str(use)],
+    ):
+        done = subprocess.run(
+            command,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+        assert done.returncode == 0, done.stderr
 
 
 def test_the_commands_of_the_readme_run() -> None:
@@ -43,7 +98,25 @@ def test_the_commands_of_the_readme_run() -> None:
         assert done.exit_code == 0, f"envhub {command}: {done.output}"
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+COMMANDS = [
+    line
+    for path in sorted(DOCS.rglob("*.md"))
+    for block in blocks(path, "bash")
+    for line in block.splitlines()
+    if line.startswith("envhub ")
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_commands_of_the_pages_run(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, shlex.split(command)[1:])
+    assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
 def test_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", document.read_text()):
         assert (document.parent / target).exists(), target
@@ -71,3 +144,86 @@ def test_the_table_of_wrappers_is_that_of_their_docstrings() -> None:
 def test_a_docstring_of_a_wrapper_says_what_happens_at_the_end(name: str) -> None:
     text = getattr(wrappers, name).__doc__
     assert "episode" in text or "game" in text
+
+
+def public_names() -> Iterator[tuple[str, str]]:
+    """Each with the place where it is defined, which a module of the same name may hide."""
+    for module in (envhub, export, host, wrappers):
+        for name in module.__all__:
+            value = getattr(module, name)
+            if not isinstance(value, ModuleType):
+                yield f"{module.__name__}.{name}", f"{getattr(value, '__module__', '')}.{name}"
+    for name, value in vars(spaces).items():
+        if not name.startswith("_") and getattr(value, "__module__", "") == spaces.__name__:
+            yield (f"{spaces.__name__}.{name}",) * 2
+
+
+def test_the_reference_has_every_public_name_once() -> None:
+    pages = [path.read_text() for path in (DOCS / "reference").glob("*.md")]
+    entries = re.findall(r"^::: (\S+)$", "\n".join(pages), re.MULTILINE)
+    assert len(entries) == len(set(entries))
+    assert not [names for names in public_names() if set(names).isdisjoint(entries)]
+    assert not [each for each in entries if each != "envhub.errors" and is_module(each)]
+
+
+def is_module(path: str) -> bool:
+    with contextlib.suppress(ModuleNotFoundError):
+        return importlib.util.find_spec(path) is not None
+    return False
+
+
+@pytest.mark.parametrize("name", registry.BUILTIN)
+def test_a_page_of_a_suite_has_its_facts(name: str) -> None:
+    suite = registry.get(name)
+    text = suite_pages.page(suite).read_text()
+    assert suite_pages.between_marks(text, "facts") == suite_pages.facts(suite)
+    rows = [line for line in suite_pages.between_marks(text, "environments") if line[:3] == "| `"]
+    listed = [each for row in rows for each in re.findall(r"`([^`]+)`", row.split("|")[1])]
+    assert sorted(listed) == sorted(suite_pages.newest_names(suite))
+
+
+@pytest.mark.parametrize("name", registry.BUILTIN)
+def test_a_page_of_a_suite_has_its_options_and_params(name: str) -> None:
+    suite = registry.get(name)
+    reason = suite_pages.why_not_here(suite)
+    if reason:
+        pytest.skip(reason=reason)
+    text = suite_pages.page(suite).read_text()
+    assert suite_pages.between_marks(text, "environments") == suite_pages.environments(suite)
+
+
+def test_the_page_of_examples_has_them_all() -> None:
+    assert examples_page.examples()
+    assert examples_page.PAGE.read_text() == examples_page.text()
+
+
+class Loaded(HTMLParser):
+    """What a page loads by itself; a link that somebody follows is not that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        given = dict(attrs)
+        if tag != "a" and given.get("rel") != "canonical":
+            self.addresses += [given[name] for name in ("src", "href", "srcset") if given.get(name)]
+
+
+@pytest.mark.skipif(
+    not importlib.util.find_spec("material") or not importlib.util.find_spec("mkdocstrings"),
+    reason="mkdocs-material and mkdocstrings are not installed",
+)
+def test_the_site_builds_without_warnings_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=REPOSITORY, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    pages = list(tmp_path.rglob("*.html"))
+    assert len(pages) >= len(list(DOCS.rglob("*.md")))
+    loaded = Loaded()
+    for page in pages:
+        loaded.feed(page.read_text())
+    for sheet in tmp_path.rglob("*.css"):
+        loaded.addresses += re.findall(r"url\([\"']?([^)\"']+)", sheet.read_text())
+    assert len(loaded.addresses) > len(pages)
+    assert not [each for each in loaded.addresses if re.match(r"(https?:)?//", each)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import itertools
 import json
 import os
 import re
@@ -93,7 +92,7 @@ def test_the_search_for_imports_finds_what_it_should() -> None:
 @pytest.mark.parametrize("path", python_files("envhub", "adapters"), ids=named)
 def test_a_module_imports_only_jax_numpy_and_the_standard_library(path: Path) -> None:
     allowed = {"envhub", "jax", "numpy", *sys.stdlib_module_names}
-    if named(path) in ("envhub/cli.py", "envhub/matrix/command.py"):
+    if named(path.parent) == "envhub/cli":
         allowed |= {"rich", "typer"}
     assert set(imports(ast.parse(path.read_text()), in_functions=False)) <= allowed
 
@@ -164,22 +163,28 @@ def test_importing_envhub_does_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("env_id", EXAMPLES)
-def test_an_import_and_the_first_question_cost_little_beside_jax(env_id: str) -> None:
-    """CPU time, as a fraction of what `import jax` takes in the same process."""
+def test_an_import_and_the_first_question_take_few_calls(env_id: str) -> None:
+    """Calls of functions, which do not depend on what else the machine does.
+
+    `import jax` takes 900,000. What these take of time is in `benchmarks/overhead.py`.
+    """
     code = (
-        "import json, sys, time\n"
-        "times = [time.process_time()]\n"
-        "import jax, numpy\n"
-        "times.append(time.process_time())\n"
-        "import envhub\n"
-        "times.append(time.process_time())\n"
-        f"flags = envhub.capabilities({env_id!r})\n"
-        "times.append(time.process_time())\n"
-        "print(json.dumps([times, flags.jax_native, sorted(sys.modules)]))"
+        "import json, sys, jax, numpy\n"
+        "calls = []\n"
+        "def count(frame, event, argument):\n"
+        "    calls[-1] += event in ('call', 'c_call')\n"
+        "def counted(work):\n"
+        "    calls.append(0)\n"
+        "    sys.setprofile(count)\n"
+        "    result = work()\n"
+        "    sys.setprofile(None)\n"
+        "    return result\n"
+        "envhub = counted(lambda: __import__('envhub'))\n"
+        f"flags = counted(lambda: envhub.capabilities({env_id!r}))\n"
+        "print(json.dumps([calls, flags.jax_native, sorted(sys.modules)]))"
     )
-    times, jax_native, modules = in_a_fresh_process(code)
-    of_jax, of_envhub, of_question = (end - start for start, end in itertools.pairwise(times))
+    (of_import, of_question), jax_native, modules = in_a_fresh_process(code)
     assert jax_native != env_id.startswith(ON_HOST)
     assert not MUST_STAY_OUT & set(modules)
-    assert of_envhub < of_jax / 10  # a sixtieth when this was written, 10 ms
-    assert of_question < of_jax / 30  # less than a hundredth: 2 to 4 ms
+    assert 0 < of_import < 60_000
+    assert 0 < of_question < 15_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 import envhub
 from envhub import errors, registry, versions
+from envhub.export import to_gymnax
 
 
 @pytest.mark.parametrize(
@@ -181,6 +183,17 @@ def test_overridden_params_are_in_force_when_a_call_gives_none() -> None:
     assert not env.step(jax.random.key(1), state, 0, longer).truncated
     _, untouched = envhub.make("gymnax::CartPole-v1")
     assert untouched.max_steps_in_episode == 500
+
+
+@pytest.mark.parametrize("env_id", ["gymnax::CartPole-v1", "gymnasium::CartPole-v1"])
+def test_a_deep_copy_is_the_environment_and_takes_its_states(env_id: str) -> None:
+    env, _ = envhub.make(env_id)
+    copied = copy.deepcopy({"env": env})["env"]
+    assert copied is env
+    exported = copy.deepcopy(to_gymnax(env))  # which rejax does
+    obs, state = exported.reset(jax.random.key(0))
+    np.testing.assert_array_equal(obs, env.reset(jax.random.key(0))[0])
+    assert exported.step(jax.random.key(0), state, 0)[2] == 1
 
 
 class TestCalls:

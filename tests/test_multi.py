@@ -220,7 +220,7 @@ def test_compiling_shows_its_progress_on_stderr(
     fleet.compile()
     out, err = capfd.readouterr()
     assert out == ""
-    assert ("100%" if has_rich else "compiling the [red] one\ncompiling all") in err
+    assert ("100%" if has_rich else "compiling the [red] one: 0 of 2\ncompiling all") in err
 
 
 def test_one_member_alone(fleet: MultiEnv) -> None:

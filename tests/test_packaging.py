@@ -75,7 +75,7 @@ def test_every_package_of_the_tree_is_declared() -> None:
 
 
 def test_there_is_one_extra_a_suite_of_its_name() -> None:
-    assert set(EXTRAS) == {*SUITES, "all", "dev", "video"}
+    assert set(EXTRAS) == {*SUITES, "all", "dev", "docs", "examples", "video"}
     assert EXTRAS["all"] == [f"envhub[{','.join([*sorted(SUITES), 'video'])}]"]
 
 
@@ -157,7 +157,9 @@ def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         held = {name: archive.read(name) for name in archive.namelist()}
     expected = files_of_the_packages()
-    assert {"envhub/py.typed", "envhub/cli.py", "envhub/adapters/gymnax.py"} <= set(expected)
+    assert {"envhub/py.typed", "envhub/cli/__init__.py", "envhub/adapters/gymnax.py"} <= set(
+        expected
+    )
     information = f"envhub-{__version__}.dist-info/"
     assert {name for name in held if not name.startswith(information)} == set(expected)
     assert all(held[name] == path.read_bytes() for name, path in expected.items())
@@ -246,8 +248,10 @@ class TestConstraints:
         pins = pins_of(path)
         asked = [*PROJECT["dependencies"], *EXTRAS["dev"], *PYPROJECT["build-system"]["requires"]]
         asked += [text for name in [*SUITES, "video"] for text in EXTRAS[name]]
+        for extra, sign in (("docs", "mkdocs"), ("examples", "torch")):
+            asked += EXTRAS[extra] if tasks.pins(path.stem, sign) else []
         for distribution, range_ in map(requirement, asked):
-            if distribution == "pufferlib-core" and tasks.pins_ocean(path.stem):
+            if distribution == "pufferlib-core" and tasks.pins(path.stem, "pufferlib"):
                 assert pins["pufferlib"] == "3.0.0"  # takes its place
                 continue
             assert distribution in pins
@@ -299,7 +303,7 @@ def test_an_environment_is_set_up_once(steps: list[str]) -> None:
 
 
 def test_ocean_is_part_of_some_sets_and_not_of_others(steps: list[str]) -> None:
-    assert {name: tasks.pins_ocean(name) for name in tasks.set_names()} == {
+    assert {name: tasks.pins(name, "pufferlib") for name in tasks.set_names()} == {
         "newest-py3.11": True,
         "newest-py3.12": True,
         "newest-py3.13": False,
@@ -313,6 +317,16 @@ def test_ocean_is_part_of_some_sets_and_not_of_others(steps: list[str]) -> None:
         file.write("# changed\n")
     tasks.set_up(name)
     assert steps == ["create", "install", "ocean"] * 2
+
+
+def test_trainers_are_installed_for_a_full_run_of_the_set_that_has_them(steps: list[str]) -> None:
+    name = tasks.newest("3.11")
+    tasks.set_up(name)
+    assert steps == ["create", "install", "ocean"]
+    tasks.set_up(name, full=True)
+    assert steps == ["create", "install", "ocean", "install"]
+    tasks.set_up(tasks.OLDEST, full=True)
+    assert steps[4:] == ["create", "install"]
 
 
 @pytest.mark.parametrize("changed", ["pyproject.toml", f"constraints/{tasks.OLDEST}.txt"])
@@ -348,7 +362,7 @@ def test_a_failing_pip_is_an_error_in_one_line(
 ) -> None:
     monkeypatch.setattr(tasks, "ROOT", tmp_path)
     with pytest.raises(tasks.TaskError, match=r"exit status 1.*-m pip install.*absent\.txt$"):
-        tasks.install(Path(sys.prefix), "--constraint", "absent.txt")
+        tasks.install(Path(sys.prefix), "dev", "--constraint", "absent.txt")
     assert "absent.txt" in capfd.readouterr().err
 
 

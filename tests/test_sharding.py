@@ -97,6 +97,12 @@ def test_four_devices_give_bit_for_bit_what_one_gives(env_id: str, options: Any)
     assert split.sharding == sharding.NamedSharding(MESH, Spec("devices"))
 
 
+host_on_devices = pytest.mark.skipif(
+    jax.__version_info__ < (0, 5), reason="jax 0.4.35 hangs now and then, so this is refused there"
+)
+
+
+@host_on_devices
 @pytest.mark.parametrize(("env_id", "options"), ON_THE_HOST)
 def test_one_host_serves_four_devices(env_id: str, options: Any) -> None:
     alone, _ = envhub.make_vec(env_id, NUM, **options)
@@ -111,6 +117,7 @@ def test_one_host_serves_four_devices(env_id: str, options: Any) -> None:
     assert len(np.unique(handles[:, 0])) == NUM
 
 
+@host_on_devices
 def test_as_many_instances_live_as_the_devices_need_together() -> None:
     num_envs = 300  # which is more than the 256 of one device
     venv, _ = envhub.make_vec("gymnasium::CartPole-v1", num_envs, mesh=MESH, forkable=False)
@@ -119,10 +126,7 @@ def test_as_many_instances_live_as_the_devices_need_together() -> None:
     venv.close()
 
 
-@pytest.mark.skipif(
-    not hasattr(jax, "shard_map"),
-    reason="where a program fails on several CPU devices, jax 0.4 fails in all later ones",
-)
+@host_on_devices  # and where one program fails there, all later ones do
 def test_an_error_of_the_host_is_raised_as_it_is() -> None:
     venv, _ = envhub.make_vec("gymnasium::CartPole-v1", NUM, mesh=MESH)
     _, state = venv.reset(KEY)
@@ -187,7 +191,10 @@ class MeanReward(Wrapper):
         return result._replace(info={"mean": lax.pmean(result.obs, self.axes)})
 
 
-@pytest.mark.parametrize("env_id", ["gymnax::CartPole-v1", "gymnasium::CartPole-v1"])
+@pytest.mark.parametrize(
+    "env_id",
+    ["gymnax::CartPole-v1", pytest.param("gymnasium::CartPole-v1", marks=host_on_devices)],
+)
 def test_statistics_over_the_batch(env_id: str) -> None:
     env, _ = envhub.make(env_id)
     over_all = sharding.NamedSharding(MESH, Spec("devices"))
@@ -236,6 +243,7 @@ def test_what_needs_one_device_is_not_split() -> None:
     VectorEnv(env, NUM, sharding=one).reset(KEY)
 
 
+@pytest.mark.full
 def test_two_processes_share_a_batch(tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("localhost", 0))

@@ -1,4 +1,4 @@
-"""Environments driven from outside of JAX: NumPy in, NumPy out."""
+"""Environments driven from outside of JAX: NumPy in and out, or arrays that stay on the device."""
 
 from __future__ import annotations
 
@@ -69,8 +69,13 @@ class Driver:
             *kept, shown = step(*arguments)
             return *kept, pack(shown)
 
+        def step_apart(*arguments: Any) -> Any:
+            *kept, shown = step(*arguments)
+            return *kept, jax.tree.map(jnp.copy, shown)
+
         self._reset, self._reset_some = jax.jit(reset), jax.jit(reset_some)
         self._step, self._step_packed = step, jax.jit(step_packed)
+        self._step_apart = jax.jit(step_apart)
 
     def copy(self) -> Driver:
         """Another with the same programs, a key of its own, and nothing to close."""
@@ -93,13 +98,21 @@ class Driver:
         Returns:
             The observation.
         """
+        self._start(mask)
+        return self.observation(jax.tree.map(np.array, self.obs))
+
+    def reset_on_device(self, mask: np.ndarray[Any, Any] | None = None) -> Any:
+        """As `reset`, with JAX arrays that nobody else holds."""
+        self._start(mask)
+        return jax.tree.map(jnp.copy, self.obs)
+
+    def _start(self, mask: np.ndarray[Any, Any] | None) -> None:
         if mask is None:
             started = self._run(self._reset, self._key, self.params)
         else:
             before = [self.obs, self.state]
             started = self._run(self._reset_some, self._key, self.params, mask, before)
         self._key, self.obs, self.state = started
-        return self.observation(jax.tree.map(np.array, self.obs))
 
     def step(self, action: Any) -> tuple[Any, Any, Any, Any, Any]:
         """Advance one step.
@@ -117,6 +130,13 @@ class Driver:
         self._key, self.obs, self.state, packed = self._run(self._step_packed, *arguments)
         obs, reward, terminated, truncated, info = self._unpack(packed)
         return self.observation(obs), reward, terminated, truncated, info
+
+    def step_on_device(self, action: Any) -> tuple[Any, Any, Any, Any, Any]:
+        """As `step`, with JAX arrays that nobody else holds; values of actions are not checked."""
+        arguments = self._key, self.state, action, self.params
+        self._key, self.obs, self.state, shown = self._run(self._step_apart, *arguments)
+        obs, reward, terminated, truncated, info = shown
+        return obs, reward, terminated, truncated, info
 
     def observation(self, obs: Any) -> Any:
         """NumPy arrays in the dtypes of the space."""

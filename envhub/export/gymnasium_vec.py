@@ -11,6 +11,7 @@ from envhub import registry, spaces
 from envhub.errors import InvalidOptionError, UnsupportedVersionError
 from envhub.export.checks import check_one_agent
 from envhub.export.driver import Driver
+from envhub.export.exchange import Exchange, Kind, exchange_of
 from envhub.export.gymnasium import render_metadata
 from envhub.vector import VectorEnv
 from envhub.wrapper import Wrapper
@@ -25,6 +26,7 @@ def to_gymnasium_vec(
     *,
     seed: int | None = None,
     render_mode: str | None = None,
+    array: Kind = "numpy",
 ) -> Any:
     """Make a `gymnasium.vector.VectorEnv` of a batch of environments.
 
@@ -43,17 +45,26 @@ def to_gymnasium_vec(
     `reset(seed=s)` starts the episodes of `venv.reset(jax.random.split(jax.random.key(s))[1])`.
     With batched params, the spaces are those of the first environment.
 
+    With `array="jax"` or `array="torch"` nothing leaves the device: observations, rewards
+    (float32), flags and `info` are what `venv.step` gives, as JAX arrays or as PyTorch tensors, and
+    so are the actions that `step` takes, whose values are not checked. Tensors cross by DLPack,
+    without a copy where the two libraries share the device (but JAX narrows integers of 64 bits).
+    Nothing else holds the arrays of a step, so they may be written to, and so may an action when
+    `step` has returned.
+
     Args:
         venv: a batch of environments of one agent, as `envhub.make_vec` gives it. Most of
             Gymnasium's wrappers that normalise take `autoreset="next_step"` alone.
         params: those of all calls; by default its default params.
         seed: of the episodes until a `reset` has one; by default a random one.
         render_mode: `"rgb_array"`, if `render()` is to draw: a tuple of uint8[H, W, 3].
+        array: what observations, rewards and flags are, `"numpy"`, `"jax"` or `"torch"`.
 
     Raises:
-        InvalidOptionError: if it is no such batch.
+        InvalidOptionError: if it is no such batch, or on several devices and tensors are asked
+            for, or there is no such array.
         MissingCapabilityError: if it cannot be drawn in this mode.
-        MissingDependencyError: if Gymnasium is not installed.
+        MissingDependencyError: if Gymnasium is not installed, or PyTorch where it is asked for.
         UnsupportedVersionError: if it has no such autoreset mode: 1.0 has `"next_step"` alone.
     """
     if not isinstance(venv, VectorEnv):
@@ -73,7 +84,11 @@ def to_gymnasium_vec(
             f'the next step: give autoreset="next_step" to make_vec, and not {mode!r}, or run: '
             'pip install "gymnasium>=1.1"'
         )
-    return _vector_env_class()(Driver(venv, params, seed), metadata, render_mode, seed, mode)
+    exchange = exchange_of(array)
+    if array == "torch" and venv.sharding is not None:
+        raise InvalidOptionError("a tensor is on one device: make the batch without mesh=.")
+    given = Driver(venv, params, seed), metadata, render_mode, seed, mode
+    return _on_device_class()(exchange, *given) if exchange else _vector_env_class()(*given)
 
 
 @functools.cache
@@ -114,7 +129,7 @@ def _vector_env_class() -> Any:
             mask = (options or {}).get("reset_mask")
             if mask is None:
                 self._ended[:] = False
-                return self.driver.reset(), {}
+                return self._start(None), {}
             self._check_reset()
             mask = np.asarray(mask)
             if mask.shape != (self.num_envs,) or mask.dtype != bool or not mask.any():
@@ -122,7 +137,7 @@ def _vector_env_class() -> Any:
                     f"reset_mask is a bool[{self.num_envs}] that is true somewhere, got {mask!r}."
                 )
             self._ended[mask] = False
-            return self.driver.reset(mask), {}
+            return self._start(mask), {}
 
         def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
             self._check_reset()
@@ -145,6 +160,9 @@ def _vector_env_class() -> Any:
         def close_extras(self, **kwargs: Any) -> None:
             self.driver.close()
 
+        def _start(self, mask: np.ndarray[Any, Any] | None) -> Any:
+            return self.driver.reset(mask)
+
         def _with_finals(self, info: dict[str, Any]) -> dict[str, Any]:
             ended = self._ended
             last_obs = info.pop("final_obs")
@@ -166,6 +184,26 @@ def _vector_env_class() -> Any:
                 raise gymnasium.error.ResetNeeded("call reset first.")
 
     return EnvHubVectorEnv
+
+
+@functools.cache
+def _on_device_class() -> Any:
+    class EnvHubDeviceVectorEnv(_vector_env_class()):  # type: ignore[misc]
+        """A batch whose arrays stay on the device; see `envhub.export.to_gymnasium_vec`."""
+
+        def __init__(self, exchange: Exchange, *given: Any) -> None:
+            super().__init__(*given)
+            self._exchange = exchange
+
+        def step(self, actions: Any) -> Any:
+            self._check_reset()
+            actions = self._exchange.inwards(actions)
+            return self._exchange.outwards(self.driver.step_on_device(actions))
+
+        def _start(self, mask: np.ndarray[Any, Any] | None) -> Any:
+            return self._exchange.outwards(self.driver.reset_on_device(mask))
+
+    return EnvHubDeviceVectorEnv
 
 
 def _masked(info: dict[str, Any], mask: np.ndarray[Any, Any]) -> dict[str, Any]:

@@ -6,11 +6,16 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+import jax
+
 from envhub.capabilities import Capabilities, Claim
 from envhub.errors import InvalidOptionError, MissingCapabilityError
 
 BRIDGE_OPTIONS = ("forkable", "max_instances", "snapshot_size", "workers", "num_workers")
 WORKERS = ("serial", "thread", "process")
+# jax 0.4.35 does in one program of a few hundred; 0.10 and newer do not, and what lies between was
+# not tried.
+CALLBACKS_HANG = "jax before 0.5 waits for ever now and then: callbacks on several CPU devices."
 MOST_WORKERS = 16  # that are started unasked: a process takes a second and 200 MB
 
 
@@ -34,6 +39,8 @@ def host_capabilities(
         "checkpointable": True if forkable is True else leaves + forkable,
         "differentiable": "no gradient flows through a program on the host.",
     }
+    if jax.__version_info__ < (0, 5):
+        claims["multi_device"] = CALLBACKS_HANG
     return Capabilities.native(**native | claims)
 
 

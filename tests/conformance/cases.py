@@ -297,9 +297,7 @@ BINDINGS = {
     ),
     "navix": Binding(
         sample=(
-            ("Navix-Empty-5x5-v0", {}),
             ("Navix-DoorKey-5x5-v0", {}),
-            ("Navix-Dynamic-Obstacles-5x5-v0", {}),
             ("Navix-KeyCorridorS3R1-v0", {"observation_fn": "categorical"}),
         ),
         direct=_of_navix,
@@ -307,7 +305,6 @@ BINDINGS = {
     "craftax": Binding(sample=(("Craftax-Classic-Symbolic-v1", {}),), direct=_of_gymnax),
     "brax": Binding(
         sample=(
-            ("inverted_pendulum", {"backend": "generalized"}),
             ("inverted_pendulum", {"backend": "mjx"}),
             ("fast", {"backend": "spring"}),
         ),

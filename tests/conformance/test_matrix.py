@@ -150,7 +150,9 @@ def test_capabilities_are_those_of_the_matrix(name: str) -> None:
             continue
         claimed = envhub.capabilities(case.id, **dict(case.options)).as_dict()
         found = {flag: row.cell(flag).value for flag in FLAGS}
-        assert found == {flag: "yes" if claimed[flag] else "no" for flag in FLAGS}, str(case)
+        expected = {flag: "yes" if claimed[flag] else "no" for flag in FLAGS}
+        ran = [flag for flag in FLAGS if found[flag] != NOT_RUN]
+        assert {flag: found[flag] for flag in ran} == {flag: expected[flag] for flag in ran}, case
         compared += 1
     if not compared:
         pytest.skip(reason=f"the matrix has no rows of {name} in the versions that are here")

@@ -21,19 +21,39 @@ def made(env_id: str, render_mode: str | None = None, **options: Any) -> Any:
     return to_gymnasium(*envhub.make(env_id, **options), seed=0, render_mode=render_mode)
 
 
-@pytest.mark.parametrize(
+of_every_suite = pytest.mark.parametrize(
     "suite",
     [pytest.param(name, marks=[pytest.mark.full] * (name in SLOW)) for name in registry.BUILTIN],
 )
+
+
+def made_of(suite: str) -> Any:
+    if registry.get(suite).installed() is None:
+        pytest.skip(reason=f"{suite} is not installed")
+    env_id = f"{suite}::{QUICK.get(suite, registry.get(suite).example)}"
+    return made(env_id, "rgb_array" if envhub.capabilities(env_id).renderable else None)
+
+
+@of_every_suite
 @pytest.mark.filterwarnings("ignore::UserWarning")  # unbounded spaces, which the suites have
 def test_gymnasiums_own_check_passes(suite: str) -> None:
     from gymnasium.utils.env_checker import check_env
 
-    if registry.get(suite).installed() is None:
-        pytest.skip(reason=f"{suite} is not installed")
-    env = made(f"{suite}::{QUICK.get(suite, registry.get(suite).example)}")
+    env = made_of(suite)
     check_env(env)
     env.close()
+
+
+@of_every_suite
+@pytest.mark.filterwarnings("ignore::UserWarning")  # it advises on spaces, which are the suites'
+def test_stable_baselines3s_check_passes(suite: str) -> None:
+    checker = pytest.importorskip(
+        "stable_baselines3.common.env_checker", reason="stable_baselines3 is not installed"
+    )
+    env = made_of(suite)
+    checker.check_env(env)
+    # By itself: where `check_env` does it, it goes on with what it closed (stable_baselines3 2.9).
+    checker._check_render(env)
 
 
 @pytest.mark.parametrize("env_id", ["gymnax::Pendulum-v1", "gymnasium::FrozenLake-v1"])

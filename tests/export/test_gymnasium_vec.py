@@ -227,3 +227,43 @@ def test_what_is_no_batch_of_single_agents_is_refused(monkeypatch: pytest.Monkey
     monkeypatch.setattr(venv.env, "num_agents", 2)
     with pytest.raises(errors.InvalidOptionError, match="one agent"):
         to_gymnasium_vec(venv, params)
+
+
+@pytest.mark.parametrize("autoreset", ["same_step", "next_step"])
+def test_arrays_that_stay_on_the_device(autoreset: Any) -> None:
+    venv, params = envhub.make_vec(CART, NUM, autoreset=autoreset)
+    env = to_gymnasium_vec(venv, params, array="jax")
+    key, reset_key = jax.random.split(jax.random.key(4))
+    expected, state = venv.reset(reset_key, params)
+    obs, infos = env.reset(seed=4)
+    assert infos == {}
+    ends = 0
+    for step in range(15):
+        np.testing.assert_allclose(obs, expected, 1e-5)  # two programs
+        key, step_key = jax.random.split(key)
+        result = venv.step(step_key, state, jnp.asarray(actions(step)), params)
+        shown = env.step(jnp.asarray(actions(step)))
+        expected, state = result.obs, result.state
+        obs, *others = shown
+        ends += int(result.done.sum())
+        assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(shown))
+        for one, other in zip(jax.tree.leaves(others), jax.tree.leaves(result[2:]), strict=True):
+            assert one.dtype == other.dtype
+            np.testing.assert_allclose(one, other, 1e-5)
+    assert ends >= 2
+    with pytest.raises(errors.InvalidActionError):
+        env.step(jnp.zeros(NUM))
+    with pytest.raises(errors.InvalidOptionError, match="'torch'"):
+        to_gymnasium_vec(venv, params, array="cupy")  # type: ignore[arg-type]
+
+
+@with_modes
+def test_without_autoreset_some_are_reset_on_the_device() -> None:
+    venv, params = envhub.make_vec(CART, NUM, autoreset=None)
+    env = to_gymnasium_vec(venv, params, array="jax")
+    env.reset(seed=0)
+    obs = env.step(jnp.asarray(actions(0)))[0]
+    mask = np.array([True, False, False])
+    after, _ = env.reset(options={"reset_mask": mask})
+    assert not np.array_equal(after[0], obs[0])
+    np.testing.assert_array_equal(after[1:], obs[1:])

@@ -135,6 +135,9 @@ def test_steps_of_a_program(
 
 
 @pytest.mark.parametrize("forkable", [False, True], ids=["opaque", "forkable"])
+@pytest.mark.skipif(
+    jax.__version_info__ < (0, 5), reason="jax 0.4.35 hangs now and then: no flag is claimed there"
+)
 def test_sharded_by_xla_or_by_shard_map(forkable: bool, envs: dict[bool, Any]) -> None:
     env = envs[forkable]
     mesh = jax.sharding.Mesh(np.array(jax.devices()), ("device",))

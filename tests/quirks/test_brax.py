@@ -20,6 +20,7 @@ from envhub import errors, registry
 SPRING = {"backend": "spring"}
 
 
+@pytest.mark.full
 def test_the_limit_and_action_repeat_are_those_of_braxs_episode_wrapper() -> None:
     from brax.envs.wrappers.training import EpisodeWrapper
 
@@ -41,6 +42,7 @@ def test_the_limit_and_action_repeat_are_those_of_braxs_episode_wrapper() -> Non
     assert state.steps == own.info["steps"] == 10
 
 
+@pytest.mark.full
 def test_a_system_is_a_param_batched_by_vmap() -> None:
     """Domain randomisation: lanes of other gravity fall otherwise, and the default is untouched."""
     env, params = envhub.make("brax::hopper", **SPRING)
@@ -64,6 +66,7 @@ def scaled_gravity(system: Any, factor: Any) -> Any:
     return system.replace(gravity=system.gravity * factor)
 
 
+@pytest.mark.full
 def test_a_call_leaves_the_state_that_was_given_unchanged() -> None:
     """brax's own step, outside jit, writes the new metrics into the old state."""
     env, params = envhub.make("brax::hopper", **SPRING)

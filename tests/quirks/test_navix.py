@@ -22,7 +22,10 @@ OBSERVATIONS = [
 
 
 @pytest.mark.parametrize("observation_fn", OBSERVATIONS)
-@pytest.mark.parametrize("name", ["Navix-Empty-5x5-v0", "Navix-KeyCorridorS3R1-v0"])
+@pytest.mark.parametrize(
+    "name",
+    ["Navix-Empty-5x5-v0", pytest.param("Navix-KeyCorridorS3R1-v0", marks=pytest.mark.full)],
+)
 def test_the_space_is_true_for_every_observation_function(name: str, observation_fn: str) -> None:
     if observation_fn == "rgb_first_person" and not registry.get("navix").at_least("0.7.4"):
         with pytest.raises(errors.UnavailableEnvError, match="upgrade navix"):

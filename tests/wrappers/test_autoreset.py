@@ -28,7 +28,7 @@ IDS = [
     ("brax::fast", {"episode_length": 5}),
     ("gymnasium::CartPole-v1", {"max_episode_steps": 5}),
     ("gymnasium::CartPole-v1", {"max_episode_steps": 5, "forkable": False}),
-    ("ale::pong", {"max_num_frames_per_episode": 20}),
+    pytest.param("ale::pong", {"max_num_frames_per_episode": 20}, marks=pytest.mark.full),
 ]
 
 

@@ -1,18 +1,21 @@
-"""`envhub matrix`: what the probes found, in the terminal."""
+"""`envhub matrix`: what the probes found, and whether that is out of date."""
 
-import json
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 
 from envhub.capabilities import FLAGS
-from envhub.errors import EnvHubError, UnknownSuiteError, did_you_mean
+from envhub.cli._answer import answer
+from envhub.cli._drawing import mark
+from envhub.cli._facts import Facts
+from envhub.cli._options import AsJson
+from envhub.errors import UnknownSuiteError, did_you_mean
 from envhub.matrix import results, staleness, summary
 from envhub.matrix.results import COLUMNS, NOT_RUN, Results, Row
 
-SHORT = {"yes": "✓", "no": "·", "fail": "FAIL", NOT_RUN: "?"}
+MARKS = {"yes": mark(True), "no": mark(False), "fail": "FAIL", NOT_RUN: "?"}
 
 
 def matrix(
@@ -23,32 +26,23 @@ def matrix(
     check: Annotated[
         bool, typer.Option("--check", help="Fail if an adapter, version or name changed since.")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON to stdout, and nothing else.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Show what the probes found for every environment, or whether that is out of date."""
-    try:
+    """Show what the probes found for every environment, on every set of versions."""
+    found = Results({}, ())
+
+    def read() -> Facts:
+        nonlocal found
         found = results.load()
         _check_names(found, suite, set_name)
-        stale = staleness.stale(found) if check else []
-    except EnvHubError as error:
-        if as_json:
-            typer.echo(json.dumps({"error": {"type": type(error).__name__, "message": str(error)}}))
-        else:
-            typer.secho(f"Error: {error}", fg="red", err=True)
-        raise typer.Exit(1) from error
-    if as_json:
-        typer.echo(json.dumps(_facts(found, suite, set_name, stale), indent=2))
-    elif check:
-        for entry in stale:
-            typer.echo(str(entry))
-        waiting = sum(not row.run for row in found.rows)
-        typer.echo(f"out of date: {sum(entry.rows for entry in stale)}, {NOT_RUN}: {waiting} rows")
-    else:
-        drawn = _draw_suite(found, suite, set_name) if suite else _draw_summary(found)
-        Console(markup=False, emoji=False, highlight=False).print(drawn)
-    if stale:
+        return _facts(found, suite, set_name, check)
+
+    def draw(facts: Facts) -> RenderableType:
+        if check:
+            return _draw_check(found, facts)
+        return _draw_suite(found, suite, set_name) if suite else _draw_summary(found)
+
+    if answer(read, draw, as_json)["stale"]:
         raise typer.Exit(1)
 
 
@@ -64,14 +58,20 @@ def _check_names(found: Results, suite: str | None, set_name: str | None) -> Non
             )
 
 
-def _facts(
-    found: Results, suite: str | None, set_name: str | None, stale: list[staleness.Stale]
-) -> dict[str, Any]:
+def _facts(found: Results, suite: str | None, set_name: str | None, check: bool) -> Facts:
+    stale = staleness.stale(found) if check else []
     return {
         "sets": dict(found.sets),
         "rows": [_entry(row) for row in found.of(suite, set_name)],
-        "stale": [{**vars(entry), "command": entry.command} for entry in stale],
+        "stale": [{**vars(entry), "text": str(entry), "command": entry.command} for entry in stale],
     }
+
+
+def _draw_check(found: Results, facts: Facts) -> RenderableType:
+    stale = sum(entry["rows"] for entry in facts["stale"])
+    waiting = sum(not row.run for row in found.rows)
+    lines = [entry["text"] for entry in facts["stale"]]
+    return Group(*lines, f"out of date: {stale}, {NOT_RUN}: {waiting} rows")
 
 
 def _entry(row: Row) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def _draw_rows(rows: list[Row]) -> Table:
     table = _table_with_narrow_heads("environment", ("contract", *FLAGS, "compile", "speed"))
     for row in rows:
         flags = [row.cell(flag).value for flag in FLAGS]
-        marks = [SHORT.get(value, "-") for value in flags]
+        marks = [MARKS.get(value, "-") for value in flags]
         classes = [row.compile_class or "?", row.speed_class or "?"]
         table.add_row(row.name, _contract(row), *marks, *classes)
     return table

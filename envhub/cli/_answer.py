@@ -1,0 +1,67 @@
+"""From a command's facts to stdout, as JSON or drawn; errors, progress and noise go to stderr."""
+
+import contextlib
+import json
+import math
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import typer
+from rich.console import RenderableType
+
+from envhub.cli._drawing import console
+from envhub.cli._facts import Facts, error_facts
+from envhub.errors import EnvHubError
+
+
+def answer(
+    work_out: Callable[[], Facts], draw: Callable[[Facts], RenderableType], as_json: bool
+) -> Facts:
+    """Work out facts and print them; an error of envhub becomes one message, and exit code 1."""
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            facts = work_out()
+    except EnvHubError as error:
+        if as_json:
+            _print_json({"error": error_facts(error)})
+        else:
+            typer.secho(f"Error: {error}", fg="red", err=True)
+        raise typer.Exit(1) from error
+    if as_json:
+        _print_json(facts)
+    else:
+        console().print(draw(facts))
+    return facts
+
+
+def is_interrupted(work: Callable[[], None]) -> bool:
+    """Work, and tell whether Ctrl-C ended it."""
+    try:
+        work()
+    except KeyboardInterrupt:
+        return True
+    except RuntimeError as error:
+        # What a callback to the host raises in a compiled program, JAX makes a text of.
+        if KeyboardInterrupt.__name__ not in str(error):
+            raise
+        return True
+    return False
+
+
+def _print_json(facts: Facts) -> None:
+    typer.echo(json.dumps(_jsonable(facts), indent=2, allow_nan=False))
+
+
+def _jsonable(value: Any) -> Any:
+    """The value with arrays as lists, and as text what JSON has no word for, such as infinity."""
+    if isinstance(value, dict):
+        return {key: _jsonable(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(each) for each in value]
+    if isinstance(value, np.ndarray | np.generic | jax.Array):
+        return _jsonable(np.asarray(value).tolist())
+    is_plain = isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+    return value if value is None or is_plain else str(value)

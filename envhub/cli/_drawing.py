@@ -1,0 +1,52 @@
+"""What the commands draw with."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+
+from rich.console import Console
+from rich.table import Table
+
+from envhub.progress import Report, progress_bar
+
+
+def console(stderr: bool = False) -> Console:
+    """What prints to stdout or stderr."""
+    # Messages hold brackets, such as envhub[brax], that are no markup.
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+
+
+def watched(total: int, label: str, as_json: bool) -> AbstractContextManager[Report]:
+    """Progress, shown where somebody watches; see `envhub.progress`."""
+    wanted = not as_json and console(stderr=True).is_terminal
+    return progress_bar(total, label, wanted=wanted)
+
+
+def sheet(rows: Mapping[str, str | None]) -> Table:
+    """Labels and what they stand for, without those that stand for nothing."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for label, text in rows.items():
+        if text:
+            table.add_row(label, text)
+    return table
+
+
+def mark(value: bool) -> str:
+    """Yes or no, in one character."""
+    return "✓" if value else "·"
+
+
+def say(number: float | None) -> str:
+    """A number as a reader wants it."""
+    if number is None:
+        return "-"
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.4g}"
+
+
+def say_spread(spread: Mapping[str, float | None]) -> str:
+    """Such as a mean, a least and a greatest."""
+    return ", ".join(f"{name} {say(value)}" for name, value in spread.items())
+
+
+def say_versions(found: Mapping[str, str | None]) -> str:
+    """Packages and their versions, in one line."""
+    return ", ".join(f"{name} {version}" for name, version in found.items())

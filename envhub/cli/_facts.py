@@ -1,0 +1,35 @@
+"""Facts that several commands tell."""
+
+import dataclasses
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+from envhub import __version__, hub, registry, versions
+from envhub.suite import Suite
+
+Facts = dict[str, Any]
+
+
+def find(env_id: str) -> tuple[Suite, str]:
+    """The suite of an id, and the name in it."""
+    suite_name, name = hub.parse_id(env_id)
+    suite = registry.get(suite_name)
+    return suite, suite.resolve(name)
+
+
+def gap_facts(suite: Suite, name: str, options: Mapping[str, Any]) -> Facts | None:
+    """Why an environment does not run, if that is known."""
+    gap = suite.gap(name, options)
+    return dataclasses.asdict(gap) if gap else None
+
+
+def version_facts() -> dict[str, str | None]:
+    """The versions of what every environment needs."""
+    found = {name: versions.installed_version(name) for name in ("jax", "jaxlib", "numpy")}
+    return {"python": platform.python_version(), "envhub": __version__, **found}
+
+
+def error_facts(error: Exception) -> dict[str, str]:
+    """An error by its type and message."""
+    return {"type": type(error).__name__, "message": str(error)}

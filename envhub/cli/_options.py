@@ -1,0 +1,38 @@
+"""Arguments and options that several commands take."""
+
+import ast
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+EnvId = Annotated[str, typer.Argument(metavar="ID", help="suite::Name")]
+Options = Annotated[
+    list[str] | None,
+    typer.Option("--option", "-o", metavar="KEY=VALUE", help="A keyword for make; repeatable."),
+]
+Steps = Annotated[int, typer.Option(min=1, help="Steps in each environment.")]
+NumEnvs = Annotated[int, typer.Option(min=1, help="Environments side by side.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Decides all that is random.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to stdout, and nothing else.")]
+
+
+def parse(options: Iterable[str]) -> dict[str, Any]:
+    """`key=value` pairs, each value a Python literal or else the text itself."""
+    parsed = {}
+    for pair in options:
+        key, separator, text = pair.partition("=")
+        if not (separator and key.isidentifier()):
+            raise typer.BadParameter(f"expected KEY=VALUE, got {pair!r}", param_hint="--option")
+        try:
+            parsed[key] = ast.literal_eval(text)
+        except (ValueError, SyntaxError, TypeError):
+            parsed[key] = text
+    return parsed
+
+
+def check_folder(out: Path) -> None:
+    """Refuse a file in a folder that is not there, before anything is worked out for it."""
+    if not out.absolute().parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {str(out.parent)!r}", param_hint="--out")

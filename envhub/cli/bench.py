@@ -1,0 +1,190 @@
+"""`envhub bench`: steps per second, by the number of environments."""
+
+import importlib
+import math
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import typer
+from rich.bar import Bar
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from envhub import hub
+from envhub.cli._answer import answer, is_interrupted
+from envhub.cli._drawing import say, say_versions, sheet, watched
+from envhub.cli._facts import Facts, find, version_facts
+from envhub.cli._options import AsJson, EnvId, Options, Seed, check_folder, parse
+from envhub.errors import InvalidOptionError, MissingDependencyError
+from envhub.speed import CALL_SECONDS, Speed
+from envhub.vector import VectorEnv
+
+Counts = Annotated[
+    str, typer.Option("--num-envs", metavar="N,N,…", help="Environments side by side, each time.")
+]
+StepsOrTime = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Steps in each environment and repeat; "
+        f"by default as many as take about {CALL_SECONDS} s.",
+    ),
+]
+Repeats = Annotated[int, typer.Option(min=1, help="How often each is measured.")]
+Plot = Annotated[
+    Path | None,
+    typer.Option(dir_okay=False, help="A file for a plot, .png or .svg; it takes matplotlib."),
+]
+FORMATS = ("png", "svg")
+
+
+def bench(
+    env_id: EnvId,
+    *,
+    num_envs: Counts = "1,8,64,512",
+    steps: StepsOrTime = None,
+    repeats: Repeats = 5,
+    seed: Seed = 0,
+    out: Plot = None,
+    option: Options = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure steps per second, by the number of environments."""
+    options = {"autoreset": "same_step", **parse(option or [])}
+    counts = _parse_counts(num_envs)
+    if out:
+        check_folder(out)
+
+    def measure() -> Facts:
+        figure = _new_figure(out) if out else None  # now, and not after measuring
+        machine = _machine(env_id)
+        env, params = hub.make(env_id, **options)
+        speeds = [
+            Speed(VectorEnv(env, count), params, steps=steps, repeats=repeats, seed=seed)
+            for count in counts
+        ]
+        interrupted = is_interrupted(lambda: _measure(speeds, counts, repeats, as_json))
+        measured = [report for speed in speeds if (report := speed.report())]
+        facts = {
+            "id": env_id,
+            "options": options,
+            "seed": seed,
+            "repeats": repeats,
+            "interrupted": interrupted,
+            **machine,
+            "measured": measured,
+            "path": str(out) if figure and measured else None,
+        }
+        if facts["path"]:
+            _plot(figure, facts)
+        return facts
+
+    if answer(measure, _draw_bench, as_json)["interrupted"]:
+        raise typer.Exit(130)
+
+
+def _parse_counts(text: str) -> list[int]:
+    """The numbers of environments, each once, the least first."""
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and int(word) for word in words):
+        raise typer.BadParameter(
+            f"expected positive integers with commas between them, such as 1,8,64; got {text!r}",
+            param_hint="--num-envs",
+        )
+    return sorted(set(map(int, words)))
+
+
+def _machine(env_id: str) -> Facts:
+    """What it is measured on, and what else that does now."""
+    suite, _ = find(env_id)
+    return {
+        "versions": {suite.distribution: suite.installed(), **version_facts()},
+        "device": jax.devices()[0].device_kind,
+        "cores": os.cpu_count(),
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,  # not on Windows
+        "compilation_cache": jax.config.jax_compilation_cache_dir,  # type: ignore[attr-defined]
+    }
+
+
+def _measure(speeds: list[Speed], counts: list[int], repeats: int, as_json: bool) -> None:
+    with watched(len(speeds) * repeats, "", as_json) as report:
+        for place, (speed, count) in enumerate(zip(speeds, counts, strict=True)):
+            report(place * repeats, f"{count} environments, compiling")
+            for done in speed:
+                report(place * repeats + done, f"{count} environments")
+
+
+def _draw_bench(facts: Facts) -> RenderableType:
+    cache, autoreset = facts["compilation_cache"], facts["options"]["autoreset"]
+    head = sheet(
+        {
+            "id": facts["id"] + (" (interrupted)" if facts["interrupted"] else ""),
+            "measured": f"random actions in a compiled loop, autoreset {autoreset!r}: the median, "
+            f"least and greatest of {facts['repeats']} repeats",
+            "device": f"{facts['device']}, {facts['cores']} cores, load {say(facts['load'])} "
+            "before it began",
+            "versions": say_versions(facts["versions"]),
+            "compile s": f"less where a program was found in {cache}" if cache else None,
+            "path": facts["path"],
+        }
+    )
+    return Group(head, "", *_bars(facts["measured"])) if facts["measured"] else head
+
+
+def _bars(rows: list[Facts]) -> tuple[RenderableType, ...]:
+    """A table with a bar a row, and what the bars mean."""
+    medians = [row["steps_per_second"]["median"] for row in rows]
+    least = math.floor(math.log10(min(medians)))
+    decades = max(1, math.ceil(math.log10(max(medians))) - least)
+    table = Table(box=None, pad_edge=False)
+    for title in ("environments", "steps/s", "least", "greatest", "compile s"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column()
+    for row, median in zip(rows, medians, strict=True):
+        spread = row["steps_per_second"]
+        numbers = row["num_envs"], median, spread["min"], spread["max"], row["compile_seconds"]
+        table.add_row(*map(say, numbers), Bar(decades, 0, math.log10(median) - least))
+    ends = say(10.0**least), say(10.0 ** (least + decades))
+    return table, f"The bars are logarithmic, from {ends[0]} to {ends[1]}."
+
+
+def _new_figure(out: Path) -> Any:
+    """An empty figure of matplotlib, which needs no display.
+
+    Raises:
+        InvalidOptionError: if there is no such format.
+        MissingDependencyError: if matplotlib is absent, with the command that installs it.
+    """
+    file_format = out.suffix.lower().removeprefix(".")
+    if file_format not in FORMATS:
+        raise InvalidOptionError(
+            f"the formats of plots are {', '.join(FORMATS)}, not {file_format!r}."
+        )
+    try:
+        return importlib.import_module("matplotlib.figure").Figure(layout="constrained")
+    except ImportError as error:
+        raise MissingDependencyError(
+            "to plot takes the package 'matplotlib', which cannot be imported "
+            f"({error}). Run: pip install matplotlib"
+        ) from error
+
+
+def _plot(figure: Any, facts: Facts) -> None:
+    counts = [row["num_envs"] for row in facts["measured"]]
+    spreads = [row["steps_per_second"] for row in facts["measured"]]
+    medians = [spread["median"] for spread in spreads]
+    below = [spread["median"] - spread["min"] for spread in spreads]
+    above = [spread["max"] - spread["median"] for spread in spreads]
+    axes = figure.subplots()
+    axes.errorbar(counts, medians, yerr=[below, above], marker="o", capsize=4)
+    axes.set(xscale="log", yscale="log", xlabel="environments")
+    axes.set_ylabel("steps per second: median, least, greatest")
+    axes.set_xticks(counts, map(str, counts))
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+    axes.set_title(f"{facts['id']}, random actions", fontsize="medium")
+    versions = say_versions(facts["versions"])
+    figure.supxlabel(f"{facts['device']}, {facts['cores']} cores; {versions}", fontsize=7)
+    figure.savefig(facts["path"])

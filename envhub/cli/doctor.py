@@ -1,0 +1,86 @@
+"""`envhub doctor`: what works here, and how to repair the rest."""
+
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import typer
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from envhub import registry
+from envhub.cli._answer import answer
+from envhub.cli._drawing import say_versions, sheet
+from envhub.cli._facts import Facts, version_facts
+from envhub.cli._options import AsJson
+
+_MAKE = "import sys, envhub; envhub.make(sys.argv[1])"
+_LIST_DEVICES = "import jax; print(*jax.devices(), sep='\\n')"
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Try every suite, and say how to repair those that do not work."""
+    facts = answer(_diagnose, _draw_doctor, as_json)
+    if not any(suite["works"] for suite in facts["suites"]):
+        raise typer.Exit(1)
+
+
+def _diagnose() -> Facts:
+    with ThreadPoolExecutor() as pool:
+        suites = list(pool.map(_examine, registry.suites()))
+    devices, problem = _in_another_process(_LIST_DEVICES)
+    return {
+        "versions": version_facts(),
+        "devices": devices.splitlines(),
+        "device_problem": problem,
+        "suites": suites,
+    }
+
+
+def _examine(name: str) -> Facts:
+    """Try one suite in a process of its own, so that a crash is reported and not suffered."""
+    facts: Facts = {"suite": name, **dict.fromkeys(("version", "supported", "command", "problem"))}
+    try:
+        suite = registry.get(name)
+        facts |= {
+            "version": suite.installed(),
+            "supported": suite.supported,
+            "command": suite.install_command,
+        }
+        suite.require_installed()
+        # On the CPU: processes side by side would compete for the memory of an accelerator.
+        example = f"{name}::{suite.example}"
+        _, facts["problem"] = _in_another_process(_MAKE, example, JAX_PLATFORMS="cpu")
+    except ImportError as error:
+        facts["problem"] = str(error)
+    return {**facts, "works": not facts["problem"]}
+
+
+def _in_another_process(script: str, *arguments: str, **variables: str) -> tuple[str, str | None]:
+    """What Python code prints in another process, and how it failed if it did."""
+    command = [sys.executable, "-P", "-c", script, *arguments]
+    environ = {**os.environ, **variables}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    if not done.returncode:
+        return done.stdout, None
+    code = done.returncode
+    how = f"exit code {code}" if code > 0 else f"signal: {signal.strsignal(-code)}"
+    *_, last_line = ["", *done.stderr.strip().splitlines()]
+    return done.stdout, f"{last_line} [{how}]".strip()
+
+
+def _draw_doctor(facts: Facts) -> RenderableType:
+    devices = ", ".join(facts["devices"]) or facts["device_problem"]
+    table = Table("suite", "version", "supported", "", box=None, pad_edge=False)
+    problems = []
+    for suite in facts["suites"]:
+        state = "works" if suite["works"] else "does not work"
+        table.add_row(suite["suite"], suite["version"] or "absent", suite["supported"], state)
+        if not suite["works"]:
+            problem, command = suite["problem"], suite["command"]
+            hint = f" Run: {command}" if command and command not in problem else ""
+            problems.append(f"{suite['suite']}: {problem}{hint}")
+    head = sheet({"versions": say_versions(facts["versions"]), "devices": devices})
+    return Group(head, "", table, *problems)

@@ -1,0 +1,67 @@
+"""Arrays for those who drive a batch from outside: JAX's own, or PyTorch's, which are the same."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from envhub.errors import InvalidActionError, InvalidOptionError, MissingDependencyError
+
+Kind = Literal["numpy", "jax", "torch"]
+
+
+class Exchange(NamedTuple):
+    """How arrays leave, and how actions come in."""
+
+    outwards: Callable[[Any], Any]
+    inwards: Callable[[Any], Any]
+
+
+def exchange_of(kind: Kind) -> Exchange | None:
+    """What a kind of arrays takes; `None` for NumPy's, which leave the device.
+
+    Raises:
+        InvalidOptionError: if there is no such kind.
+        MissingDependencyError: if PyTorch is asked for and not installed.
+    """
+    if kind == "numpy":
+        return None
+    if kind == "jax":
+        return Exchange(lambda tree: tree, lambda tree: tree)
+    if kind == "torch":
+        return _torch()
+    raise InvalidOptionError(f"array is 'numpy', 'jax' or 'torch', got {kind!r}.")
+
+
+def _torch() -> Exchange:
+    try:
+        torch: Any = importlib.import_module("torch")
+    except ImportError as error:
+        raise MissingDependencyError(
+            "array='torch' needs the package 'torch', which is not installed. Run: "
+            "pip install torch"
+        ) from error
+
+    def outwards(tree: Any) -> Any:
+        # When all is computed, nobody reads the action any more: it may be written to again.
+        jax.block_until_ready(tree)  # type: ignore[no-untyped-call]
+        return jax.tree.map(torch.from_dlpack, tree)
+
+    def inwards(action: Any) -> Any:
+        try:
+            return jax.tree.map(_from_tensor, action)
+        except Exception as error:  # there is no common base of what the two libraries raise
+            raise InvalidActionError(
+                f"the action is no tensor on the device of the observations: {error}"
+            ) from error
+
+    return Exchange(outwards, inwards)
+
+
+def _from_tensor(tensor: Any) -> jax.Array:
+    # JAX narrows 64-bit integers while x64 mode is off, and takes no tensor with gaps.
+    return jnp.from_dlpack(tensor.detach().contiguous())

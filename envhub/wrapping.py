@@ -1,0 +1,73 @@
+"""From an environment that somebody else made to one under the contract."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import Any
+
+from envhub import registry
+from envhub.environment import Environment, EnvSpec
+from envhub.errors import InvalidOptionError
+from envhub.hub import usable_suites
+from envhub.suite import quiet
+
+
+def wrap(obj: Any, /) -> tuple[Environment, Any]:
+    """Put an environment of a suite's own interface under the contract.
+
+    It takes environments of Gymnasium, gymnax and brax, those of your own with their interfaces,
+    and functions or classes that make an environment when they are called without arguments. What
+    runs on the host needs an instance for each episode: one of Gymnasium is made anew from its
+    `spec`, with its wrappers, and the object itself is left alone; what has no `spec`, or was
+    changed since it was made, and every `PufferEnv` is given as a function.
+
+    A suite's own environment has the capabilities that it has by `make`. Of others, what nobody can
+    know is denied, with that reason.
+
+    Args:
+        obj: the environment, or what makes it.
+
+    Returns:
+        The environment, whose `unwrapped` is the object, and its default params.
+
+    Raises:
+        InvalidOptionError: if it has none of these interfaces, nobody knows how to make more of it,
+            or it resets or counts steps by itself.
+    """
+    with quiet():
+        env = _ask_suites(obj, None)
+        if env is None and callable(obj):
+            env = _ask_suites(obj(), obj)
+    if env is None:
+        interfaces = (registry.get(name).interface for name in registry.BUILTIN)
+        raise InvalidOptionError(
+            f"envhub.wrap takes {', '.join(filter(None, interfaces))}, or a function that makes "
+            f"one, of a package in a supported version; got {obj!r}. Take off what a suite has "
+            "wrapped around it: envhub.wrappers has the like."
+        )
+    return env, env.default_params
+
+
+def _ask_suites(obj: Any, construct: Callable[[], Any] | None) -> Environment | None:
+    """The environment, if it is of a suite."""
+    kind = type(getattr(obj, "unwrapped", obj))
+    if kind.__module__.startswith("envhub.export."):
+        raise InvalidOptionError(f"{obj!r} is an export of an environment of envhub: use that.")
+    for suite in usable_suites():
+        # There is no object of a suite that nobody has imported.
+        adopted = suite.adopt(obj, construct) if suite.module in sys.modules else None
+        if adopted is not None:
+            name, env = adopted
+            env.spec = EnvSpec(
+                f"{suite.name}::{name}",
+                suite.name,
+                name,
+                MappingProxyType({}),
+                suite.provider(),
+                suite.require_installed(),
+                env.num_agents,
+            )
+            return env
+    return None

@@ -1,0 +1,174 @@
+"""What the pages of docs/suites say of ids, options, params and versions, from the code.
+
+    python -m tests.suite_pages
+
+writes it anew, between the marks of each page whose newest tested version is installed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib.util
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from envhub import registry, versions
+from envhub.errors import MissingDependencyError, UnsupportedVersionError
+from envhub.host import BRIDGE_OPTIONS
+from envhub.suite import Suite
+
+from .conftest import REPOSITORY
+
+PAGES = REPOSITORY / "docs" / "suites"
+MARK = "<!-- {}, by python -m tests.suite_pages -->"
+END = "<!-- end -->"
+# Suites whose params are of one class, so that the example stands for all: making each takes long.
+SAME_PARAMS = ("ale", "brax", "navix")
+OPTIONS = {"ale": {"engine": "python"}}  # under which there are params
+BRIDGE = "*bridge*"
+
+
+def page(suite: Suite) -> Path:
+    return PAGES / f"{suite.name}.md"
+
+
+def pins(suite: Suite) -> dict[str, list[str]]:
+    """The versions of the suite's distributions in the tested sets, the newest last."""
+    wanted = {suite.distribution, suite.module}
+    found: dict[str, set[str]] = {}
+    for path in (REPOSITORY / "constraints").glob("*.txt"):
+        for name, version in re.findall(r"^([\w-]+)==(\S+)$", path.read_text(), re.MULTILINE):
+            if name in wanted:
+                found.setdefault(name, set()).add(version)
+    return {name: sorted(found[name], key=_numbers) for name in sorted(found)}
+
+
+def why_not_here(suite: Suite) -> str:
+    """Why the table of environments cannot be made here; empty if it can."""
+    try:
+        installed = suite.require_installed()
+    except (MissingDependencyError, UnsupportedVersionError) as error:
+        return str(error)
+    # The full pufferlib has more than pufferlib-core, whatever their numbers.
+    described = suite.module if suite.module in pins(suite) else suite.distribution
+    newest = pins(suite)[described][-1]
+    if (suite.provider(), installed) == (described, newest):
+        return ""
+    return f"the page is of {described} {newest}, and {suite.provider()} {installed} is installed."
+
+
+def newest_names(suite: Suite) -> list[str]:
+    """The names in the newest known version, whatever is installed."""
+    with (
+        mock.patch.object(versions, "installed_version", return_value=None),
+        mock.patch.object(importlib.util, "find_spec", return_value=None),
+    ):
+        return list(suite.known_names())
+
+
+def facts(suite: Suite) -> list[str]:
+    tested = "; ".join(f"{name} {', '.join(found)}" for name, found in pins(suite).items())
+    return [
+        "| | |",
+        "|---|---|",
+        f"| install | `{suite.install_command}` |",
+        f"| supported | `{suite.distribution}{suite.supported}` |",
+        f"| tested | {tested} |",
+        f"| environments | {len(newest_names(suite))} |",
+    ]
+
+
+def environments(suite: Suite) -> list[str]:
+    """A table of what is installed: environments with equal options and params share a row."""
+    gaps = {name: gap for name in suite.known_names() if (gap := suite.gap(name, {}))}
+    running = [name for name in suite.known_names() if name not in gaps]
+    options = {name: _options(suite, name) for name in running}
+    params = {name: _params(suite, _representative(suite, name)) for name in running}
+    common = _common(options.values()), _common(params.values())
+    rows: dict[tuple[str, str], list[str]] = {}
+    for name in suite.known_names():
+        if name in gaps:
+            own = f"does not run ({gaps[name].kind}): {gaps[name].reason}", ""
+        else:
+            own = _without(common[0], options[name]), _without(common[1], params[name])
+        rows.setdefault(own, []).append(name)
+    return [
+        f"Options of all: {_code(common[0])}.",
+        *(["", f"Params of all: {_code(common[1])}."] if common[1] else []),
+        "",
+        "| environments | options of their own | params of their own |",
+        "|---|---|---|",
+        *(f"| {_code(names)} | {' | '.join(own)} |" for own, names in rows.items()),
+    ]
+
+
+def _options(suite: Suite, name: str) -> list[str]:
+    options = set(suite.options(name))
+    own = sorted(options - set(BRIDGE_OPTIONS))
+    return [BRIDGE, *own] if options >= set(BRIDGE_OPTIONS) else own
+
+
+@functools.cache
+def _params(suite: Suite, name: str) -> list[str]:
+    options = OPTIONS.get(suite.name, {})
+    if not suite.capabilities(name, options).has_env_params:
+        return []
+    env = suite.make(name, options)
+    params: Any = env.default_params
+    env.close()
+    return [field.name for field in dataclasses.fields(params)]
+
+
+def _representative(suite: Suite, name: str) -> str:
+    if suite.name in SAME_PARAMS:
+        return suite.example
+    return name.replace("Pixels", "Symbolic")  # craftax's pictures take minutes, the first time
+
+
+def _common(lists: Iterable[list[str]]) -> list[str]:
+    first, *others = lists
+    return [word for word in first if all(word in other for other in others)]
+
+
+def _without(common: list[str], words: list[str]) -> str:
+    return _code(word for word in words if word not in common)
+
+
+def _code(words: Iterable[str]) -> str:
+    return ", ".join(word if word == BRIDGE else f"`{word}`" for word in words)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", version)))
+
+
+def between_marks(text: str, subject: str) -> list[str]:
+    """The lines of a page that are made here."""
+    start = MARK.format(subject)
+    return text.partition(start)[2].partition(END)[0].strip().splitlines()
+
+
+def suites() -> Iterator[Suite]:
+    yield from map(registry.get, registry.BUILTIN)
+
+
+def main() -> None:
+    for suite in suites():
+        reason = why_not_here(suite)
+        made = {"facts": facts(suite)} | ({} if reason else {"environments": environments(suite)})
+        text = page(suite).read_text()
+        for subject, lines in made.items():
+            start = MARK.format(subject)
+            before, mark, rest = text.partition(start)
+            after = rest.partition(END)[2]
+            text = f"{before}{mark}\n" + "\n".join(lines) + f"\n{END}{after}"
+        page(suite).write_text(text)
+        print(page(suite).name, reason)
+
+
+if __name__ == "__main__":
+    main()

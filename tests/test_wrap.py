@@ -1,0 +1,288 @@
+"""`envhub.wrap`: environments that somebody else made, under the contract."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+import envhub
+from envhub import errors, probes, registry
+from envhub.export import to_gymnasium
+from envhub.probes import Subject
+from envhub.second_process import SecondProcess
+
+LENGTH = 12
+
+
+def of_gymnax() -> Any:
+    return pytest.importorskip("gymnax", reason="gymnax is not installed").make("CartPole-v1")[0]
+
+
+def of_gymnasium(env_id: str = "CartPole-v1", **options: Any) -> Any:
+    gymnasium = pytest.importorskip("gymnasium", reason="gymnasium is not installed")
+    return gymnasium.make(env_id, **options)
+
+
+def of_brax(name: str = "fast", **options: Any) -> Any:
+    envs = pytest.importorskip("brax.envs", reason="brax is not installed")
+    return envs.get_environment(name, **options)
+
+
+def of_pufferlib() -> Any:
+    """A class: one object is one live game."""
+    if registry.get("pufferlib").installed() is None:
+        pytest.skip(reason="pufferlib is not installed")
+    registry.get("pufferlib").load()
+    from .quirks.puffer_envs import Walkers
+
+    return Walkers
+
+
+def mine_of_gymnasium() -> Any:
+    """A class that Gymnasium has not registered."""
+    gymnasium = pytest.importorskip("gymnasium", reason="gymnasium is not installed")
+
+    class Line(gymnasium.Env):  # type: ignore[misc]
+        observation_space = gymnasium.spaces.Box(-9, 9, (1,), np.float32)
+        action_space = gymnasium.spaces.Discrete(2)
+
+        def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+            super().reset(seed=seed)
+            self.place = self.np_random.uniform(-1, 1, 1).astype(np.float32)
+            return self.place, {}
+
+        def step(self, action: Any) -> Any:
+            self.place = self.place + np.float32(2 * action - 1)
+            return self.place, 1.0, bool(abs(self.place[0]) > 3), False, {}
+
+    return Line
+
+
+def mine_of_gymnax() -> Any:
+    """One whose name gymnax does not know, and which it does not draw."""
+    own = type(of_gymnax())
+
+    class Pole(own):  # type: ignore[misc, valid-type]
+        @property
+        def name(self) -> str:
+            return "Pole"
+
+    return Pole()
+
+
+def mine_of_brax() -> Any:
+    """A wrapper of one's own around one of brax's."""
+    base = pytest.importorskip("brax.envs.base", reason="brax is not installed")
+
+    class Doubled(base.Wrapper):  # type: ignore[misc]
+        def step(self, state: Any, action: Any) -> Any:
+            after = self.env.step(state, action)
+            return after.replace(reward=2 * after.reward)
+
+    return Doubled(of_brax())
+
+
+OBJECTS: dict[str, Callable[[], Any]] = {
+    "gymnax": of_gymnax,
+    "gymnasium": of_gymnasium,
+    "functional": lambda: of_gymnasium("phys2d/CartPole-v1"),
+    "brax": of_brax,
+    "pufferlib": of_pufferlib,
+    "mine of gymnasium": mine_of_gymnasium,
+    "mine of gymnax": mine_of_gymnax,
+    "mine of brax": mine_of_brax,
+}
+
+
+def make(which: str) -> Any:
+    """Also in another process."""
+    return envhub.wrap(OBJECTS[which]())
+
+
+def episode(env: Any, params: Any) -> Any:
+    """What a few steps show."""
+    obs, state = env.reset(jax.random.key(3), params)
+    sample = env.action_space(params).sample
+    results = []
+    for key in jax.random.split(jax.random.key(4), LENGTH):
+        result = env.step(key, state, sample(key), params)
+        state = result.state
+        results.append(result._replace(state=None))
+    return obs, results
+
+
+def same(one: Any, other: Any) -> None:
+    assert jax.tree.structure(one) == jax.tree.structure(other)
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("which", "env_id", "options"),
+    [
+        ("gymnax", "gymnax::CartPole-v1", {}),
+        ("gymnasium", "gymnasium::CartPole-v1", {}),
+        ("functional", "gymnasium::phys2d/CartPole-v1", {}),
+        ("brax", "brax::fast", {}),
+        pytest.param("hopper", "brax::hopper", {"backend": "spring"}, marks=pytest.mark.full),
+        ("pufferlib", "pufferlib::tests.quirks.puffer_envs:Walkers", {"num_envs": 7}),
+    ],
+)
+def test_it_is_the_same_environment_by_make(
+    which: str, env_id: str, options: dict[str, Any]
+) -> None:
+    obj = of_brax("hopper", **options) if which == "hopper" else OBJECTS[which]()
+    env, params = envhub.wrap(obj)
+    other, other_params = envhub.make(env_id, **options)
+    assert env.capabilities == other.capabilities
+    assert jax.tree.structure(params) == jax.tree.structure(other_params)
+    assert env.observation_space(params) == other.observation_space(other_params)
+    assert env.action_space(params) == other.action_space(other_params)
+    same(episode(env, params), episode(other, other_params))
+    if which != "pufferlib":
+        assert env.spec.id == env_id
+    assert env.spec.version == other.spec.version
+    assert env.num_agents == env.spec.num_agents == other.num_agents
+
+
+@pytest.fixture(scope="module")
+def other_process() -> Iterator[SecondProcess]:
+    process = SecondProcess()
+    yield process
+    process.close()
+
+
+# A suite's own claim what they claim by `make`, which the conformance tests examine.
+OWN = ("gymnax", "gymnasium", "functional", "brax")
+
+
+@pytest.mark.parametrize(
+    "which", [pytest.param(each, marks=[pytest.mark.full] * (each in OWN)) for each in OBJECTS]
+)
+def test_what_it_claims_is_true(which: str, other_process: SecondProcess) -> None:
+    recipe = {"call": "tests.test_wrap:make", "kwargs": {"which": which}}
+    subject = Subject(*make(which), recipe, other_process)
+    claims = subject.env.capabilities
+    found = probes.examine(subject, claims.as_dict())
+    wrong = {
+        flag: finding.detail or "it has it"
+        for flag, finding in found.items()
+        if finding.holds != getattr(claims, flag) and "not known" not in claims.why(flag)
+    }
+    assert not wrong
+    assert subject.env.spec
+
+
+def test_the_object_is_left_alone() -> None:
+    obj = of_gymnasium(render_mode="rgb_array", max_episode_steps=3, sutton_barto_reward=True)
+    env, params = envhub.wrap(obj)
+    assert env.unwrapped is obj
+    with pytest.raises(Exception, match="reset"):
+        obj.step(0)
+    _, state = env.reset(jax.random.key(0), params)
+    results = []
+    for _ in range(3):
+        results.append(env.step(jax.random.key(0), state, 0, params))
+        state = results[-1].state
+    assert [bool(result.truncated) for result in results] == [False, False, True]
+    assert results[0].reward == 0
+    assert env.render(state).dtype == np.uint8
+
+
+def test_wrappers_of_gymnasiums_are_made_anew() -> None:
+    gymnasium = pytest.importorskip("gymnasium", reason="gymnasium is not installed")
+    obj = gymnasium.wrappers.FlattenObservation(of_gymnasium("FrozenLake-v1"))
+    env, params = envhub.wrap(obj)
+    assert not env.capabilities.forkable
+    key = jax.random.key(0)
+    obs, state = env.reset(key, params)
+    expected, _ = obj.reset(seed=envhub.host_seed(key))
+    for step in range(5):
+        np.testing.assert_array_equal(obs, expected)
+        obs, state, reward, *_ = env.step(key, state, step % 4, params)
+        expected, expected_reward, *_ = obj.step(step % 4)
+        assert reward == expected_reward
+
+
+def test_a_function_is_called_for_each_episode() -> None:
+    line = mine_of_gymnasium()
+    env, _ = envhub.wrap(line)
+    assert isinstance(env.unwrapped, line)
+    assert env.spec.id == "gymnasium::Line"
+    keys = jax.random.split(jax.random.key(0), 3)
+    obs, state = jax.vmap(env.reset)(keys)
+    for key, one in zip(keys, obs, strict=True):
+        np.testing.assert_array_equal(one, line().reset(seed=envhub.host_seed(key))[0])
+    after = jax.vmap(env.step, in_axes=(0, 0, None))(keys, state, 1).obs
+    np.testing.assert_array_equal(after, obs + 1)
+
+
+def refuse(obj: Any, match: str) -> None:
+    with pytest.raises(errors.InvalidOptionError, match=match):
+        envhub.wrap(obj)
+
+
+def test_what_it_does_not_take() -> None:
+    refuse(object(), r"a gymnasium\.Env, .*; got <object")
+    refuse(lambda: 3, "envhub.wrap takes")
+    refuse(envhub.make("gymnax::CartPole-v1")[0], "envhub.wrap takes")
+
+
+def test_one_live_environment_is_told_to_come_as_a_function() -> None:
+    refuse(mine_of_gymnasium()(), "lambda")
+    refuse(of_pufferlib()(), "lambda")
+    gymnasium = pytest.importorskip("gymnasium", reason="gymnasium is not installed")
+
+    class Mute(gymnasium.Wrapper):  # type: ignore[misc]
+        """Not a `RecordConstructorArgs`."""
+
+    refuse(Mute(of_gymnasium()), "cannot be made again")
+    one = mine_of_gymnasium()()
+    env, _ = envhub.wrap(lambda: one)
+    env.reset(jax.random.key(0))
+    with pytest.raises(errors.EnvHubError, match="made again by its function"):
+        env.reset(jax.random.key(1))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # in brax's module
+def test_what_resets_by_itself_is_refused() -> None:
+    env = of_brax()
+    training = pytest.importorskip("brax.envs.wrappers.training")
+    refuse(training.AutoResetWrapper(env), "AutoResetWrapper")
+    refuse(training.VmapWrapper(training.EpisodeWrapper(env, 9, 1)), "VmapWrapper")
+
+
+def test_what_is_written_in_jax_is_kept_out_of_callbacks() -> None:
+    gymnasium = pytest.importorskip("gymnasium", reason="gymnasium is not installed")
+    theirs = pytest.importorskip("gymnax.wrappers.gym", reason="gymnax is not installed")
+    refuse(to_gymnasium(*envhub.make("gymnax::CartPole-v1")), "export of an environment")
+    refuse(lambda: theirs.GymnaxToGymWrapper(of_gymnax()), "written in JAX")
+    refuse(gymnasium.wrappers.FlattenObservation(of_gymnasium("phys2d/CartPole-v1")), "unwrapped")
+
+
+def test_a_functional_environment_of_ones_own() -> None:
+    core = of_gymnasium("phys2d/CartPole-v1").unwrapped.func_env
+    shell = pytest.importorskip("gymnasium.envs.functional_jax_env").FunctionalJaxEnv(core)
+    env, params = envhub.wrap(shell)
+    assert env.spec.id == "gymnasium::FunctionalJaxEnv"
+    assert env.capabilities.jax_native
+    assert env.capabilities.has_env_params
+    same(episode(env, params), episode(*envhub.make("gymnasium::phys2d/CartPole-v1")))
+
+
+def test_a_suite_that_was_not_imported_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(*given: Any) -> Any:
+        raise AssertionError("it was asked")
+
+    obj = of_gymnasium()
+    for name in ("brax", "gymnax"):
+        suite = registry.get(name)
+        monkeypatch.delitem(sys.modules, suite.module, raising=False)
+        monkeypatch.setattr(type(suite), "adopt", asked)
+    assert envhub.wrap(obj)[0].spec.suite == "gymnasium"
