@@ -215,9 +215,10 @@ def check_env(
         A verdict for each check. What could not be examined says why.
     """
     params = env.default_params if params is None else params
-    if env.spec and not isinstance(env, Wrapper):
-        recipe = recipe or {"id": env.spec.id, "kwargs": dict(env.spec.kwargs)}
+    if env.spec and env.spec.recreatable and not isinstance(env, Wrapper):
         limit = limit or limit_of(env, params)
+        if registry.is_lasting(env.spec.suite):
+            recipe = recipe or {"id": env.spec.id, "kwargs": dict(env.spec.kwargs)}
     subject = str(env) if env.spec is None else label(env.spec.id, env.spec.kwargs)
     try:
         trial = Trial(env, params, recipe, limit=limit, own=own, **known)

@@ -159,3 +159,52 @@ def test_a_suite_has_a_report_for_each_variant() -> None:
     assert report.ok
     assert "brax::fast,backend=mjx" in str(report)
     report.raise_if_failed()
+
+
+class Liars(envhub.Suite):
+    """A suite of somebody's, in this process alone."""
+
+    name, title, module, distribution, supported = "liars", "liars", "numpy", "numpy", ">=1"
+    example = "StopsGradients"
+
+    def known_names(self) -> list[str]:
+        return ["Honest", "StopsGradients"]
+
+    live_names = known_names
+
+    def options(self, name: str) -> list[str]:
+        return []
+
+    def capabilities(self, name: str, options: Any) -> envhub.Capabilities:
+        return envhub.Capabilities.native()
+
+    def limit(self, name: str, options: Any) -> str:
+        return "limit"
+
+    def make(self, name: str, options: Any) -> envhub.Environment:
+        kind: type[envhub.Environment] = getattr(bad_environments, name)
+        return kind()  # type: ignore[call-arg]
+
+
+def test_a_suite_of_somebodys_is_examined_like_any_other() -> None:
+    envhub.register("liars", Liars())
+    try:
+        checks = ["differentiable", "the_limit_does_not_terminate", "reproducible"]
+        report = testing.check_suite("liars", checks=checks)
+    finally:
+        envhub.unregister("liars")
+    honest, liar = ([each.value for each in one.verdicts] for one in report.reports)
+    assert honest == [PASS, YES, PASS, NOT_RUN]  # no other process knows it
+    assert liar == [PASS, FAIL, PASS, NOT_RUN]
+    assert not report.ok
+    with pytest.raises(errors.ContractError, match=r"^liars::StopsGradients: fail"):
+        report.raise_if_failed()
+
+
+def test_an_object_that_was_wrapped_is_not_made_again() -> None:
+    import gymnasium
+
+    env, params = envhub.wrap(gymnasium.make("CartPole-v1", max_episode_steps=20))
+    checks = ["reproducible", "the_limit_does_not_terminate", "no_array_of_a_state_is_empty"]
+    report = testing.check_env(env, params, checks=checks)
+    assert [each.value for each in report.verdicts] == [NOT_RUN, NOT_RUN, PASS]
