@@ -22,7 +22,8 @@ from envhub.wrapper import Wrapper
 
 PASS, FAIL, NOT_RUN = "pass", "fail", "not run"
 YES, NO = "yes", "no"
-VALUES = (PASS, FAIL, YES, NO, "notimpl", "upstream", "never", NOT_RUN)
+GAPS = ("notimpl", "upstream", "never")
+VALUES = (PASS, FAIL, YES, NO, *GAPS, NOT_RUN)
 """What a verdict can be: of a clause `pass` or `fail`; of a capability `yes` or `no`, if the claim
 and the probe agree, and `fail` if not; the kind of the gap of an environment that does not run; and
 `not run`, which is neither good nor bad."""
@@ -89,11 +90,11 @@ class Report:
 
         The environment of a gap has the gap in every column.
         """
-        if self.verdicts[0].value not in (PASS, FAIL):
+        if self.verdicts[0].value in GAPS:
             return dict.fromkeys((MAKES, *COLUMNS), self.verdicts[0])
         found = {verdict.check: verdict for verdict in self.verdicts}
         columns = {MAKES: found[MAKES]} if MAKES in found else {}
-        absent = Verdict("", NOT_RUN, "an earlier check ended it")
+        absent = Verdict("", NOT_RUN, "it was not reached")
         for column, checks in COLUMNS.items():
             verdicts = [found.get(check.__name__, absent) for check in checks]
             columns[column] = min(verdicts, key=lambda verdict: _BADNESS[verdict.value])
