@@ -3,11 +3,11 @@
     python3 tasks.py tour            one environment of every suite, made, stepped and compared
     python3 tasks.py test            lint, types and the fast tests, on the newest versions
     python3 tasks.py test --full --all-sets     everything, on every Python and the oldest versions
-    python3 tasks.py matrix          the conformance suite over every id, and compat_matrix.md of it
+    python3 tasks.py matrix          every environment examined, and compat_matrix.md written
     python3 tasks.py constraints     write a set of today's newest versions
 
 A set is a file in `constraints/`; each has its virtual environment in `.venv/`, made when needed.
-What follows `--` is passed on, to pytest or to `envhub tour`.
+What follows `--` is passed on: to pytest, to `envhub tour`, or to `tests/conformance/matrix.py`.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.task == "tour":
             return _status([tool(set_up(newest(RUNNING)), "envhub"), "tour", *extra])
         if options.task == "matrix":
-            return write_matrix()
+            return write_matrix(options, extra)
         if options.task == "constraints":
             write_constraints(options.python)
             return 0
@@ -93,7 +93,12 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="the default set, then the fast tests on every other Python and on the oldest set",
     )
-    tasks.add_parser("matrix", help="test every id, and write compat_matrix.md of the report")
+    matrix = tasks.add_parser("matrix", help="examine every environment; interrupted, it goes on")
+    matrix.add_argument("--suite", help="one suite; by default all")
+    matrix.add_argument("--all", action="store_true", help="what is up to date, too")
+    sets = matrix.add_mutually_exclusive_group()
+    sets.add_argument("--set", choices=set_names(), help="this set; by default the newest")
+    sets.add_argument("--all-sets", action="store_true", help="one set after another")
     constraints = tasks.add_parser("constraints", help="write a set of today's newest versions")
     constraints.add_argument("--python", choices=PYTHONS, default=RUNNING)
     return parser
@@ -258,18 +263,23 @@ def install_ocean(directory: Path, *options: str) -> None:
         _run([*script, *options])
 
 
-def write_matrix() -> int:
-    """Test every id on the default set, and write down what was found, failures too."""
-    name = newest(RUNNING)
-    directory = set_up(name)
-    with tempfile.TemporaryDirectory() as temporary:
-        report = str(Path(temporary) / "report.xml")
-        clauses = ["tests/conformance/test_contract.py", "--junitxml", report]
-        status, _ = _pytest(directory, ["--variants", *clauses])
-        python = [tool(directory, "python"), "-m", "tests.conformance.matrix", report]
-        matrix = subprocess.run(python, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
-    (ROOT / "compat_matrix.md").write_bytes(matrix)
-    return status
+def write_matrix(options: argparse.Namespace, extra: Sequence[str]) -> int:
+    """Examine the environments of a set, or of all of them, and write down what was found.
+
+    A failure that was found is a cell, and no failure of this.
+    """
+    names = set_names() if options.all_sets else [options.set or newest(RUNNING)]
+    arguments = ["--all"] * options.all + ["--suite", options.suite] * bool(options.suite)
+    statuses = []
+    for name in names:
+        try:
+            python = tool(set_up(name), "python")
+        except PythonNotFoundError as error:
+            _say(f"{name}: not run: {error}")
+            continue
+        module = [python, "-m", "tests.conformance.matrix", "--set", name]
+        statuses.append(_status([*module, *arguments, *extra]))
+    return max(statuses, default=1)
 
 
 def write_constraints(version: str) -> None:

@@ -149,6 +149,7 @@ class AleSuite(Suite):
     # 0.11 has the same games, and cannot turn a state of the emulator into bytes.
     supported = ">=0.12,<1"
     example = "pong"
+    limit_counts = 4  # frames
 
     def known_names(self) -> Iterable[str]:
         return GAMES
@@ -165,6 +166,14 @@ class AleSuite(Suite):
     def options(self, name: str) -> Iterable[str]:
         own = [field.name for field in dataclasses.fields(_kind(name))]
         return [*own, "mode", "difficulty", "engine", *BRIDGE_OPTIONS]
+
+    def variants(self, name: str) -> Iterable[Mapping[str, Any]]:
+        return [{}, {"engine": "python"}]
+
+    def limit(self, name: str, options: Mapping[str, Any]) -> str | None:
+        # It counts the frames of a reset too, and those of no-ops are drawn.
+        is_plain = not name.startswith("ALE/") and options.get("noop_max") != 0
+        return None if is_plain else "max_num_frames_per_episode"
 
     def capabilities(self, name: str, options: Mapping[str, Any]) -> Capabilities:
         can_be_forked: Claim = LEAK if _game(name) in LEAKY else True

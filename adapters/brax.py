@@ -85,6 +85,12 @@ class BraxSuite(Suite):
         accepted = {"action_repeat", *keywords(envs._envs[name], envs.PipelineEnv)}
         return accepted - {"sys"}
 
+    def variants(self, name: str) -> Iterable[Mapping[str, Any]]:
+        return [{"backend": backend} for backend in BACKENDS]
+
+    def limit(self, name: str, options: Mapping[str, Any]) -> str | None:
+        return "episode_length"
+
     def capabilities(self, name: str, options: Mapping[str, Any]) -> Capabilities:
         backend = options.get("backend", "generalized")
         if backend not in BACKENDS:

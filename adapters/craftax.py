@@ -46,6 +46,9 @@ class CraftaxSuite(Suite):
     def options(self, name: str) -> Iterable[str]:
         return ["static_env_params"]
 
+    def limit(self, name: str, options: Mapping[str, Any]) -> str | None:
+        return "max_timesteps"
+
     def capabilities(self, name: str, options: Mapping[str, Any]) -> Capabilities:
         return Capabilities.native(differentiable="actions are discrete.")
 

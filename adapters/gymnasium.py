@@ -163,6 +163,9 @@ class GymnasiumSuite(Suite):
         accepted = {"max_episode_steps", *BRIDGE_OPTIONS, *keywords(_creator(spec))}
         return (accepted | set(spec.kwargs)) - {"render_mode"}  # the adapter chooses it
 
+    def limit(self, name: str, options: Mapping[str, Any]) -> str | None:
+        return "max_episode_steps"
+
     def capabilities(self, name: str, options: Mapping[str, Any]) -> Capabilities:
         gap = self.gap(name, options)
         if gap:

@@ -69,6 +69,9 @@ class GymnaxSuite(Suite):
         gradients = ["transition_gradients"] if self.at_least("1.0") else []
         return keywords(type(env)) + gradients
 
+    def limit(self, name: str, options: Mapping[str, Any]) -> str | None:
+        return "max_steps_in_episode"
+
     def capabilities(self, name: str, options: Mapping[str, Any]) -> Capabilities:
         return Capabilities.native(
             differentiable=self._differentiable(name, options), renderable=self._renderable(name)

@@ -79,6 +79,9 @@ class NavixSuite(Suite):
         environments = self.load("environments.environment")
         return {*keywords(environments.Environment.create), "gamma"} - NOT_OPTIONS
 
+    def limit(self, name: str, options: Mapping[str, Any]) -> str | None:
+        return "max_steps"
+
     def capabilities(self, name: str, options: Mapping[str, Any]) -> Capabilities:
         return Capabilities.native(differentiable="actions are discrete.")
 

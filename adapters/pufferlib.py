@@ -131,6 +131,9 @@ class PufferlibSuite(Suite):
         own = keywords(self._creator(name, {})) if is_here else []
         return {"env_creator", "env_kwargs", *BRIDGE_OPTIONS, *own} - {"buf"}
 
+    def limit(self, name: str, options: Mapping[str, Any]) -> str | None:
+        return "max_episode_steps" if _is_gymnasiums(name) else None
+
     def capabilities(self, name: str, options: Mapping[str, Any]) -> Capabilities:
         gap = self.gap(name, options)
         if gap:

@@ -63,6 +63,8 @@ class EnvSpec:
         version: that package's installed version.
         num_agents: how many agents act. Where there are several, they are the leading axis of
             observations, actions, rewards and flags.
+        recreatable: whether `make` makes it again of the id and the keywords; it does not of an
+            object that `envhub.wrap` was given.
     """
 
     id: str
@@ -72,6 +74,7 @@ class EnvSpec:
     distribution: str
     version: str
     num_agents: int = 1
+    recreatable: bool = True
 
 
 class Environment(abc.ABC):

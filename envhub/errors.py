@@ -76,6 +76,10 @@ class RenderError(EnvHubError, RuntimeError):
     """A renderable environment that could not draw on this machine."""
 
 
+class ContractError(EnvHubError, AssertionError):
+    """An environment does not keep the contract: `envhub.testing` says where and why."""
+
+
 def nearest(word: str, known: Iterable[str], how_many: int = 3) -> list[str]:
     """The known names closest to a mistyped one, best first, whatever its case."""
     by_lower = {name.lower(): name for name in known}

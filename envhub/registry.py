@@ -78,6 +78,11 @@ def unregister(name: str) -> None:
     del _registered[name]
 
 
+def is_lasting(name: str) -> bool:
+    """Whether another process finds the suite too, which one of `register` alone is not."""
+    return name not in _registered
+
+
 def suites() -> list[str]:
     """The names of all suites, sorted, whether their packages are installed or not."""
     return sorted(_places())

@@ -58,6 +58,7 @@ class Suite(abc.ABC):
         distribution: the package on the index, as pip knows it.
         supported: the versions that the adapter knows, such as `">=0.0.9,<2"`.
         example: the name of one typical environment that is quick to compile.
+        limit_counts: how many of what its episode limit counts are one step.
         interface: what `adopt` takes, in a few words; empty if that is nothing.
     """
 
@@ -67,6 +68,7 @@ class Suite(abc.ABC):
     distribution: ClassVar[str]
     supported: ClassVar[str]
     example: ClassVar[str]
+    limit_counts: ClassVar[int] = 1
     interface: ClassVar[str] = ""
 
     @abc.abstractmethod
@@ -110,6 +112,14 @@ class Suite(abc.ABC):
 
     def gap(self, name: str, options: Mapping[str, Any]) -> Gap | None:
         """The known reason why this environment does not run, if there is one."""
+        return None
+
+    def variants(self, name: str) -> Iterable[Mapping[str, Any]]:
+        """Options that make an environment of its own of this name, the default first."""
+        return [{}]
+
+    def limit(self, name: str, options: Mapping[str, Any]) -> str | None:
+        """The keyword of `make` that limits an episode, which may be a field of the params."""
         return None
 
     @property

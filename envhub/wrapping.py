@@ -68,6 +68,7 @@ def _ask_suites(obj: Any, construct: Callable[[], Any] | None) -> Environment | 
                 suite.provider(),
                 suite.require_installed(),
                 env.num_agents,
+                recreatable=False,
             )
             return env
     return None

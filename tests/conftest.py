@@ -33,11 +33,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--full", action="store_true", help="the conformance suite over every id of every suite"
     )
     parser.addoption(
-        "--variants",
-        action="store_true",
-        help="and over each id in every variant, such as brax's backends (for the matrix)",
-    )
-    parser.addoption(
         "--stacks", type=int, default=1, help="random stacks of wrappers over each suite"
     )
 
@@ -47,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("full") or config.getoption("variants"):
+    if config.getoption("full"):
         return
     left_out = [item for item in items if item.get_closest_marker("full")]
     config.hook.pytest_deselected(items=left_out)

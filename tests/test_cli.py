@@ -161,7 +161,8 @@ print("imported:", *sorted(set({suites}) & set(sys.modules)))
 """
     shown, _, imported = in_python(code).partition("imported:")
     assert all(
-        command in shown for command in ("list", "info", "doctor", "run", "bench", "render", "tour")
+        command in shown
+        for command in ("list", "info", "doctor", "run", "bench", "render", "tour", "matrix")
     )
     assert imported.strip() == ""
 

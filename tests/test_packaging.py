@@ -11,6 +11,7 @@ import sys
 import tarfile
 import tomllib
 import zipfile
+from collections.abc import Sequence
 from email.message import Message
 from email.parser import Parser
 from pathlib import Path
@@ -218,9 +219,10 @@ def pins_of(path: Path) -> dict[str, str]:
     return dict(line.split("==") for line in lines)
 
 
-def test_there_is_a_newest_set_for_every_python_and_one_oldest() -> None:
+def test_there_is_a_newest_and_an_oldest_set_for_every_python() -> None:
     expected = [f"newest-py{python}.txt" for python in SUPPORTED]
-    assert [path.name for path in CONSTRAINTS] == [*expected, f"{tasks.OLDEST}.txt"]
+    oldest = [f"oldest-py{python}.txt" for python in SUPPORTED]
+    assert [path.name for path in CONSTRAINTS] == [*expected, *oldest]
     assert tasks.OLDEST.endswith(f"-py{SUPPORTED[0]}")
     assert tasks.set_names() == [path.stem for path in CONSTRAINTS]
     assert [tasks.newest(python) + ".txt" for python in SUPPORTED] == expected
@@ -306,6 +308,8 @@ def test_ocean_is_part_of_some_sets_and_not_of_others(steps: list[str]) -> None:
         "newest-py3.12": True,
         "newest-py3.13": False,
         "oldest-py3.11": False,
+        "oldest-py3.12": False,
+        "oldest-py3.13": False,
     }
     name = tasks.newest("3.12")
     tasks.set_up(name)
@@ -464,6 +468,44 @@ def test_a_set_without_its_python_is_no_success(
     assert "not run" in capfd.readouterr().out
     assert tasks.main(["tour"]) == 1
     assert "not found" in capfd.readouterr().err
+
+
+def test_the_matrix_is_of_one_set_or_of_all_whose_python_is_here(
+    steps: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    absent = next(python for python in SUPPORTED if python != tasks.RUNNING)
+
+    def find_python(version: str) -> str:
+        if version == absent:
+            raise tasks.PythonNotFoundError("it is absent")
+        return "python"
+
+    ran: list[Sequence[str]] = []
+    monkeypatch.setattr(tasks, "find_python", find_python)
+    monkeypatch.setattr(tasks, "_status", lambda command: ran.append(command) or 0)
+    module = ["-m", "tests.conformance.matrix", "--set"]
+    assert tasks.main(["matrix", "--all", "--suite", "gymnax", "--", "-k", "Cart"]) == 0
+    name = tasks.newest(tasks.RUNNING)
+    arguments = ["--all", "--suite", "gymnax", "-k", "Cart"]
+    assert [command[1:] for command in ran] == [[*module, name, *arguments]]
+    assert ran[0][0] == str(tasks.ROOT / ".venv" / name / "bin" / "python")
+    ran.clear()
+    assert tasks.main(["matrix", "--all-sets"]) == 0
+    here = [name for name in tasks.set_names() if not name.endswith(absent)]
+    assert [command[-1] for command in ran] == here
+    assert f"{tasks.newest(absent)}: not run: it is absent" in capfd.readouterr().out
+    assert tasks.main(["matrix", "--set", tasks.newest(absent)]) == 1
+
+
+def test_the_weekly_matrix_covers_every_set_and_opens_no_door() -> None:
+    text = (REPOSITORY / ".github" / "workflows" / "matrix.yml").read_text()
+    assert re.findall(r"set: ([\w.-]+),", text) == sorted(tasks.set_names())
+    for name, python in re.findall(r'set: ([\w.-]+), python: "([\d.]+)"', text):
+        assert name.endswith(f"-py{python}")
+    assert "\npermissions:\n  contents: read\n" in text
+    assert "secrets" not in text
+    assert text.count("permissions") == 1
+    assert "\n  schedule:\n" in text
 
 
 @pytest.mark.parametrize(

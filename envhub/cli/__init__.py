@@ -6,7 +6,7 @@ goes to stdout: progress, errors and whatever a suite prints go to stderr.
 
 import typer
 
-from envhub.cli import bench, doctor, info, render, run, tour
+from envhub.cli import bench, doctor, info, matrix, render, run, tour
 from envhub.cli.list import list_envs
 
 app = typer.Typer(
@@ -16,5 +16,13 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 app.command("list")(list_envs)
-for command in (info.info, doctor.doctor, run.run, bench.bench, render.render, tour.tour):
+for command in (
+    info.info,
+    doctor.doctor,
+    run.run,
+    bench.bench,
+    render.render,
+    tour.tour,
+    matrix.matrix,
+):
     app.command()(command)

@@ -1,4 +1,6 @@
-"""Environments that lie: each claims everything and lacks one capability. And one that does not.
+"""Environments that lie: each claims everything and lacks one capability, or breaks one clause.
+
+And one that does not.
 
 A second process makes them too, by `module:function`, so they are made by functions of no argument.
 """
@@ -21,9 +23,10 @@ from envhub.params import params_dataclass
 
 @params_dataclass
 class Params:
-    """How strongly the action acts."""
+    """How strongly the action acts, and when an episode is cut."""
 
     gain: Any = 0.5
+    limit: Any = 50
 
 
 class Honest(Environment):
@@ -39,7 +42,8 @@ class Honest(Environment):
     def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
         position = self.move(key, state, action, params)
         after = {"position": position, "time": state["time"] + 1}
-        return StepResult(position, after, position.sum(), after["time"] >= 50, False, {})
+        truncated = after["time"] >= params.limit
+        return StepResult(position, after, position.sum(), False, truncated, {})
 
     def move(self, key: Any, state: Any, action: Any, params: Any) -> Any:
         return state["position"] + params.gain * action
@@ -101,8 +105,8 @@ def _mean_of_batch_rule(axis_size: int, in_batched: Any, position: Any) -> tuple
 class IgnoresParams(Honest):
     """No has_env_params: there is a pytree, and it changes nothing."""
 
-    def move(self, key: Any, state: Any, action: Any, params: Any) -> Any:
-        return super().move(key, state, action, Params())
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        return super().step_env(key, state, action, Params())
 
 
 class BranchesOnParams(Honest):
@@ -215,10 +219,122 @@ LIES = {
 }
 
 
+class HasAnEmptyArray(Honest):
+    """In its state."""
+
+    def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
+        obs, state = super().reset_env(key, params)
+        return obs, state | {"nothing": jnp.zeros(0)}
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        result = super().step_env(key, state, action, params)
+        return result._replace(state=result.state | {"nothing": state["nothing"]})
+
+
+class TellsKeysApart(Honest):
+    """A legacy key starts another episode."""
+
+    def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
+        obs, state = super().reset_env(key, params)
+        return obs + (key.dtype == jnp.uint32), state
+
+
+class HasAListForInfo(Honest):
+    """Info is no dict."""
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        return super().step_env(key, state, action, params)._replace(info=[1.0])
+
+
+class ChangesShape(Honest):
+    """The observation of a step is longer than that of a reset."""
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        result = super().step_env(key, state, action, params)
+        return result._replace(obs=jnp.append(result.obs, 0.0))
+
+
+class IsWeaklyTyped(Honest):
+    """The reward is a number of Python's."""
+
+    def step(self, key: jax.Array, state: Any, action: Any, params: Any = None) -> StepResult:
+        return super().step(key, state, action, params)._replace(reward=jnp.asarray(1.0))
+
+
+class CompilesTwice(Honest):
+    """The first state has other types than the later ones."""
+
+    def reset(self, key: jax.Array, params: Any = None) -> tuple[Any, Any]:
+        obs, state = super().reset(key, params)
+        return obs, state | {"time": jnp.asarray(0)}
+
+
+class TakesAnything(Honest):
+    """An action of any shape."""
+
+    def step(self, key: jax.Array, state: Any, action: Any, params: Any = None) -> StepResult:
+        return super().step(key, state, jnp.reshape(action, (-1, 2))[0], params)
+
+
+class HasASmallSpace(Honest):
+    """Observations leave their space."""
+
+    def observation_space(self, params: Any = None) -> spaces.Space:
+        return spaces.Box(-1.0, 1.0, (2,), np.float32)
+
+
+class RewardsWithNothing(Honest):
+    """A reward that is not a number."""
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        return super().step_env(key, state, action, params)._replace(reward=jnp.nan)
+
+
+class TerminatesAtTheLimit(Honest):
+    """The limit is called a termination."""
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        result = super().step_env(key, state, action, params)
+        return result._replace(terminated=result.truncated, truncated=False)
+
+
+class GoesOnAfterTheLimit(Honest):
+    """There is a limit, and it is another one."""
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        return super().step_env(key, state, action, params.replace(limit=50))
+
+
+class ShowsTheReset(Honest):
+    """The last observation is that of the next episode."""
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        result = super().step_env(key, state, action, params)
+        first = super().reset_env(key, params)[0]
+        return result._replace(obs=jnp.where(result.truncated, first, result.obs))
+
+
+BREACHES = {
+    HasAnEmptyArray: "no_array_of_a_state_is_empty",
+    TellsKeysApart: "typed_and_legacy_keys_give_the_same_episode",
+    HasAListForInfo: "step_returns_the_documented_types",
+    ChangesShape: "structure_shapes_and_dtypes_never_change",
+    IsWeaklyTyped: "nothing_is_64_bit_or_weakly_typed",
+    CompilesTwice: "no_second_compilation_after_the_first_step",
+    TakesAnything: "the_step_takes_what_the_action_space_holds",
+    HasASmallSpace: "observations_lie_in_the_space_until_the_end",
+    RewardsWithNothing: "observations_lie_in_the_space_until_the_end",
+    GoesOnAfterTheLimit: "a_time_limit_is_a_truncation",
+    TerminatesAtTheLimit: "the_limit_does_not_terminate",
+    ShowsTheReset: "the_observation_at_the_limit_is_the_last_and_not_a_reset",
+    MixesLanes: "while_loops_and_conditions_under_vmap",
+}
+
+
 def make(kind: type[Environment]) -> tuple[Environment, Any]:
     env = kind()  # type: ignore[call-arg]
     return env, env.default_params
 
 
-for _kind in (Honest, *LIES):
+for _kind in (Honest, *LIES, *BREACHES):
     globals()[f"make_{_kind.__name__}"] = functools.partial(make, _kind)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -14,6 +14,11 @@ from envhub.adapters.pufferlib import OCEAN
 import envhub
 from envhub import registry
 from envhub.host import BRIDGE_OPTIONS
+from envhub.probes import NotRunError
+from envhub.second_process import SecondProcess
+from envhub.suite import keywords
+from envhub.testing import Own, Trial, label
+from envhub.testing.reports import limit_of
 
 Transition = tuple[Any, Any, Any, Any, Any]  # obs, the suite's state, reward, done, info
 
@@ -41,8 +46,38 @@ class Case:
         """The part of a state that two runs of one episode share."""
         return BINDINGS[self.suite].own_state(state)
 
+    def own(self, env: envhub.Environment) -> Own:
+        """What to compare it with."""
+        binding = BINDINGS[self.suite]
+        if binding.incomparable:
+            raise NotRunError(binding.incomparable)
+        return Own(*binding.direct(env), binding.own_state, binding.own_done)
+
+    def at_limit(self, first_obs: Any, seen: Any) -> tuple[Any, Any]:
+        """What a limit does not change of the first observations."""
+        if self.name == "DiscountingChain-bsuite":
+            return first_obs[..., :1], seen  # the rest is the time as a fraction of the limit
+        if self.suite == "ale" and not self.name.startswith("ALE/"):
+            # ALE's vector environment shows older frames where an episode ends, and so do these.
+            return jax.tree.map(lambda leaf: leaf[:-1], first_obs), seen[:-1]
+        return first_obs, seen
+
+    def trial(self, other: SecondProcess) -> Trial:
+        """It, under examination."""
+        env, params = self.make()
+        return Trial(
+            env,
+            params,
+            self.recipe,
+            other,
+            limit=limit_of(env, params),
+            own=lambda: self.own(env),
+            own_state=self.own_state,
+            at_limit=self.at_limit,
+        )
+
     def __str__(self) -> str:
-        return ",".join([self.id, *(f"{key}={value}" for key, value in self.options)])
+        return label(self.id, dict(self.options))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,33 +86,24 @@ class Binding:
 
     Attributes:
         sample: names and options that stand for the suite in the default run.
-        limit: the field of the params that holds the episode limit, or the option of `make`.
         only_sample: the full run examines the sample, and steps the other names, of which there
             are too many.
         incomparable: why the suite's own cannot be run beside it here.
-        frames_of_a_step: what the limit counts.
-        on_host: the suite is a CPU library: the limit is an option, and what is not native of it
-            runs its own reset and step in Python.
+        comparable: options without which the suite's own would draw from another generator, or a
+            limit would count more than steps.
         direct: from the environment, the suite's reset and its step that never resets, as
             functions of (key, params) and (key, state, action, params).
         own_state: the suite's state inside the hub's.
         own_done: the flags that the suite's own `done` stands for.
-        unlimited: names whose episodes nothing limits.
-        variants: options that make an environment of its own of every name, the suite's default
-            first.
     """
 
     sample: tuple[tuple[str, dict[str, Any]], ...]
-    limit: str
     direct: Callable[[Any], tuple[Callable[..., Any], Callable[..., Any]]]
     own_state: Callable[[Any], Any] = lambda state: state
     own_done: Callable[[Any], Any] = lambda result: result.done
-    variants: tuple[dict[str, Any], ...] = ({},)
-    on_host: bool = False
     only_sample: bool = False
-    frames_of_a_step: int = 1
     incomparable: str = ""
-    unlimited: tuple[str, ...] = ()
+    comparable: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def _of_gymnax(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
@@ -188,8 +214,9 @@ def _of_pufferlib(env: Any) -> tuple[Callable[..., Any], Callable[..., Transitio
 
     emulation, name = registry.get("pufferlib").load("emulation"), env.spec.name
     if name in OCEAN:
-        ocean = registry.get("pufferlib").load("ocean")
-        own = ocean.env_creator(f"puffer_{name}")(num_envs=1, **_own_options(env))
+        creator = registry.get("pufferlib").load("ocean").env_creator(f"puffer_{name}")
+        one = {"num_envs": 1} if "num_envs" in keywords(creator) else {}
+        own = creator(**one, **AS_THE_HUB.get(name, {}), **_own_options(env))
     else:
         own = emulation.GymnasiumPufferEnv(env=gymnasium.make(name, **_own_options(env)))
 
@@ -201,9 +228,8 @@ def _of_pufferlib(env: Any) -> tuple[Callable[..., Any], Callable[..., Transitio
         return shown(own.observations), ()
 
     def step(key: Any, state: Any, action: Any, params: Any) -> Transition:
-        own.step(
-            np.asarray(action, np.int32).reshape(env.num_agents, *own.single_action_space.shape)
-        )
+        space = own.single_action_space
+        own.step(np.asarray(action, space.dtype).reshape(env.num_agents, *space.shape))
         return shown(own.observations), (), shown(own.rewards), shown(own.terminals), {}
 
     return reset, step
@@ -212,23 +238,22 @@ def _of_pufferlib(env: Any) -> tuple[Callable[..., Any], Callable[..., Transitio
 GYMNASIUM_1_1 = registry.get("gymnasium").at_least("1.1")
 GYMNAX_1 = registry.get("gymnax").at_least("1.0")
 HAS_OCEAN = "breakout" in registry.get("pufferlib").known_names()
-BACKENDS = ("generalized", "spring", "positional", "mjx")
+# What the hub gives to Ocean's, which would draw it, or fail without.
+AS_THE_HUB = {"enduro": {"seed": 0}, "connect4": {"report_interval": np.iinfo(np.int32).max}}
+WITHOUT_NOOPS = {"noop_max": 0, "use_fire_reset": False}
 
 BINDINGS = {
     "ale": Binding(
         sample=(
-            # Without what is drawn, from another generator than ALE's own.
             ("ALE/Breakout-v5", {"repeat_action_probability": 0.0}),
-            ("pong", {"noop_max": 0, "use_fire_reset": False}),
-            ("pong", {"noop_max": 0, "use_fire_reset": False, "engine": "python"}),
+            ("pong", WITHOUT_NOOPS),
+            ("pong", {**WITHOUT_NOOPS, "engine": "python"}),
         ),
-        limit="max_num_frames_per_episode",
         direct=_of_ale,
         own_state=lambda state: (),
         own_done=lambda result: result.terminated,
-        on_host=True,
         only_sample=True,
-        frames_of_a_step=4,
+        comparable=WITHOUT_NOOPS,
         incomparable="" if GYMNASIUM_1_1 else "ale-py's own environments need gymnasium 1.1",
     ),
     "gymnax": Binding(
@@ -241,7 +266,6 @@ BINDINGS = {
             ("MetaMaze-misc", {}),
             ("GaussianBandit-misc", {}),
         ),
-        limit="max_steps_in_episode",
         direct=_of_gymnax,
         # gymnax 0.0.9 merges the time limit into it.
         own_done=lambda result: result.terminated if GYMNAX_1 else result.done,
@@ -256,11 +280,9 @@ BINDINGS = {
             ("phys2d/CartPole-v1", {}),
             ("tabular/Blackjack-v0", {}),
         ),
-        limit="max_episode_steps",
         direct=_of_gymnasium,
         own_state=lambda state: getattr(state, "env", ()),
         own_done=lambda result: result.terminated,
-        on_host=True,
     ),
     "pufferlib": Binding(
         sample=(
@@ -268,35 +290,27 @@ BINDINGS = {
             # One agent in C, and three of them, whose episodes end together.
             *((name, {}) for name in ("breakout", "trash_pickup") if HAS_OCEAN),
         ),
-        limit="max_episode_steps",
         direct=_of_pufferlib,
         own_state=lambda state: (),
         own_done=lambda result: result.terminated,
-        on_host=True,
         only_sample=True,
-        unlimited=("breakout", "trash_pickup"),
     ),
     "navix": Binding(
         sample=(
             ("Navix-DoorKey-5x5-v0", {}),
             ("Navix-KeyCorridorS3R1-v0", {"observation_fn": "categorical"}),
         ),
-        limit="max_steps",
         direct=_of_navix,
     ),
-    "craftax": Binding(
-        sample=(("Craftax-Classic-Symbolic-v1", {}),), limit="max_timesteps", direct=_of_gymnax
-    ),
+    "craftax": Binding(sample=(("Craftax-Classic-Symbolic-v1", {}),), direct=_of_gymnax),
     "brax": Binding(
         sample=(
             ("inverted_pendulum", {"backend": "mjx"}),
             ("fast", {"backend": "spring"}),
         ),
-        limit="episode_length",
         direct=_of_brax,
         own_state=lambda state: state.env,
         own_done=lambda result: result.terminated,
-        variants=tuple({"backend": backend} for backend in BACKENDS),
     ),
 }
 
@@ -316,13 +330,15 @@ def every_case(all_variants: bool) -> Iterator[Case]:
     for case in sample_cases():
         seen.add(case)
         yield case
-    for suite, binding in BINDINGS.items():
-        for name in sorted(registry.get(suite).known_names()):
+    for name, binding in BINDINGS.items():
+        suite = registry.get(name)
+        for each in sorted(suite.known_names()):
             if binding.only_sample and not all_variants:
                 continue
-            all_of_it = all_variants or name == binding.sample[0][0]
-            for options in binding.variants if all_of_it else binding.variants[:1]:
-                case = Case(suite, name, tuple(options.items()))
+            every = [{**binding.comparable, **options} for options in suite.variants(each)]
+            all_of_it = all_variants or each == binding.sample[0][0]
+            for options in every if all_of_it else every[:1]:
+                case = Case(name, each, tuple(options.items()))
                 if case not in seen:
                     yield case
 

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import jax
 import pytest
 
-import envhub
-from envhub.probes import Subject
 from envhub.second_process import SecondProcess
+from envhub.testing import Trial, Verdict
 
 from . import cases
-from .episodes import SHORT, Episodes, run_episodes, run_in_two
 
 
 @functools.cache
 def chosen(config: pytest.Config) -> tuple[list[cases.Case], list[cases.Case]]:
     """The cases that run, and those that a gap keeps from running."""
-    variants = config.getoption("variants")
-    full = variants or config.getoption("full")
-    every = list(cases.every_case(variants) if full else cases.sample_cases())
+    full = config.getoption("full")
+    every = list(cases.every_case(all_variants=False) if full else cases.sample_cases())
     gaps = [case for case in every if cases.gap_of(case)]
     return [case for case in every if case not in gaps], gaps
 
@@ -68,36 +65,12 @@ def x64_process() -> Iterator[SecondProcess]:
 
 
 @pytest.fixture(scope="module")
-def subject(case: cases.Case, other_process: SecondProcess) -> Iterator[Subject]:
-    env, params = case.make()
-    yield Subject(env, params, case.recipe, other_process)
+def trial(case: cases.Case, other_process: SecondProcess) -> Iterator[Trial]:
+    yield case.trial(other_process)
     jax.clear_caches()  # hundreds of compiled programs do not fit into memory
 
 
-@pytest.fixture(autouse=True)
-def _named_in_the_report(
-    request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
-) -> None:
-    """`matrix.py` makes the compatibility matrix of the report."""
-    if "case" in request.fixturenames:
-        record_property("case", str(request.getfixturevalue("case")))
-
-
-@pytest.fixture
-def limited(case: cases.Case, episodes: Episodes) -> Episodes:
-    """The episodes, the second half of which a limit cuts."""
-    if case.name in cases.BINDINGS[case.suite].unlimited:
-        pytest.skip(reason="nothing limits these episodes")
-    return episodes
-
-
 @pytest.fixture(scope="module")
-def episodes(case: cases.Case, subject: Subject) -> Episodes:
-    binding = cases.BINDINGS[case.suite]
-    if not binding.on_host:
-        return run_episodes(subject, binding.limit)
-    options = dict(case.options)
-    if case.name not in binding.unlimited:
-        options[binding.limit] = SHORT * binding.frames_of_a_step
-    short, params = envhub.make(case.id, **options)
-    return run_in_two(subject, Subject(short, params))
+def verdicts(case: cases.Case) -> dict[str, Verdict]:
+    """What was found so far."""
+    return {}

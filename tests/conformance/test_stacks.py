@@ -11,23 +11,20 @@ import jax
 import pytest
 
 from envhub import registry, wrappers
-from envhub.probes import Subject
 from envhub.second_process import SecondProcess
+from envhub.testing import COLUMNS, Trial, Verdict
 
 from . import stacks
-from .episodes import LANES, Episodes, follow
-from .test_contract import (  # noqa: F401 (collected here, for the cases of this module)
-    test_flag_is_what_its_probe_finds,
-    test_no_array_of_a_state_is_empty,
-    test_no_second_compilation_after_the_first_step,
-    test_nothing_is_64_bit_or_weakly_typed,
-    test_observations_lie_in_the_space_until_the_end,
-    test_random_actions_reach_the_end,
-    test_step_returns_the_documented_types,
-    test_structure_shapes_and_dtypes_never_change,
-    test_typed_and_legacy_keys_give_the_same_episode,
-    test_while_loops_and_conditions_under_vmap,
-)
+from .test_contract import test_check as examine
+
+# A stack has a limit or none, and nothing of the suite's is like it.
+LEFT_OUT = {"truncation", "final_obs", "own_bits"}
+CHECKS = [
+    check.__name__
+    for column, checks in COLUMNS.items()
+    if column not in LEFT_OUT
+    for check in checks
+]
 
 
 def examined(config: pytest.Config) -> list[stacks.Stack]:
@@ -37,17 +34,16 @@ def examined(config: pytest.Config) -> list[stacks.Stack]:
 
 
 @pytest.fixture(scope="module")
-def subject(case: stacks.Stack, other_process: SecondProcess) -> Iterator[Subject]:
+def trial(case: stacks.Stack, other_process: SecondProcess) -> Iterator[Trial]:
     env, params = case.make()
     print(env)  # shown where a test fails
-    yield Subject(env, params, case.recipe, other_process)
+    yield Trial(env, params, case.recipe, other_process, own_state=case.own_state)
     jax.clear_caches()
 
 
-@pytest.fixture(scope="module")
-def episodes(subject: Subject) -> Episodes:
-    keys = [*jax.random.split(jax.random.key(3), LANES)]
-    return follow(subject, [subject.params] * LANES, keys)
+@pytest.mark.parametrize("check", CHECKS)
+def test_check(check: str, trial: Trial, verdicts: dict[str, Verdict]) -> None:
+    examine(check, trial, verdicts)
 
 
 def test_every_wrapper_is_in_the_catalog() -> None:

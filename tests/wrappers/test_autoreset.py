@@ -14,9 +14,8 @@ import envhub
 from envhub import errors
 from envhub.ended_lanes import reset_where
 from envhub.host.pool import Pool
+from envhub.testing.episodes import optimised
 from envhub.wrappers import AutoReset, RecordEpisodeStatistics
-
-from ..conformance.episodes import optimised
 
 KEY, STEPS = jax.random.key(0), 12
 

@@ -1,0 +1,155 @@
+"""`envhub matrix`: what the probes found, and whether that is out of date."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from envhub.capabilities import FLAGS
+from envhub.cli._answer import answer
+from envhub.cli._drawing import mark
+from envhub.cli._facts import Facts
+from envhub.cli._options import AsJson
+from envhub.errors import UnknownSuiteError, did_you_mean
+from envhub.matrix import results, staleness, summary
+from envhub.matrix.results import COLUMNS, NOT_RUN, Results, Row
+
+MARKS = {"yes": mark(True), "no": mark(False), "fail": "FAIL", NOT_RUN: "?"}
+
+
+def matrix(
+    suite: Annotated[str | None, typer.Argument(help="One suite; by default a summary.")] = None,
+    set_name: Annotated[
+        str | None, typer.Option("--set", help="One set of versions; by default all.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Fail if an adapter, version or name changed since.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what the probes found for every environment, on every set of versions."""
+    found = Results({}, ())
+
+    def read() -> Facts:
+        nonlocal found
+        found = results.load()
+        _check_names(found, suite, set_name)
+        return _facts(found, suite, set_name, check)
+
+    def draw(facts: Facts) -> RenderableType:
+        if check:
+            return _draw_check(found, facts)
+        return _draw_suite(found, suite, set_name) if suite else _draw_summary(found)
+
+    if answer(read, draw, as_json)["stale"]:
+        raise typer.Exit(1)
+
+
+def _check_names(found: Results, suite: str | None, set_name: str | None) -> None:
+    for what, name, known in (
+        ("suite", suite, found.suites),
+        ("set", set_name, list(found.sets)),
+    ):
+        if name is not None and name not in known:
+            raise UnknownSuiteError(
+                f"the matrix has no {what} {name!r}.{did_you_mean(name, known)} "
+                f"It has: {', '.join(known) or 'none'}."
+            )
+
+
+def _facts(found: Results, suite: str | None, set_name: str | None, check: bool) -> Facts:
+    stale = staleness.stale(found) if check else []
+    return {
+        "sets": dict(found.sets),
+        "rows": [_entry(row) for row in found.of(suite, set_name)],
+        "stale": [{**vars(entry), "text": str(entry), "command": entry.command} for entry in stale],
+    }
+
+
+def _draw_check(found: Results, facts: Facts) -> RenderableType:
+    stale = sum(entry["rows"] for entry in facts["stale"])
+    waiting = sum(not row.run for row in found.rows)
+    lines = [entry["text"] for entry in facts["stale"]]
+    return Group(*lines, f"out of date: {stale}, {NOT_RUN}: {waiting} rows")
+
+
+def _entry(row: Row) -> dict[str, Any]:
+    cells = {column: row.cell(column) for column in COLUMNS}
+    return {
+        "environment": row.label,
+        "set": row.set_name,
+        "state": row.state,
+        "date": row.run and row.run.date,
+        "versions": dict(row.run.versions) if row.run else None,
+        "cells": {column: cell.value for column, cell in cells.items()},
+        "reasons": {column: cell.reason for column, cell in cells.items() if cell.reason},
+        "compile": row.compile_class or None,
+        "speed": row.speed_class or None,
+    }
+
+
+def _draw_summary(found: Results) -> RenderableType:
+    sets = Table("suite", *summary.heads(found), box=None, pad_edge=False)
+    for line in summary.by_set(found):
+        sets.add_row(*line)
+    flags = _table_with_narrow_heads("suite", FLAGS)
+    for line in summary.by_flag(found):
+        flags.add_row(*line)
+    return Group(sets, "", flags)
+
+
+def _draw_suite(found: Results, suite: str, set_name: str | None) -> RenderableType:
+    parts: list[RenderableType] = []
+    for name in found.sets if set_name is None else [set_name]:
+        rows = found.of(suite, name)
+        version = summary.version_of(rows) or NOT_RUN
+        parts += [f"{name} (jax {found.sets[name]}): {suite} {version}"]
+        if rows and version != NOT_RUN:
+            parts += [_draw_rows(rows), *_notes(rows)]
+        parts += [""]
+    legend = (
+        "✓ yes, · no, ? not run, - a gap; contract: the clauses that passed, of those that were run"
+    )
+    return Group(*parts, legend)
+
+
+def _draw_rows(rows: list[Row]) -> Table:
+    table = _table_with_narrow_heads("environment", ("contract", *FLAGS, "compile", "speed"))
+    for row in rows:
+        flags = [row.cell(flag).value for flag in FLAGS]
+        marks = [MARKS.get(value, "-") for value in flags]
+        classes = [row.compile_class or "?", row.speed_class or "?"]
+        table.add_row(row.name, _contract(row), *marks, *classes)
+    return table
+
+
+def _notes(rows: list[Row]) -> list[str]:
+    """The failures and gaps, in full."""
+    notes = []
+    for row in rows:
+        if row.state in results.GAPS:
+            notes.append(f"{row.name} ({row.state}): {row.cell(COLUMNS[0]).reason}")
+            continue
+        for column in COLUMNS:
+            if row.cell(column).value == "fail":
+                notes.append(f"{row.name}: {column}: {row.cell(column).reason}")
+    return notes
+
+
+def _contract(row: Row) -> str:
+    values = [row.cell(column).value for column in results.CLAUSES]
+    if row.state in (NOT_RUN, *results.GAPS):
+        return row.state
+    ran = len(values) - values.count(NOT_RUN)
+    return f"{values.count('pass')}/{ran}"
+
+
+def _table_with_narrow_heads(first: str, others: tuple[str, ...]) -> Table:
+    table = Table(box=None, pad_edge=False, collapse_padding=True)
+    table.add_column(first, no_wrap=True, vertical="bottom")
+    for name in others:
+        is_flag = name in FLAGS
+        title = name.replace("_", "\n")
+        table.add_column(title, vertical="bottom", overflow="fold", no_wrap=not is_flag)
+    return table

@@ -1,0 +1,32 @@
+"""Everything that is written of the results file, and where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from envhub.matrix import badges, markdown, page, staleness
+from envhub.matrix.results import Results
+
+
+def sets(constraints: Path = staleness.CONSTRAINTS) -> dict[str, str]:
+    """The sets that there are, and the version of jax in each."""
+    return {
+        path.stem: staleness.read_pins(path)["jax"] for path in sorted(constraints.glob("*.txt"))
+    }
+
+
+def documents(results: Results) -> dict[str, str]:
+    """From a path in the repository to what it holds."""
+    return {
+        "compat_matrix.md": markdown.document(results),
+        "docs/matrix.html": page.document(results),
+        **{f"docs/badges/{name}.svg": badges.badge(results, name) for name in results.suites},
+    }
+
+
+def write(results: Results, repository: Path) -> None:
+    """Write all of them."""
+    for place, text in documents(results).items():
+        path = repository / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)

@@ -1,0 +1,18 @@
+"""`matrix.html`: the results with what sorts, filters and searches them, in one file."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+from envhub.matrix.results import CLAUSES, LETTERS, Results, dump
+
+
+def document(results: Results) -> str:
+    """The page; it loads nothing."""
+    template = resources.files("envhub.matrix").joinpath("page.html").read_text()
+    # In a script, only the end tag of it would be more than data.
+    data = dump(results).replace("</", "<\\/")
+    titles = ",".join(f'"{column}":"{title}"' for column, title in CLAUSES.items())
+    letters = ",".join(f'"{letter}":"{value}"' for value, letter in LETTERS.items())
+    page = template.replace("{{titles}}", f"{{{titles}}}").replace("{{letters}}", f"{{{letters}}}")
+    return page.replace("{{results}}", data)

@@ -1,0 +1,160 @@
+"""What of the results is out of date: an adapter, a version or a list of names changed since."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import inspect
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import envhub
+from envhub import registry, versions
+from envhub.errors import EnvHubError
+from envhub.matrix.results import Results, Run
+from envhub.suite import Suite
+
+PACKAGE = Path(envhub.__file__).parent
+CONSTRAINTS = PACKAGE.parent / "constraints"
+CHECKS = ("probes.py", "second_process.py", *(f"testing/{name}.py" for name in (
+    "checks", "episodes", "reports", "trial"
+)))  # fmt: skip
+ALSO_DECISIVE = ("jax", "jaxlib", "numpy", "mujoco", "mujoco-mjx", "flax")
+
+
+@dataclasses.dataclass(frozen=True)
+class Stale:
+    """Rows that are out of date.
+
+    Attributes:
+        set_name: of which set.
+        suite: of which suite.
+        rows: how many.
+        reason: what changed.
+    """
+
+    set_name: str
+    suite: str
+    rows: int
+    reason: str
+
+    @property
+    def command(self) -> str:
+        """What runs them again."""
+        return f"python3 tasks.py matrix --set {self.set_name} --suite {self.suite}"
+
+    def __str__(self) -> str:
+        return (
+            f"{self.set_name}, {self.suite}: {self.rows} rows: {self.reason}. Run: {self.command}"
+        )
+
+
+def run_today(suite: Suite) -> Run:
+    """The circumstances of a row that is found here and now."""
+    return Run(
+        suite.name,
+        suite.provider(),
+        datetime.date.today().isoformat(),
+        current_versions(suite),
+        suite.supported,
+        fingerprint_of_adapter(suite),
+        fingerprint_of_checks(),
+        fingerprint_of_ids(suite),
+    )
+
+
+def current_versions(suite: Suite) -> dict[str, str]:
+    """The versions that decide what a suite does, of what is installed."""
+    found = {name: versions.installed_version(name) for name in ALSO_DECISIVE}
+    found[suite.provider()] = suite.installed()
+    found["python"] = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return {name: version for name, version in sorted(found.items()) if version}
+
+
+def fingerprint_of_adapter(suite: Suite) -> str:
+    """Of the source of the module that describes the suite."""
+    return _digest([Path(inspect.getfile(type(suite)))])
+
+
+def fingerprint_of_checks() -> str:
+    """Of the source of the checks and probes."""
+    return _digest(PACKAGE / name for name in CHECKS)
+
+
+def fingerprint_of_ids(suite: Suite) -> str:
+    """Of the names and variants that the suite has in the installed version."""
+    every = [
+        f"{name} {dict(options)}"
+        for name in sorted(suite.known_names())
+        for options in suite.variants(name)
+    ]
+    return short_hash("\n".join(every))
+
+
+def stale(results: Results, constraints: Path = CONSTRAINTS) -> list[Stale]:
+    """What is out of date.
+
+    Args:
+        results: what to look at.
+        constraints: the folder of the sets; what a set holds now is compared if it is there, as in
+            a checkout.
+
+    Returns:
+        One entry for each set, suite and reason.
+    """
+    found: Counter[tuple[str, str, str]] = Counter()
+    pins = {path.stem: read_pins(path) for path in sorted(constraints.glob("*.txt"))}
+    known: dict[tuple[str, int], list[str]] = {}  # rows of one run share it
+    for row in results.rows:
+        if row.run:
+            key = row.set_name, id(row.run)
+            if key not in known:
+                known[key] = list(_reasons(row.run, pins.get(row.set_name)))
+            for reason in known[key]:
+                found[row.set_name, row.suite, reason] += 1
+    return [
+        Stale(set_name, suite, rows, reason)
+        for (set_name, suite, reason), rows in sorted(found.items())
+    ]
+
+
+def read_pins(path: Path) -> dict[str, str]:
+    """From a constraints file, the version of each package."""
+    return dict(re.findall(r"^([\w.-]+)==(\S+)", path.read_text(), re.MULTILINE))
+
+
+def _reasons(run: Run, pins: Mapping[str, str] | None) -> Iterable[str]:
+    try:
+        suite = registry.get(run.suite)
+    except EnvHubError:
+        return ["there is no such suite here"]
+    reasons = []
+    if run.adapter != fingerprint_of_adapter(suite):
+        reasons.append("the adapter changed")
+    if run.checks != fingerprint_of_checks():
+        reasons.append("the checks changed")
+    if run.supported != suite.supported:
+        reasons.append(f"it supports {suite.supported} now")
+    for name, version in run.versions.items():
+        if pins and pins.get(name, version) != version:
+            reasons.append(f"the set has {name} {pins[name]} now, not {version}")
+    if run.versions == current_versions(suite) and run.ids != fingerprint_of_ids(suite):
+        reasons.append("the list of environments changed")
+    return reasons
+
+
+def _digest(paths: Iterable[Path]) -> str:
+    """Of source files, whatever their blank lines and comments."""
+    lines = [line.rstrip() for path in paths for line in path.read_text().splitlines()]
+    return short_hash(
+        "\n".join(line for line in lines if line and not line.lstrip().startswith("#"))
+    )
+
+
+def short_hash(text: str) -> str:
+    """A fingerprint of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,44 @@
+"""The contract as checks that run on anybody's environment: `check_env` and `check_suite`.
+
+Each check of `CHECKS` is one clause of `docs/contract.md`, or the probe of one capability flag. The
+tests of this repository, its compatibility matrix and third parties run the same ones.
+"""
+
+from envhub.testing.checks import CHECKS, COLUMNS
+from envhub.testing.reports import (
+    FAIL,
+    NO,
+    NOT_RUN,
+    PASS,
+    VALUES,
+    YES,
+    Report,
+    SuiteReport,
+    Verdict,
+    check_env,
+    check_id,
+    check_suite,
+    label,
+)
+from envhub.testing.trial import LimitMaker, Own, Trial
+
+__all__ = [
+    "CHECKS",
+    "COLUMNS",
+    "FAIL",
+    "NO",
+    "NOT_RUN",
+    "PASS",
+    "VALUES",
+    "YES",
+    "LimitMaker",
+    "Own",
+    "Report",
+    "SuiteReport",
+    "Trial",
+    "Verdict",
+    "check_env",
+    "check_id",
+    "check_suite",
+    "label",
+]

@@ -1,0 +1,271 @@
+"""The clauses of the contract, each a function of a `Trial` that raises what it refuses.
+
+`Refuted` says what is wrong, `NotRunError` why nothing can be said; any other exception is a
+refusal too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envhub import second_process
+from envhub.errors import InvalidActionError
+from envhub.probes import PROBES, NotRunError, Refuted
+from envhub.testing.episodes import LANES, SHORT, optimised, stack
+from envhub.testing.trial import Own, Trial
+
+Check = Callable[[Trial], None]
+
+
+def insist(holds: Any, otherwise: str) -> None:
+    """Refuse, with a reason, what does not hold."""
+    if not holds:
+        raise Refuted(otherwise)
+
+
+def no_array_of_a_state_is_empty(trial: Trial) -> None:
+    """See `envhub/nonempty.py`: they crash jaxlib."""
+    insist(all(leaf.size for leaf in _leaves(trial.start[1])), "an array of the state is empty")
+
+
+def typed_and_legacy_keys_give_the_same_episode(trial: Trial) -> None:
+    """`jax.random.key` and `jax.random.PRNGKey` of one seed start one episode."""
+    legacy_obs, _ = trial.env.reset(jax.random.key_data(trial.keys[0]), trial.params)
+    for a, b in zip(_leaves(trial.start[0]), _leaves(legacy_obs), strict=True):
+        insist(np.array_equal(a, b), "a legacy key starts another episode than the typed one")
+
+
+def step_returns_the_documented_types(trial: Trial) -> None:
+    """Scalars, of several agents arrays of as many, and an info that is a dict."""
+    env = trial.env
+    agents = () if env.num_agents == 1 else (env.num_agents,)
+    wanted = {"reward": jnp.float32, "terminated": jnp.bool_, "truncated": jnp.bool_}
+    for result in trial.path:
+        for name, dtype in wanted.items():
+            leaf = getattr(result, name)
+            given, asked = f"{leaf.dtype}{list(leaf.shape)}", f"{np.dtype(dtype)}{list(agents)}"
+            insist(given == asked, f"{name} is {given}, not {asked}")
+        insist((result.done == (result.terminated | result.truncated)).all(), "done is not either")
+        insist(isinstance(result.info, dict), f"info is a {type(result.info).__name__}, not a dict")
+
+
+def structure_shapes_and_dtypes_never_change(trial: Trial) -> None:
+    """State, observation and info are a `lax.scan` carry."""
+    obs, state = trial.start
+    first = trial.path[0]
+    for result in trial.path:
+        for what, before, after in (
+            ("the state", state, result.state),
+            ("the observation", obs, result.obs),
+            ("info", first.info, result.info),
+        ):
+            structures: list[Any] = list(map(jax.tree.structure, (before, after)))
+            insist(structures[0] == structures[1], f"a step changed the structure of {what}")
+            insist(_shapes(before) == _shapes(after), f"a step changed a shape or dtype of {what}")
+
+
+def nothing_is_64_bit_or_weakly_typed(trial: Trial) -> None:
+    """Arrays of JAX of at most 32 bits, so that the first step and later ones share a program."""
+    for leaf in _leaves((trial.start, trial.path)):
+        insist(isinstance(leaf, jax.Array), f"{leaf!r} is not an array of JAX")
+        if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            insist(
+                not leaf.weak_type, f"an array of {leaf.dtype}{list(leaf.shape)} is weakly typed"
+            )
+            insist(leaf.dtype.itemsize <= 4, f"an array is of {leaf.dtype}")
+
+
+def no_second_compilation_after_the_first_step(trial: Trial) -> None:
+    """Steps outside `jit` share one program."""
+    insist(len(trial.path) > 1, "there was one step")
+    insist(trial.env._compiled_step._cache_size() == 1, "a later step was compiled anew")
+
+
+def the_step_takes_what_the_action_space_holds(trial: Trial) -> None:
+    """Every sample lies in the space and is accepted; an action of another shape is refused."""
+    space = trial.env.action_space(trial.params)
+    for action in trial.actions:
+        insist(space.contains(action), f"a sample of {space} is not in it: {action}")
+    insist(trial.path, "no step was taken")
+    wrong = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), trial.actions[0])
+    try:
+        jax.eval_shape(trial.env.step, trial.keys[1], trial.start[1], wrong, trial.params)
+    except InvalidActionError:
+        return
+    raise Refuted("an action with an axis too many is not refused")
+
+
+def observations_lie_in_the_space_until_the_end(trial: Trial) -> None:
+    """Of whole episodes, and their rewards are finite."""
+    space, seen = trial.env.observation_space(trial.params), trial.episodes
+    insist(space.contains(trial.start[0]), f"the observation of a reset is not in {space}")
+    outside = np.argwhere(seen.alive & ~seen.contained)
+    insist(not len(outside), f"the observation of step {outside[:1, 0]} is not in {space}")
+    insist(seen.reward_finite[seen.alive].all(), "a reward is not a finite number")
+
+
+def random_actions_reach_the_end(trial: Trial) -> None:
+    """Without which nothing is known about the end."""
+    seen = trial.episodes
+    if not seen.ended[:, :LANES].any():
+        raise NotRunError(f"no episode of random actions ended within {len(seen.alive)} steps")
+
+
+def a_time_limit_is_a_truncation(trial: Trial) -> None:
+    """Episodes with a limit of `SHORT` steps are cut there, and not before."""
+    seen = trial.limited
+    alive, terminated, truncated = (
+        array[:, LANES:] for array in (seen.alive, seen.terminated, seen.truncated)
+    )
+    before = (truncated & alive)[: SHORT - 1]
+    insist(not before.any(), f"truncated before the limit of {SHORT} steps")
+    at_limit = alive[SHORT - 1]
+    ended = (truncated | terminated)[SHORT - 1]
+    insist(ended[at_limit].all(), f"the episode goes on after its limit of {SHORT} steps")
+    only_cut = at_limit & ~terminated[SHORT - 1]
+    insist(truncated[SHORT - 1][only_cut].all(), "an end at the limit is no truncation")
+    insist(
+        only_cut.any() or terminated[:SHORT].any(), "no lane reached the limit, and none terminated"
+    )
+
+
+def the_limit_does_not_terminate(trial: Trial) -> None:
+    """The same keys without the limit: what terminated then, and nothing else, terminates now."""
+    terminated, seen = trial.limited.terminated, trial.seen_by_both
+    whole, short = terminated[:SHORT, :LANES], terminated[:SHORT, LANES:]
+    insist((whole == short)[seen].all(), "an episode terminates because of its limit")
+
+
+def the_observation_at_the_limit_is_the_last_and_not_a_reset(trial: Trial) -> None:
+    """It is what the same episode shows without the limit."""
+    first_obs, seen = trial.at_limit(trial.limited.first_obs, trial.seen_by_both)
+    for leaf in _leaves(first_obs):
+        whole, short = leaf[:, :LANES][seen], leaf[:, LANES:][seen]
+        same = np.allclose(whole, short, rtol=1e-3, atol=1e-3, equal_nan=True)
+        insist(same, "with a limit, the episode shows other observations than without")
+
+
+def reset_and_step_equal_the_suites_own_bit_for_bit(trial: Trial) -> None:
+    """A few steps beside the suite's own."""
+    if trial.own is None:
+        raise NotRunError("there is nothing to compare with: give own=")
+    own, env = trial.own(), trial.env
+    found = _differing(trial, own, (env.reset, env.step), jax.jit)
+    if found and env.capabilities.jax_native:
+        # Unoptimised, XLA may compile one function in two ways (brax's halfcheetah): ask it again.
+        again = optimised(env.reset), optimised(env.step)
+        found = _differing(trial, own, again, optimised)
+    insist(not found, f"it differs from the suite's own: {found[:1]}")
+
+
+def while_loops_and_conditions_under_vmap(trial: Trial) -> None:
+    """Lanes that take different numbers of steps, and skip one, end where plain steps end."""
+    env, params = trial.env, trial.params
+    actions, keys = stack(trial.actions), trial.keys[1:]
+
+    def advance(shown: Any, last: Any) -> Any:
+        def keep_or_step(carry: Any) -> Any:
+            turn, taken, shown = carry
+
+            def step(shown: Any) -> Any:
+                action = jax.tree.map(lambda leaf: leaf[taken], actions)
+                result = env.step(keys[taken], shown[1], action, params)
+                return result.obs, result.state
+
+            skipped = turn == 1
+            shown = jax.lax.cond(skipped, lambda shown: shown, step, shown)
+            return turn + 1, taken + jnp.where(skipped, 0, 1), shown
+
+        start = (jnp.int32(0), jnp.int32(0), shown)
+        return jax.lax.while_loop(lambda carry: carry[1] < last, keep_or_step, start)[2]
+
+    starts = stack([env.reset(trial.keys[0], params) for _ in range(2)])
+    obs, states = jax.jit(jax.vmap(advance))(starts, jnp.array([1, 3]))
+    ends = second_process.pack((obs, trial.own_state(states)))
+    for lane, steps in enumerate([1, 3]):
+        result = trial.path[steps - 1]
+        expected = second_process.pack((result.obs, trial.own_state(result.state)))
+        for a, b in zip(expected, ends, strict=True):
+            # brax's mjx has arrays of which no lane has anything.
+            same = not a.size or np.allclose(a, b[lane], rtol=1e-2, atol=1e-2, equal_nan=True)
+            insist(same, f"after {steps} steps in a while_loop under vmap, something else is shown")
+
+
+def _differing(trial: Trial, own: Own, hub: Any, compiler: Any) -> list[str]:
+    """What the hub and the suite show differently over a few steps."""
+    in_python = not trial.env.capabilities.jax_native
+    own_reset, own_step = (
+        (own.reset, own.step) if in_python else map(compiler, (own.reset, own.step))
+    )
+    return [
+        f"{a.tolist()} and {b.tolist()}"[:200]
+        for pair in _pairs(trial, own, hub, own_reset, own_step)
+        for a, b in zip(*map(second_process.pack, pair), strict=True)
+        if a.dtype != b.dtype or a.tobytes() != b.tobytes()
+    ]
+
+
+def _pairs(
+    trial: Trial, own: Own, hub: Any, own_reset: Any, own_step: Any
+) -> Iterator[tuple[Any, Any]]:
+    (reset, step), params = hub, trial.params
+    (obs, state), (own_obs, theirs) = (f(trial.keys[0], params) for f in (reset, own_reset))
+    yield (obs, own.state(state)), (own_obs, theirs)
+    for key, action in zip(trial.keys[1:5], trial.actions, strict=False):
+        result = step(key, state, action, params)
+        own_obs, theirs, reward, done, info = own_step(key, theirs, action, params)
+        state = result.state
+        shown = (result.obs, own.state(state), result.reward, own.done(result), result.info)
+        yield shown, (own_obs, theirs, jnp.float32(reward), jnp.asarray(done, bool), info)
+        if not trial.env.capabilities.jax_native and result.done.all():
+            return  # what follows is undefined there, and a latch here
+
+
+def _leaves(tree: Any) -> list[Any]:
+    return jax.tree.leaves(tree)
+
+
+def _shapes(tree: Any) -> Any:
+    return [(jnp.shape(leaf), leaf.dtype) for leaf in _leaves(tree)]
+
+
+COLUMNS: dict[str, tuple[Check, ...]] = {
+    "resets": (no_array_of_a_state_is_empty, typed_and_legacy_keys_give_the_same_episode),
+    "steps": (
+        step_returns_the_documented_types,
+        structure_shapes_and_dtypes_never_change,
+        nothing_is_64_bit_or_weakly_typed,
+        no_second_compilation_after_the_first_step,
+    ),
+    "actions": (the_step_takes_what_the_action_space_holds,),
+    "observations": (observations_lie_in_the_space_until_the_end,),
+    "ends": (random_actions_reach_the_end,),
+    "truncation": (a_time_limit_is_a_truncation, the_limit_does_not_terminate),
+    "final_obs": (the_observation_at_the_limit_is_the_last_and_not_a_reset,),
+    "control_flow": (while_loops_and_conditions_under_vmap,),
+    "own_bits": (reset_and_step_equal_the_suites_own_bit_for_bit,),
+    **{flag: (probe,) for flag, probe in PROBES.items()},
+}
+"""From a column of the matrix to the checks of it."""
+
+CHECKS: dict[str, Check] = {
+    check.__name__: check for checks in COLUMNS.values() for check in checks
+}
+"""From its name to every check, in the order in which they run."""
+
+COMPARED = {
+    check.__name__
+    for check in (
+        typed_and_legacy_keys_give_the_same_episode,
+        the_limit_does_not_terminate,
+        the_observation_at_the_limit_is_the_last_and_not_a_reset,
+        while_loops_and_conditions_under_vmap,
+        reset_and_step_equal_the_suites_own_bit_for_bit,
+    )
+}
+"""The checks that compare two runs, of which nothing is known if they are not reproducible."""

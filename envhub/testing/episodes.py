@@ -1,0 +1,225 @@
+"""Whole episodes of random actions, in lanes, each followed until it ends."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envhub.probes import Refuted, Subject
+
+LANES = 3
+SHORT = 7  # the limit of the second half of the lanes, which have the keys of the first half
+CHUNK = 50
+PATIENCE = 200
+ENOUGH = 1_000  # go on that long for more ends, once there was one
+LONGEST = 20_000
+SEEN = ("alive", "contained", "terminated", "truncated", "reward_finite")
+
+
+@dataclasses.dataclass(frozen=True)
+class Episodes:
+    """What was seen, each array of shape (steps, 2 * LANES); steps after the end count as not seen.
+
+    Attributes:
+        alive: the lane had not ended before this step.
+        contained: the observation lies in the space.
+        terminated, truncated: the flags.
+        reward_finite: the reward is a finite number.
+        first_obs: the observations of the first SHORT steps, leaves of shape (SHORT, lanes, …).
+        compile_seconds: what tracing and compiling the program of these steps took, of CPU time.
+        steps_per_second: of all lanes together, in the fastest chunk.
+    """
+
+    alive: np.ndarray
+    contained: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    reward_finite: np.ndarray
+    first_obs: Any
+    compile_seconds: float
+    steps_per_second: float
+
+    @property
+    def ended(self) -> np.ndarray:
+        """Where an episode ended."""
+        ended: np.ndarray = self.alive & (self.terminated | self.truncated)
+        return ended
+
+
+class Program:
+    """A function of arrays, compiled for its first arguments.
+
+    Args:
+        function: what to compile.
+        is_optimised: as it is for users, whatever `XLA_FLAGS` says: tests compile more than they
+            run, and have it optimise less.
+
+    Attributes:
+        compile_seconds: what tracing and compiling took, of CPU time: others may be busy too.
+    """
+
+    def __init__(self, function: Callable[..., Any], is_optimised: bool = False) -> None:
+        self._function, self._is_optimised = function, is_optimised
+        self._compiled: Any = None
+        self.compile_seconds = 0.0
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call it, after compiling it if this is the first time."""
+        if self._compiled is None:
+            self.compile(*arguments)
+        return self._compiled(*arguments)
+
+    def compile(self, *arguments: Any) -> None:
+        """Compile it for arguments of these shapes."""
+        began = time.process_time()
+        lowered = jax.jit(self._function).lower(*arguments)
+        self._compiled = lowered.compile(compiler_options=self._options())
+        self.compile_seconds = time.process_time() - began
+
+    def _options(self) -> dict[str, Any] | None:
+        flags = os.environ.get("XLA_FLAGS", "")
+        if not self._is_optimised or "backend_optimization_level" not in flags:
+            return None
+        options: dict[str, Any] = {"xla_backend_optimization_level": 3}
+        if "fusion_emitters" in flags:
+            options["xla_cpu_use_fusion_emitters"] = True
+        return options
+
+
+def optimised(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function compiled as it is for users, whatever `XLA_FLAGS` says."""
+    return Program(function, is_optimised=True)
+
+
+def stack(trees: Sequence[Any]) -> Any:
+    """Pytrees as one, on a leading axis."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def follow_both(trial: Subject, short: Any, **options: Any) -> Episodes:
+    """Lanes whose limit is a param: the whole episodes and the short ones in one program."""
+    lanes = [trial.params] * LANES + [short] * LANES
+    return follow(trial, lanes, keys_of_lanes() * 2, **options)
+
+
+def follow_one(trial: Subject, **options: Any) -> Episodes:
+    """The whole episodes alone."""
+    return follow(trial, [trial.params] * LANES, keys_of_lanes(), **options)
+
+
+def keys_of_lanes() -> list[Any]:
+    """What decides each lane."""
+    return [*jax.random.split(jax.random.key(3), LANES)]
+
+
+def side_by_side(whole: Episodes, short: Episodes) -> Episodes:
+    """Lanes of two environments: the second half is the one whose limit is an option."""
+    steps = max(len(whole.alive), len(short.alive))
+
+    def join(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        return np.concatenate([pad(one), pad(other)], axis=1)
+
+    def pad(array: np.ndarray) -> np.ndarray:
+        missing = [(0, steps - len(array))] + [(0, 0)] * (array.ndim - 1)
+        return np.pad(array, missing)  # False: not alive
+
+    arrays: dict[str, Any] = {
+        name: join(getattr(whole, name), getattr(short, name)) for name in SEEN
+    }
+    first_obs = jax.tree.map(
+        lambda *leaves: np.concatenate(leaves, axis=1), whole.first_obs, short.first_obs
+    )
+    return dataclasses.replace(whole, **arrays, first_obs=first_obs)
+
+
+def follow(
+    trial: Subject,
+    lanes: Sequence[Any],
+    keys: Sequence[Any],
+    *,
+    longest: int = LONGEST,
+    is_optimised: bool = False,
+) -> Episodes:
+    """Random actions in one lane for each of the params and keys, until all have ended.
+
+    Args:
+        trial: whose environment and spaces.
+        lanes: the params of each lane.
+        keys: what decides each lane.
+        longest: the most steps.
+        is_optimised: compile as for users from the start; otherwise only once it pays.
+
+    Raises:
+        Refuted: if the observation of a reset lies outside of its space.
+    """
+    env, params = trial.env, trial.params
+    obs_space, action_space = env.observation_space(params), env.action_space(params)
+    starts = [env.reset(key, lane) for key, lane in zip(keys, lanes, strict=True)]
+    for obs, _ in starts:
+        if not obs_space.contains(obs):
+            raise Refuted(f"the observation of a reset is not in {obs_space}")
+    lane_params, lane_keys, state = map(stack, (lanes, keys, [state for _, state in starts]))
+
+    def step(carry: Any, turn: Any) -> Any:
+        def one(params: Any, key: Any, state: Any, alive: Any) -> Any:
+            key_action, key_step = jax.random.split(jax.random.fold_in(key, turn))
+            result = env.step(key_step, state, action_space.sample(key_action), params)
+            seen = {
+                "alive": alive,
+                "contained": obs_space.contains(result.obs),
+                # Of several agents, all.
+                "terminated": result.terminated.all(),
+                "truncated": result.truncated.all(),
+                "reward_finite": jnp.isfinite(result.reward).all(),
+                "first_obs": result.obs,
+            }
+            return (result.state, alive & ~result.done.all()), seen
+
+        (state, alive), seen = jax.vmap(one)(lane_params, lane_keys, *carry)
+        return (state, alive), seen
+
+    def scan(carry: Any, times: Any) -> Any:
+        return jax.lax.scan(step, carry, times)
+
+    carry, seen, first_obs = (state, jnp.ones(len(lanes), bool)), [], None
+    chunk = Program(scan, is_optimised)
+    chunk.compile(carry, jnp.arange(CHUNK))
+    compile_seconds, speed = chunk.compile_seconds, 0.0
+    is_pure = env.capabilities.jax_native
+    for _ in range(3 * is_pure):  # the first calls of a program are slow
+        speed = max(speed, _timed(chunk, carry, jnp.arange(CHUNK))[1])
+    for start in range(0, longest, CHUNK):
+        if start == PATIENCE and not is_optimised:
+            chunk = Program(scan, is_optimised=True)  # thousands of steps: now compiling pays
+        times = jnp.arange(start, start + CHUNK)
+        (carry, part), rate = _timed(chunk, carry, times)
+        # On the host, what has ended is not stepped on.
+        speed = max(speed, rate if is_pure else rate * np.mean(part["alive"]))
+        part_obs = part.pop("first_obs")
+        if first_obs is None:
+            first_obs = jax.tree.map(lambda leaf: np.asarray(leaf[:SHORT]), part_obs)
+        seen.append(jax.tree.map(np.asarray, part))
+        alive = np.asarray(carry[1])
+        if not alive.any() or (start + CHUNK >= ENOUGH and not alive[:LANES].all()):
+            break
+    arrays = {name: np.concatenate([part[name] for part in seen]) for name in SEEN}
+    return Episodes(
+        **arrays,
+        first_obs=first_obs,
+        compile_seconds=compile_seconds,
+        steps_per_second=float(speed),
+    )
+
+
+def _timed(chunk: Program, carry: Any, times: Any) -> tuple[Any, float]:
+    """What a chunk gives, and its steps a second, of all lanes."""
+    began = time.perf_counter()
+    result = jax.block_until_ready(chunk(carry, times))  # type: ignore[no-untyped-call]
+    return result, len(carry[1]) * len(times) / (time.perf_counter() - began)

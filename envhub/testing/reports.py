@@ -1,0 +1,330 @@
+"""Verdicts, and the reports that `check_env` and `check_suite` make of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import jax
+
+from envhub import hub, registry
+from envhub.capabilities import FLAGS
+from envhub.environment import Environment
+from envhub.errors import ContractError, EnvHubError
+from envhub.probes import NotRunError, Refuted
+from envhub.second_process import SecondProcess
+from envhub.suite import Gap, Suite
+from envhub.testing.checks import CHECKS, COLUMNS, COMPARED
+from envhub.testing.trial import LimitMaker, Own, Trial
+from envhub.wrapper import Wrapper
+
+PASS, FAIL, NOT_RUN = "pass", "fail", "not run"
+YES, NO = "yes", "no"
+GAPS = ("notimpl", "upstream", "never")
+VALUES = (PASS, FAIL, YES, NO, *GAPS, NOT_RUN)
+"""What a verdict can be: of a clause `pass` or `fail`; of a capability `yes` or `no`, if the claim
+and the probe agree, and `fail` if not; the kind of the gap of an environment that does not run; and
+`not run`, which is neither good nor bad."""
+
+MAKES, REPRODUCIBLE = "makes", "reproducible"
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What one check found.
+
+    Attributes:
+        check: the name of the check; of a capability, the flag.
+        value: one of `VALUES`.
+        reason: why, unless it is `pass` or `yes`.
+    """
+
+    check: str
+    value: str
+    reason: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.value:8} {self.check.replace('_', ' ')}{self.reason and ': '}{self.reason}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """The verdicts on one environment.
+
+    Attributes:
+        subject: which environment, in words.
+        verdicts: one for each check, in the order in which they ran.
+        compile_seconds: what tracing and compiling 50 steps of random actions took, of CPU time;
+            `None` if that was not run.
+        steps_per_second: of those, in a few environments side by side; `None` likewise.
+    """
+
+    subject: str
+    verdicts: tuple[Verdict, ...]
+    compile_seconds: float | None = None
+    steps_per_second: float | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed; what was not run is not counted, and is in the text."""
+        return not self.failures
+
+    @property
+    def failures(self) -> tuple[Verdict, ...]:
+        """The verdicts that are failures."""
+        return tuple(verdict for verdict in self.verdicts if verdict.value == FAIL)
+
+    def raise_if_failed(self) -> None:
+        """Raise what failed, for a test.
+
+        Raises:
+            ContractError: with every failure and its reason.
+        """
+        if self.failures:
+            raise ContractError("\n".join([f"{self.subject}:", *map(str, self.failures)]))
+
+    def columns(self) -> dict[str, Verdict]:
+        """One verdict for each column of the matrix: of several checks, the worst.
+
+        The environment of a gap has the gap in every column.
+        """
+        if self.verdicts[0].value in GAPS:
+            return dict.fromkeys((MAKES, *COLUMNS), self.verdicts[0])
+        found = {verdict.check: verdict for verdict in self.verdicts}
+        columns = {MAKES: found[MAKES]} if MAKES in found else {}
+        absent = Verdict("", NOT_RUN, "it was not reached")
+        for column, checks in COLUMNS.items():
+            verdicts = [found.get(check.__name__, absent) for check in checks]
+            columns[column] = min(verdicts, key=lambda verdict: _BADNESS[verdict.value])
+        return columns
+
+    def __str__(self) -> str:
+        return "\n".join([f"{self.subject}:", *(f"  {verdict}" for verdict in self.verdicts)])
+
+
+_BADNESS = {FAIL: 0, NOT_RUN: 1, NO: 2, PASS: 3, YES: 3}
+
+
+@dataclasses.dataclass(frozen=True)
+class SuiteReport:
+    """The reports on a suite's environments.
+
+    Attributes:
+        suite: the suite's name.
+        reports: one for each environment and variant.
+    """
+
+    suite: str
+    reports: tuple[Report, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed."""
+        return all(report.ok for report in self.reports)
+
+    def raise_if_failed(self) -> None:
+        """Raise what failed, for a test.
+
+        Raises:
+            ContractError: with every failure and its reason.
+        """
+        failed = [report for report in self.reports if not report.ok]
+        lines = [f"{each.subject}: {verdict}" for each in failed for verdict in each.failures]
+        if lines:
+            raise ContractError("\n".join(lines))
+
+    def __str__(self) -> str:
+        return "\n\n".join(map(str, self.reports))
+
+
+def judge(check: str, trial: Trial) -> Verdict:
+    """Run one check.
+
+    Args:
+        check: a name in `CHECKS`.
+        trial: what to examine.
+
+    Returns:
+        The verdict; any exception but `NotRunError` is a failure, with the exception as the reason.
+        A capability fails if the claim and the probe disagree, either way. What compares two runs
+        cannot fail where the key does not decide them.
+    """
+    refusal = ""
+    try:
+        CHECKS[check](trial)
+    except NotRunError as reason:
+        return Verdict(check, NOT_RUN, str(reason))
+    except Refuted as refuted:
+        refusal = str(refuted)
+    except Exception as error:
+        refusal = describe(error)
+    claims = trial.env.capabilities
+    if refusal and check in COMPARED and not claims.reproducible:
+        return Verdict(
+            check, NOT_RUN, f"two runs of one key may differ: {claims.why(REPRODUCIBLE)}"
+        )
+    if check not in FLAGS:
+        return Verdict(check, FAIL if refusal else PASS, refusal)
+    claimed = getattr(claims, check)
+    if claimed == (not refusal):
+        return Verdict(check, YES if claimed else NO, claims.why(check))
+    unclaimed = "an unclaimed capability: the probe passes"
+    return Verdict(check, FAIL, f"a false claim: {refusal}" if claimed else unclaimed)
+
+
+def describe(error: BaseException) -> str:
+    """An exception in one line: its type and the first line of its message."""
+    first, *_ = [*str(error).splitlines(), ""]
+    return f"{type(error).__name__}: {first}"[:300]
+
+
+def check_env(
+    env: Environment,
+    params: Any = None,
+    *,
+    recipe: Mapping[str, Any] | None = None,
+    limit: str | LimitMaker | None = None,
+    own: Callable[[], Own] | None = None,
+    checks: Iterable[str] = tuple(CHECKS),
+    told: Callable[[Verdict], object] = lambda verdict: None,
+    **known: Any,
+) -> Report:
+    """Examine an environment by the contract.
+
+    It compiles about a dozen programs: seconds for small environments, minutes for large ones. The
+    probe of `multi_device` needs several devices, which
+    `XLA_FLAGS=--xla_force_host_platform_device_count=4` gives on a CPU.
+
+    Args:
+        env: the environment.
+        params: the params to examine it under; by default its own.
+        recipe: how another process makes it, for `reproducible` and `checkpointable`: `{"id":
+            "suite::Name", "kwargs": {…}}` or `{"call": "module:function", "kwargs": {…}}`, where
+            the function returns an environment and its params. What `envhub.make` made without
+            wrappers needs none.
+        limit: the field of the params that holds the episode limit, or a function that makes the
+            environment, with its params, for a limit of so many steps. By default what its suite
+            says.
+        own: what gives the suite's own functions, to compare with bit by bit.
+        checks: which of `CHECKS` to run.
+        told: is told each verdict as it comes.
+        **known: more of what a `Trial` takes.
+
+    Returns:
+        A verdict for each check. What could not be examined says why.
+    """
+    params = env.default_params if params is None else params
+    if env.spec and env.spec.recreatable and not isinstance(env, Wrapper):
+        limit = limit or limit_of(env, params)
+        if registry.is_lasting(env.spec.suite):
+            recipe = recipe or {"id": env.spec.id, "kwargs": dict(env.spec.kwargs)}
+    subject = str(env) if env.spec is None else label(env.spec.id, env.spec.kwargs)
+    try:
+        trial = Trial(env, params, recipe, limit=limit, own=own, **known)
+    except Exception as error:
+        return Report(subject, (Verdict(next(iter(CHECKS)), FAIL, describe(error)),))
+    verdicts = []
+    for check in checks:
+        verdicts.append(judge(check, trial))
+        told(verdicts[-1])
+    measured = vars(trial).get("episodes")  # a cached property: there if a check needed it
+    seconds = measured and measured.compile_seconds
+    return Report(subject, tuple(verdicts), seconds, measured and measured.steps_per_second)
+
+
+def check_id(
+    env_id: str,
+    options: Mapping[str, Any] = {},
+    *,
+    own: Callable[[Environment], Own] | None = None,
+    told: Callable[[Verdict], object] = lambda verdict: None,
+    **known: Any,
+) -> Report:
+    """Make an environment, and examine it.
+
+    Args:
+        env_id: `"suite::Name"`.
+        options: keywords for `envhub.make`.
+        own: from the environment, the suite's own functions.
+        told: is told each verdict as it comes.
+        **known: what else `check_env` takes.
+
+    Returns:
+        As `check_env`, with `makes` as the first verdict. That of an environment with a declared
+        gap is the kind of the gap; if it runs nevertheless, the gap is closed, and that a failure.
+    """
+    suite_name, name = hub.parse_id(env_id)
+    gap, subject = registry.get(suite_name).gap(name, options), label(env_id, options)
+    try:
+        env, params = hub.make(env_id, **options)
+    except Exception as error:
+        return Report(subject, (_not_made(error, gap),))
+    if gap:
+        closed = f"the gap is closed, remove it ({gap.kind}: {gap.reason})"
+        return Report(subject, (Verdict(MAKES, FAIL, closed),))
+    made = Verdict(MAKES, PASS)
+    told(made)
+    bound = functools.partial(own, env) if own else None
+    report = check_env(env, params, own=bound, told=told, **known)
+    env.close()
+    return dataclasses.replace(report, verdicts=(made, *report.verdicts))
+
+
+def _not_made(error: Exception, gap: Gap | None) -> Verdict:
+    if gap and isinstance(error, EnvHubError):
+        return Verdict(MAKES, gap.kind, gap.reason)
+    return Verdict(MAKES, FAIL, describe(error))
+
+
+def check_suite(name: str, names: Iterable[str] | None = None, **known: Any) -> SuiteReport:
+    """Examine a suite, built-in or anybody's: every environment in every variant.
+
+    Args:
+        name: the suite's name.
+        names: some of its environments; by default all that it knows.
+        **known: what `check_id` takes.
+
+    Returns:
+        A report for each.
+
+    Raises:
+        UnknownSuiteError, MissingDependencyError, UnsupportedVersionError: if the suite cannot be
+            used here.
+    """
+    suite = registry.get(name)
+    suite.require_installed()
+    other, reports = SecondProcess(), []
+    try:
+        for each in sorted(suite.known_names()) if names is None else names:
+            for options in suite.variants(each):
+                reports.append(check_id(f"{name}::{each}", options, other=other, **known))
+                jax.clear_caches()  # type: ignore[no-untyped-call]  # or memory fills up
+    finally:
+        other.close()
+    return SuiteReport(name, tuple(reports))
+
+
+def label(env_id: str, options: Mapping[str, Any]) -> str:
+    """An id with the keywords of `envhub.make`: `"brax::ant,backend=mjx"`."""
+    return ",".join([env_id, *(f"{key}={value}" for key, value in options.items())])
+
+
+def limit_of(env: Environment, params: Any) -> str | LimitMaker | None:
+    """What the suite says limits its episodes."""
+    assert env.spec is not None
+    suite, spec = registry.get(env.spec.suite), env.spec
+    field = suite.limit(spec.name, spec.kwargs)
+    if field is None:
+        return None
+    if hasattr(params, field):
+        return field
+    return functools.partial(_with_limit, suite, spec.id, spec.kwargs, field)
+
+
+def _with_limit(
+    suite: Suite, env_id: str, options: Mapping[str, Any], field: str, steps: int
+) -> tuple[Environment, Any]:
+    counted = steps * suite.limit_counts
+    return hub.make(env_id, **{**options, field: counted})

@@ -1,0 +1,122 @@
+"""What the checks examine: an environment, its episodes, and what only its maker knows."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from envhub.environment import Environment
+from envhub.probes import NotRunError, Subject
+from envhub.second_process import SecondProcess
+from envhub.testing import episodes
+from envhub.testing.episodes import LANES, SHORT, Episodes
+
+LimitMaker = Callable[[int], tuple[Environment, Any]]
+"""From a number of steps to the same environment with that limit, and its params."""
+
+
+def _state_itself(state: Any) -> Any:
+    return state
+
+
+def _terminated(result: Any) -> Any:
+    return result.terminated
+
+
+def _all_of_it(first_obs: Any, seen: np.ndarray) -> tuple[Any, np.ndarray]:
+    return first_obs, seen
+
+
+@dataclasses.dataclass(frozen=True)
+class Own:
+    """The suite's own functions, for a comparison bit by bit.
+
+    Attributes:
+        reset: from (key, params) to the observation and the suite's state.
+        step: from (key, state, action, params) to observation, state, reward, done and info; it
+            never resets.
+        state: the suite's state inside the hub's.
+        done: the flags of a `StepResult` that the suite's `done` stands for.
+    """
+
+    reset: Callable[..., Any]
+    step: Callable[..., Any]
+    state: Callable[[Any], Any] = _state_itself
+    done: Callable[[Any], Any] = _terminated
+
+
+class Trial(Subject):
+    """A `Subject` with whole episodes.
+
+    Args:
+        env: the environment.
+        params: the params to examine it under.
+        recipe: how another process makes it, see `Subject`.
+        other: that process, see `Subject`.
+        limit: the field of the params that holds the episode limit, or a function that makes the
+            environment anew with a limit of so many steps; without, what is about limits is not
+            run.
+        own: what gives the suite's own functions; without, nothing is compared with them.
+        own_state: the part of a state that two runs of one episode share.
+        at_limit: from the first observations (leaves of shape (steps, lanes, …)) and bool[steps,
+            lanes], those that a limit leaves as they are, and which of them to compare.
+        longest: the most steps of an episode.
+        is_optimised: compile the episodes as for users, so that their speed means something.
+    """
+
+    def __init__(
+        self,
+        env: Environment,
+        params: Any,
+        recipe: Mapping[str, Any] | None = None,
+        other: SecondProcess | None = None,
+        *,
+        limit: str | LimitMaker | None = None,
+        own: Callable[[], Own] | None = None,
+        own_state: Callable[[Any], Any] = _state_itself,
+        at_limit: Callable[[Any, np.ndarray], tuple[Any, np.ndarray]] = _all_of_it,
+        longest: int = episodes.LONGEST,
+        is_optimised: bool = False,
+    ) -> None:
+        super().__init__(env, params, recipe, other)
+        self._limit, self.own, self.own_state, self.at_limit = limit, own, own_state, at_limit
+        self._run = {"longest": longest, "is_optimised": is_optimised}
+
+    @functools.cached_property
+    def episodes(self) -> Episodes:
+        """Lanes of random actions; where there is a limit, the second half has it at `SHORT`."""
+        limit = self._limit
+        if limit is None:
+            return episodes.follow_one(self, **self._run)
+        if isinstance(limit, str):
+            short = dataclasses.replace(self.params, **{limit: SHORT})
+            return episodes.follow_both(self, short, **self._run)
+        whole = episodes.follow_one(self, **self._run)
+        env, params = limit(SHORT)
+        try:
+            cut = episodes.follow_one(Subject(env, params), longest=SHORT + 1)
+        finally:
+            env.close()
+        return episodes.side_by_side(whole, cut)
+
+    @property
+    def limited(self) -> Episodes:
+        """The episodes, the second half of which a limit cuts.
+
+        Raises:
+            NotRunError: if nobody said how to set a limit.
+        """
+        if self._limit is None:
+            raise NotRunError("it is not known what limits an episode: give limit=")
+        return self.episodes
+
+    @property
+    def seen_by_both(self) -> np.ndarray:
+        """bool[SHORT, LANES], where a whole episode and its short twin were both going."""
+        alive = self.limited.alive
+        both: np.ndarray = alive[:SHORT, :LANES] & alive[:SHORT, LANES:]
+        return both

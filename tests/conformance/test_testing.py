@@ -1,0 +1,210 @@
+"""`envhub.testing` as a third party uses it: it can say no, and says why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import envhub
+from envhub import errors, testing
+from envhub.capabilities import FLAGS
+from envhub.probes import PROBES
+from envhub.second_process import SecondProcess
+from envhub.testing import CHECKS, COLUMNS, FAIL, NO, NOT_RUN, PASS, YES, Own
+from envhub.testing.trial import Trial
+
+from . import bad_environments
+from .bad_environments import BREACHES, Honest, Params
+
+ENDS = "random_actions_reach_the_end"
+BITS = "reset_and_step_equal_the_suites_own_bit_for_bit"
+
+
+def check(kind: type, checks: list[str], **known: Any) -> testing.Report:
+    env, params = bad_environments.make(kind)
+    return testing.check_env(env, params, checks=checks, limit="limit", **known)
+
+
+def test_every_check_can_say_no() -> None:
+    # That nothing ends is no failure, and the suite's own is compared below.
+    assert {*BREACHES.values(), ENDS, BITS, *PROBES} == set(CHECKS)
+    assert set(FLAGS) <= set(COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "broken"),
+    [pytest.param(kind, broken, id=kind.__name__) for kind, broken in BREACHES.items()],
+)
+def test_the_check_says_no(kind: type, broken: str) -> None:
+    verdict = check(kind, [broken]).verdicts[0]
+    assert verdict.value == FAIL
+    assert verdict.reason
+
+
+def own_of(gain: float) -> Own:
+    """What the honest environment does, written down again, or almost."""
+
+    def reset(key: Any, params: Any) -> tuple[Any, Any]:
+        position = jax.random.uniform(key, (2,))
+        return position, {"position": position, "time": jnp.int32(0)}
+
+    def step(key: Any, state: Any, action: Any, params: Any) -> tuple[Any, ...]:
+        position = state["position"] + gain * action
+        after = {"position": position, "time": state["time"] + 1}
+        return position, after, position.sum(), False, {}
+
+    return Own(reset, step)
+
+
+@pytest.fixture(scope="module")
+def honest(other_process: SecondProcess) -> testing.Report:
+    recipe = {"call": "tests.conformance.bad_environments:make_Honest"}
+    known = {"recipe": recipe, "other": other_process, "own": lambda: own_of(0.5)}
+    return check(Honest, list(CHECKS), **known)
+
+
+def test_an_honest_environment_passes_every_check(honest: testing.Report) -> None:
+    assert honest.ok
+    assert {verdict.value for verdict in honest.verdicts} == {PASS, YES}
+    assert [verdict.check for verdict in honest.verdicts] == list(CHECKS)
+    assert honest.compile_seconds
+    assert honest.steps_per_second
+    honest.raise_if_failed()
+
+
+def test_a_report_has_a_line_for_each_check(honest: testing.Report) -> None:
+    lines = str(honest).splitlines()
+    assert lines[0] == "<Honest Honest>:"
+    assert len(lines) == 1 + len(CHECKS)
+    assert "yes      forkable" in str(honest)
+
+
+def test_a_report_has_every_column_of_the_matrix(honest: testing.Report) -> None:
+    assert list(honest.columns()) == list(COLUMNS)
+
+
+def test_another_suites_own_is_another(honest: testing.Report) -> None:
+    report = check(Honest, [BITS], own=lambda: own_of(0.25))
+    assert not report.ok
+    with pytest.raises(errors.ContractError, match="differs from the suite's own") as caught:
+        report.raise_if_failed()
+    assert isinstance(caught.value, AssertionError)
+
+
+def test_what_nobody_said_is_not_run() -> None:
+    env, params = bad_environments.make(Honest)
+    checks = [BITS, "reproducible", "the_limit_does_not_terminate"]
+    report = testing.check_env(env, params, checks=checks)
+    assert [verdict.value for verdict in report.verdicts] == [NOT_RUN] * 3
+    assert all(verdict.reason for verdict in report.verdicts)
+    assert report.ok
+    assert report.columns()["own_bits"].value == NOT_RUN
+
+
+def test_a_denied_capability_is_a_no_with_its_reason_or_an_unclaimed_one() -> None:
+    env, params = bad_environments.make(bad_environments.StopsGradients)
+    env.capabilities = env.capabilities.without(differentiable="stopped.", renderable="nothing.")
+    verdicts = testing.check_env(env, params, checks=["differentiable", "renderable"]).verdicts
+    assert (verdicts[0].value, verdicts[0].reason) == (NO, "stopped.")
+    assert verdicts[1].value == FAIL
+    assert "unclaimed" in verdicts[1].reason
+
+
+def test_nothing_that_ends_is_not_run() -> None:
+    env, _ = bad_environments.make(Honest)
+    trial = Trial(env, Params(limit=10_000), longest=100)
+    verdict = testing.reports.judge(ENDS, trial)
+    assert verdict.value == NOT_RUN
+    assert "100 steps" in verdict.reason
+
+
+def test_an_environment_of_make_brings_its_limit_and_its_recipe(
+    other_process: SecondProcess,
+) -> None:
+    env, params = envhub.make("gymnax::CartPole-v1")
+    checks = ["the_limit_does_not_terminate", "reproducible"]
+    report = testing.check_env(env, params, checks=checks, other=other_process)
+    assert [verdict.value for verdict in report.verdicts] == [PASS, YES]
+    assert report.subject == "gymnax::CartPole-v1"
+
+
+def test_an_id_with_a_gap_has_the_kind_of_the_gap() -> None:
+    report = testing.check_id("pufferlib::school")
+    gap = envhub.registry.get("pufferlib").gap("school", {})
+    assert gap is not None
+    assert [(each.check, each.value) for each in report.verdicts] == [("makes", gap.kind)]
+    assert {cell.value for cell in report.columns().values()} == {"upstream"}
+    assert report.ok
+
+
+def test_an_id_that_cannot_be_made_fails() -> None:
+    report = testing.check_id("gymnax::CartPole-v1", {"nonsense": 1})
+    assert not report.ok
+    assert "nonsense" in report.failures[0].reason
+    cells = report.columns()
+    assert cells.pop("makes").value == FAIL
+    assert {cell.value for cell in cells.values()} == {NOT_RUN}
+
+
+def test_a_suite_has_a_report_for_each_variant() -> None:
+    checks = ["forkable", "no_array_of_a_state_is_empty"]
+    report = testing.check_suite("brax", ["fast"], checks=checks)
+    backends = ("generalized", "spring", "positional", "mjx")
+    assert [each.subject for each in report.reports] == [
+        f"brax::fast,backend={backend}" for backend in backends
+    ]
+    assert report.ok
+    assert "brax::fast,backend=mjx" in str(report)
+    report.raise_if_failed()
+
+
+class Liars(envhub.Suite):
+    """A suite of somebody's, in this process alone."""
+
+    name, title, module, distribution, supported = "liars", "liars", "numpy", "numpy", ">=1"
+    example = "StopsGradients"
+
+    def known_names(self) -> list[str]:
+        return ["Honest", "StopsGradients"]
+
+    live_names = known_names
+
+    def options(self, name: str) -> list[str]:
+        return []
+
+    def capabilities(self, name: str, options: Any) -> envhub.Capabilities:
+        return envhub.Capabilities.native()
+
+    def limit(self, name: str, options: Any) -> str:
+        return "limit"
+
+    def make(self, name: str, options: Any) -> envhub.Environment:
+        kind: type[envhub.Environment] = getattr(bad_environments, name)
+        return kind()  # type: ignore[call-arg]
+
+
+def test_a_suite_of_somebodys_is_examined_like_any_other() -> None:
+    envhub.register("liars", Liars())
+    try:
+        checks = ["differentiable", "the_limit_does_not_terminate", "reproducible"]
+        report = testing.check_suite("liars", checks=checks)
+    finally:
+        envhub.unregister("liars")
+    honest, liar = ([each.value for each in one.verdicts] for one in report.reports)
+    assert honest == [PASS, YES, PASS, NOT_RUN]  # no other process knows it
+    assert liar == [PASS, FAIL, PASS, NOT_RUN]
+    assert not report.ok
+    with pytest.raises(errors.ContractError, match=r"^liars::StopsGradients: fail"):
+        report.raise_if_failed()
+
+
+def test_an_object_that_was_wrapped_is_not_made_again() -> None:
+    import gymnasium
+
+    env, params = envhub.wrap(gymnasium.make("CartPole-v1", max_episode_steps=20))
+    checks = ["reproducible", "the_limit_does_not_terminate", "no_array_of_a_state_is_empty"]
+    report = testing.check_env(env, params, checks=checks)
+    assert [each.value for each in report.verdicts] == [NOT_RUN, NOT_RUN, PASS]

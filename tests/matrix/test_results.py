@@ -1,0 +1,296 @@
+"""The results file, and what is said and drawn of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from typer.testing import CliRunner
+
+from envhub.capabilities import FLAGS
+from envhub.cli import app
+from envhub.matrix import badges, documents, markdown, results, staleness, summary
+from envhub.matrix.results import COLUMNS, Results
+
+from ..conftest import REPOSITORY
+from .example import EXCEPTION, NEW, OLD, OTHER, RESULTS, ROWS
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "results.json"
+    path.write_text(results.dump(RESULTS))
+    return path
+
+
+def test_what_is_written_is_read_again(file: Path) -> None:
+    again = results.load(file)
+    assert again.sets == RESULTS.sets
+    assert {(row.label, row.set_name): row for row in again.rows} == {
+        (row.label, row.set_name): row for row in ROWS
+    }
+    assert results.dump(again) == file.read_text()
+
+
+def test_a_row_is_a_line_and_the_order_does_not_matter(file: Path) -> None:
+    lines = [line for line in file.read_text().splitlines() if line.startswith('{"label"')]
+    keys = [(row["label"], row["set"]) for row in map(json.loads, (x.rstrip(",") for x in lines))]
+    assert len(keys) == len(ROWS)
+    assert keys == sorted(keys)
+    shuffled = Results(RESULTS.sets, tuple(reversed(ROWS)))
+    assert results.dump(shuffled) == file.read_text()
+
+
+def test_a_changed_cell_changes_one_line_of_the_rows() -> None:
+    changed = dataclasses.replace(ROWS[0], cells={**ROWS[0].cells, "steps": results.Cell("fail")})
+    new = results.dump(RESULTS.replaced([changed], RESULTS.sets)).splitlines()
+    old = results.dump(RESULTS).splitlines()
+    assert len([1 for a, b in zip(old, new, strict=True) if a != b]) == 1
+
+
+def test_a_reason_is_written_once(file: Path) -> None:
+    assert file.read_text().count("has no mjx model") == 1
+
+
+def test_another_schema_or_a_damaged_file_is_refused(file: Path) -> None:
+    text = file.read_text()
+    for bad in (text.replace('"schema": 1', '"schema": 2'), text[:100], "[]"):
+        file.write_text(bad)
+        with pytest.raises(results.UnreadableResultsError, match=r"python3 tasks\.py matrix"):
+            results.load(file)
+
+
+def test_without_a_file_there_is_nothing(tmp_path: Path) -> None:
+    assert results.load(tmp_path / "results.json") == Results({}, ())
+
+
+def test_the_state_of_a_row() -> None:
+    states = ["pass", "fail", "not run", "fail", "upstream", "not run"]
+    assert [row.state for row in ROWS] == states
+
+
+def test_every_value_has_a_letter_of_its_own() -> None:
+    assert len(set(results.LETTERS.values())) == len(results.LETTERS)
+    from envhub import testing
+
+    assert set(results.LETTERS) == set(testing.VALUES)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "name"), [(None, ""), (0.5, "<1 s"), (1, "<10 s"), (99, "<100 s"), (1e9, ">100 s")]
+)
+def test_classes(seconds: float | None, name: str) -> None:
+    assert results.classify(seconds, results.COMPILE_CLASSES) == name
+
+
+# What is out of date
+
+
+@pytest.fixture
+def constraints(tmp_path: Path) -> Path:
+    versions = ROWS[0].run.versions if ROWS[0].run else {}
+    for name in RESULTS.sets:
+        (tmp_path / f"{name}.txt").write_text(f"gymnax=={versions['gymnax']}\n")
+    return tmp_path
+
+
+def test_what_was_found_just_now_is_not_stale(constraints: Path) -> None:
+    assert staleness.stale(RESULTS, constraints) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "reason"),
+    [
+        ("adapter", "the adapter changed"),
+        ("checks", "the checks changed"),
+        ("supported", "it supports"),
+        ("ids", "the list of environments changed"),
+    ],
+)
+def test_what_has_changed_since_is_stale(field: str, reason: str, constraints: Path) -> None:
+    assert ROWS[0].run
+    old = dataclasses.replace(ROWS[0].run, **{field: "something else"})
+    rows = [dataclasses.replace(row, run=old) if row.run else row for row in ROWS[:3]]
+    found = staleness.stale(Results(RESULTS.sets, tuple(rows)), constraints)
+    assert [(each.set_name, each.suite, each.rows) for each in found] == [
+        (NEW, "gymnax", 1),
+        (OTHER, "gymnax", 1),
+    ]
+    assert reason in found[0].reason
+    assert found[0].command == f"python3 tasks.py matrix --set {NEW} --suite gymnax"
+
+
+def test_a_set_with_another_version_makes_its_rows_stale(constraints: Path) -> None:
+    (constraints / f"{OTHER}.txt").write_text("gymnax==7.0\njax==0.99\n")
+    found = {each.reason for each in staleness.stale(RESULTS, constraints)}
+    assert any("gymnax 7.0 now" in reason for reason in found)
+    assert any("jax 0.99 now" in reason for reason in found)
+    assert {each.set_name for each in staleness.stale(RESULTS, constraints)} == {OTHER}
+
+
+def test_a_suite_that_is_gone_is_stale(constraints: Path) -> None:
+    assert ROWS[0].run
+    run = dataclasses.replace(ROWS[0].run, suite="bogus")
+    gone = Results(RESULTS.sets, (dataclasses.replace(ROWS[0], run=run),))
+    assert "no such suite" in staleness.stale(gone, constraints)[0].reason
+
+
+def test_comments_do_not_make_anything_stale(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.py", tmp_path / "other.py"
+    one.write_text("a = 1\n\n\n# why\nb = 2\n")
+    other.write_text("a = 1\nb = 2\n")
+    assert staleness._digest([one]) == staleness._digest([other])
+    other.write_text("a = 1\nb = 3\n")
+    assert staleness._digest([one]) != staleness._digest([other])
+
+
+# Summaries, tables and badges
+
+
+def test_the_summary_by_set() -> None:
+    table = {line[0]: line[1:] for line in summary.by_set(RESULTS)}
+    assert ROWS[0].run
+    version = ROWS[0].run.versions["gymnax"]
+    assert table["gymnax"] == [
+        f"{version}: 1 pass, 1 fail",
+        f"{version}: 0 pass, 1 fail",
+        "not run",
+    ]
+    assert table["brax"][0].endswith(": 0 pass, 1 upstream")
+    assert table["navix"] == ["not run"] * 3
+
+
+def test_the_summary_by_flag() -> None:
+    table = {line[0]: dict(zip(FLAGS, line[1:], strict=True)) for line in summary.by_flag(RESULTS)}
+    assert table["gymnax"]["forkable"] == "1 of 2"
+    assert table["brax"]["forkable"] == "0 of 1"
+    assert table["navix"]["forkable"] == "not run"
+
+
+def cells_of(text: str, label: str) -> dict[str, str]:
+    lines = text.splitlines()
+    index = next(n for n, line in enumerate(lines) if line.startswith(f"| `{label}`"))
+    head = next(line for line in reversed(lines[:index]) if line.startswith("| environment"))
+    names, values = (line.strip("| ").split(" | ") for line in (head, lines[index]))
+    return dict(zip(names, values, strict=True))
+
+
+def test_the_markdown_says_where_sets_differ_and_why() -> None:
+    text = markdown.document(RESULTS)
+    cart = cells_of(text, "CartPole-v1")
+    assert cart["sets"] == "AB"
+    assert cart["steps"] == "pass"
+    assert cart["differentiable"].startswith("A: no, B: fail [")
+    assert cart["compile"] == "A: <10 s, B: <1 s"
+    assert "clip() got &lt;an> unexpected keyword \\| 'a_min'" in text
+    swimmer = cells_of(text, "swimmer,backend=mjx")
+    assert {swimmer[column.replace("_", " ")] for column in COLUMNS} == {"upstream"}
+    assert f"- upstream, `brax::swimmer,backend=mjx` ({NEW}): brax 0.14.2's swimmer" in text
+
+
+def test_not_run_is_not_shown_as_anything_else() -> None:
+    text = markdown.document(RESULTS)
+    cells = cells_of(text, "Navix-Empty-5x5-v0")
+    cells.pop("environment")
+    assert set(cells.values()) == {"not run"}
+    assert OLD in text.splitlines()[next(
+        n for n, line in enumerate(text.splitlines()) if line.startswith("| suite")
+    )]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("suite", "text"), [("gymnax", "1 of 3 pass"), ("brax", "0 of 1 pass"), ("navix", "not run")]
+)
+def test_a_badge_is_a_picture_of_its_text(suite: str, text: str) -> None:
+    picture = ElementTree.fromstring(badges.badge(RESULTS, suite))
+    texts = [each.text for each in picture.iter("{http://www.w3.org/2000/svg}text")]
+    assert texts == [suite, text]
+    assert 80 < int(picture.attrib["width"]) < 250
+
+
+# What is committed
+
+
+def test_the_committed_documents_are_those_of_the_committed_results() -> None:
+    committed = results.load()
+    assert committed.rows
+    assert results.dump(committed) == results.PLACE.read_text()
+    for place, text in documents.documents(committed).items():
+        assert (REPOSITORY / place).read_text() == text, f"{place}: run python3 tasks.py matrix"
+        assert len(text.encode()) < 2**20, place
+    assert results.PLACE.stat().st_size < 2**20
+    assert committed.sets == documents.sets()
+
+
+# In the terminal
+
+
+@pytest.fixture
+def shown(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results.load, "__defaults__", (file,))
+    monkeypatch.setenv("COLUMNS", "300")
+
+
+def envhub(*arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(app, ["matrix", *arguments])
+    return done.exit_code, done.output
+
+
+@pytest.mark.usefixtures("shown")
+def test_the_command_shows_a_summary() -> None:
+    code, text = envhub()
+    assert code == 0
+    assert re.search(r"navix +not run +not run +not run", text)
+    assert "newest-py3.11 (jax 0.10.2)" in text
+
+
+@pytest.mark.usefixtures("shown")
+def test_the_command_shows_a_suite_and_why() -> None:
+    code, text = envhub("gymnax", "--set", OTHER)
+    assert code == 0
+    assert re.search(r"CartPole-v1 +10/10 .*FAIL .*<1 s +<1k/s", text)
+    assert EXCEPTION in text
+    assert "Acrobot" not in text
+    text = envhub("brax")[1]
+    assert "no mjx model" in text
+    assert f"{OLD} (jax 0.4.35): brax not run" in text
+
+
+@pytest.mark.usefixtures("shown")
+def test_the_command_prints_json() -> None:
+    code, text = envhub("gymnax", "--set", NEW, "--json")
+    facts = json.loads(text)
+    assert code == 0
+    assert [row["environment"] for row in facts["rows"]] == [
+        "gymnax::Acrobot-v1",
+        "gymnax::CartPole-v1",
+    ]
+    assert facts["rows"][1]["cells"]["differentiable"] == "no"
+    assert facts["rows"][1]["reasons"] == {"differentiable": "actions are discrete."}
+
+
+@pytest.mark.usefixtures("shown")
+@pytest.mark.parametrize("arguments", [("gymnaks",), ("--set", "newest-py3.1")])
+def test_the_command_refuses_unknown_names(arguments: tuple[str, ...]) -> None:
+    code, text = envhub(*arguments)
+    assert code == 1
+    assert "Did you mean" in text
+    assert json.loads(envhub(*arguments, "--json")[1])["error"]["message"]
+
+
+@pytest.mark.usefixtures("shown")
+def test_the_check_names_what_is_stale_and_the_command(
+    constraints: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staleness.stale, "__defaults__", (constraints,))
+    code, text = envhub("--check")
+    assert (code, text) == (0, "out of date: 0, not run: 2 rows\n")
+    (constraints / f"{OTHER}.txt").write_text("gymnax==7.0\n")
+    code, text = envhub("--check")
+    assert code == 1
+    assert f"Run: python3 tasks.py matrix --set {OTHER} --suite gymnax" in text
+    assert json.loads(envhub("--check", "--json")[1])["stale"][0]["rows"] == 1
