@@ -23,7 +23,7 @@ from envhub.capabilities import Capabilities, Claim
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError, MissingDependencyError, UnavailableEnvError
 from envhub.headless import is_opengl_chosen, no_sound, opengl_errors
-from envhub.host import BRIDGE_OPTIONS, Instance, host_capabilities, plain
+from envhub.host import BRIDGE_OPTIONS, Instance, host_capabilities, of_one_instance, plain
 from envhub.host.fleet import Fleet, Outcomes
 from envhub.params import named_params, params_dataclass
 from envhub.suite import Gap, Suite, first_then_others, keywords
@@ -280,7 +280,10 @@ class GymnasiumSuite(Suite):
             or "it is not made with render_mode='rgb_array'.",
             **dict.fromkeys(compared, same),
         )
-        return self._environment(name, create, first, capabilities, {})
+        options: dict[str, Any] = {}
+        if not (obj.spec or construct):
+            capabilities, options = of_one_instance(capabilities)
+        return self._environment(name, create, first, capabilities, options)
 
     def _environment(
         self,

@@ -30,7 +30,7 @@ from envhub.errors import (
     UnknownEnvError,
     did_you_mean,
 )
-from envhub.host import BRIDGE_OPTIONS, Instance, InstanceStep, host_capabilities
+from envhub.host import BRIDGE_OPTIONS, Instance, InstanceStep, host_capabilities, of_one_instance
 from envhub.host.libc import OwnGenerator, has_own_generators
 from envhub.suite import Gap, Suite, first_then_others, keywords
 
@@ -97,7 +97,7 @@ class PufferlibSuite(Suite):
     distribution = "pufferlib-core"
     supported = ">=3.0.5,<3.0.8"  # newer ones need torch
     example = "CartPole-v1"
-    interface = "a function that makes a PufferEnv"
+    interface = "a PufferEnv"
 
     def installed(self) -> str | None:
         return versions.installed_version("pufferlib") or super().installed()
@@ -172,9 +172,13 @@ class PufferlibSuite(Suite):
     ) -> tuple[str, Environment] | None:
         if not _is_puffers(obj):
             return None
-        name = type(obj).__name__
         create = functools.partial(PufferInstance, first_then_others(obj, construct), {})
-        return name, self._environment(name, create, _of_a_puffer_env({}, reproducible=UNKNOWN), {})
+        capabilities = _of_a_puffer_env({}, reproducible=UNKNOWN)
+        options: dict[str, Any] = {}
+        if construct is None:
+            capabilities, options = of_one_instance(capabilities)
+        name = type(obj).__name__
+        return name, self._environment(name, create, capabilities, options)
 
     def _environment(
         self,

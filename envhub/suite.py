@@ -221,24 +221,18 @@ def quiet() -> Iterator[None]:
 
 
 def first_then_others(obj: Any, construct: Callable[[], Any] | None) -> Callable[[], Any]:
-    """What gives this object, and then others like it: an instance for each episode.
-
-    Raises:
-        InvalidOptionError: if nobody knows how to make others; it names the fix.
-    """
-    fix = "give a function that makes another each time: envhub.wrap(lambda: MyEnv(…))."
-    if construct is None:
-        raise InvalidOptionError(
-            f"{obj!r} is one live environment, and each episode takes one of its own: {fix}"
-        )
+    """What gives this object, and then others like it, if anybody knows how to make them."""
     unused = [obj]
 
     def make() -> Any:
         if unused:
             return unused.pop()
-        made = construct()
+        made = construct() if construct else obj
         if made is obj:
-            raise InvalidOptionError(f"{obj!r} was made again by its function: {fix}")
+            raise InvalidOptionError(
+                f"{obj!r} is one live environment, and another one is needed: give a function that "
+                "makes one each time, envhub.wrap(lambda: MyEnv(…))."
+            )
         return made
 
     return make

@@ -20,8 +20,9 @@ def wrap(obj: Any, /) -> tuple[Environment, Any]:
     It takes environments of Gymnasium, gymnax and brax, those of your own with their interfaces,
     and functions or classes that make an environment when they are called without arguments. What
     runs on the host needs an instance for each episode: one of Gymnasium is made anew from its
-    `spec`, with its wrappers, and the object itself is left alone; what has no `spec`, or was
-    changed since it was made, and every `PufferEnv` is given as a function.
+    `spec`, with its wrappers, and the object itself is left alone; for what has no `spec`, or was
+    changed since it was made, and for a `PufferEnv` give the function. Without, there is the one
+    object, which each reset takes over, so that the episode before is gone.
 
     A suite's own environment has the capabilities that it has by `make`. Of others, what nobody can
     know is denied, with that reason.
@@ -33,8 +34,8 @@ def wrap(obj: Any, /) -> tuple[Environment, Any]:
         The environment, whose `unwrapped` is the object, and its default params.
 
     Raises:
-        InvalidOptionError: if it has none of these interfaces, nobody knows how to make more of it,
-            or it resets or counts steps by itself.
+        InvalidOptionError: if it has none of these interfaces, its spec does not make it again, or
+            it resets or counts steps by itself.
     """
     with quiet():
         env = _ask_suites(obj, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import inspect
 import os
 import re
 import shlex
@@ -12,14 +13,13 @@ import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 import envhub
-from envhub import export, host, registry, spaces, wrappers
+from envhub import export, host, registry, spaces, testing, wrappers
 from envhub.cli import app
 from envhub.wrappers.inside_autoreset import InsideAutoReset
 
@@ -155,10 +155,10 @@ def test_a_docstring_of_a_wrapper_says_what_happens_at_the_end(name: str) -> Non
 
 def public_names() -> Iterator[tuple[str, str]]:
     """Each with the place where it is defined, which a module of the same name may hide."""
-    for module in (envhub, export, host, wrappers):
+    for module in (envhub, export, host, testing, wrappers):
         for name in module.__all__:
             value = getattr(module, name)
-            if not isinstance(value, ModuleType):
+            if inspect.isclass(value) or inspect.isfunction(value):
                 yield f"{module.__name__}.{name}", f"{getattr(value, '__module__', '')}.{name}"
     for name, value in vars(spaces).items():
         if not name.startswith("_") and getattr(value, "__module__", "") == spaces.__name__:

@@ -12,9 +12,11 @@ import pytest
 
 import envhub
 from envhub import errors, probes, registry
+from envhub.capabilities import FLAGS
 from envhub.export import to_gymnasium
 from envhub.probes import Subject
 from envhub.second_process import SecondProcess
+from envhub.wrappers import AutoReset
 
 LENGTH = 12
 
@@ -237,9 +239,32 @@ def test_what_it_does_not_take() -> None:
     refuse(envhub.make("gymnax::CartPole-v1")[0], "envhub.wrap takes")
 
 
-def test_one_live_environment_is_told_to_come_as_a_function() -> None:
-    refuse(mine_of_gymnasium()(), "lambda")
-    refuse(of_pufferlib()(), "lambda")
+@pytest.mark.parametrize("kind", [mine_of_gymnasium, of_pufferlib])
+def test_one_live_environment_plays_one_episode_at_a_time(kind: Any) -> None:
+    obj = kind()()
+    env, params = envhub.wrap(obj)
+    assert env.unwrapped is obj
+    lost = [flag for flag in FLAGS if "one live environment" in env.capabilities.why(flag)]
+    assert lost == ["vmap_safe", "isolated_reset", "multi_device"]
+    first, before = env.reset(jax.random.key(0), params)
+    again, state = env.reset(jax.random.key(0), params)
+    np.testing.assert_array_equal(first, again)
+    ones = np.ones(env.num_agents, np.int32) if env.num_agents > 1 else np.int32(1)
+    moved = env.step(jax.random.key(1), state, ones, params).obs
+    assert not np.array_equal(moved, again)
+    with pytest.raises(errors.StaleStateError):
+        env.step(jax.random.key(1), before, ones, params)
+    with pytest.raises(errors.StaleStateError, match="wrap a function"):
+        jax.vmap(env.reset)(jax.random.split(jax.random.key(0), 2))
+
+
+def test_another_episode_follows_of_one_live_environment() -> None:
+    env, params = envhub.wrap(mine_of_gymnasium()())
+    ends = envhub.rollout(AutoReset(env), params, None, jax.random.key(0), 60).done
+    assert ends.sum() > 1
+
+
+def test_what_cannot_be_made_again_is_told_to_come_as_a_function() -> None:
     gymnasium = pytest.importorskip("gymnasium", reason="gymnasium is not installed")
 
     class Mute(gymnasium.Wrapper):  # type: ignore[misc]
@@ -249,7 +274,7 @@ def test_one_live_environment_is_told_to_come_as_a_function() -> None:
     one = mine_of_gymnasium()()
     env, _ = envhub.wrap(lambda: one)
     env.reset(jax.random.key(0))
-    with pytest.raises(errors.EnvHubError, match="made again by its function"):
+    with pytest.raises(errors.EnvHubError, match=r"one live environment.*lambda"):
         env.reset(jax.random.key(1))
 
 

@@ -8,11 +8,12 @@ states and batches (`pool`), what instances do (`crew`), who runs them (`fleet`,
 
 # Not `environment`, which makes JAX load its callbacks: an adapter imports it where it makes one.
 from envhub.host.instance import Instance, InstanceStep
-from envhub.host.options import BRIDGE_OPTIONS, host_capabilities
+from envhub.host.options import BRIDGE_OPTIONS, host_capabilities, of_one_instance
 
 __all__ = [
     "BRIDGE_OPTIONS",
     "Instance",
     "InstanceStep",
     "host_capabilities",
+    "of_one_instance",
 ]

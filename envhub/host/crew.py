@@ -136,7 +136,7 @@ class Crew:
         if self._form is None and len(idle) + new + len(others) < count:
             raise StaleStateError(
                 f"{self._name}: one call needs more environments than max_instances={capacity} "
-                "allows; make it with a larger max_instances."
+                "allows; make it with a larger max_instances, or wrap a function that makes it."
             )
         if new:
             with self._naming([]):

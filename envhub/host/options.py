@@ -44,6 +44,17 @@ def host_capabilities(
     return Capabilities.native(**native | claims)
 
 
+def of_one_instance(capabilities: Capabilities) -> tuple[Capabilities, dict[str, Any]]:
+    """What is left of them where there is one live instance, which every reset takes over.
+
+    Returns:
+        They, and the options of such an environment.
+    """
+    reason = "it is one live environment: give envhub.wrap a function that makes it."
+    lost = ("vmap_safe", "isolated_reset", "multi_device")
+    return capabilities.without(**dict.fromkeys(lost, reason)), {"max_instances": 1}
+
+
 def check_options(env_id: str, options: Mapping[str, Any], capabilities: Capabilities) -> None:
     """Refuse values that make no sense.
 

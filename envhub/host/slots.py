@@ -123,7 +123,8 @@ class Slots:
 
         Args:
             busy: those that may not.
-            keep_used: whether to keep all that were used in this call.
+            keep_used: whether to keep those that were used in this call, unless their episode
+                ended: an automatic reset takes over these if there are no others.
 
         Returns:
             Those whose episode ended, and not just now: under `vmap` the lanes of a `while` ask for
@@ -132,7 +133,7 @@ class Slots:
         free = np.ones(len(self), np.bool_)
         free[busy] = False
         if keep_used:
-            free &= self._used < self.now
+            free &= self.ended | (self._used < self.now)
         idle = free & self.ended & (self._used < self.now - 1)
         return self._by_age(idle), self._by_age(free & ~idle)
 
