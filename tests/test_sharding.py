@@ -219,12 +219,13 @@ def test_statistics_over_the_batch(env_id: str) -> None:
         ({"mesh": 4}, "Mesh, got 4"),
         ({"sharding": jax.devices()[0]}, "NamedSharding"),
         ({"sharding": sharding.NamedSharding(GRID, Spec("rows", "columns"))}, "leading axis"),
-        (
+        pytest.param(
             {
                 "env_id": "gymnasium::CartPole-v1",
                 "sharding": sharding.NamedSharding(GRID, Spec("rows")),
             },
             "on the host",
+            marks=host_on_devices,
         ),
     ],
 )

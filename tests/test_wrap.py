@@ -12,7 +12,6 @@ import pytest
 
 import envhub
 from envhub import errors, probes, registry
-from envhub.capabilities import FLAGS
 from envhub.export import to_gymnasium
 from envhub.probes import Subject
 from envhub.second_process import SecondProcess
@@ -244,8 +243,10 @@ def test_one_live_environment_plays_one_episode_at_a_time(kind: Any) -> None:
     obj = kind()()
     env, params = envhub.wrap(obj)
     assert env.unwrapped is obj
-    lost = [flag for flag in FLAGS if "one live environment" in env.capabilities.why(flag)]
-    assert lost == ["vmap_safe", "isolated_reset", "multi_device"]
+    for flag in ("vmap_safe", "isolated_reset", "multi_device"):
+        assert not getattr(env.capabilities, flag)
+    for flag in ("vmap_safe", "isolated_reset"):  # jax 0.4.35 has another reason for the third
+        assert "one live environment" in env.capabilities.why(flag)
     first, before = env.reset(jax.random.key(0), params)
     again, state = env.reset(jax.random.key(0), params)
     np.testing.assert_array_equal(first, again)

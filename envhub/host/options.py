@@ -39,7 +39,7 @@ def host_capabilities(
         "checkpointable": True if forkable is True else leaves + forkable,
         "differentiable": "no gradient flows through a program on the host.",
     }
-    if jax.__version_info__ < (0, 5):
+    if jax.__version_info__ < (0, 5) and claims.get("multi_device", True) is True:
         claims["multi_device"] = CALLBACKS_HANG
     return Capabilities.native(**native | claims)
 

@@ -473,6 +473,8 @@ def test_its_capabilities_are_there_and_no_others(tmp_path: Path, env_id: str) -
     options = {"video_folder": tmp_path, "format": "gif", "video_length": 1}
     env, params = envhub.make(env_id, wrappers=[RecordVideo(**options)])
     elsewhere = {"reproducible", "checkpointable"}  # they take another process
+    if jax.__version_info__ < (0, 5) and env_id.startswith("gymnasium::"):
+        elsewhere.add("multi_device")  # its probe hangs there now and then, and is not run
     flags = [flag for flag in env.capabilities.as_dict() if flag not in elsewhere]
     findings = probes.examine(probes.Subject(env, params), flags)
     for flag, finding in findings.items():
