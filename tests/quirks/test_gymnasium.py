@@ -155,7 +155,8 @@ def test_cartpoles_stepped_together_are_those_stepped_one_by_one(
             return jax.lax.scan(body, state, jax.random.split(key, 100))[1]
 
         keys = jax.random.split(KEY, 5)
-        return jax.jit(jax.vmap(run, in_axes=(0, lanes)))(keys, gravities)
+        played = jax.jit(jax.vmap(run, in_axes=(0, lanes)))(keys, gravities)
+        return jax.block_until_ready(played)  # while the environment is there: jax does not wait
 
     together, one_by_one = episodes(), episodes(workers="serial")
     assert together.done.sum() > 10
