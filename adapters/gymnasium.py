@@ -119,7 +119,7 @@ class GymnasiumSuite(Suite):
     title = "Gymnasium's environments, on the CPU"
     module = "gymnasium"
     distribution = "gymnasium"
-    supported = ">=1.0,<1.4"
+    supported = ">=1.0,<1.5"
     example = "CartPole-v1"
     interface = "a gymnasium.Env"
 
