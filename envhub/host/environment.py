@@ -171,7 +171,7 @@ class HostEnvironment(Environment):
         self._pool.close()
 
     def _call(self, method: str, given: Sequence[Any], forms: Sequence[transport.Form]) -> Any:
-        function: Any = Call(self._pool.nonce, method)
+        function = Call(self._pool.nonce, method)
         return transport.call(function, given, forms, effect=not self.capabilities.forkable)
 
     def _run(self, compiled: Any, *arguments: Any) -> Any:

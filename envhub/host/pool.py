@@ -5,6 +5,7 @@ NumPy only: this runs inside callbacks, where touching JAX deadlocks.
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 import weakref
@@ -22,23 +23,33 @@ from envhub.host.snapshot import TERMINATED, TRUNCATED
 # How many instances may live where nobody says. States that are gone for good need many; snapshots
 # need a few, and making an instance may cost more than restoring one (ALE: 80 ms, and 0.1 ms).
 OPAQUE_INSTANCES, FORKABLE_INSTANCES = 256, 16
+GONE = "the environment was closed, or is gone."
 FORKABLE = "With forkable=True, where it can be had, any state can be stepped at any time."
 
 _pools: weakref.WeakValueDictionary[int, Pool] = weakref.WeakValueDictionary()
 
 
 class Call(NamedTuple):
-    """A method of a pool as a hashable value, which does not keep the pool alive."""
+    """A method of a pool as a hashable value.
+
+    What is traced has this one, and JAX's caches may hold that for ever: it does not keep the pool
+    alive. What is compiled has what `bind` gives, and does: nobody may have waited for its results
+    when the environment goes.
+    """
 
     nonce: int
     method: str
 
-    def __call__(self, inputs: Sequence[Any], outputs: Sequence[Any], size: int) -> None:
-        """See `envhub.host.transport.HostFunction`."""
+    def bind(self) -> functools.partial[None]:
+        """The function itself.
+
+        Raises:
+            StaleStateError: if the environment is closed or gone.
+        """
         pool = _pools.get(self.nonce)
         if pool is None:
-            raise StaleStateError("the environment of this program was closed or is gone.")
-        pool.serve(self.method, inputs, outputs, size)
+            raise StaleStateError(GONE)
+        return functools.partial(pool.serve, self.method)
 
 
 class Given(NamedTuple):
@@ -100,6 +111,7 @@ class Pool:
             self.expect(size)
             self._table.now += 1
             try:
+                self._require_open()
                 getattr(self, method)(list(inputs), outputs, size)
             except BaseException as error:
                 self.error = error
@@ -188,8 +200,7 @@ class Pool:
     def render(self, handle: Sequence[int], row: Any) -> Any:
         """The picture of a state, of which `row` is the snapshot if there is one."""
         with self._lock:
-            if self.nonce not in _pools:
-                raise StaleStateError(f"{self.name}: the environment was closed.")
+            self._require_open()
             self._table.flush()
             slot = self._find(handle)
             if slot < 0 or self._table.generation[slot] != handle[1]:
@@ -205,6 +216,10 @@ class Pool:
         with self._lock:
             _pools.pop(self.nonce, None)
             self._crew.fleet.close()
+
+    def _require_open(self) -> None:
+        if self.nonce not in _pools:
+            raise StaleStateError(f"{self.name}: {GONE}")
 
     # The lanes of a step.
 

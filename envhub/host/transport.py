@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,8 @@ import numpy as np
 from jax.experimental import io_callback
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
+
+from envhub.errors import HostEnvError
 
 try:
     from jax.experimental.buffer_callback import buffer_callback
@@ -28,13 +30,21 @@ except ImportError:  # jax 0.4.35
 HostFunction = Callable[[Sequence[Any], Sequence[Any], int], None]
 """Reads the inputs and fills the outputs, all with one leading axis of that size. NumPy only."""
 
+
+class HostCall(Protocol):
+    """A hashable value that stands for a function on the host in what is traced."""
+
+    def bind(self) -> HostFunction:
+        """The function, for a program that is being compiled."""
+
+
 Form = tuple[tuple[int, ...], Any]  # a shape and a dtype
 
 force_portable = False  # for the tests of the transport that other platforms use
 
 
 def call(
-    function: HostFunction, inputs: Sequence[Any], outputs: Sequence[Form], *, effect: bool
+    function: HostCall, inputs: Sequence[Any], outputs: Sequence[Form], *, effect: bool
 ) -> list[Any]:
     """Call the host from a traced program.
 
@@ -42,8 +52,7 @@ def call(
     backwards: its gradient is zero.
 
     Args:
-        function: hashable, and the same object for the same environment, so that programs are
-            compiled once.
+        function: equal for the same environment, so that programs are compiled once.
         inputs: arrays.
         outputs: shapes and dtypes of what one call gives, without the batch axes.
         effect: whether to call even where nothing uses the outputs.
@@ -108,12 +117,27 @@ def _no_gradient(inputs: Sequence[Any], _: Any, **how: Any) -> Any:
     return outputs, [ad.Zero.from_primal_value(each) for each in outputs]
 
 
-def _lower(ctx: Any, *inputs: Any, **how: Any) -> Any:
+def _lower(ctx: Any, *inputs: Any, function: HostCall, **how: Any) -> Any:
     module = ctx.module_context
     sharded = getattr(module.axis_context, "num_devices", 1) or 1
     buffers = buffer_callback and tuple(module.platforms) == ("cpu",) and sharded == 1
     through = _buffers if buffers and not force_portable else _portable
-    return mlir.lower_fun(functools.partial(through, **how), multiple_results=True)(ctx, *inputs)
+    if through is _portable:
+        _insist_on_a_cpu(module.platforms)
+    lowered = functools.partial(through, function=function.bind(), **how)
+    return mlir.lower_fun(lowered, multiple_results=True)(ctx, *inputs)
+
+
+def _insist_on_a_cpu(platforms: Sequence[str]) -> None:
+    """JAX's callbacks (0.4 to 0.11) need its CPU, and say so in the middle of a program."""
+    try:
+        jax.local_devices(backend="cpu")
+    except RuntimeError as error:
+        names = ",".join(platforms)
+        raise HostEnvError(
+            f"a program on {names} calls the host by way of JAX's CPU, which is not among its "
+            f"platforms: set JAX_PLATFORMS={names},cpu, or leave it unset."
+        ) from error
 
 
 host_call_p.def_effectful_abstract_eval(_abstract)

@@ -14,6 +14,7 @@ import pytest
 
 import envhub
 from envhub import errors
+from envhub.host import transport
 
 KEY = jax.random.key(0)
 CARTPOLE = "gymnasium::CartPole-v1"
@@ -178,6 +179,28 @@ def test_a_collected_environment_frees_its_instances() -> None:
     del env
     gc.collect()
     assert pool() is None, "a compiled program keeps the instances alive"
+
+
+def test_a_program_outlives_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "force_portable", True)  # where JAX does not wait for the host
+
+    def started() -> tuple[Any, Any]:
+        env, _ = envhub.make(CARTPOLE)
+
+        @jax.jit
+        def play(key: Any) -> Any:
+            _, state = env.reset(key)
+            body = lambda state, _: env.step(KEY, state, 0)[1:3]  # noqa: E731
+            return jax.lax.scan(body, state, None, 1000)[1].sum()
+
+        return weakref.ref(env._pool), play(KEY)
+
+    pool, total = started()
+    gc.collect()
+    assert 5 < total < 15
+    del total
+    gc.collect()
+    assert pool() is None
 
 
 @pytest.mark.full

@@ -326,7 +326,7 @@ def test_nothing_is_left(kind: str, ending: str) -> None:
     del fleet
     gc.collect()
     assert not any(map(is_there, pids)), "or it is a zombie"
-    assert set(threading.enumerate()) == threads
+    assert set(threading.enumerate()) <= threads  # one of an earlier test may have ended meanwhile
     assert open_files() == files
 
 
