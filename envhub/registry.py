@@ -25,6 +25,7 @@ BUILTIN: Mapping[str, str] = MappingProxyType(
         "craftax": "envhub.adapters.craftax:SUITE",
         "gymnasium": "envhub.adapters.gymnasium:SUITE",
         "gymnax": "envhub.adapters.gymnax:SUITE",
+        "jumanji": "envhub.adapters.jumanji:SUITE",
         "navix": "envhub.adapters.navix:SUITE",
         "pufferlib": "envhub.adapters.pufferlib:SUITE",
     }

@@ -32,9 +32,10 @@ FIGURES = Path(__file__).parent.parent / "docs" / "figures"
 
 # What `make` needs to be able to render.
 OPTIONS: Mapping[str, Mapping[str, Any]] = {"ale": {"engine": "python"}}
-# Random steps before the picture, at most. Those of brax, craftax and navix compile for long, and
-# their first states are as good to look at; Atari's games begin with a title or an empty field.
-STEPS = {"ale": 90, "brax": 0, "craftax": 0, "navix": 0}
+# Random steps before the picture, at most. Those of brax, craftax, jumanji and navix compile for
+# long, and their first states are as good to look at; Atari's games begin with a title or an empty
+# field.
+STEPS = {"ale": 90, "brax": 0, "craftax": 0, "jumanji": 0, "navix": 0}
 MOST_STEPS = 20
 
 COLUMNS, SIDE, MARGIN, LINE = 8, 96, 20, 11  # pixels, but for the columns
@@ -77,12 +78,13 @@ def write_sheet(suite: str, folder: Path) -> dict[str, str]:
 
 
 def renderable(suite: str) -> list[str]:
-    """The ids of a suite that can be rendered."""
-    options = OPTIONS.get(suite, {})
+    """The ids of a suite that can be made and rendered."""
+    options, described = OPTIONS.get(suite, {}), registry.get(suite)
     return [
         env_id
         for env_id in envhub.list_envs(suite)
         if envhub.capabilities(env_id, **options).renderable
+        and not described.gap(label(env_id), options)
     ]
 
 

@@ -97,9 +97,8 @@ def environments(suite: Suite) -> list[str]:
             own = _without(common[0], options[name]), _without(common[1], params[name])
         rows.setdefault(own, []).append(name)
     return [
-        f"Options of all: {_code(common[0])}.",
-        *(["", f"Params of all: {_code(common[1])}."] if common[1] else []),
-        "",
+        *([f"Options of all: {_code(common[0])}.", ""] if common[0] else []),
+        *([f"Params of all: {_code(common[1])}.", ""] if common[1] else []),
         "| environments | options of their own | params of their own |",
         "|---|---|---|",
         *(f"| {_code(names)} | {' | '.join(own)} |" for own, names in rows.items()),

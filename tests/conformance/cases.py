@@ -134,6 +134,34 @@ def _of_brax(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
     return reset, step
 
 
+def _of_jumanji(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
+    own, seen = env.unwrapped, env.reset_shapes[0]
+
+    def shown(timestep: Any) -> Any:
+        """The fields by name; what several agents share is there for each."""
+        fields = _by_name(timestep.observation)
+        return jax.tree.map(lambda leaf, given: jnp.broadcast_to(leaf, given.shape), fields, seen)
+
+    def reset(key: Any, params: Any) -> tuple[Any, Any]:
+        state, timestep = own.reset(key)
+        return shown(timestep), state
+
+    def step(key: Any, state: Any, action: Any, params: Any) -> Transition:
+        after, timestep = own.step(state, action)
+        done = timestep.last() | (timestep.discount == 0)  # an agent may be done before the others
+        return shown(timestep), after, timestep.reward, done, timestep.extras
+
+    return reset, step
+
+
+def _by_name(observed: Any) -> Any:
+    if isinstance(observed, tuple):
+        return {name: _by_name(part) for name, part in observed._asdict().items()}
+    if dataclasses.is_dataclass(observed):
+        return {name: _by_name(part) for name, part in vars(observed).items()}
+    return observed
+
+
 def _of_gymnasium(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
     import gymnasium
 
@@ -303,6 +331,10 @@ BINDINGS = {
         direct=_of_navix,
     ),
     "craftax": Binding(sample=(("Craftax-Classic-Symbolic-v1", {}),), direct=_of_gymnax),
+    "jumanji": Binding(
+        sample=(("Game2048-v1", {}), ("Snake-v1", {})),
+        direct=_of_jumanji,
+    ),
     "brax": Binding(
         sample=(
             ("inverted_pendulum", {"backend": "mjx"}),

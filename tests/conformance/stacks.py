@@ -22,6 +22,7 @@ BASES = {
     "craftax": ("Craftax-Classic-Symbolic-v1", {"max_timesteps": 20}),
     "gymnasium": ("Pendulum-v1", {"max_episode_steps": 20}),
     "gymnax": ("CartPole-v1", {}),
+    "jumanji": ("Maze-v0", {"time_limit": 20}),
     "navix": ("Navix-Empty-5x5-v0", {"max_steps": 20}),
     "pufferlib": ("CartPole-v1", {}),
 }
