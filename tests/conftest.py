@@ -9,10 +9,12 @@ import pytest
 REPOSITORY = Path(__file__).parent.parent
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+FLAGS = ["--xla_force_host_platform_device_count=4"]
 # Compilation is most of the time of these tests, of programs that run a few times: optimise less,
 # and keep what was compiled, for the second process of a test and for the next run. (The
 # benchmarks compare the results of optimised programs.)
-FLAGS = ["--xla_force_host_platform_device_count=4", "--xla_backend_optimization_level=0"]
+if os.environ["JAX_PLATFORMS"] == "cpu":
+    FLAGS.append("--xla_backend_optimization_level=0")
 if metadata.version("jaxlib").startswith("0.10."):
     # Halves the time of compiling; other versions abort on a flag that they do not know.
     FLAGS.append("--xla_cpu_use_fusion_emitters=false")

@@ -18,6 +18,8 @@ import envhub
 from envhub import Trajectory, errors
 from envhub.random_policy import CHUNK
 
+from .devices import needs_devices
+
 KEY, STEPS = jax.random.key(3), 50
 NATIVE, HOST = "gymnax::CartPole-v1", "gymnasium::CartPole-v1"
 DIRECTION = jnp.array([0.1, 0.4, 1.0, 0.8])
@@ -180,6 +182,7 @@ def test_progress_changes_nothing(
 
 
 @pytest.mark.full
+@needs_devices(2)
 def test_a_batch_over_several_devices() -> None:
     whole, params = envhub.make_vec(NATIVE, 4)
     mesh = jax.make_mesh((2,), ("devices",), devices=jax.devices()[:2])

@@ -26,6 +26,10 @@ from envhub.wrapper import Wrapper
 
 from . import one_of_two_processes
 from .conftest import REPOSITORY
+from .devices import NUM_DEVICES, why_not
+
+if NUM_DEVICES < 4:
+    pytest.skip(why_not(4), allow_module_level=True)
 
 KEY, NUM, STEPS = jax.random.key(0), 8, 12
 sharding: Any = jax.sharding

@@ -13,6 +13,7 @@ import envhub
 from envhub import errors
 from envhub.export import to_gymnasium_vec
 from envhub.export.exchange import exchange_of
+from tests.devices import needs_devices
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 pytest.importorskip("gymnasium", reason="gymnasium is not installed")
@@ -105,6 +106,7 @@ def test_an_action_that_does_not_fit_is_an_error() -> None:
     env.step(torch.zeros(NUM, 1))
 
 
+@needs_devices(2)
 def test_several_devices_have_no_tensor() -> None:
     mesh = jax.sharding.Mesh(np.array(jax.devices()[:2]), ("devices",))
     venv, params = envhub.make_vec("gymnax::Pendulum-v1", 2, mesh=mesh)

@@ -23,6 +23,7 @@ from envhub.wrappers import (
     TimeLimit,
 )
 from envhub.wrappers.statistics import PRIOR, Statistics
+from tests.devices import needs_devices
 
 from .episodes import Echo, at, episodes, pendulum, rollout, same
 
@@ -257,6 +258,7 @@ def test_a_batch_of_make_vec_shares_its_statistics() -> None:
 
 
 @pytest.mark.full
+@needs_devices(2)
 def test_devices_share_their_statistics() -> None:
     env = made(CARTPOLE, AutoReset, NormalizeObservation(axis_name=("device", "envs")))
     run = jax.vmap(functools.partial(rollout, env, 20), axis_name="envs")

@@ -24,6 +24,7 @@ from envhub.wrappers import (
     ToFloat,
     TransformObservation,
 )
+from tests.devices import EXAMINED
 
 KEY = jax.random.key(0)
 CARTPOLE, PENDULUM, HOST = "gymnax::CartPole-v1", "gymnax::Pendulum-v1", "gymnasium::CartPole-v1"
@@ -327,7 +328,8 @@ def test_gradients_are_where_they_are_claimed(wrappers: Any, holds: bool) -> Non
 @pytest.mark.parametrize("env_id", [PENDULUM, HOST])
 def test_what_is_random_is_random_by_the_key(env_id: str, wrapper: Any) -> None:
     env = made(env_id, wrapper)
-    flags = ["jax_native", "forkable", "vmap_safe", "isolated_reset", "multi_device"]
+    flags = {"jax_native", "forkable", "vmap_safe", "isolated_reset", "multi_device"}
+    flags &= set(EXAMINED)
     found = probes.examine(probes.Subject(env, env.default_params), flags)
     assert {flag: found[flag].holds for flag in flags} == {
         flag: getattr(env.capabilities, flag) for flag in flags
