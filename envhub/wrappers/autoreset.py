@@ -30,8 +30,9 @@ class AutoReset(Wrapper):
     """Starts the next episode when one ends, each from a key of its own.
 
     It costs what the ended episodes cost: under `vmap` a reset is computed for the lanes that ended
-    and for no others. The params in force are those of the call, in the reset as well. `step`
-    splits its key in two, the first for the step and the second for a reset.
+    and for no others, or on a GPU for as many as take no longer. The params in force are those of
+    the call, in the reset as well. `step` splits its key in two, the first for the step and the
+    second for a reset.
 
     Args:
         env: the environment.

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import envhub
-from envhub import errors
+from envhub import ended_lanes, errors
 from envhub.ended_lanes import reset_where
 from envhub.host.pool import Pool
 from envhub.testing.episodes import optimised
@@ -78,6 +78,22 @@ def test_nested_lanes_equal_the_naive_ones_bit_for_bit(env_id: str, options: Any
     last = results.info["final_obs"]
     shown = jax.tree.map(lambda a, b: np.any(a != b), last, results.obs)
     assert any(jax.tree.leaves(shown))
+
+
+@pytest.mark.parametrize("whole", [ended_lanes.WHOLE, 1], ids=["whole", "in parts"])
+def test_a_gpu_resets_a_batch_whole_or_a_part_at_once(
+    whole: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ended_lanes, "platform", lambda: "gpu")
+    monkeypatch.setattr(ended_lanes, "WHOLE", whole)
+    monkeypatch.setattr(ended_lanes, "PARTS", 2)  # of six lanes
+    env, params = envhub.make(IDS[0][0])
+    step = jax.vmap(AutoReset(env).step, in_axes=(0, 0, None, None))
+    keys = jax.random.split(KEY, 6)
+    _, states = jax.vmap(env.reset, in_axes=(0, None))(keys, params)
+    jaxpr = jax.make_jaxpr(step)(keys, states, jnp.int32(0), params)
+    assert ("while" in str(jaxpr)) == (whole == 1)
+    test_nested_lanes_equal_the_naive_ones_bit_for_bit(*IDS[0])
 
 
 @pytest.mark.parametrize(("env_id", "options"), [IDS[0], IDS[1], IDS[4], IDS[5]])
