@@ -69,7 +69,7 @@ class StaleStateError(EnvHubError, RuntimeError):
 
 
 class HostEnvError(EnvHubError, RuntimeError):
-    """An environment on the host raised; the original exception is chained."""
+    """An environment on the host raised, or cannot be called; the original exception is chained."""
 
 
 class RenderError(EnvHubError, RuntimeError):

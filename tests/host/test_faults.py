@@ -11,6 +11,7 @@ import pytest
 
 import envhub
 from envhub import errors
+from envhub.host import transport
 
 KEY = jax.random.key(0)
 BROKEN = "gymnasium::tests.host.broken:Broken-v0"
@@ -57,6 +58,20 @@ def test_a_wrong_observation_is_an_error(fault: str, message: str) -> None:
 def test_not_a_number_is_passed_on() -> None:
     env, _ = envhub.make(BROKEN, fault="nan")
     assert np.isnan(env.step(KEY, six_steps(env).state, 1).obs).all()
+
+
+def test_a_gpu_without_a_cpu_beside_it_is_named_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    env, _ = envhub.make(BROKEN)
+    monkeypatch.setattr(transport, "force_portable", True)
+
+    def unknown(**_: Any) -> Any:
+        raise RuntimeError("Unknown backend cpu")
+
+    monkeypatch.setattr(jax, "local_devices", unknown)
+    with pytest.raises(errors.HostEnvError, match=r"JAX_PLATFORMS=\w+,cpu"):
+        env.reset(KEY)
 
 
 def test_an_interrupted_scan_leaves_the_process_usable() -> None:
