@@ -31,6 +31,8 @@ RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 OLDEST = "oldest-py3.11"
 STAMP = "set-up-complete"
 BUILD_OCEAN = "scripts/build_ocean.py"
+# The libraries of docs/coming_from.md, of which Envrax needs Python 3.13 and others gymnax 0.0.9.
+OTHERS, OTHERS_FOLDER, WITH_OTHERS = "tests/other_libraries.txt", "others", "newest-py3.13"
 LINTS = (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"])
 
 
@@ -224,6 +226,9 @@ def _make(name: str, directory: Path, constraint: Sequence[str]) -> None:
     if pins(name, "pufferlib"):
         _say(f"{name}: building PufferLib's Ocean")
         install_ocean(directory, *constraint)
+    if name == WITH_OTHERS:
+        _say(f"{name}: installing {OTHERS} beside it")
+        install_others(directory)
     # Written last, and removed first: an interrupted set-up has none, and starts over.
     stamp.write_text(_fingerprint(name))
     _say(f"{name}: ready after {time.monotonic() - started:.0f} s")
@@ -261,6 +266,12 @@ def install_ocean(directory: Path, *options: str) -> None:
     with tempfile.TemporaryDirectory() as out:
         script = [tool(directory, "python"), BUILD_OCEAN, "--install", "--out", out]
         _run([*script, *options])
+
+
+def install_others(directory: Path) -> None:
+    """Put other libraries into a folder of a virtual environment, where they replace nothing."""
+    pip = [tool(directory, "python"), "-m", "pip", "install", "--no-input", "--progress-bar", "off"]
+    _run([*pip, "--no-deps", "--target", str(directory / OTHERS_FOLDER), "--requirement", OTHERS])
 
 
 def write_matrix(options: argparse.Namespace, extra: Sequence[str]) -> int:
@@ -334,7 +345,8 @@ def _fingerprint(name: str) -> str:
     """Of all that decides what is installed, and where: a moved checkout starts over too."""
     digest = hashlib.sha256(str(ROOT).encode())
     decisive = ["pyproject.toml", f"constraints/{name}.txt"]
-    for path in [*decisive, BUILD_OCEAN] if pins(name, "pufferlib") else decisive:
+    decisive += [BUILD_OCEAN] * pins(name, "pufferlib") + [OTHERS] * (name == WITH_OTHERS)
+    for path in decisive:
         digest.update((ROOT / path).read_bytes())
     return digest.hexdigest()
 

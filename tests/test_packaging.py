@@ -288,8 +288,10 @@ def steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     monkeypatch.setattr(tasks, "create", create)
     monkeypatch.setattr(tasks, "install", lambda *options: done.append("install"))
     monkeypatch.setattr(tasks, "install_ocean", lambda *options: done.append("ocean"))
-    (tmp_path / "scripts").mkdir()
-    shutil.copy(REPOSITORY / tasks.BUILD_OCEAN, tmp_path / tasks.BUILD_OCEAN)
+    monkeypatch.setattr(tasks, "install_others", lambda *options: done.append("others"))
+    for path in (tasks.BUILD_OCEAN, tasks.OTHERS):
+        (tmp_path / path).parent.mkdir()
+        shutil.copy(REPOSITORY / path, tmp_path / path)
     monkeypatch.setattr(tasks, "find_python", lambda version: f"python{version}")
     return done
 
@@ -317,6 +319,14 @@ def test_ocean_is_part_of_some_sets_and_not_of_others(steps: list[str]) -> None:
         file.write("# changed\n")
     tasks.set_up(name)
     assert steps == ["create", "install", "ocean"] * 2
+
+
+def test_other_libraries_lie_beside_one_set(steps: list[str]) -> None:
+    for _ in range(2):
+        tasks.set_up(tasks.WITH_OTHERS)
+        with (tasks.ROOT / tasks.OTHERS).open("a") as file:
+            file.write("# changed\n")
+    assert steps == ["create", "install", "others"] * 2
 
 
 def test_trainers_are_installed_for_a_full_run_of_the_set_that_has_them(steps: list[str]) -> None:
