@@ -166,25 +166,29 @@ def capabilities(env_id: str, /, **kwargs: Any) -> Capabilities:
     return suite.capabilities(suite.resolve(name), kwargs)
 
 
-def require(env_or_id: EnvOrId, *flags: str) -> EnvOrId:
+def require(env_or_id: EnvOrId, *flags: str, **kwargs: Any) -> EnvOrId:
     """Insist on capabilities before an algorithm relies on them.
 
     Args:
         env_or_id: an environment, or the id of one.
         *flags: names of `Capabilities` fields.
+        **kwargs: for an id, what would be given to `make`; the answer is for these options.
 
     Returns:
         What was given.
 
     Raises:
         MissingCapabilityError: naming each missing flag, its reason, and what has it.
-        InvalidOptionError: if a flag is not one.
+        InvalidOptionError: if a flag is not one, or options are given for an environment that is
+            made.
     """
     check_flags(flags)
-    if isinstance(env_or_id, Environment):
-        found = env_or_id.capabilities
+    if not isinstance(env_or_id, Environment):
+        found = capabilities(env_or_id, **kwargs)
+    elif kwargs:
+        raise InvalidOptionError(f"{env_or_id} is made already: give {', '.join(kwargs)} to make.")
     else:
-        found = capabilities(env_or_id)
+        found = env_or_id.capabilities
     missing = [flag for flag in flags if not getattr(found, flag)]
     if not missing:
         return env_or_id

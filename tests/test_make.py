@@ -327,6 +327,11 @@ class TestCapabilities:
         env, _ = envhub.make("gymnax::CartPole-v1")
         assert envhub.require(env, "forkable") is env
         assert envhub.require(env) is env
+        assert envhub.require("ale::pong", "forkable", forkable=True) == "ale::pong"
+        with pytest.raises(errors.MissingCapabilityError, match="forkable=True"):
+            envhub.require("ale::pong", "forkable")
+        with pytest.raises(errors.InvalidOptionError, match="give forkable to make"):
+            envhub.require(env, "forkable", forkable=True)
 
     def test_require_names_flag_reason_and_alternatives(self) -> None:
         env, _ = envhub.make("gymnax::DeepSea-bsuite")
