@@ -138,14 +138,14 @@ class JumanjiEnvironment(Environment):
             # All but two environments call their time limit a termination (1.1.2): the same step
             # under no limit tells whether the MDP ended. XLA computes once what both share.
             ended = _limited(env, NO_LIMIT).step(_copied(state), action)[1]
-        # Of several agents, some may be done before the episode is.
+        # Of several agents, some may be done before the episode is; a limit cuts it for all.
         terminated = ended.discount == 0
         return StepResult(
             obs=self._shown(timestep),
             state=after,
             reward=timestep.reward,
             terminated=terminated,
-            truncated=timestep.last() & ~terminated,
+            truncated=jnp.broadcast_to(timestep.last() & ~terminated.all(), terminated.shape),
             info=timestep.extras,
         )
 
