@@ -125,18 +125,12 @@ def test_members_that_are_alike_are_a_group(fleet: MultiEnv) -> None:
 
 def test_a_group_is_one_call(fleet: MultiEnv, monkeypatch: pytest.MonkeyPatch) -> None:
     pool = host_environment(fleet.envs["on host"])._pool
-    calls: list[tuple[str, int]] = []
-    serve = pool.serve
-
-    def counting(method: str, inputs: Any, outputs: Any, size: int) -> None:
-        calls.append((method, size))
-        serve(method, inputs, outputs, size)
-
-    monkeypatch.setattr(pool, "serve", counting)
+    sizes: list[int] = []  # of every call that it serves
+    monkeypatch.setattr(pool, "expect", sizes.append)
     before = pool.num_steps
     _, states = fleet.reset(KEY)
     fleet.step(KEY, states, sample(fleet, KEY))
-    assert [size for _, size in calls] == [2, 2]
+    assert sizes == [2, 2]
     assert pool.num_steps - before == 2  # a transition is one step
 
 
