@@ -136,7 +136,7 @@ def _draw_bench(facts: Facts) -> RenderableType:
 def _bars(rows: list[Facts]) -> tuple[RenderableType, ...]:
     """A table with a bar a row, and what the bars mean."""
     medians = [row["steps_per_second"]["median"] for row in rows]
-    least = math.floor(math.log10(min(medians)))
+    least = math.floor(math.log10(min(medians) / 2))  # no bar is empty
     decades = max(1, math.ceil(math.log10(max(medians))) - least)
     table = Table(box=None, pad_edge=False)
     for title in ("environments", "steps/s", "least", "greatest", "compile s"):
