@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -15,6 +14,7 @@ import envhub
 from envhub import registry, second_process
 from envhub.capabilities import FLAGS
 from envhub.testing import CHECKS, FAIL, NOT_RUN, Report, Trial, Verdict
+from envhub.testing.reports import judge
 from tests.devices import EXAMINED
 
 from .cases import Case, sample_cases
@@ -90,8 +90,8 @@ def test_spec_says_where_it_comes_from(case: Case, trial: Trial) -> None:
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_check(check: str, judged: Callable[[str], Verdict]) -> None:
-    verdict = judged(check)
+def test_check(check: str, trial: Trial, verdicts: dict[str, Verdict]) -> None:
+    verdict = verdicts[check] = judge(check, trial)
     if verdict.value == NOT_RUN:
         must_run = check in (*EXAMINED, "random_actions_reach_the_end")
         assert not must_run or "jax 0.4.35" in verdict.reason, f"not run: {verdict.reason}"
@@ -120,7 +120,7 @@ def test_capabilities_are_those_that_were_announced(case: Case, trial: Trial) ->
     assert all(announced.why(flag) for flag in FLAGS if not getattr(announced, flag))
 
 
-def test_the_matrix_says_the_same(case: Case, judged: Callable[[str], Verdict]) -> None:
+def test_the_matrix_says_the_same(case: Case, trial: Trial, verdicts: dict[str, Verdict]) -> None:
     """What was found just now, beside what is committed for these versions.
 
     Of the sample alone: pytest makes a trial of its own for this, which costs what a row costs.
@@ -130,7 +130,8 @@ def test_the_matrix_says_the_same(case: Case, judged: Callable[[str], Verdict]) 
     row = here(case)
     if row is None:
         pytest.skip(reason="the matrix has no row of it in the versions that are here")
-    for column, verdict in Report(str(case), tuple(map(judged, CHECKS))).columns().items():
+    found = tuple(verdicts.get(check) or judge(check, trial) for check in CHECKS)
+    for column, verdict in Report(str(case), found).columns().items():
         committed = row.cell(column)
         if NOT_RUN not in (verdict.value, committed.value):
             assert (column, verdict.value) == (column, committed.value), committed.reason
