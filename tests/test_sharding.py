@@ -29,7 +29,7 @@ from .conftest import REPOSITORY
 from .devices import NUM_DEVICES, why_not
 
 if NUM_DEVICES < 4:
-    pytest.skip(why_not(4), allow_module_level=True)
+    pytest.skip(reason=why_not(4), allow_module_level=True)
 
 KEY, NUM, STEPS = jax.random.key(0), 8, 12
 sharding: Any = jax.sharding
