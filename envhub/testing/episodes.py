@@ -30,7 +30,8 @@ class Episodes:
     Attributes:
         alive: the lane had not ended before this step.
         contained: the observation lies in the space.
-        terminated, truncated: the flags.
+        terminated: of all agents.
+        truncated: it ended, and an agent was cut off; others may have terminated before.
         reward_finite: the reward is a finite number.
         first_obs: the observations of the first SHORT steps, leaves of shape (SHORT, lanes, …).
         compile_seconds: what tracing and compiling the program of these steps took, of CPU time.
@@ -174,9 +175,8 @@ def follow(
             seen = {
                 "alive": alive,
                 "contained": obs_space.contains(result.obs),
-                # Of several agents, all.
                 "terminated": result.terminated.all(),
-                "truncated": result.truncated.all(),
+                "truncated": result.done.all() & result.truncated.any(),
                 "reward_finite": jnp.isfinite(result.reward).all(),
                 "first_obs": result.obs,
             }

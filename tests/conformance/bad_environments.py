@@ -1,6 +1,6 @@
 """Environments that lie: each claims everything and lacks one capability, or breaks one clause.
 
-And one that does not.
+And `Honest`, which does not, as those do not that are only slow to show it.
 
 A second process makes them too, by `module:function`, so they are made by functions of no argument.
 """
@@ -200,6 +200,35 @@ class DrawsNothing(Honest):
 
     def render_env(self, state: Any, params: Any) -> Any:
         return np.zeros((8, 8, 3), np.uint8)
+
+
+class ActsLate(Honest):
+    """Its params decide nothing before the hundredth step."""
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        gain = jnp.where(state["time"] < 100, 0.5, params.gain)
+        return super().step_env(key, state, action, Params(gain, limit=200))
+
+
+class ActsRarely(Honest):
+    """Its params decide something at the first step of one episode in a hundred."""
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        is_rare = (state["time"] == 0) & (state["position"][0] < 0.01)
+        gain = jnp.where(is_rare, params.gain, 0.5)
+        return super().step_env(key, state, action, Params(gain, limit=1))
+
+
+class LeavesEarly(Honest):
+    """Two agents: one terminates, and is done when the other is cut."""
+
+    num_agents = 2
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        result = super().step_env(key, state, action, params)
+        terminated = (result.state["time"] >= 5) & jnp.array([True, False])
+        truncated = result.truncated & ~terminated
+        return result._replace(reward=result.obs, terminated=terminated, truncated=truncated)
 
 
 LIES = {

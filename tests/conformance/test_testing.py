@@ -45,6 +45,19 @@ def test_the_check_says_no(kind: type, broken: str) -> None:
     assert verdict.reason
 
 
+@pytest.mark.parametrize(
+    "kind", [bad_environments.ActsLate, bad_environments.ActsRarely], ids=lambda kind: kind.__name__
+)
+def test_params_that_are_slow_to_show_an_effect_have_one(kind: type) -> None:
+    assert [each.value for each in check(kind, ["has_env_params"]).verdicts] == [YES]
+
+
+def test_an_agent_that_was_done_before_the_limit_need_not_be_cut_there() -> None:
+    checks = ["a_time_limit_is_a_truncation", "the_limit_does_not_terminate"]
+    report = check(bad_environments.LeavesEarly, checks)
+    assert [each.value for each in report.verdicts] == [PASS, PASS], str(report)
+
+
 def own_of(gain: float) -> Own:
     """What the honest environment does, written down again, or almost."""
 
