@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax
 import pytest
 
 from envhub.second_process import SecondProcess
 from envhub.testing import Trial, Verdict
+from envhub.testing.reports import judge
 
 from . import cases
 
@@ -71,6 +72,6 @@ def trial(case: cases.Case, other_process: SecondProcess) -> Iterator[Trial]:
 
 
 @pytest.fixture(scope="module")
-def verdicts(case: cases.Case) -> dict[str, Verdict]:
-    """What was found so far."""
-    return {}
+def found(trial: Trial) -> Callable[[str], Verdict]:
+    """From a check to its verdict, which the tests of a case share."""
+    return functools.cache(functools.partial(judge, trial=trial))

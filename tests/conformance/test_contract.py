@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -14,10 +15,9 @@ import envhub
 from envhub import registry, second_process
 from envhub.capabilities import FLAGS
 from envhub.testing import CHECKS, FAIL, NOT_RUN, Report, Trial, Verdict
-from envhub.testing.reports import judge
 from tests.devices import EXAMINED
 
-from .cases import Case, sample_cases
+from .cases import Case
 from .committed import here
 from .conftest import chosen
 
@@ -90,8 +90,8 @@ def test_spec_says_where_it_comes_from(case: Case, trial: Trial) -> None:
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_check(check: str, trial: Trial, verdicts: dict[str, Verdict]) -> None:
-    verdict = verdicts[check] = judge(check, trial)
+def test_check(check: str, found: Callable[[str], Verdict]) -> None:
+    verdict = found(check)
     if verdict.value == NOT_RUN:
         must_run = check in (*EXAMINED, "random_actions_reach_the_end")
         assert not must_run or "jax 0.4.35" in verdict.reason, f"not run: {verdict.reason}"
@@ -120,18 +120,13 @@ def test_capabilities_are_those_that_were_announced(case: Case, trial: Trial) ->
     assert all(announced.why(flag) for flag in FLAGS if not getattr(announced, flag))
 
 
-def test_the_matrix_says_the_same(case: Case, trial: Trial, verdicts: dict[str, Verdict]) -> None:
-    """What was found just now, beside what is committed for these versions.
-
-    Of the sample alone: pytest makes a trial of its own for this, which costs what a row costs.
-    """
-    if case not in sample_cases():
-        pytest.skip(reason="it is not in the sample that is compared with the matrix")
+def test_the_matrix_says_the_same(case: Case, found: Callable[[str], Verdict]) -> None:
+    """What was found just now, beside what is committed for these versions."""
     row = here(case)
     if row is None:
         pytest.skip(reason="the matrix has no row of it in the versions that are here")
-    found = tuple(verdicts.get(check) or judge(check, trial) for check in CHECKS)
-    for column, verdict in Report(str(case), found).columns().items():
+    report = Report(str(case), tuple(map(found, CHECKS)))
+    for column, verdict in report.columns().items():
         committed = row.cell(column)
         if NOT_RUN not in (verdict.value, committed.value):
             assert (column, verdict.value) == (column, committed.value), committed.reason

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax
 import pytest
@@ -42,8 +42,8 @@ def trial(case: stacks.Stack, other_process: SecondProcess) -> Iterator[Trial]:
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_check(check: str, trial: Trial, verdicts: dict[str, Verdict]) -> None:
-    examine(check, trial, verdicts)
+def test_check(check: str, found: Callable[[str], Verdict]) -> None:
+    examine(check, found)
 
 
 def test_every_wrapper_is_in_the_catalog() -> None:
