@@ -18,7 +18,7 @@ LANES = 3
 SHORT = 7  # the limit of the second half of the lanes, which have the keys of the first half
 CHUNK = 50
 PATIENCE = 200
-ENOUGH = 1_000  # go on that long for more ends, once there was one
+ENOUGH = 500  # go on that long for more ends, once there was one
 LONGEST = 20_000
 SEEN = ("alive", "contained", "terminated", "truncated", "reward_finite")
 

@@ -34,7 +34,7 @@ from . import cases
 from .cases import Case
 
 WORKERS = 2
-ROWS_OF_A_PROCESS = 25  # XLA and some suites never give memory back
+ROWS_OF_A_PROCESS = 75  # XLA and some suites never give memory back
 PROBER = ["-m", "tests.conformance.prober"]
 JOURNALS = conftest.REPOSITORY / ".cache" / "matrix"
 
