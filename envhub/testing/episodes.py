@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -15,8 +16,9 @@ import numpy as np
 from envhub.probes import Refuted, Subject
 
 LANES = 3
-SHORT = 7  # the limit of the second half of the lanes, which have the keys of the first half
+SHORT = 7  # the limit of the other lanes, which have the keys of the first ones
 CHUNK = 50
+WARM = 3
 PATIENCE = 200
 ENOUGH = 500  # go on that long for more ends, once there was one
 LONGEST = 20_000
@@ -25,7 +27,7 @@ SEEN = ("alive", "contained", "terminated", "truncated", "reward_finite")
 
 @dataclasses.dataclass(frozen=True)
 class Episodes:
-    """What was seen, each array of shape (steps, 2 * LANES); steps after the end count as not seen.
+    """What was seen, each array of shape (steps, lanes); steps after the end count as not seen.
 
     Attributes:
         alive: the lane had not ended before this step.
@@ -73,12 +75,17 @@ class Program:
 
     def __call__(self, *arguments: Any) -> Any:
         """Call it, after compiling it if this is the first time."""
-        if self._compiled is None:
-            self.compile(*arguments)
+        self.compile(*arguments)
         return self._compiled(*arguments)
 
+    def optimised(self) -> Program:
+        """The same as it is for users."""
+        return self if self._is_optimised else Program(self._function, is_optimised=True)
+
     def compile(self, *arguments: Any) -> None:
-        """Compile it for arguments of these shapes."""
+        """Compile it for arguments of these shapes, unless it is compiled."""
+        if self._compiled is not None:
+            return
         began = time.process_time()
         lowered = jax.jit(self._function).lower(*arguments)
         self._compiled = lowered.compile(compiler_options=self._options())
@@ -104,22 +111,6 @@ def stack(trees: Sequence[Any]) -> Any:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
-def follow_both(trial: Subject, short: Any, **options: Any) -> Episodes:
-    """Lanes whose limit is a param: the whole episodes and the short ones in one program."""
-    lanes = [trial.params] * LANES + [short] * LANES
-    return follow(trial, lanes, keys_of_lanes() * 2, **options)
-
-
-def follow_one(trial: Subject, **options: Any) -> Episodes:
-    """The whole episodes alone."""
-    return follow(trial, [trial.params] * LANES, keys_of_lanes(), **options)
-
-
-def keys_of_lanes() -> list[Any]:
-    """What decides each lane."""
-    return [*jax.random.split(jax.random.key(3), LANES)]
-
-
 def side_by_side(whole: Episodes, short: Episodes) -> Episodes:
     """Lanes of two environments: the second half is the one whose limit is an option."""
     steps = max(len(whole.alive), len(short.alive))
@@ -140,66 +131,70 @@ def side_by_side(whole: Episodes, short: Episodes) -> Episodes:
     return dataclasses.replace(whole, **arrays, first_obs=first_obs)
 
 
-def follow(
-    trial: Subject,
-    lanes: Sequence[Any],
-    keys: Sequence[Any],
-    *,
-    longest: int = LONGEST,
-    is_optimised: bool = False,
-) -> Episodes:
-    """Random actions in one lane for each of the params and keys, until all have ended.
+def program_of(trial: Subject, is_optimised: bool = False) -> Program:
+    """From params, what decides each lane, a carry and times: steps of random actions.
 
     Args:
         trial: whose environment and spaces.
-        lanes: the params of each lane.
-        keys: what decides each lane.
+        is_optimised: compile as for users from the start.
+
+    Returns:
+        A program that gives the carry, of states and which lanes are alive, and what was seen.
+    """
+    env = trial.env
+    obs_space, action_space = env.observation_space(trial.params), env.action_space(trial.params)
+
+    def one(params: Any, turn: Any, key: Any, state: Any, alive: Any) -> Any:
+        key_action, key_step = jax.random.split(jax.random.fold_in(key, turn))
+        result = env.step(key_step, state, action_space.sample(key_action), params)
+        seen = {
+            "alive": alive,
+            "contained": obs_space.contains(result.obs),
+            "terminated": result.terminated.all(),
+            "truncated": result.done.all() & result.truncated.any(),
+            "reward_finite": jnp.isfinite(result.reward).all(),
+            "first_obs": result.obs,
+        }
+        return (result.state, alive & ~result.done.all()), seen
+
+    def steps(params: Any, keys: Any, carry: Any, times: Any) -> Any:
+        def step(carry: Any, turn: Any) -> Any:
+            return jax.vmap(one, in_axes=(None, None, 0, 0, 0))(params, turn, keys, *carry)
+
+        return jax.lax.scan(step, carry, times)
+
+    return Program(steps, is_optimised)
+
+
+def follow(trial: Subject, params: Any, program: Program, longest: int = LONGEST) -> Episodes:
+    """Random actions in lanes, until all have ended.
+
+    Args:
+        trial: whose environment and spaces.
+        params: to play under.
+        program: of `program_of`; it is compiled anew, optimised, once that pays.
         longest: the most steps.
-        is_optimised: compile as for users from the start; otherwise only once it pays.
 
     Raises:
         Refuted: if the observation of a reset lies outside of its space.
     """
-    env, params = trial.env, trial.params
-    obs_space, action_space = env.observation_space(params), env.action_space(params)
-    starts = [env.reset(key, lane) for key, lane in zip(keys, lanes, strict=True)]
+    env, obs_space = trial.env, trial.env.observation_space(trial.params)
+    params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), params)
+    keys = jax.random.split(jax.random.key(3), LANES)
+    starts = [env.reset(key, params) for key in keys]
     for obs, _ in starts:
         if not obs_space.contains(obs):
             raise Refuted(f"the observation of a reset is not in {obs_space}")
-    lane_params, lane_keys, state = map(stack, (lanes, keys, [state for _, state in starts]))
-
-    def step(carry: Any, turn: Any) -> Any:
-        def one(params: Any, key: Any, state: Any, alive: Any) -> Any:
-            key_action, key_step = jax.random.split(jax.random.fold_in(key, turn))
-            result = env.step(key_step, state, action_space.sample(key_action), params)
-            seen = {
-                "alive": alive,
-                "contained": obs_space.contains(result.obs),
-                "terminated": result.terminated.all(),
-                "truncated": result.done.all() & result.truncated.any(),
-                "reward_finite": jnp.isfinite(result.reward).all(),
-                "first_obs": result.obs,
-            }
-            return (result.state, alive & ~result.done.all()), seen
-
-        (state, alive), seen = jax.vmap(one)(lane_params, lane_keys, *carry)
-        return (state, alive), seen
-
-    def scan(carry: Any, times: Any) -> Any:
-        return jax.lax.scan(step, carry, times)
-
-    carry, seen, first_obs = (state, jnp.ones(len(lanes), bool)), [], None
-    chunk = Program(scan, is_optimised)
-    chunk.compile(carry, jnp.arange(CHUNK))
-    compile_seconds, speed = chunk.compile_seconds, 0.0
+    carry = stack([state for _, state in starts]), jnp.ones(LANES, bool)
+    seen, first_obs, speed = [], None, 0.0
+    program.compile(params, keys, carry, jnp.arange(CHUNK))
+    compile_seconds = program.compile_seconds
     is_pure = env.capabilities.jax_native
-    for _ in range(3 * is_pure):  # the first calls of a program are slow
-        speed = max(speed, _timed(chunk, carry, jnp.arange(CHUNK))[1])
     for start in range(0, longest, CHUNK):
-        if start == PATIENCE and not is_optimised:
-            chunk = Program(scan, is_optimised=True)  # thousands of steps: now compiling pays
-        times = jnp.arange(start, start + CHUNK)
-        (carry, part), rate = _timed(chunk, carry, times)
+        if start == PATIENCE:
+            program = program.optimised()  # thousands of steps: now compiling pays
+        turn = functools.partial(program, params, keys, carry, jnp.arange(start, start + CHUNK))
+        (carry, part), rate = _timed(turn)
         # On the host, what has ended is not stepped on.
         speed = max(speed, rate if is_pure else rate * np.mean(part["alive"]))
         part_obs = part.pop("first_obs")
@@ -207,8 +202,10 @@ def follow(
             first_obs = jax.tree.map(lambda leaf: np.asarray(leaf[:SHORT]), part_obs)
         seen.append(jax.tree.map(np.asarray, part))
         alive = np.asarray(carry[1])
-        if not alive.any() or (start + CHUNK >= ENOUGH and not alive[:LANES].all()):
+        if not alive.any() or (start + CHUNK >= ENOUGH and not alive.all()):
             break
+    if is_pure and len(seen) < WARM <= longest // CHUNK:  # the first calls of a program are slow
+        speed = max(speed, *(_timed(turn)[1] for _ in range(WARM)))
     arrays = {name: np.concatenate([part[name] for part in seen]) for name in SEEN}
     return Episodes(
         **arrays,
@@ -218,8 +215,8 @@ def follow(
     )
 
 
-def _timed(chunk: Program, carry: Any, times: Any) -> tuple[Any, float]:
+def _timed(chunk: Callable[[], Any]) -> tuple[Any, float]:
     """What a chunk gives, and its steps a second, of all lanes."""
     began = time.perf_counter()
-    result = jax.block_until_ready(chunk(carry, times))  # type: ignore[no-untyped-call]
-    return result, len(carry[1]) * len(times) / (time.perf_counter() - began)
+    result = jax.block_until_ready(chunk())  # type: ignore[no-untyped-call]
+    return result, LANES * CHUNK / (time.perf_counter() - began)

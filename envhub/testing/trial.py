@@ -7,6 +7,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from envhub.environment import Environment
@@ -84,21 +85,23 @@ class Trial(Subject):
     ) -> None:
         super().__init__(env, params, recipe, other)
         self._limit, self.own, self.own_state, self.at_limit = limit, own, own_state, at_limit
-        self._run = {"longest": longest, "is_optimised": is_optimised}
+        self._longest, self._is_optimised = longest, is_optimised
 
     @functools.cached_property
     def episodes(self) -> Episodes:
         """Lanes of random actions; where there is a limit, the second half has it at `SHORT`."""
-        limit = self._limit
-        if limit is None:
-            return episodes.follow_one(self, **self._run)
-        if isinstance(limit, str):
-            short = dataclasses.replace(self.params, **{limit: SHORT})
-            return episodes.follow_both(self, short, **self._run)
-        whole = episodes.follow_one(self, **self._run)
-        env, params = limit(SHORT)
+        program = episodes.program_of(self, self._is_optimised)
+        whole = episodes.follow(self, self.params, program, self._longest)
+        if self._limit is None:
+            return whole
+        if isinstance(self._limit, str):
+            value = jnp.asarray(getattr(self.params, self._limit))
+            short = dataclasses.replace(self.params, **{self._limit: jnp.full_like(value, SHORT)})
+            return episodes.side_by_side(whole, episodes.follow(self, short, program, SHORT + 1))
+        env, params = self._limit(SHORT)
         try:
-            cut = episodes.follow_one(Subject(env, params), longest=SHORT + 1)
+            limited = Subject(env, params)
+            cut = episodes.follow(limited, params, episodes.program_of(limited), SHORT + 1)
         finally:
             env.close()
         return episodes.side_by_side(whole, cut)
