@@ -527,6 +527,27 @@ def test_an_interrupted_bench_says_what_was_measured(
         assert sum(bool(set(line) & BAR) for line in shown.splitlines()) == 2
 
 
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_bench_that_fails_shows_what_was_measured_before(
+    form: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class TooLarge(Speed):
+        def __iter__(self) -> Iterator[int]:
+            if self._venv.num_envs == 2:
+                raise RuntimeError("RESOURCE_EXHAUSTED: out of memory")
+            return super().__iter__()
+
+    monkeypatch.setattr("envhub.cli.bench.Speed", TooLarge)
+    arguments = ("bench", "toy::Three", "--num-envs", "1,2,3", "--repeats", "1", "--steps", "3")
+    shown = invoke(*arguments, *form, exit_code=1).stdout
+    assert "RESOURCE_EXHAUSTED: out of memory" in shown
+    if form:
+        assert [row["num_envs"] for row in json.loads(shown)["measured"]] == [1]
+    else:
+        assert sum(bool(set(line) & BAR) for line in shown.splitlines()) == 1
+
+
 @pytest.mark.parametrize("command", ["run", "bench"])
 def test_an_interrupt_within_a_call_to_the_host_is_one(
     command: str, monkeypatch: pytest.MonkeyPatch

@@ -65,7 +65,13 @@ def bench(
             Speed(VectorEnv(env, count), params, steps=steps, repeats=repeats, seed=seed)
             for count in counts
         ]
-        interrupted = is_interrupted(lambda: _measure(speeds, counts, repeats, as_json))
+        interrupted, error = False, None
+        try:
+            interrupted = is_interrupted(lambda: _measure(speeds, counts, repeats, as_json))
+        except Exception as raised:  # the largest may be too large for the memory
+            if not speeds[0].report():
+                raise
+            error = f"{type(raised).__name__}: {raised}"
         measured = [report for speed in speeds if (report := speed.report())]
         facts = {
             "id": env_id,
@@ -73,6 +79,7 @@ def bench(
             "seed": seed,
             "repeats": repeats,
             "interrupted": interrupted,
+            "error": error,
             **machine,
             "measured": measured,
             "path": str(out) if figure and measured else None,
@@ -81,8 +88,9 @@ def bench(
             _plot(figure, facts)
         return facts
 
-    if answer(measure, _draw_bench, as_json)["interrupted"]:
-        raise typer.Exit(130)
+    facts = answer(measure, _draw_bench, as_json)
+    if facts["interrupted"] or facts["error"]:
+        raise typer.Exit(130 if facts["interrupted"] else 1)
 
 
 def _parse_counts(text: str) -> list[int]:
@@ -128,6 +136,7 @@ def _draw_bench(facts: Facts) -> RenderableType:
             "versions": say_versions(facts["versions"]),
             "compile s": f"less where a program was found in {cache}" if cache else None,
             "path": facts["path"],
+            "stopped by": facts["error"],
         }
     )
     return Group(head, "", *_bars(facts["measured"])) if facts["measured"] else head
