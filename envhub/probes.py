@@ -25,6 +25,7 @@ from envhub.sharding import shard_map
 
 STEPS = 3
 MANY = 4000
+PICTURES = 20
 
 
 class Refuted(Exception):
@@ -340,14 +341,18 @@ def multi_device(subject: Subject) -> None:
 
 
 def renderable(subject: Subject) -> None:
-    """A picture of the right type that shows something."""
-    frame = np.asarray(subject.env.render_env(subject.path[-1].state, subject.params))
-    if frame.dtype != np.uint8:
-        raise Refuted(f"render gives {frame.dtype}")
-    if frame.ndim != 3 or frame.shape[-1] != 3:
-        raise Refuted(f"render gives the shape {frame.shape}, not (H, W, 3)")
-    if frame.min() == frame.max():
-        raise Refuted("the picture is empty")
+    """A picture of the right type that shows something, at once or soon: some games begin dark."""
+    state = subject.path[-1].state
+    for _ in range(PICTURES):
+        frame = np.asarray(subject.env.render_env(state, subject.params))
+        if frame.dtype != np.uint8:
+            raise Refuted(f"render gives {frame.dtype}")
+        if frame.ndim != 3 or frame.shape[-1] != 3:
+            raise Refuted(f"render gives the shape {frame.shape}, not (H, W, 3)")
+        if frame.min() != frame.max():
+            return
+        state = subject.walk(state, 0, 2 * STEPS)[-1].state
+    raise Refuted(f"{PICTURES} pictures, one every {2 * STEPS} steps, are empty")
 
 
 PROBES: dict[str, Callable[[Subject], None]] = {

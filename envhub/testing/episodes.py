@@ -96,8 +96,8 @@ class Program:
         if not self._is_optimised or "backend_optimization_level" not in flags:
             return None
         options: dict[str, Any] = {"xla_backend_optimization_level": 3}
-        if "fusion_emitters" in flags:
-            options["xla_cpu_use_fusion_emitters"] = True
+        if "backend_extra_options" in flags:
+            options["xla_backend_extra_options"] = ""
         return options
 
 

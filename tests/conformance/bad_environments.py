@@ -202,6 +202,13 @@ class DrawsNothing(Honest):
         return np.zeros((8, 8, 3), np.uint8)
 
 
+class BeginsDark(Honest):
+    """Its pictures show nothing for 60 steps."""
+
+    def render_env(self, state: Any, params: Any) -> Any:
+        return super().render_env(state, params) * (state["time"] > 60)
+
+
 class ActsLate(Honest):
     """Its params decide nothing before the hundredth step."""
 

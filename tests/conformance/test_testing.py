@@ -52,6 +52,12 @@ def test_params_that_are_slow_to_show_an_effect_have_one(kind: type) -> None:
     assert [each.value for each in check(kind, ["has_env_params"]).verdicts] == [YES]
 
 
+def test_what_begins_in_the_dark_is_renderable() -> None:
+    """As ALE's Elevator Action does."""
+    verdict = check(bad_environments.BeginsDark, ["renderable"]).verdicts[0]
+    assert verdict.value == YES, verdict.reason
+
+
 def test_an_agent_that_was_done_before_the_limit_need_not_be_cut_there() -> None:
     checks = ["a_time_limit_is_a_truncation", "the_limit_does_not_terminate"]
     report = check(bad_environments.LeavesEarly, checks)
