@@ -71,6 +71,11 @@ def _draw_check(found: Results, facts: Facts) -> RenderableType:
     stale = sum(entry["rows"] for entry in facts["stale"])
     waiting = sum(not row.run for row in found.rows)
     lines = [entry["text"] for entry in facts["stale"]]
+    lines += [
+        f"{name}: {NOT_RUN}. Run: python3 tasks.py matrix --set {name}"
+        for name in found.sets
+        if not any(row.run for row in found.of(set_name=name))
+    ]
     return Group(*lines, f"out of date: {stale}, {NOT_RUN}: {waiting} rows")
 
 

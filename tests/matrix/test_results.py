@@ -288,7 +288,8 @@ def test_the_check_names_what_is_stale_and_the_command(
 ) -> None:
     monkeypatch.setattr(staleness.stale, "__defaults__", (constraints,))
     code, text = envhub("--check")
-    assert (code, text) == (0, "out of date: 0, not run: 2 rows\n")
+    waiting = f"{OLD}: not run. Run: python3 tasks.py matrix --set {OLD}"
+    assert (code, text) == (0, f"{waiting}\nout of date: 0, not run: 2 rows\n")
     (constraints / f"{OTHER}.txt").write_text("gymnax==7.0\n")
     code, text = envhub("--check")
     assert code == 1
