@@ -247,14 +247,14 @@ def forkable(subject: Subject) -> None:
     again = subject.walk(state, 0, STEPS)
     if _bits(state) != before:
         raise Refuted("stepping changed the state that was given")
-    _same("the same state stepped again after another branch", visible(trunk), visible(again))
+    same("the same state stepped again after another branch", visible(trunk), visible(again))
 
 
 def vmap_safe(subject: Subject) -> None:
     """A lane of two nested vmaps over a scan equals the same steps on their own."""
     _, results = subject.lanes
     lane = jax.tree.map(lambda leaf: leaf[0, 0], visible(results))
-    _close("a lane under nested vmap", lane, visible(_stack(subject.path[:STEPS])))
+    close("a lane under nested vmap", lane, visible(_stack(subject.path[:STEPS])))
 
 
 def has_env_params(subject: Subject) -> None:
@@ -276,14 +276,14 @@ def isolated_reset(subject: Subject) -> None:
     subject.env.reset(jax.random.key(5), subject.params)
     subject.env.reset(subject.keys[0], subject.params)
     walked = visible(subject.walk(state, 0, STEPS))
-    _same("an episode with other resets within", visible(subject.path[:STEPS]), walked)
+    same("an episode with other resets within", visible(subject.path[:STEPS]), walked)
 
 
 def reproducible(subject: Subject) -> None:
     """The same key gives the same episode again, and in another process."""
     obs, state = subject.env.reset(subject.keys[0], subject.params)
     episode = (subject.start[0], visible(subject.path[:STEPS]))
-    _same("the episode again", episode, (obs, visible(subject.walk(state, 0, STEPS))))
+    same("the episode again", episode, (obs, visible(subject.walk(state, 0, STEPS))))
     _same_arrays("the episode in another process", episode, subject.elsewhere["episode"])
 
 
@@ -337,7 +337,7 @@ def multi_device(subject: Subject) -> None:
     results = jax.device_get(visible(jax.jit(sharded)(states)))
     for index in range(len(devices)):
         one = jax.tree.map(lambda leaf, index=index: leaf[index], results)
-        _close(f"the step on device {index}", one, visible(subject.path[0]))
+        close(f"the step on device {index}", one, visible(subject.path[0]))
 
 
 def renderable(subject: Subject) -> None:
@@ -404,16 +404,24 @@ def visible(results: Any) -> Any:
     return [result._replace(state=None) for result in results]
 
 
+def same(what: str, one: Any, other: Any) -> None:
+    """Refute what is not equal to the bit."""
+    _same_arrays(what, one, second_process.pack(other))
+
+
+def close(what: str, one: Any, other: Any) -> None:
+    """Refute what is not equal but for the rounding in which two programs may differ."""
+    for a, b in zip(second_process.pack(one), second_process.pack(other), strict=True):
+        if not np.allclose(a, b, rtol=1e-3, atol=1e-3, equal_nan=True):
+            raise Refuted(f"{what} differs: {a.tolist()} and {b.tolist()}"[:300])
+
+
 def _stack(trees: Sequence[Any]) -> Any:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
 def _bits(tree: Any) -> list[bytes]:
     return [array.tobytes() for array in second_process.pack(tree)]
-
-
-def _same(what: str, one: Any, other: Any) -> None:
-    _same_arrays(what, one, second_process.pack(other))
 
 
 def _same_arrays(what: str, one: Any, arrays: Sequence[np.ndarray]) -> None:
@@ -425,13 +433,6 @@ def _same_arrays(what: str, one: Any, arrays: Sequence[np.ndarray]) -> None:
     ]
     if differing:
         raise Refuted(f"{what} is not the same: {differing[0][:200]}")
-
-
-def _close(what: str, one: Any, other: Any) -> None:
-    """Equal but for the rounding in which two compilations of one program may differ."""
-    for a, b in zip(second_process.pack(one), second_process.pack(other), strict=True):
-        if not np.allclose(a, b, rtol=1e-3, atol=1e-3, equal_nan=True):
-            raise Refuted(f"{what} differs: {a.tolist()} and {b.tolist()}"[:300])
 
 
 def _is_float(leaf: Any) -> bool:

@@ -23,7 +23,7 @@ Each cell is what a probe found on the versions of a set, a file in `constraints
 - `not run`: nothing is known. An environment counts as a pass if nothing that was run failed.
 
 *compile* is the CPU time of tracing and compiling 50 steps of random actions, *speed* how many
-steps a second that was in the end, of three environments on one busy core: classes, not
+steps a second that was in the end, of two environments on one busy core: classes, not
 benchmarks. Where sets differ, a cell names those that say it by their letters.
 """
 

@@ -6,6 +6,7 @@ refusal too.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from envhub import second_process
 from envhub.errors import InvalidActionError
-from envhub.probes import PROBES, NotRunError, Refuted
+from envhub.probes import PROBES, NotRunError, Refuted, close, same, visible
 from envhub.testing.episodes import LANES, SHORT, optimised, stack
 from envhub.testing.trial import Own, Trial
 
@@ -164,36 +165,48 @@ def reset_and_step_equal_the_suites_own_bit_for_bit(trial: Trial) -> None:
 
 
 def while_loops_and_conditions_under_vmap(trial: Trial) -> None:
-    """Lanes that take different numbers of steps, and skip one, end where plain steps end."""
-    env, params = trial.env, trial.params
+    """Lanes that take different numbers of steps, and skip one, go on as after plain steps."""
+    loop, taken = jax.jit(_loop_of(trial)), [1, 3]
+    states = stack([trial.env.reset(trial.keys[0], trial.params)[1] for _ in taken])
+    ends = loop(states, jnp.array(taken), skipped=1)
+    for lane, steps in enumerate(taken):
+        what = f"what follows {steps} steps in a while_loop under vmap"
+        found = visible(trial.walk(ends[lane], steps, steps + 1))
+        try:
+            close(what, found, visible([trial.path[steps]]))
+        except Refuted:
+            if not trial.env.capabilities.jax_native:
+                raise
+            # A solver that stops before it has converged makes much of how a program rounds (brax's
+            # ant, 0.12.1 in MJX): ask the same one, where no lane differs and none skips.
+            alike = loop(states, jnp.full(len(taken), steps), skipped=-1)
+            same(what, visible(trial.walk(alike[lane], steps, steps + 1)), found)
+
+
+def _loop_of(trial: Trial) -> Callable[..., list[Any]]:
+    """From states, how many steps each takes and the turn that is skipped, to where they end."""
     actions, keys = stack(trial.actions), trial.keys[1:]
 
-    def advance(shown: Any, last: Any) -> Any:
+    def advance(state: Any, last: Any, skipped: Any) -> Any:
         def keep_or_step(carry: Any) -> Any:
-            turn, taken, shown = carry
+            turn, taken, state = carry
 
-            def step(shown: Any) -> Any:
+            def step(state: Any) -> Any:
                 action = jax.tree.map(lambda leaf: leaf[taken], actions)
-                result = env.step(keys[taken], shown[1], action, params)
-                return result.obs, result.state
+                return trial.env.step(keys[taken], state, action, trial.params).state
 
-            skipped = turn == 1
-            shown = jax.lax.cond(skipped, lambda shown: shown, step, shown)
-            return turn + 1, taken + jnp.where(skipped, 0, 1), shown
+            keeps = turn == skipped
+            state = jax.lax.cond(keeps, lambda state: state, step, state)
+            return turn + 1, taken + jnp.where(keeps, 0, 1), state
 
-        start = (jnp.int32(0), jnp.int32(0), shown)
+        start = (jnp.int32(0), jnp.int32(0), state)
         return jax.lax.while_loop(lambda carry: carry[1] < last, keep_or_step, start)[2]
 
-    starts = stack([env.reset(trial.keys[0], params) for _ in range(2)])
-    obs, states = jax.jit(jax.vmap(advance))(starts, jnp.array([1, 3]))
-    ends = second_process.pack((obs, trial.own_state(states)))
-    for lane, steps in enumerate([1, 3]):
-        result = trial.path[steps - 1]
-        expected = second_process.pack((result.obs, trial.own_state(result.state)))
-        for a, b in zip(expected, ends, strict=True):
-            # brax's mjx has arrays of which no lane has anything.
-            same = not a.size or np.allclose(a, b[lane], rtol=1e-2, atol=1e-2, equal_nan=True)
-            insist(same, f"after {steps} steps in a while_loop under vmap, something else is shown")
+    def loop(states: Any, last: Any, skipped: Any) -> list[Any]:
+        ends = jax.vmap(advance, in_axes=(0, 0, None))(states, last, skipped)
+        return [jax.tree.map(operator.itemgetter(lane), ends) for lane in range(len(last))]
+
+    return loop
 
 
 def _differing(trial: Trial, own: Own, hub: Any, compiler: Any) -> list[str]:

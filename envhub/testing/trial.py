@@ -62,7 +62,6 @@ class Trial(Subject):
             environment anew with a limit of so many steps; without, what is about limits is not
             run.
         own: what gives the suite's own functions; without, nothing is compared with them.
-        own_state: the part of a state that two runs of one episode share.
         at_limit: from the first observations (leaves of shape (steps, lanes, …)) and bool[steps,
             lanes], those that a limit leaves as they are, and which of them to compare.
         longest: the most steps of an episode.
@@ -78,13 +77,12 @@ class Trial(Subject):
         *,
         limit: str | LimitMaker | None = None,
         own: Callable[[], Own] | None = None,
-        own_state: Callable[[Any], Any] = _state_itself,
         at_limit: Callable[[Any, np.ndarray], tuple[Any, np.ndarray]] = _all_of_it,
         longest: int = episodes.LONGEST,
         is_optimised: bool = False,
     ) -> None:
         super().__init__(env, params, recipe, other)
-        self._limit, self.own, self.own_state, self.at_limit = limit, own, own_state, at_limit
+        self._limit, self.own, self.at_limit = limit, own, at_limit
         self._longest, self._is_optimised = longest, is_optimised
 
     @functools.cached_property

@@ -102,6 +102,23 @@ def _mean_of_batch_rule(axis_size: int, in_batched: Any, position: Any) -> tuple
     return jnp.broadcast_to(position.mean(0), position.shape), True
 
 
+class RoundsAlikeInNoTwoPrograms(Honest):
+    """As brax's ant in MJX: what a program finds is another's but for a part in a hundred."""
+
+    def move(self, key: Any, state: Any, action: Any, params: Any) -> Any:
+        return another_rounding(super().move(key, state, action, params))
+
+
+@jax.custom_batching.custom_vmap
+def another_rounding(position: Any) -> Any:
+    return position
+
+
+@another_rounding.def_vmap
+def _(axis_size: int, in_batched: Any, position: Any) -> Any:
+    return 1.01 * position, True
+
+
 class IgnoresParams(Honest):
     """No has_env_params: there is a pytree, and it changes nothing."""
 

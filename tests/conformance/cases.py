@@ -42,11 +42,6 @@ class Case:
     def make(self) -> tuple[envhub.Environment, Any]:
         return envhub.make(self.id, **dict(self.options))
 
-    def own_state(self, state: Any) -> Any:
-        """The part of a state that two runs of one episode share."""
-        binding = BINDINGS[self.suite]
-        return binding.same_state(binding.own_state(state))
-
     def own(self, env: envhub.Environment) -> Own:
         """What to compare it with."""
         binding = BINDINGS[self.suite]
@@ -73,7 +68,6 @@ class Case:
             other,
             limit=limit_of(env, params),
             own=lambda: self.own(env),
-            own_state=self.own_state,
             at_limit=self.at_limit,
         )
 
@@ -95,14 +89,12 @@ class Binding:
         direct: from the environment, the suite's reset and its step that never resets, as
             functions of (key, params) and (key, state, action, params).
         own_state: the suite's state inside the hub's.
-        same_state: of that, what two programs for the same steps find but for rounding.
         own_done: the flags that the suite's own `done` stands for.
     """
 
     sample: tuple[tuple[str, dict[str, Any]], ...]
     direct: Callable[[Any], tuple[Callable[..., Any], Callable[..., Any]]]
     own_state: Callable[[Any], Any] = lambda state: state
-    same_state: Callable[[Any], Any] = lambda state: state
     own_done: Callable[[Any], Any] = lambda result: result.done
     only_sample: bool = False
     incomparable: str = ""
@@ -135,16 +127,6 @@ def _of_brax(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
         return after.obs, after, after.reward, after.done, {**after.metrics, **after.info}
 
     return reset, step
-
-
-def _without_forces(state: Any) -> Any:
-    """What moves, and how fast.
-
-    The iterations of the contact solver are limited (brax 0.14.2, `generalized`), so that its
-    forces may be a tenth apart where two programs round otherwise: the ant's with jax 0.11.
-    """
-    moving = state.pipeline_state
-    return state.replace(pipeline_state=(moving.q, moving.qd))
 
 
 def _of_jumanji(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
@@ -355,7 +337,6 @@ BINDINGS = {
         ),
         direct=_of_brax,
         own_state=lambda state: state.env,
-        same_state=_without_forces,
         own_done=lambda result: result.terminated,
     ),
 }

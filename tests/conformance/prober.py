@@ -31,7 +31,6 @@ def examine(case: Case, other: SecondProcess, told: Any) -> dict[str, Any]:
         own=case.own,
         told=told,
         other=other,
-        own_state=case.own_state,
         at_limit=case.at_limit,
         longest=LONGEST,
         is_optimised=True,

@@ -6,13 +6,11 @@ import dataclasses
 import random
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
 import envhub
 from envhub import wrappers
 from envhub.errors import InvalidOptionError
-from envhub.host.environment import HostState
 
 from .cases import Case
 
@@ -96,18 +94,6 @@ class Stack(Case):
                 continue
             height += 1
         return env, env.default_params
-
-    def own_state(self, state: Any) -> Any:
-        """Without the names of instances on the host."""
-
-        def is_on_host(node: Any) -> bool:
-            return isinstance(node, HostState)
-
-        return jax.tree.map(
-            lambda node: jnp.zeros_like(node.handle[..., 0]) if is_on_host(node) else node,
-            state,
-            is_leaf=is_on_host,
-        )
 
     def __str__(self) -> str:
         return f"stack {self.seed} over {self.id}"

@@ -37,7 +37,7 @@ def examined(config: pytest.Config) -> list[stacks.Stack]:
 def trial(case: stacks.Stack, other_process: SecondProcess) -> Iterator[Trial]:
     env, params = case.make()
     print(env)  # shown where a test fails
-    yield Trial(env, params, case.recipe, other_process, own_state=case.own_state)
+    yield Trial(env, params, case.recipe, other_process)
     jax.clear_caches()
 
 

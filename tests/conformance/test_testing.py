@@ -20,6 +20,7 @@ from tests.devices import EXAMINED
 from . import bad_environments
 from .bad_environments import BREACHES, Honest, Params
 
+CONTROL_FLOW = "while_loops_and_conditions_under_vmap"
 ENDS = "random_actions_reach_the_end"
 BITS = "reset_and_step_equal_the_suites_own_bit_for_bit"
 
@@ -56,6 +57,11 @@ def test_what_begins_in_the_dark_is_renderable() -> None:
     """As ALE's Elevator Action does."""
     verdict = check(bad_environments.BeginsDark, ["renderable"]).verdicts[0]
     assert verdict.value == YES, verdict.reason
+
+
+def test_control_flow_is_right_though_programs_round_otherwise() -> None:
+    report = check(bad_environments.RoundsAlikeInNoTwoPrograms, [CONTROL_FLOW, "vmap_safe"])
+    assert [each.value for each in report.verdicts] == [PASS, FAIL], str(report)
 
 
 def test_an_agent_that_was_done_before_the_limit_need_not_be_cut_there() -> None:
