@@ -24,6 +24,7 @@ NAMES = [
     "Craftax-Classic-Pixels-v1",
 ]
 INVENTORY_SIZE = 51
+HEALTH, HEALTH_IN_CLASSIC = -29, -10  # where the symbols hold it
 NO_LIMIT = np.iinfo(np.int32).max
 
 
@@ -100,11 +101,14 @@ class CraftaxEnvironment(Environment):
 
     def observation_space(self, params: Any = None) -> spaces.Space:
         space = self.unwrapped.observation_space(self.default_params)
-        high = np.ones(space.shape, np.float32)
-        if not self._is_classic and len(space.shape) == 1:
-            # Full Craftax says 1, but late in the game levels and enchantments exceed it (1.6.1).
-            high[-INVENTORY_SIZE:] = np.inf
-        return spaces.Box(0.0, high, space.shape, np.float32)
+        low, high = np.zeros(space.shape, np.float32), np.ones(space.shape, np.float32)
+        if len(space.shape) == 1:
+            # craftax says 0, but a blow may take more than there is (1.6.1; Classic before 1.6).
+            low[HEALTH_IN_CLASSIC if self._is_classic else HEALTH] = -np.inf
+            if not self._is_classic:
+                # craftax says 1, but late in the game levels and enchantments exceed it (1.6.1).
+                high[-INVENTORY_SIZE:] = np.inf
+        return spaces.Box(low, high, space.shape, np.float32)
 
     def action_space(self, params: Any = None) -> spaces.Space:
         return spaces.Discrete(self.unwrapped.num_actions)

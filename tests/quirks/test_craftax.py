@@ -45,6 +45,18 @@ def test_late_values_lie_in_the_space_of_full_craftax() -> None:
     assert not space.contains(jnp.zeros(space.shape).at[0].set(3.0))
 
 
+@pytest.mark.parametrize("name", ["Craftax-Symbolic-v1", "Craftax-Classic-Symbolic-v1"])
+def test_whoever_lost_more_than_all_health_is_in_the_space(name: str) -> None:
+    env, params = envhub.make(f"craftax::{name}")
+    space, (obs, state) = env.observation_space(params), env.reset(jax.random.key(0), params)
+    health = -3 * jnp.ones_like(state.player_health)
+    symbols = SUITE.load("craftax_classic.renderer" if "Classic" in name else "craftax.renderer")
+    dead = symbols.render_craftax_symbolic(state.replace(player_health=health))
+    assert dead.min() < 0
+    assert space.contains(dead.astype(obs.dtype))
+    assert not space.contains(obs.at[0].set(-0.3))
+
+
 @pytest.mark.skipif(not SUITE.at_least("1.6"), reason="craftax <1.6 ships or makes them on import")
 def test_textures_go_to_the_users_cache_and_nothing_is_printed(tmp_path: Path) -> None:
     """Small stand-ins for the textures' slow processing, in a process of its own."""
