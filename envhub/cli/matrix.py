@@ -64,6 +64,11 @@ def _facts(found: Results, suite: str | None, set_name: str | None, check: bool)
         "sets": dict(found.sets),
         "rows": [_entry(row) for row in found.of(suite, set_name)],
         "stale": [{**vars(entry), "text": str(entry), "command": entry.command} for entry in stale],
+        "never_run": [
+            {"set": name, "command": f"python3 tasks.py matrix --set {name}"}
+            for name in found.sets
+            if not any(row.run for row in found.of(set_name=name))
+        ],
     }
 
 
@@ -71,11 +76,7 @@ def _draw_check(found: Results, facts: Facts) -> RenderableType:
     stale = sum(entry["rows"] for entry in facts["stale"])
     waiting = sum(not row.run for row in found.rows)
     lines = [entry["text"] for entry in facts["stale"]]
-    lines += [
-        f"{name}: {NOT_RUN}. Run: python3 tasks.py matrix --set {name}"
-        for name in found.sets
-        if not any(row.run for row in found.of(set_name=name))
-    ]
+    lines += [f"{entry['set']}: {NOT_RUN}. Run: {entry['command']}" for entry in facts["never_run"]]
     return Group(*lines, f"out of date: {stale}, {NOT_RUN}: {waiting} rows")
 
 

@@ -294,4 +294,6 @@ def test_the_check_names_what_is_stale_and_the_command(
     code, text = envhub("--check")
     assert code == 1
     assert f"Run: python3 tasks.py matrix --set {OTHER} --suite gymnax" in text
-    assert json.loads(envhub("--check", "--json")[1])["stale"][0]["rows"] == 1
+    facts = json.loads(envhub("--check", "--json")[1])
+    assert facts["stale"][0]["rows"] == 1
+    assert [entry["set"] for entry in facts["never_run"]] == [OLD]
