@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -85,38 +86,36 @@ class CountsOnTheHost(Honest):
         return super().move(key, state, action, params) + counted
 
 
+def in_a_batch(change: Callable[[Any], Any]) -> Any:
+    """From a position to itself, under vmap to what is made of all of them."""
+
+    @jax.custom_batching.custom_vmap
+    def changed(position: Any) -> Any:
+        return position
+
+    @changed.def_vmap
+    def _(axis_size: int, in_batched: Any, position: Any) -> tuple[Any, bool]:
+        return change(position), True
+
+    return changed
+
+
 class MixesLanes(Honest):
     """Not vmap_safe: every lane gets the mean of the batch."""
 
+    mean = staticmethod(in_a_batch(lambda each: jnp.broadcast_to(each.mean(0), each.shape)))
+
     def move(self, key: Any, state: Any, action: Any, params: Any) -> Any:
-        return mean_of_batch(super().move(key, state, action, params))
-
-
-@jax.custom_batching.custom_vmap
-def mean_of_batch(position: Any) -> Any:
-    return position
-
-
-@mean_of_batch.def_vmap
-def _mean_of_batch_rule(axis_size: int, in_batched: Any, position: Any) -> tuple[Any, bool]:
-    return jnp.broadcast_to(position.mean(0), position.shape), True
+        return self.mean(super().move(key, state, action, params))
 
 
 class RoundsAlikeInNoTwoPrograms(Honest):
     """As brax's ant in MJX: what a program finds is another's but for a part in a hundred."""
 
+    rounded = staticmethod(in_a_batch(lambda each: 1.01 * each))
+
     def move(self, key: Any, state: Any, action: Any, params: Any) -> Any:
-        return another_rounding(super().move(key, state, action, params))
-
-
-@jax.custom_batching.custom_vmap
-def another_rounding(position: Any) -> Any:
-    return position
-
-
-@another_rounding.def_vmap
-def _(axis_size: int, in_batched: Any, position: Any) -> Any:
-    return 1.01 * position, True
+        return self.rounded(super().move(key, state, action, params))
 
 
 class IgnoresParams(Honest):
