@@ -100,15 +100,16 @@ class CraftaxEnvironment(Environment):
         return StepResult(obs, state, reward, terminated, truncated, info)
 
     def observation_space(self, params: Any = None) -> spaces.Space:
-        space = self.unwrapped.observation_space(self.default_params)
-        low, high = np.zeros(space.shape, np.float32), np.ones(space.shape, np.float32)
-        if len(space.shape) == 1:
+        # craftax's own space swaps the sides of full Craftax's pixels before 1.6.
+        shape = self.reset_shapes[0].shape
+        low, high = np.zeros(shape, np.float32), np.ones(shape, np.float32)
+        if len(shape) == 1:
             # craftax says 0, but a blow may take more than there is (1.6.1; Classic before 1.6).
             low[HEALTH_IN_CLASSIC if self._is_classic else HEALTH] = -np.inf
             if not self._is_classic:
                 # craftax says 1, but late in the game levels and enchantments exceed it (1.6.1).
                 high[-INVENTORY_SIZE:] = np.inf
-        return spaces.Box(low, high, space.shape, np.float32)
+        return spaces.Box(low, high, shape, np.float32)
 
     def action_space(self, params: Any = None) -> spaces.Space:
         return spaces.Discrete(self.unwrapped.num_actions)

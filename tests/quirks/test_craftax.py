@@ -45,6 +45,13 @@ def test_late_values_lie_in_the_space_of_full_craftax() -> None:
     assert not space.contains(jnp.zeros(space.shape).at[0].set(3.0))
 
 
+@pytest.mark.parametrize("name", SUITE.known_names())
+def test_the_space_has_the_shape_of_the_observation(name: str) -> None:
+    env, params = envhub.make(f"craftax::{name}")
+    obs, _ = jax.eval_shape(env.unwrapped.reset_env, jax.random.key(0), params)
+    assert env.observation_space(params).shape == obs.shape
+
+
 @pytest.mark.parametrize("name", ["Craftax-Symbolic-v1", "Craftax-Classic-Symbolic-v1"])
 def test_whoever_lost_more_than_all_health_is_in_the_space(name: str) -> None:
     env, params = envhub.make(f"craftax::{name}")
