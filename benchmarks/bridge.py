@@ -5,6 +5,9 @@ episode ends: neither resets anything while it is timed. On one side they are pl
 scan over steps of a vmap over environments; on the other by a loop over `SyncVectorEnv.step` or
 `AtariVectorEnv.step`. The two run in turn in one process, and only the ratio of a pair counts.
 
+Rows named `…-bound-…` have no hub: the vector environment itself is stepped by a compiled program,
+all at once. No bridge can be faster, whatever it makes of states.
+
 The absolute cost of one call to the host, and of one step of one environment, comes last.
 """
 
@@ -45,10 +48,10 @@ class Kind(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One line of the table; `wanted` is the ratio to reach."""
+    """One line of the table; `wanted` is the ratio to reach. Without options there is no hub."""
 
     kind: Kind
-    options: Mapping[str, Any]
+    options: Mapping[str, Any] | None
     num_envs: int
     wanted: float | None
 
@@ -122,6 +125,8 @@ ROWS = {
     "hopper-forkable-64": Row(HOPPER, FORKABLE, 64, 0.9),
     "pong-vector-8": Row(PONG, VECTOR, 8, 0.95),
     "pong-vector-64": Row(PONG, VECTOR, 64, 0.95),
+    "pong-bound-8": Row(PONG, None, 8, None),
+    "pong-bound-64": Row(PONG, None, 64, None),
     "pong-forkable-8": Row(PONG_ON_ONE_CORE, FORKABLE, 8, 0.6),
 }
 ONE = Row(CARTPOLE, OPAQUE, 1, None)
@@ -140,18 +145,26 @@ def both_sides(row: Row, steps: int) -> Sides:
     Raises:
         envhub.errors.EnvHubError: if the hub does not have this environment.
     """
-    # As many instances as environments: the resets before each run take the same ones again.
-    env, params = envhub.make(row.kind.id, **row.options, max_instances=row.num_envs)
-    keys = jax.random.split(jax.random.key(0), row.num_envs)
     own = row.kind.own(row.num_envs)
+    keys = jax.random.split(jax.random.key(0), row.num_envs)
     # Seeded resets of ALE load the ROM again; the others start the hub's episodes.
     seeds = [envhub.host_seed(key) for key in keys] if row.kind.same_seeds else None
     actions = chosen_actions(row.kind, own, seeds, steps)
-    hub_actions, reset, play = jnp.asarray(actions), hub_reset(env), hub_play(env)
-    return Sides(
-        Program(lambda start: play(*start, hub_actions, params), lambda: reset(keys, params)),
-        Program(lambda _: own_play(own, actions), lambda: own.reset(seed=seeds)[0]),
-    )
+    hub = without_hub(row, seeds, actions) if row.options is None else with_hub(row, keys, actions)
+    return Sides(hub, Program(lambda _: own_play(own, actions), lambda: own.reset(seed=seeds)[0]))
+
+
+def with_hub(row: Row, keys: Any, actions: Any) -> Program:
+    # As many instances as environments: the resets before each run take the same ones again.
+    env, params = envhub.make(row.kind.id, **(row.options or {}), max_instances=row.num_envs)
+    given, reset, play = jnp.asarray(actions), hub_reset(env), hub_play(env)
+    return Program(lambda start: play(*start, given, params), lambda: reset(keys, params))
+
+
+def without_hub(row: Row, seeds: Any, actions: Any) -> Program:
+    own = row.kind.own(row.num_envs)
+    given, play = jnp.asarray(actions), bound_play(StepWhole(own))
+    return Program(lambda start: play(start, given), lambda: jnp.asarray(own.reset(seed=seeds)[0]))
 
 
 def chosen_actions(kind: Kind, own: Any, seeds: Any, steps: int) -> Any:
@@ -183,6 +196,34 @@ def hub_play(env: envhub.Environment) -> Any:
         start = (obs, state, jnp.zeros(actions.shape[1]))
         obs, _, rewards = jax.lax.scan(advance, start, actions)[0]
         return obs, rewards
+
+    return jax.jit(play)
+
+
+class StepWhole(NamedTuple):
+    """A step of a vector environment as it is: nothing is looked up, checked or kept."""
+
+    own: Any
+
+    def bind(self) -> transport.HostFunction:
+        def step(inputs: Any, outputs: Any, size: int) -> None:
+            for output, value in zip(outputs, self.own.step(inputs[0][0])[:4], strict=True):
+                output[0] = value
+
+        return step
+
+
+def bound_play(step: StepWhole) -> Any:
+    def play(obs: Any, actions: Any) -> Any:
+        num_envs = (actions.shape[1],)
+        flags = [(num_envs, np.float32), (num_envs, np.bool_), (num_envs, np.bool_)]
+        forms = [(obs.shape, obs.dtype), *flags]
+
+        def advance(carry: Any, action: Any) -> Any:
+            obs, reward, *_ = transport.call(step, [action], forms, effect=True)
+            return (obs, carry[1] + reward), None
+
+        return jax.lax.scan(advance, (obs, jnp.zeros(num_envs)), actions)[0]
 
     return jax.jit(play)
 
