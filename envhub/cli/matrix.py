@@ -65,7 +65,7 @@ def _facts(found: Results, suite: str | None, set_name: str | None, check: bool)
         "rows": [_entry(row) for row in found.of(suite, set_name)],
         "stale": [{**vars(entry), "text": str(entry), "command": entry.command} for entry in stale],
         "never_run": [
-            {"set": name, "command": f"python3 tasks.py matrix --set {name}"}
+            {"set": name, "command": staleness.command_for(name)}
             for name in found.sets
             if not any(row.run for row in found.of(set_name=name))
         ],

@@ -45,12 +45,17 @@ class Stale:
     @property
     def command(self) -> str:
         """What runs them again."""
-        return f"python3 tasks.py matrix --set {self.set_name} --suite {self.suite}"
+        return command_for(self.set_name, self.suite)
 
     def __str__(self) -> str:
         return (
             f"{self.set_name}, {self.suite}: {self.rows} rows: {self.reason}. Run: {self.command}"
         )
+
+
+def command_for(set_name: str, suite: str | None = None) -> str:
+    """What runs the rows of a set, or of one suite in it."""
+    return f"python3 tasks.py matrix --set {set_name}" + (f" --suite {suite}" if suite else "")
 
 
 def run_today(suite: Suite) -> Run:
