@@ -8,7 +8,7 @@ import importlib.util
 import operator
 import re
 
-_COMPARE = {">=": operator.ge, "<": operator.lt, "==": operator.eq}
+_COMPARE = {">=": operator.ge, "<": operator.lt, "==": operator.eq, "!=": operator.ne}
 
 
 def installed_version(distribution: str) -> str | None:
@@ -29,7 +29,7 @@ def admits(supported: str, version: str) -> bool:
     """Whether a range such as `">=0.0.9,<2"` admits a version.
 
     Args:
-        supported: clauses of `>=`, `<` or `==`, separated by commas.
+        supported: clauses of `>=`, `<`, `==` or `!=`, separated by commas.
         version: any version; pre-release parts are ignored.
     """
     return all(_clause(clause.strip(), release(version)) for clause in supported.split(","))

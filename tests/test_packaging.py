@@ -38,7 +38,7 @@ once = pytest.mark.xdist_group("packaging")
 
 def requirement(text: str) -> tuple[str, str]:
     """A requirement's distribution and range: `"a[b]>=1"` gives `("a", ">=1")`."""
-    match = re.fullmatch(r"([\w.-]+)(?:\[[\w,-]+\])?((?:[<>=]=?[\w.]+,?)*)", text)
+    match = re.fullmatch(r"([\w.-]+)(?:\[[\w,-]+\])?((?:[<>=!]=?[\w.]+,?)*)", text)
     assert match, text
     return match[1], match[2]
 
