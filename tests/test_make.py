@@ -115,6 +115,8 @@ def test_version_ranges() -> None:
     assert versions.admits("==1.2.0", "1.2")
     assert not versions.admits(">=0.0.9,<2", "0.0.8")
     assert not versions.admits(">=0.0.9,<2", "2")
+    assert versions.admits(">=1.26,!=2.1.0", "2.1.2")
+    assert not versions.admits(">=1.26,!=2.1.0", "2.1")
 
 
 @pytest.mark.parametrize(
