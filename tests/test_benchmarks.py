@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from envhub import registry
+
 from .conftest import REPOSITORY
 
 
@@ -31,6 +33,9 @@ def test_the_bridge_is_compared_with_the_library() -> None:
     expected = {"cartpole-opaque-8": True, "cartpole-forkable-64": True, "pong-bound-8": None}
     chosen = [argument for row in expected for argument in ("--rows", row)]
     result = result_of("bridge.py", *chosen, "--steps", "4")
+    if not registry.get("gymnasium").at_least("1.1"):
+        del expected["pong-bound-8"]
+        assert "AutoresetMode" in result["skipped"]["pong-bound-8"]  # what ale-py does not find
     assert {name: row["same_observations"] for name, row in result["rows"].items()} == expected
     assert result["cartpole"]["call_us"] > 0
 

@@ -81,8 +81,8 @@ class Binding:
 
     Attributes:
         sample: names and options that stand for the suite in the default run.
-        only_sample: the full run examines the sample, and steps the other names, of which there
-            are too many.
+        only_sample: the full run steps the names that are not in the sample, and leaves their
+            examination to the matrix: they are too many, or compile for too long.
         incomparable: why the suite's own cannot be run beside it here.
         comparable: options without which the suite's own would draw from another generator, or a
             limit would count more than steps.
@@ -325,7 +325,9 @@ BINDINGS = {
         ),
         direct=_of_navix,
     ),
-    "craftax": Binding(sample=(("Craftax-Classic-Symbolic-v1", {}),), direct=_of_gymnax),
+    "craftax": Binding(
+        sample=(("Craftax-Classic-Symbolic-v1", {}),), direct=_of_gymnax, only_sample=True
+    ),
     "jumanji": Binding(
         sample=(("Game2048-v1", {}), ("Snake-v1", {})),
         direct=_of_jumanji,
@@ -338,6 +340,7 @@ BINDINGS = {
         direct=_of_brax,
         own_state=lambda state: state.env,
         own_done=lambda result: result.terminated,
+        only_sample=True,
     ),
 }
 
@@ -349,9 +352,10 @@ def sample_cases() -> Iterator[Case]:
 
 
 def every_case(all_variants: bool) -> Iterator[Case]:
-    """The sample, and every id of every suite: in its first variant, or in all of them.
+    """The sample, and every id of every suite: in all of its variants, or in its first.
 
-    One name of every suite, the first of its sample, is there in all of them anyway.
+    One name of every suite, the first of its sample, is there in all of them anyway; the other
+    names of one with `only_sample` then are not.
     """
     seen = set()
     for case in sample_cases():
@@ -360,10 +364,10 @@ def every_case(all_variants: bool) -> Iterator[Case]:
     for name, binding in BINDINGS.items():
         suite = registry.get(name)
         for each in sorted(suite.known_names()):
-            if binding.only_sample and not all_variants:
+            all_of_it = all_variants or each == binding.sample[0][0]
+            if binding.only_sample and not all_of_it:
                 continue
             every = [{**binding.comparable, **options} for options in suite.variants(each)]
-            all_of_it = all_variants or each == binding.sample[0][0]
             for options in every if all_of_it else every[:1]:
                 case = Case(name, each, tuple(options.items()))
                 if case not in seen:

@@ -1,4 +1,4 @@
-"""The environments under examination: a sample by default, every id with `--full`."""
+"""The environments under examination: a sample by default, with `--full` nearly every id."""
 
 from __future__ import annotations
 

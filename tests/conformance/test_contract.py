@@ -8,7 +8,6 @@ from collections.abc import Callable
 import jax
 import numpy as np
 import pytest
-from envhub.adapters.brax import CLIP_STILL_TAKES_THEM
 from envhub.adapters.gymnasium import MUJOCO, MUJOCO_V3
 
 import envhub
@@ -27,8 +26,6 @@ def test_nothing_but_declared_gaps_is_left_out(pytestconfig: pytest.Config) -> N
     running, gaps = chosen(pytestconfig)
     assert running
     expected = {"gymnax::MNISTBandit-bsuite"}
-    if not CLIP_STILL_TAKES_THEM:  # with it, brax's default backend runs
-        expected.add("brax::swimmer")
     if not registry.get("gymnax").at_least("1.0"):
         expected.add("gymnax::SimpleBandit-bsuite")
     expected |= {"gymnasium::Pusher-v4", "jumanji::Sokoban-v0"}
