@@ -324,6 +324,7 @@ BINDINGS = {
             ("Navix-KeyCorridorS3R1-v0", {"observation_fn": "categorical"}),
         ),
         direct=_of_navix,
+        only_sample=True,
     ),
     "craftax": Binding(
         sample=(("Craftax-Classic-Symbolic-v1", {}),), direct=_of_gymnax, only_sample=True
