@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     tasks.add_parser("tour", help="one environment of every suite, made, stepped and compared")
     tests = tasks.add_parser("test", help="lint, types and tests")
-    tests.add_argument("--full", action="store_true", help="what takes long, too: nearly every id")
+    tests.add_argument("--full", action="store_true", help="what takes long, too")
     where = tests.add_mutually_exclusive_group()
     where.add_argument("--python", choices=PYTHONS, help="the newest set of this Python")
     where.add_argument("--set", choices=set_names(), help="this set")

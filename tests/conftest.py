@@ -32,7 +32,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--full", action="store_true", help="what takes long, too: nearly every id of every suite"
+        "--full", action="store_true", help="what takes long, too: every id is at least stepped"
     )
     parser.addoption(
         "--stacks", type=int, default=1, help="random stacks of wrappers over each suite"

@@ -1,4 +1,4 @@
-"""The environments under examination: a sample by default, with `--full` nearly every id."""
+"""The environments under examination: a sample by default, with `--full` more."""
 
 from __future__ import annotations
 
