@@ -355,8 +355,8 @@ def sample_cases() -> Iterator[Case]:
 def every_case(all_variants: bool) -> Iterator[Case]:
     """The sample, and every id of every suite: in all of its variants, or in its first.
 
-    One name of every suite, the first of its sample, is there in all of them anyway; the other
-    names of one with `only_sample` then are not.
+    One name of every suite, the first of its sample, is there in all of them anyway. Where not
+    all variants are wanted, a suite with `only_sample` gives none of its other names.
     """
     seen = set()
     for case in sample_cases():
