@@ -64,16 +64,16 @@ NO_OCEAN = (
 # an episode gets a new one, but of these, which take longer or leak.
 KEPT = ("grid", "nmmo3", "tower_climb")
 
-UNWRITTEN = "it reads memory that it never wrote."  # as MALLOC_PERTURB_ shows
+CLOCKS = "it seeds C's generator from the clock."
 NUMPYS = "it draws from NumPy's generator of the process, which is not seeded."
 NOT_REPRODUCIBLE = {
-    "checkers": UNWRITTEN,
-    "grid": UNWRITTEN,
+    "checkers": CLOCKS,
+    "grid": CLOCKS,
     "nmmo3": "a reset leaves parts of the last episode, and making a new one leaks 7 MB.",
     "pysquared": NUMPYS,
-    "rware": UNWRITTEN,
+    "rware": CLOCKS,
     "spaces": NUMPYS,
-    "terraform": "its landscape is drawn from the clock.",
+    "terraform": CLOCKS,
     "tower_climb": "a reset leaves parts of the last episode, and making a new one takes seconds.",
 }
 # All others in C draw from C's `rand` in their steps, of which the process has one for all.

@@ -181,22 +181,60 @@ def test_an_episode_is_that_of_ocean_to_the_bit(name: str) -> None:
 def test_what_memory_held_before_decides_nothing() -> None:
     """In another process, where malloc fills it with something else."""
     names = [name for name in RUNNING if name not in adapter.NOT_REPRODUCIBLE]
+    told = [digests(names, MALLOC_PERTURB_=fill) for fill in ("1", "165")]
+    assert told[0] == told[1]
+
+
+CLOCK = """
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+time_t time(time_t *place) {
+    time_t now = atoi(getenv("SECONDS"));
+    if (place) *place = now;
+    return now;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *place) {
+    if (clock != CLOCK_REALTIME) return syscall(SYS_clock_gettime, clock, place);
+    *place = (struct timespec){.tv_sec = time(NULL)};
+    return 0;
+}
+
+pid_t getpid(void) { return 1; }  // terraform mixes it in
+"""
+
+
+@pytest.mark.full
+@with_ocean
+def test_what_the_clock_decides_nothing_else_decides(tmp_path: Path) -> None:
+    """Under a clock that stands still, whatever memory held before."""
+    names = [name for name, why in adapter.NOT_REPRODUCIBLE.items() if why == adapter.CLOCKS]
+    library, source = tmp_path / "clock.so", tmp_path / "clock.c"
+    source.write_text(CLOCK)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
+    told = [
+        digests(names, MALLOC_PERTURB_=fill, SECONDS=seconds, LD_PRELOAD=str(library))
+        for fill, seconds in (("1", "5"), ("165", "5"), ("1", "6"))
+    ]
+    assert told[0] == told[1]
+    assert all(told[0][name] != told[2][name] for name in names)
+
+
+def digests(names: list[str], **variables: str) -> dict[str, str]:
+    """Of each, in another process with these variables in its environment."""
     code = (
         "import sys\n"
         "from tests.quirks import test_pufferlib as here\n"
         f"print(*(here.digest(name) for name in {names!r}))"
     )
-    told = [
-        subprocess.check_output(
-            [sys.executable, "-c", code],
-            cwd=REPOSITORY,
-            env={**os.environ, "MALLOC_PERTURB_": fill},
-            text=True,
-        ).split()
-        for fill in ("1", "165")
-    ]
-    differing = [name for name, *two in zip(names, *told, strict=True) if len(set(two)) > 1]
-    assert not differing
+    told = subprocess.check_output(
+        [sys.executable, "-c", code], cwd=REPOSITORY, env={**os.environ, **variables}, text=True
+    )
+    return dict(zip(names, told.split(), strict=True))
 
 
 def digest(name: str) -> str:
