@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envhub import second_process
+from envhub import probes, second_process
 from envhub.errors import InvalidActionError
 from envhub.probes import PROBES, NotRunError, Refuted, close, same, visible
 from envhub.testing.episodes import LANES, SHORT, optimised, stack
@@ -279,6 +279,11 @@ COMPARED = {
         the_observation_at_the_limit_is_the_last_and_not_a_reset,
         while_loops_and_conditions_under_vmap,
         reset_and_step_equal_the_suites_own_bit_for_bit,
+        probes.forkable,
+        probes.vmap_safe,
+        probes.isolated_reset,
+        probes.checkpointable,
+        probes.multi_device,
     )
 }
-"""The checks that compare two runs, of which nothing is known if they are not reproducible."""
+"""The checks that compare two runs, which show nothing if those are not reproducible."""

@@ -148,8 +148,9 @@ def judge(check: str, trial: Trial) -> Verdict:
 
     Returns:
         The verdict; any exception but `NotRunError` is a failure, with the exception as the reason.
-        A capability fails if the claim and the probe disagree, either way. What compares two runs
-        cannot fail where the key does not decide them.
+        A capability fails if the claim and the probe disagree, either way. Where the key does not
+        decide a run, two that are compared show nothing: a clause cannot fail by them, and a denied
+        capability is not there because they came out equal.
     """
     refusal = ""
     try:
@@ -161,14 +162,14 @@ def judge(check: str, trial: Trial) -> Verdict:
     except Exception as error:
         refusal = describe(error)
     claims = trial.env.capabilities
-    if refusal and check in COMPARED and not claims.reproducible:
-        return Verdict(
-            check, NOT_RUN, f"two runs of one key may differ: {claims.why(REPRODUCIBLE)}"
-        )
+    may_be_luck = check in COMPARED and not claims.reproducible
     if check not in FLAGS:
+        if refusal and may_be_luck:
+            why = f"two runs of one key may differ: {claims.why(REPRODUCIBLE)}"
+            return Verdict(check, NOT_RUN, why)
         return Verdict(check, FAIL if refusal else PASS, refusal)
     claimed = getattr(claims, check)
-    if claimed == (not refusal):
+    if claimed == (not refusal) or (may_be_luck and not claimed):
         return Verdict(check, YES if claimed else NO, claims.why(check))
     unclaimed = "an unclaimed capability: the probe passes"
     return Verdict(check, FAIL, f"a false claim: {refusal}" if claimed else unclaimed)

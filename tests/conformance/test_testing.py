@@ -141,6 +141,17 @@ def test_a_denied_capability_is_a_no_with_its_reason_or_an_unclaimed_one() -> No
     assert "unclaimed" in verdicts[1].reason
 
 
+def test_what_comes_out_equal_by_luck_is_no_capability() -> None:
+    why, flags = "it draws from the clock.", ["vmap_safe", "isolated_reset", "multi_device"]
+    env, params = bad_environments.make(Honest)
+    env.capabilities = env.capabilities.without(**dict.fromkeys(flags, why))
+    verdicts = testing.check_env(env, params, checks=flags).verdicts
+    assert [verdict.value for verdict in verdicts] == [FAIL] * 3
+    env.capabilities = env.capabilities.without(reproducible=why)
+    verdicts = testing.check_env(env, params, checks=flags).verdicts
+    assert [(verdict.value, verdict.reason) for verdict in verdicts] == [(NO, why)] * 3
+
+
 def test_nothing_that_ends_is_not_run() -> None:
     env, _ = bad_environments.make(Honest)
     trial = Trial(env, Params(limit=10_000), longest=100)

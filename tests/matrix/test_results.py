@@ -15,6 +15,7 @@ from envhub.capabilities import FLAGS
 from envhub.cli import app
 from envhub.matrix import badges, documents, markdown, results, staleness, summary
 from envhub.matrix.results import COLUMNS, Results
+from envhub.testing.reports import GAPS, YES
 
 from ..conftest import REPOSITORY
 from .example import EXCEPTION, NEW, OLD, OTHER, RESULTS, ROWS
@@ -122,6 +123,13 @@ def test_what_has_changed_since_is_stale(field: str, reason: str, constraints: P
     ]
     assert reason in found[0].reason
     assert found[0].command == f"python3 tasks.py matrix --set {NEW} --suite gymnax"
+
+
+def test_rows_of_earlier_checks_are_what_they_are_held_good_for() -> None:
+    """And what no row needs any more is to be deleted."""
+    rows = [row for row in results.load().rows if row.run and row.run.checks in staleness.AS_GOOD]
+    assert {row.run.checks for row in rows if row.run} == set(staleness.AS_GOOD)
+    assert {row.cell("reproducible").value for row in rows} <= {YES, *GAPS}
 
 
 def test_a_set_with_another_version_makes_its_rows_stale(constraints: Path) -> None:
