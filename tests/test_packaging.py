@@ -516,6 +516,8 @@ def test_the_weekly_matrix_covers_every_set_and_opens_no_door() -> None:
     assert "secrets" not in text
     assert text.count("permissions") == 1
     assert "\n  schedule:\n" in text
+    tasks_of_it = re.findall(r"run: python tasks\.py (\w+)", text)
+    assert tasks_of_it == ["constraints", "matrix"]  # a week's releases are in the newest sets
 
 
 @pytest.mark.parametrize(

@@ -279,6 +279,17 @@ def join(set_name: str, rows: Sequence[Row]) -> None:
     documents.write(known, conftest.REPOSITORY)
 
 
+def changes(known: results.Results, rows: Iterable[Row]) -> Iterator[str]:
+    """A line for each cell that says something else now."""
+    before = {(row.label, row.set_name): row for row in known.rows if row.run}
+    for row in rows:
+        old = before.get((row.label, row.set_name), row)
+        for column in results.COLUMNS:
+            was, now = old.cell(column), row.cell(column)
+            if was.value != now.value:
+                yield f"{row.label}, {column}: {was.value} before, {now.value} now: {now.reason}"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--set", required=True, help="the set that is installed here")
@@ -307,10 +318,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             print("\nInterrupted; the same command goes on from here.")
             return 130
     rows = [journal.row(entry) for entry in journal.read().values()]
+    changed = list(changes(results.load(), rows))
     join(arguments.set, rows)
     journal.archive()
     failed = sum(row.state == FAIL for row in rows)
     print(f"{len(rows)} rows in {time.monotonic() - began:.0f} s, {failed} of them with a failure")
+    print(*changed, f"{len(changed)} cells changed", sep="\n")
     return 0
 
 

@@ -134,6 +134,18 @@ def test_a_run_joins_the_results_and_writes_the_documents(
     assert matrix.main(command) == 0
 
 
+def test_a_cell_that_changed_is_said_with_its_reason() -> None:
+    run = matrix.current_run("gymnax")
+    good, bad = Cell("pass"), Cell(FAIL, "TypeError: a new argument")
+    before = Row(str(CASE), "a-set", run, {"makes": good, "steps": good})
+    after = dataclasses.replace(before, cells={"makes": good, "steps": bad})
+    known = results.Results({"a-set": "0"}, (before,))
+    expected = f"{CASE}, steps: pass before, fail now: TypeError: a new argument"
+    assert list(matrix.changes(known, [after])) == [expected]
+    assert list(matrix.changes(known, [before])) == []
+    assert list(matrix.changes(results.Results({}, ()), [after])) == []
+
+
 def test_what_is_up_to_date_is_not_run_again() -> None:
     run = matrix.current_run("gymnax")
     current = Row(str(CASE), "a-set", run, {"makes": Cell("pass")})
