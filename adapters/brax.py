@@ -73,6 +73,7 @@ class BraxSuite(Suite):
     supported = ">=0.12.1,<1"
     example = "hopper"
     interface = "a brax.envs.Env"
+    references = (("swimmer", "https://github.com/google/brax/blob/main/brax/fluid.py"),)
 
     def known_names(self) -> Iterable[str]:
         return NAMES

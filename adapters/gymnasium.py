@@ -122,6 +122,10 @@ class GymnasiumSuite(Suite):
     supported = ">=1.0,<1.5"
     example = "CartPole-v1"
     interface = "a gymnasium.Env"
+    # fmt: off
+    references = (("Pusher-v4", "https://github.com/Farama-Foundation/Gymnasium/issues/950"),
+                  ("*", "https://github.com/Farama-Foundation/Gymnasium/issues/993"))
+    # fmt: on
 
     def known_names(self) -> Iterable[str]:
         found = self.installed()  # once: asking takes a millisecond

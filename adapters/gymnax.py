@@ -57,6 +57,10 @@ class GymnaxSuite(Suite):
     supported = ">=0.0.9,<2"
     example = "CartPole-v1"
     interface = "a gymnax Environment"
+    # fmt: off
+    references = (("SimpleBandit-bsuite", "https://github.com/RobertTLange/gymnax/issues/110"),
+                  ("*", "https://github.com/RobertTLange/gymnax/blob/main/gymnax/utils/load_mnist.py"))
+    # fmt: on
 
     def known_names(self) -> Iterable[str]:
         return NAMES + (NAMES_SINCE_1_0 if self.at_least("1.0") else [])

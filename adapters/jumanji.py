@@ -58,6 +58,9 @@ class JumanjiSuite(Suite):
     # jumanji 1.1.0 wants a matplotlib of before 3.8.
     supported = ">=1.1.1,<2"
     example = "Game2048-v1"
+    # fmt: off
+    references = (("*", "https://github.com/instadeepai/jumanji/blob/main/jumanji/environments/routing/sokoban/generator.py"),)
+    # fmt: on
 
     def known_names(self) -> Iterable[str]:
         connector = "Connector-v3" if self.at_least("1.1.2") else "Connector-v2"

@@ -98,6 +98,7 @@ class PufferlibSuite(Suite):
     supported = ">=3.0.5,<3.0.8"  # newer ones need torch
     example = "CartPole-v1"
     interface = "a PufferEnv"
+    references = (("*", "https://github.com/PufferAI/PufferLib/tree/5bc65ad/pufferlib/ocean"),)
 
     def installed(self) -> str | None:
         return versions.installed_version("pufferlib") or super().installed()

@@ -60,6 +60,8 @@ class Suite(abc.ABC):
         example: the name of one typical environment that is quick to compile.
         limit_counts: how many of what its episode limit counts are one step.
         interface: what `adopt` takes, in a few words; empty if that is nothing.
+        references: where to read about the defects behind gaps of the kind `upstream`: names, `"*"`
+            for all others, each with a link to the suite's issue or source.
     """
 
     name: ClassVar[str]
@@ -70,6 +72,7 @@ class Suite(abc.ABC):
     example: ClassVar[str]
     limit_counts: ClassVar[int] = 1
     interface: ClassVar[str] = ""
+    references: ClassVar[tuple[tuple[str, str], ...]] = ()
 
     @abc.abstractmethod
     def known_names(self) -> Iterable[str]:
@@ -113,6 +116,11 @@ class Suite(abc.ABC):
     def gap(self, name: str, options: Mapping[str, Any]) -> Gap | None:
         """The known reason why this environment does not run, if there is one."""
         return None
+
+    def reference(self, name: str) -> str:
+        """The link of `references` for a name; empty if there is none."""
+        links = dict(self.references)
+        return links.get(name) or links.get("*", "")
 
     def variants(self, name: str) -> Iterable[Mapping[str, Any]]:
         """Options that make an environment of its own of this name, the default first."""

@@ -90,6 +90,7 @@ def _entry(row: Row) -> dict[str, Any]:
         "versions": dict(row.run.versions) if row.run else None,
         "cells": {column: cell.value for column, cell in cells.items()},
         "reasons": {column: cell.reason for column, cell in cells.items() if cell.reason},
+        "reference": summary.reference_of(row) or None,
         "compile": row.compile_class or None,
         "speed": row.speed_class or None,
     }
@@ -135,7 +136,8 @@ def _notes(rows: list[Row]) -> list[str]:
     notes = []
     for row in rows:
         if row.state in results.GAPS:
-            notes.append(f"{row.name} ({row.state}): {row.cell(COLUMNS[0]).reason}")
+            reason = f"{row.cell(COLUMNS[0]).reason} {summary.reference_of(row)}".rstrip()
+            notes.append(f"{row.name} ({row.state}): {reason}")
             continue
         for column in COLUMNS:
             if row.cell(column).value == "fail":

@@ -109,15 +109,17 @@ def _merged(seen: dict[str, str]) -> str:
 
 def _gaps(results: Results) -> str:
     """Each reason once, with the environments and sets."""
-    found: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    found: dict[tuple[str, ...], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for row in results.rows:
         cell = row.cell("makes")
         if cell.value in GAPS:
-            found[cell.value, cell.reason][row.set_name].add(row.label)
+            reference = summary.reference_of(row)
+            found[cell.value, cell.reason, reference][row.set_name].add(row.label)
     lines = []
-    for (kind, reason), by_set in sorted(found.items()):
+    for (kind, reason, reference), by_set in sorted(found.items()):
         labels = ", ".join(f"`{label}`" for label in sorted(set.union(*by_set.values())))
-        lines.append(f"- {kind}, {labels} ({', '.join(sorted(by_set))}): {_plain(reason)}")
+        link = reference and f" [Upstream]({reference})."
+        lines.append(f"- {kind}, {labels} ({', '.join(sorted(by_set))}): {_plain(reason)}{link}")
     return "\n".join(lines) or "None."
 
 

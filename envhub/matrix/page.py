@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from importlib import resources
 
+from envhub.matrix import summary
 from envhub.matrix.results import CLAUSES, LETTERS, Results, dump
 
 
@@ -14,5 +16,7 @@ def document(results: Results) -> str:
     data = dump(results).replace("</", "<\\/")
     titles = ",".join(f'"{column}":"{title}"' for column, title in CLAUSES.items())
     letters = ",".join(f'"{letter}":"{value}"' for value, letter in LETTERS.items())
-    page = template.replace("{{titles}}", f"{{{titles}}}").replace("{{letters}}", f"{{{letters}}}")
+    links = {row.label: link for row in results.rows if (link := summary.reference_of(row))}
+    page = template.replace("{{references}}", json.dumps(links, sort_keys=True))
+    page = page.replace("{{titles}}", f"{{{titles}}}").replace("{{letters}}", f"{{{letters}}}")
     return page.replace("{{results}}", data)

@@ -161,11 +161,13 @@ def _reasons(run: Run, pins: Mapping[str, str] | None) -> Iterable[str]:
 
 
 def _digest(paths: Iterable[Path]) -> str:
-    """Of source files, whatever their blank lines and comments."""
+    """Of source files, whatever their blank lines, comments and links."""
     lines = [line.rstrip() for path in paths for line in path.read_text().splitlines()]
-    return short_hash(
-        "\n".join(line for line in lines if line and not line.lstrip().startswith("#"))
-    )
+    return short_hash("\n".join(line for line in lines if line and not _decides_nothing(line)))
+
+
+def _decides_nothing(line: str) -> bool:
+    return line.lstrip().startswith("#") or "https://" in line
 
 
 def short_hash(text: str) -> str:

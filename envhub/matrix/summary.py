@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from envhub import registry
 from envhub.capabilities import FLAGS
+from envhub.errors import EnvHubError
 from envhub.matrix.results import GAPS, NOT_RUN, Results, Row
 
 
@@ -23,6 +26,15 @@ def count_states(rows: Iterable[Row]) -> str:
 def version_of(rows: Sequence[Row]) -> str:
     """The suite's version in rows of one suite and set."""
     return ", ".join(sorted({row.run.versions[row.run.package] for row in rows if row.run}))
+
+
+def reference_of(row: Row) -> str:
+    """Where to read about the defect behind a gap of the suite's; empty if nobody knows."""
+    if row.state != "upstream":
+        return ""
+    with contextlib.suppress(EnvHubError):  # a suite that is gone
+        return registry.get(row.suite).reference(row.name.partition(",")[0])
+    return ""
 
 
 def by_set(results: Results) -> list[list[str]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from envhub import registry
 from envhub.matrix import page
 
 from .example import EXCEPTION, RESULTS
@@ -64,6 +65,13 @@ def test_all_rows_are_there_sorted_by_name_with_their_tooltips(tmp_path: Path) -
     assert {text for name, (text, _) in not_run.items() if name not in ("environment", "set")} == {
         "not run"
     }
+
+
+@needs_chromium
+def test_a_gap_links_to_what_is_known_of_it(tmp_path: Path) -> None:
+    (swimmer,) = rows("#state=upstream", tmp_path)
+    link = registry.get("brax").reference("swimmer")
+    assert swimmer["state"][0] == f'<a href="{link}">upstream</a>'
 
 
 @needs_chromium

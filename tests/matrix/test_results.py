@@ -147,10 +147,12 @@ def test_a_suite_that_is_gone_is_stale(constraints: Path) -> None:
     assert "no such suite" in staleness.stale(gone, constraints)[0].reason
 
 
-def test_comments_do_not_make_anything_stale(tmp_path: Path) -> None:
+def test_comments_and_links_do_not_make_anything_stale(tmp_path: Path) -> None:
     one, other = tmp_path / "one.py", tmp_path / "other.py"
     one.write_text("a = 1\n\n\n# why\nb = 2\n")
     other.write_text("a = 1\nb = 2\n")
+    assert staleness._digest([one]) == staleness._digest([other])
+    other.write_text('a = 1\nseen_at = "https://example.org/1"\nb = 2\n')
     assert staleness._digest([one]) == staleness._digest([other])
     other.write_text("a = 1\nb = 3\n")
     assert staleness._digest([one]) != staleness._digest([other])
@@ -234,6 +236,17 @@ def test_the_committed_documents_are_those_of_the_committed_results() -> None:
     assert committed.sets == documents.sets()
 
 
+def test_every_gap_of_a_suite_says_where_to_read_about_it() -> None:
+    committed = results.load()
+    links = {row.label: summary.reference_of(row) for row in committed.rows
+             if row.state == "upstream"}  # fmt: skip
+    assert len(links) > 10
+    assert all(link.startswith("https://github.com/") for link in links.values()), links
+    text = markdown.document(committed).partition("## Gaps")[2]
+    assert all(f"]({link})" in text for link in links.values())
+    assert not any(summary.reference_of(row) for row in committed.rows if row.state == "pass")
+
+
 # In the terminal
 
 
@@ -264,7 +277,7 @@ def test_the_command_shows_a_suite_and_why() -> None:
     assert EXCEPTION in text
     assert "Acrobot" not in text
     text = envhub("brax")[1]
-    assert "no mjx model" in text
+    assert "no mjx model. https://github.com/google/brax/" in text
     assert f"{OLD} (jax 0.4.35): brax not run" in text
 
 
