@@ -59,7 +59,7 @@ class GymnaxSuite(Suite):
     interface = "a gymnax Environment"
     # fmt: off
     references = (("SimpleBandit-bsuite", "https://github.com/RobertTLange/gymnax/issues/110"),
-                  ("*", "https://github.com/RobertTLange/gymnax/blob/main/gymnax/utils/load_mnist.py"))
+                  ("MNISTBandit-bsuite", "https://github.com/RobertTLange/gymnax/blob/main/gymnax/utils/load_mnist.py"))
     # fmt: on
 
     def known_names(self) -> Iterable[str]:

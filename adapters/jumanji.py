@@ -59,7 +59,7 @@ class JumanjiSuite(Suite):
     supported = ">=1.1.1,<2"
     example = "Game2048-v1"
     # fmt: off
-    references = (("*", "https://github.com/instadeepai/jumanji/blob/main/jumanji/environments/routing/sokoban/generator.py"),)
+    references = (("Sokoban-v0", "https://github.com/instadeepai/jumanji/blob/main/jumanji/environments/routing/sokoban/generator.py"),)
     # fmt: on
 
     def known_names(self) -> Iterable[str]:

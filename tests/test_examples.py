@@ -17,9 +17,13 @@ EXAMPLES = REPOSITORY / "examples"
 
 def example(name: str, *needs: str) -> dict[str, Any]:
     """What the script defines; what it needs besides envhub is not installed everywhere."""
-    for package in ("matplotlib", *needs):
-        pytest.importorskip(package, reason=f"{package} is not installed")
+    skip_without("matplotlib", *needs)
     return runpy.run_path(str(EXAMPLES / f"{name}.py"))
+
+
+def skip_without(*packages: str) -> None:
+    for package in packages:
+        pytest.importorskip(package, reason=f"{package} is not installed")
 
 
 def run(script: dict[str, Any], tmp_path: Path, *arguments: str) -> dict[str, Any]:

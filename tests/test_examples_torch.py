@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from .conftest import REPOSITORY
-from .test_examples import EXAMPLES
+from .test_examples import EXAMPLES, skip_without
 
 pytestmark = pytest.mark.full  # a minute each, most of it to compile
 
@@ -22,8 +22,7 @@ def run(name: str, needs: str, tmp_path: Path) -> Any:
     PyTorch 2.13 for CUDA imports triton 3.7.1 late, which crashes a process that has run all the
     other tests.
     """
-    for package in ("matplotlib", needs):
-        pytest.importorskip(package, reason=f"{package} is not installed")
+    skip_without("matplotlib", needs)
     out, script = tmp_path / "figure.svg", str(EXAMPLES / f"{name}.py")
     code = (
         "import json, runpy\n"

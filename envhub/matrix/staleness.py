@@ -25,7 +25,7 @@ CHECKS = ("probes.py", "second_process.py", *(f"testing/{name}.py" for name in (
 )))  # fmt: skip
 # Earlier checks whose rows still hold. These could take luck for a capability of what is not
 # reproducible, and every row that is left of them is reproducible, or of a gap.
-AS_GOOD = ("0f45cdcbf486",)
+EQUIVALENT_CHECKS = ("0f45cdcbf486",)
 ALSO_DECISIVE = ("jax", "jaxlib", "numpy", "mujoco", "mujoco-mjx", "flax")
 
 
@@ -93,9 +93,9 @@ def fingerprint_of_checks() -> str:
     return _digest(PACKAGE / name for name in CHECKS)
 
 
-def are_good(checks: str) -> bool:
+def checks_are_equivalent(checks: str) -> bool:
     """Whether the checks of a fingerprint find what those of today do."""
-    return checks in (fingerprint_of_checks(), *AS_GOOD)
+    return checks in (fingerprint_of_checks(), *EQUIVALENT_CHECKS)
 
 
 def fingerprint_of_ids(suite: Suite) -> str:
@@ -148,7 +148,7 @@ def _reasons(run: Run, pins: Mapping[str, str] | None) -> Iterable[str]:
     reasons = []
     if run.adapter != fingerprint_of_adapter(suite):
         reasons.append("the adapter changed")
-    if not are_good(run.checks):
+    if not checks_are_equivalent(run.checks):
         reasons.append("the checks changed")
     if run.supported != suite.supported:
         reasons.append(f"it supports {suite.supported} now")

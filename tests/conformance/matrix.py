@@ -150,7 +150,7 @@ def current_run(suite: str) -> Run:
 def is_current(run: Run) -> bool:
     """Whether the same would be examined, in the same way, here and now."""
     now = dataclasses.replace(current_run(run.suite), date=run.date, checks=run.checks)
-    return now == run and staleness.are_good(run.checks)
+    return now == run and staleness.checks_are_equivalent(run.checks)
 
 
 class Journal:
