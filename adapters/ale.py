@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from envhub import spaces
-from envhub.capabilities import Capabilities, Claim
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
+from envhub.flags import Capabilities, Claim
 from envhub.host import BRIDGE_OPTIONS, Instance, InstanceStep, host_capabilities
 from envhub.host.fleet import Fleet, Outcomes
 from envhub.host.plain import GENERATOR_SIZE, dump_generator, load_generator

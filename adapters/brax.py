@@ -13,11 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from envhub import spaces
-from envhub.capabilities import Capabilities, Claim
+from envhub._headless import is_opengl_chosen, opengl_errors
+from envhub._nonempty import NonEmpty
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
-from envhub.headless import is_opengl_chosen, opengl_errors
-from envhub.nonempty import NonEmpty
+from envhub.flags import Capabilities, Claim
 from envhub.params import params_dataclass
 from envhub.suite import Gap, Suite, keywords
 

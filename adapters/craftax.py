@@ -13,8 +13,8 @@ import jax
 import numpy as np
 
 from envhub import spaces
-from envhub.capabilities import Capabilities
 from envhub.environment import Environment, StepResult
+from envhub.flags import Capabilities
 from envhub.suite import Gap, Suite, in_x64_mode, quiet
 
 NAMES = [

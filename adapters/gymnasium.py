@@ -18,11 +18,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envhub import spaces, versions
-from envhub.capabilities import Capabilities, Claim
+from envhub import _versions, spaces
+from envhub._headless import is_opengl_chosen, no_sound, opengl_errors
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError, MissingDependencyError, UnavailableEnvError
-from envhub.headless import is_opengl_chosen, no_sound, opengl_errors
+from envhub.flags import Capabilities, Claim
 from envhub.host import BRIDGE_OPTIONS, Instance, host_capabilities, of_one_instance, plain
 from envhub.host.fleet import Fleet, Outcomes
 from envhub.params import named_params, params_dataclass
@@ -130,7 +130,7 @@ class GymnasiumSuite(Suite):
     def known_names(self) -> Iterable[str]:
         found = self.installed()  # once: asking takes a millisecond
         has_1_2, has_1_3 = (
-            found is None or versions.admits(f">={version}", found) for version in ("1.2", "1.3")
+            found is None or _versions.admits(f">={version}", found) for version in ("1.2", "1.3")
         )
         mujoco = [f"{each}-{version}" for each in MUJOCO.split() for version in ("v4", "v5")]
         if not has_1_2:

@@ -9,10 +9,10 @@ import jax
 import numpy as np
 
 from envhub import spaces
-from envhub.capabilities import Capabilities, Claim
+from envhub._headless import no_sound
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
-from envhub.headless import no_sound
+from envhub.flags import Capabilities, Claim
 from envhub.suite import Gap, Suite, in_x64_mode, keywords
 
 NAMES = """

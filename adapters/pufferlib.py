@@ -20,8 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from envhub import registry, spaces, versions
-from envhub.capabilities import Capabilities, Claim
+from envhub import _versions, registry, spaces
 from envhub.environment import Environment
 from envhub.errors import (
     InvalidOptionError,
@@ -30,6 +29,7 @@ from envhub.errors import (
     UnknownEnvError,
     did_you_mean,
 )
+from envhub.flags import Capabilities, Claim
 from envhub.host import BRIDGE_OPTIONS, Instance, InstanceStep, host_capabilities, of_one_instance
 from envhub.host.libc import OwnGenerator, has_own_generators
 from envhub.suite import Gap, Suite, first_then_others, keywords
@@ -101,15 +101,15 @@ class PufferlibSuite(Suite):
     references = (("*", "https://github.com/PufferAI/PufferLib/tree/5bc65ad/pufferlib/ocean"),)
 
     def installed(self) -> str | None:
-        return versions.installed_version("pufferlib") or super().installed()
+        return _versions.installed_version("pufferlib") or super().installed()
 
     def provider(self) -> str:
-        return "pufferlib" if versions.installed_version("pufferlib") else super().provider()
+        return "pufferlib" if _versions.installed_version("pufferlib") else super().provider()
 
     def require_installed(self) -> str:
         # Who has another 3.x, with torch, can use that.
         found = self.installed()
-        return found if found and versions.admits(">=3,<4", found) else super().require_installed()
+        return found if found and _versions.admits(">=3,<4", found) else super().require_installed()
 
     def load(self, submodule: str = "") -> ModuleType:
         with _without_traces():

@@ -6,18 +6,18 @@ Importing this imports no suite; `make` imports the one that it needs.
 """
 
 from envhub import errors, spaces
-from envhub.capabilities import Capabilities
+from envhub._adoption import wrap
+from envhub._seeding import host_seed
 from envhub.environment import Environment, EnvSpec, StepResult
-from envhub.fleet import make_multi, make_multi_vec
+from envhub.flags import Capabilities
 from envhub.hub import capabilities, list_envs, make, make_vec, require
-from envhub.multi import MultiEnv
+from envhub.multi._environment import MultiEnv
+from envhub.multi._make import make_multi, make_multi_vec
 from envhub.registry import register, suites, unregister
-from envhub.rollout import Trajectory, rollout
-from envhub.seeding import host_seed
 from envhub.suite import Gap, Suite
+from envhub.trajectories import Trajectory, rollout
 from envhub.vector import VectorEnv
-from envhub.wrapper import Wrapper
-from envhub.wrapping import wrap
+from envhub.wrappers._base import Wrapper
 
 __version__ = "0.1.0"
 

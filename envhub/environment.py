@@ -12,9 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envhub import inputs, spaces
-from envhub.capabilities import Capabilities
-from envhub.ended_lanes import reset_where
+from envhub import _inputs, spaces
+from envhub._reset_where import reset_where
 from envhub.errors import (
     EnvHubError,
     InvalidActionError,
@@ -22,6 +21,7 @@ from envhub.errors import (
     MissingCapabilityError,
     RenderError,
 )
+from envhub.flags import Capabilities
 
 
 class StepResult(NamedTuple):
@@ -186,7 +186,7 @@ class Environment(abc.ABC):
             InvalidKeyError: if `key` is not one PRNG key.
             InvalidParamsError: if `params` has another structure.
         """
-        inputs.check_key(key)
+        _inputs.check_key(key)
         obs, state = self._run(self._compiled_reset, key, self._params_in_force(params))
         return obs, state
 
@@ -207,14 +207,14 @@ class Environment(abc.ABC):
             InvalidActionError: if the action does not fit the action space.
             InvalidStateError: if the state is not one of this environment's.
         """
-        inputs.check_key(key)
+        _inputs.check_key(key)
         params = self._params_in_force(params)
         try:
             result: StepResult = self._run(self._compiled_step, key, state, action, params)
         except EnvHubError:
             raise
         except Exception:
-            inputs.check_arrays("the action", action, InvalidActionError)
+            _inputs.check_arrays("the action", action, InvalidActionError)
             self._check_state(key, state, params)
             raise
         return result
@@ -258,7 +258,7 @@ class Environment(abc.ABC):
     def _params_in_force(self, params: Any) -> Any:
         if params is None or params is self.default_params:
             return self.default_params
-        inputs.check_params(params, self.default_params)
+        _inputs.check_params(params, self.default_params)
         return params
 
     def _run(self, compiled: Any, *arguments: Any) -> Any:
@@ -279,7 +279,7 @@ class Environment(abc.ABC):
     @functools.cached_property
     def _compiled_step(self) -> Any:
         def step(key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
-            action = inputs.conform_action(self._actions, action)
+            action = _inputs.conform_action(self._actions, action)
             dtypes = jax.tree.map(lambda leaf: leaf.dtype, state)
             agents = () if self.num_agents == 1 else (self.num_agents,)
             result = self.step_env(key, state, action, params)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from envhub import registry
-from envhub.capabilities import Capabilities, check_flags
+from envhub._sharding import over_all_axes
 from envhub.environment import Environment, EnvSpec
 from envhub.errors import (
     EnvHubError,
@@ -23,7 +23,7 @@ from envhub.errors import (
     UnavailableEnvError,
     did_you_mean,
 )
-from envhub.sharding import over_all_axes
+from envhub.flags import Capabilities, check_flags
 from envhub.suite import Gap, Suite, quiet
 from envhub.vector import VectorEnv
 from envhub.wrappers.autoreset import AutoReset, Mode

@@ -18,8 +18,7 @@ from typing import Any, ClassVar, Literal
 import jax
 import numpy as np
 
-from envhub import versions
-from envhub.capabilities import Capabilities
+from envhub import _versions
 from envhub.environment import Environment
 from envhub.errors import (
     InvalidOptionError,
@@ -28,6 +27,7 @@ from envhub.errors import (
     UnsupportedVersionError,
     did_you_mean,
 )
+from envhub.flags import Capabilities
 
 _log = logging.getLogger("envhub")
 
@@ -139,7 +139,7 @@ class Suite(abc.ABC):
 
     def installed(self) -> str | None:
         """The installed version of the suite, without importing it; `None` if it is absent."""
-        return versions.installed_version(self.distribution)
+        return _versions.installed_version(self.distribution)
 
     def provider(self) -> str:
         """The distribution that provides the suite here, for those that have several."""
@@ -148,7 +148,7 @@ class Suite(abc.ABC):
     def at_least(self, version: str) -> bool:
         """Whether the installed version is this one or newer; an absent suite counts as newest."""
         found = self.installed()
-        return found is None or versions.admits(f">={version}", found)
+        return found is None or _versions.admits(f">={version}", found)
 
     def require_installed(self) -> str:
         """Refuse an absent or unsupported package.
@@ -166,7 +166,7 @@ class Suite(abc.ABC):
                 f"the suite {self.name!r} needs the package {self.distribution!r}, which is not "
                 f"installed. Run: {self.install_command}"
             )
-        if not versions.admits(self.supported, found):
+        if not _versions.admits(self.supported, found):
             raise UnsupportedVersionError(
                 f"{self.distribution} {found} is installed; envhub supports "
                 f"{self.distribution}{self.supported}. Run: {self.install_command}"

@@ -9,10 +9,10 @@ import jax
 import numpy as np
 
 from envhub import spaces
-from envhub.capabilities import Capabilities
+from envhub._sharding import Shards
 from envhub.environment import Environment, EnvSpec, StepResult
 from envhub.errors import InvalidOptionError
-from envhub.sharding import Shards
+from envhub.flags import Capabilities
 
 AXIS = "envs"
 

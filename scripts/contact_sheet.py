@@ -26,7 +26,7 @@ from PIL.PngImagePlugin import PngInfo
 
 import envhub
 from envhub import hub, registry
-from envhub.progress import progress_bar
+from envhub._progress import progress_bar
 
 FIGURES = Path(__file__).parent.parent / "docs" / "figures"
 

@@ -3,7 +3,7 @@
 import jax
 import pytest
 
-from envhub.capabilities import FLAGS
+from envhub.flags import FLAGS
 
 NUM_DEVICES = len(jax.devices())
 EXAMINED = [flag for flag in FLAGS if flag != "multi_device" or NUM_DEVICES > 1]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from envhub import registry, versions
+from envhub import _versions, registry
 from envhub.errors import MissingDependencyError, UnsupportedVersionError
 from envhub.host import BRIDGE_OPTIONS
 from envhub.suite import Suite
@@ -64,7 +64,7 @@ def why_not_here(suite: Suite) -> str:
 def newest_names(suite: Suite) -> list[str]:
     """The names in the newest known version, whatever is installed."""
     with (
-        mock.patch.object(versions, "installed_version", return_value=None),
+        mock.patch.object(_versions, "installed_version", return_value=None),
         mock.patch.object(importlib.util, "find_spec", return_value=None),
     ):
         return list(suite.known_names())

@@ -28,9 +28,9 @@ from envhub import (
     spaces,
     versions,
 )
-from envhub.capabilities import FLAGS
-from envhub.random_policy import CHUNK, Rollout
-from envhub.speed import Speed
+from envhub._random_policy import CHUNK, Rollout
+from envhub._speed import Speed
+from envhub.flags import FLAGS
 from envhub.vector import VectorEnv
 from envhub.wrappers import AutoReset
 
@@ -416,7 +416,7 @@ def test_a_rollout_is_random_and_in_the_action_space() -> None:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls of a millisecond are long enough: the speed is not looked at."""
-    monkeypatch.setattr("envhub.speed.CALL_SECONDS", 0.001)
+    monkeypatch.setattr("envhub._speed.CALL_SECONDS", 0.001)
 
 
 @pytest.mark.usefixtures("quick")

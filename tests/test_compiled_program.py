@@ -22,8 +22,8 @@ import pytest
 
 import envhub
 from envhub import registry
-from envhub.probes import primitives
-from envhub.second_process import SecondProcess
+from envhub.testing.probes import primitives
+from envhub.testing.second_process import SecondProcess
 
 from .conformance.cases import BINDINGS
 

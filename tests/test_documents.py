@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 import envhub
 from envhub import export, host, registry, spaces, testing, wrappers
 from envhub.cli import app
-from envhub.wrappers.inside_autoreset import InsideAutoReset
+from envhub.wrappers._inside_autoreset import InsideAutoReset
 
 from . import examples_page, suite_pages
 from .conftest import REPOSITORY

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import envhub
-from envhub import registry, versions
+from envhub import _versions, registry
 
 from .conftest import REPOSITORY
 from .test_cli import ToySuite
@@ -95,6 +95,6 @@ def test_the_gallery_shows_every_suite_as_it_is(suite: str, script: ModuleType) 
         names, (title, drawn) = sheet.text["Description"].split("\n"), sheet.text["Title"].split()
     assert title == suite
     installed = registry.get(suite).installed()
-    if installed is None or not versions.admits(f">={drawn}", installed):
+    if installed is None or not _versions.admits(f">={drawn}", installed):
         pytest.skip(reason=f"the sheet is of {suite} {drawn}, and {installed} is installed")
     assert names == [*map(script.label, script.renderable(suite))], "run scripts/contact_sheet.py"

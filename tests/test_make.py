@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import envhub
-from envhub import errors, registry, versions
+from envhub import _versions, errors, registry
 from envhub.export import to_gymnax
 
 
@@ -68,7 +68,7 @@ def test_the_id_is_split_at_the_first_separator() -> None:
 
 @pytest.mark.parametrize("suite", envhub.suites())
 def test_an_absent_package_names_the_command(suite: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(versions, "installed_version", lambda distribution: None)
+    monkeypatch.setattr(_versions, "installed_version", lambda distribution: None)
     name = next(iter(registry.get(suite).known_names()))
     expected = rf'pip install "envhub\[{suite}\]"'
     with pytest.raises(errors.MissingDependencyError, match=expected) as caught:
@@ -80,13 +80,13 @@ def test_an_absent_package_names_the_command(suite: str, monkeypatch: pytest.Mon
 
 
 def test_with_no_suite_installed_the_list_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(versions, "installed_version", lambda distribution: None)
+    monkeypatch.setattr(_versions, "installed_version", lambda distribution: None)
     assert envhub.list_envs() == []
 
 
 @pytest.mark.parametrize("found", ["0.0.8", "2.0", "2.0.0rc1"])
 def test_an_unsupported_version_names_both(found: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(versions, "installed_version", lambda distribution: found)
+    monkeypatch.setattr(_versions, "installed_version", lambda distribution: found)
     expected = rf"gymnax {found}.*>=0\.0\.9,<2.*pip"
     with pytest.raises(errors.UnsupportedVersionError, match=expected) as caught:
         envhub.make("gymnax::CartPole-v1")
@@ -109,14 +109,14 @@ def test_a_package_that_fails_to_import_is_not_called_absent(tmp_path: Path) -> 
 
 
 def test_version_ranges() -> None:
-    assert versions.admits(">=0.0.9,<2", "1.0.1")
-    assert versions.admits(">=0.0.9,<2", "0.0.9")
-    assert versions.admits(">=1.0", "1")
-    assert versions.admits("==1.2.0", "1.2")
-    assert not versions.admits(">=0.0.9,<2", "0.0.8")
-    assert not versions.admits(">=0.0.9,<2", "2")
-    assert versions.admits(">=1.26,!=2.1.0", "2.1.2")
-    assert not versions.admits(">=1.26,!=2.1.0", "2.1")
+    assert _versions.admits(">=0.0.9,<2", "1.0.1")
+    assert _versions.admits(">=0.0.9,<2", "0.0.9")
+    assert _versions.admits(">=1.0", "1")
+    assert _versions.admits("==1.2.0", "1.2")
+    assert not _versions.admits(">=0.0.9,<2", "0.0.8")
+    assert not _versions.admits(">=0.0.9,<2", "2")
+    assert _versions.admits(">=1.26,!=2.1.0", "2.1.2")
+    assert not _versions.admits(">=1.26,!=2.1.0", "2.1")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 
 import envhub
 from envhub import errors, spaces
-from envhub.multi import MultiEnv
+from envhub.multi._environment import MultiEnv
 from envhub.wrappers import RescaleAction, TimeLimit
 
 KEY, LENGTH = jax.random.key(0), 60

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 import tasks
-from envhub import __version__, registry, versions
+from envhub import __version__, _versions, registry
 
 REPOSITORY = Path(__file__).parent.parent
 PYPROJECT: dict[str, Any] = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
@@ -28,7 +28,7 @@ PROJECT: dict[str, Any] = PYPROJECT["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 SUITES = {name: registry.get(name) for name in registry.BUILTIN}
 SUPPORTED = [f"3.{minor}" for minor in range(30)]
-SUPPORTED = [python for python in SUPPORTED if versions.admits(PROJECT["requires-python"], python)]
+SUPPORTED = [python for python in SUPPORTED if _versions.admits(PROJECT["requires-python"], python)]
 CONSTRAINTS = sorted(REPOSITORY.glob("constraints/*"))
 # Where a package of the tree is, and what it is called once it is installed.
 TREE = {"envhub": "envhub", "adapters": "envhub.adapters"}
@@ -85,7 +85,7 @@ def test_an_adapter_and_its_extra_say_the_same(name: str) -> None:
     assert suite.name == name
     assert registry.BUILTIN[name] == f"envhub.adapters.{name}:SUITE"
     assert (suite.distribution, suite.supported) in map(requirement, EXTRAS[name])
-    assert versions.admits(suite.supported, "0") is False
+    assert _versions.admits(suite.supported, "0") is False
 
 
 def test_every_adapter_is_registered() -> None:
@@ -153,7 +153,7 @@ def metadata_of(wheel: Path) -> Message:
 
 @once
 def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
-    assert wheel.name == f"envhub-{__version__}-py3-none-any.whl"
+    assert wheel.name == f"envhub_rl-{__version__}-py3-none-any.whl"
     with zipfile.ZipFile(wheel) as archive:
         held = {name: archive.read(name) for name in archive.namelist()}
     expected = files_of_the_packages()
@@ -255,7 +255,7 @@ class TestConstraints:
                 assert pins["pufferlib"] == "3.0.0"  # takes its place
                 continue
             assert distribution in pins
-            assert not range_ or versions.admits(range_, pins[distribution]), distribution
+            assert not range_ or _versions.admits(range_, pins[distribution]), distribution
 
 
 def test_the_oldest_set_is_at_the_lower_bounds() -> None:
@@ -264,8 +264,8 @@ def test_the_oldest_set_is_at_the_lower_bounds() -> None:
     asked = [*PROJECT["dependencies"], *(text for name in extras for text in EXTRAS[name])]
     for distribution, range_ in map(requirement, asked):
         if range_.startswith(">="):
-            bound = versions.release(range_.removeprefix(">=").partition(",")[0])
-            assert versions.release(pins[distribution])[: len(bound)] == bound, distribution
+            bound = _versions.release(range_.removeprefix(">=").partition(",")[0])
+            assert _versions.release(pins[distribution])[: len(bound)] == bound, distribution
 
 
 # tasks.py, which makes the environments of these sets.

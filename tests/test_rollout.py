@@ -16,7 +16,7 @@ import pytest
 
 import envhub
 from envhub import Trajectory, errors
-from envhub.random_policy import CHUNK
+from envhub._random_policy import CHUNK
 
 from .devices import needs_devices
 

@@ -20,9 +20,9 @@ from jax import lax
 
 import envhub
 from envhub import errors, wrappers
-from envhub.second_process import pack
+from envhub.testing.second_process import pack
 from envhub.vector import VectorEnv
-from envhub.wrapper import Wrapper
+from envhub.wrappers._base import Wrapper
 
 from . import one_of_two_processes
 from .conftest import REPOSITORY

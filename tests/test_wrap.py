@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 import envhub
-from envhub import errors, probes, registry
+from envhub import errors, registry
 from envhub.export import to_gymnasium
-from envhub.probes import Subject
-from envhub.second_process import SecondProcess
+from envhub.testing import probes
+from envhub.testing.probes import Subject
+from envhub.testing.second_process import SecondProcess
 from envhub.wrappers import AutoReset
 
 from .devices import EXAMINED

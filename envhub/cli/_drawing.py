@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from rich.console import Console
 from rich.table import Table
 
-from envhub.progress import Report, progress_bar
+from envhub._progress import Report, progress_bar
 
 
 def console(stderr: bool = False) -> Console:
@@ -16,7 +16,7 @@ def console(stderr: bool = False) -> Console:
 
 
 def watched(total: int, label: str, as_json: bool) -> AbstractContextManager[Report]:
-    """Progress, shown where somebody watches; see `envhub.progress`."""
+    """Progress, shown where somebody watches; see `envhub._progress`."""
     wanted = not as_json and console(stderr=True).is_terminal
     return progress_bar(total, label, wanted=wanted)
 

@@ -5,7 +5,7 @@ import platform
 from collections.abc import Mapping
 from typing import Any
 
-from envhub import __version__, hub, registry, versions
+from envhub import __version__, _versions, hub, registry
 from envhub.suite import Suite
 
 Facts = dict[str, Any]
@@ -26,7 +26,7 @@ def gap_facts(suite: Suite, name: str, options: Mapping[str, Any]) -> Facts | No
 
 def version_facts() -> dict[str, str | None]:
     """The versions of what every environment needs."""
-    found = {name: versions.installed_version(name) for name in ("jax", "jaxlib", "numpy")}
+    found = {name: _versions.installed_version(name) for name in ("jax", "jaxlib", "numpy")}
     return {"python": platform.python_version(), "envhub": __version__, **found}
 
 

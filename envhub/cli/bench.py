@@ -13,12 +13,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from envhub import hub
+from envhub._speed import CALL_SECONDS, Speed
 from envhub.cli._answer import answer, is_interrupted
 from envhub.cli._drawing import say, say_versions, sheet, watched
 from envhub.cli._facts import Facts, find, version_facts
 from envhub.cli._options import AsJson, EnvId, Options, Seed, check_folder, parse
 from envhub.errors import InvalidOptionError, MissingDependencyError
-from envhub.speed import CALL_SECONDS, Speed
 from envhub.vector import VectorEnv
 
 Counts = Annotated[

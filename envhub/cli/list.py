@@ -9,11 +9,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from envhub import hub, registry
-from envhub.capabilities import FLAGS
 from envhub.cli._answer import answer
 from envhub.cli._drawing import mark
 from envhub.cli._facts import Facts, error_facts, find, gap_facts
 from envhub.cli._options import AsJson
+from envhub.flags import FLAGS
 
 
 def _with_flag_options(command: Callable[..., None]) -> Callable[..., None]:

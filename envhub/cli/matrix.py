@@ -6,12 +6,12 @@ import typer
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from envhub.capabilities import FLAGS
 from envhub.cli._answer import answer
 from envhub.cli._drawing import mark
 from envhub.cli._facts import Facts
 from envhub.cli._options import AsJson
 from envhub.errors import UnknownSuiteError, did_you_mean
+from envhub.flags import FLAGS
 from envhub.matrix import results, staleness, summary
 from envhub.matrix.results import COLUMNS, NOT_RUN, Results, Row
 

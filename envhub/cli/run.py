@@ -4,11 +4,11 @@ import typer
 from rich.console import RenderableType
 
 from envhub import hub
+from envhub._random_policy import Rollout
 from envhub.cli._answer import answer, is_interrupted
 from envhub.cli._drawing import say, say_spread, sheet, watched
 from envhub.cli._facts import Facts
 from envhub.cli._options import AsJson, EnvId, NumEnvs, Options, Seed, Steps, parse
-from envhub.random_policy import Rollout
 
 
 def run(

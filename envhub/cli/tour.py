@@ -7,13 +7,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from envhub import hub, registry
-from envhub.capabilities import FLAGS
+from envhub._random_policy import Rollout
 from envhub.cli._answer import answer
 from envhub.cli._drawing import mark, say
 from envhub.cli._facts import Facts, error_facts
 from envhub.cli._options import AsJson, NumEnvs, Steps
 from envhub.cli.run import roll_out
-from envhub.random_policy import Rollout
+from envhub.flags import FLAGS
 
 
 def tour(steps: Steps = 1000, num_envs: NumEnvs = 16, as_json: AsJson = False) -> None:

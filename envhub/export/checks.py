@@ -6,7 +6,7 @@ from typing import Any
 
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
-from envhub.wrapper import Wrapper
+from envhub.wrappers._base import Wrapper
 from envhub.wrappers.autoreset import AutoReset
 
 

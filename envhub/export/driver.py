@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envhub import inputs, spaces
+from envhub import _inputs, spaces
 from envhub.environment import Environment
 from envhub.errors import InvalidActionError
 from envhub.export.packing import pack, unpacker
@@ -140,7 +140,7 @@ class Driver:
 
     def observation(self, obs: Any) -> Any:
         """NumPy arrays in the dtypes of the space."""
-        return inputs.map_space(_observed, self.observations, obs)
+        return _inputs.map_space(_observed, self.observations, obs)
 
     def close(self) -> None:
         """Free what the environment holds; idempotent."""
@@ -149,7 +149,7 @@ class Driver:
 
     def _action(self, action: Any) -> Any:
         try:
-            return inputs.map_space(_checked, self.actions, action)
+            return _inputs.map_space(_checked, self.actions, action)
         except (TypeError, ValueError, KeyError) as error:
             message = f"the action {action!r} does not fit {self.actions}: {error}"
             raise InvalidActionError(message) from error

@@ -7,11 +7,11 @@ import re
 from typing import Any
 
 from envhub import registry, spaces
-from envhub.capabilities import Capabilities
 from envhub.environment import Environment
 from envhub.errors import MissingCapabilityError
 from envhub.export.checks import check_one_episode
 from envhub.export.driver import Driver
+from envhub.flags import Capabilities
 
 
 def to_gymnasium(

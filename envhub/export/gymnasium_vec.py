@@ -14,7 +14,7 @@ from envhub.export.driver import Driver
 from envhub.export.exchange import Exchange, Kind, exchange_of
 from envhub.export.gymnasium import render_metadata
 from envhub.vector import VectorEnv
-from envhub.wrapper import Wrapper
+from envhub.wrappers._base import Wrapper
 from envhub.wrappers.autoreset import AutoReset
 
 MODES = {"same_step": "SAME_STEP", "next_step": "NEXT_STEP", None: "DISABLED"}

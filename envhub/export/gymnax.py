@@ -15,9 +15,9 @@ from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
 from envhub.export.checks import check_one_episode
 from envhub.params import params_dataclass
-from envhub.wrapper import Wrapper
+from envhub.wrappers._base import Wrapper
+from envhub.wrappers._episode import EpisodeWrapper
 from envhub.wrappers.autoreset import AutoReset
-from envhub.wrappers.episode import EpisodeWrapper
 from envhub.wrappers.time_limit import TimeLimit
 
 LIMIT = "max_steps_in_episode"

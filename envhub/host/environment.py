@@ -11,8 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from envhub import spaces
-from envhub.capabilities import Capabilities
+from envhub._inputs import conform_action
+from envhub._seeding import traced_seed
 from envhub.environment import Environment, StepResult
+from envhub.flags import Capabilities
 from envhub.host import proof, transport
 from envhub.host.crew import Layout
 from envhub.host.fleet import Fleet
@@ -22,8 +24,6 @@ from envhub.host.options import BRIDGE_OPTIONS, check_options
 from envhub.host.pool import Call, Pool
 from envhub.host.snapshot import Form
 from envhub.host.workers import make_fleet
-from envhub.inputs import conform_action
-from envhub.seeding import traced_seed
 
 
 class HostState(NamedTuple):

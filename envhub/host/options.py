@@ -8,8 +8,8 @@ from typing import Any
 
 import jax
 
-from envhub.capabilities import Capabilities, Claim
 from envhub.errors import InvalidOptionError, MissingCapabilityError
+from envhub.flags import Capabilities, Claim
 
 BRIDGE_OPTIONS = ("forkable", "max_instances", "snapshot_size", "workers", "num_workers")
 WORKERS = ("serial", "thread", "process")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from envhub.capabilities import FLAGS
+from envhub.flags import FLAGS
 from envhub.matrix import summary
 from envhub.matrix.results import COLUMNS, GAPS, NOT_RUN, Results, Row
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from envhub.capabilities import FLAGS
 from envhub.errors import EnvHubError
+from envhub.flags import FLAGS
 
 SCHEMA = 1
 PLACE = Path(__file__).with_name("results.json")

@@ -13,16 +13,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import envhub
-from envhub import registry, versions
+from envhub import _versions, registry
 from envhub.errors import EnvHubError
 from envhub.matrix.results import Results, Run
 from envhub.suite import Suite
 
 PACKAGE = Path(envhub.__file__).parent
 CONSTRAINTS = PACKAGE.parent / "constraints"
-CHECKS = ("probes.py", "second_process.py", *(f"testing/{name}.py" for name in (
-    "checks", "episodes", "reports", "trial"
-)))  # fmt: skip
+CHECKS = tuple(
+    f"testing/{name}.py"
+    for name in ("probes", "second_process", "checks", "episodes", "reports", "trial")
+)
 # Earlier checks whose rows still hold. These could take luck for a capability of what is not
 # reproducible, and every row that is left of them is reproducible, or of a gap.
 EQUIVALENT_CHECKS = ("0f45cdcbf486",)
@@ -77,7 +78,7 @@ def run_today(suite: Suite) -> Run:
 
 def current_versions(suite: Suite) -> dict[str, str]:
     """The versions that decide what a suite does, of what is installed."""
-    found = {name: versions.installed_version(name) for name in ALSO_DECISIVE}
+    found = {name: _versions.installed_version(name) for name in ALSO_DECISIVE}
     found[suite.provider()] = suite.installed()
     found["python"] = f"{sys.version_info.major}.{sys.version_info.minor}"
     return {name: version for name, version in sorted(found.items()) if version}

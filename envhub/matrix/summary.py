@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from envhub import registry
-from envhub.capabilities import FLAGS
 from envhub.errors import EnvHubError
+from envhub.flags import FLAGS
 from envhub.matrix.results import GAPS, NOT_RUN, Results, Row
 
 

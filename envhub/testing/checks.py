@@ -14,10 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envhub import probes, second_process
 from envhub.errors import InvalidActionError
-from envhub.probes import PROBES, NotRunError, Refuted, close, same, visible
+from envhub.testing import probes, second_process
 from envhub.testing.episodes import LANES, SHORT, optimised, stack
+from envhub.testing.probes import PROBES, NotRunError, Refuted, close, same, visible
 from envhub.testing.trial import Own, Trial
 
 Check = Callable[[Trial], None]
@@ -30,7 +30,7 @@ def insist(holds: Any, otherwise: str) -> None:
 
 
 def no_array_of_a_state_is_empty(trial: Trial) -> None:
-    """See `envhub/nonempty.py`: they crash jaxlib."""
+    """See `envhub/_nonempty.py`: they crash jaxlib."""
     insist(all(leaf.size for leaf in _leaves(trial.start[1])), "an array of the state is empty")
 
 

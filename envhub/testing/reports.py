@@ -10,15 +10,15 @@ from typing import Any
 import jax
 
 from envhub import hub, registry
-from envhub.capabilities import FLAGS
 from envhub.environment import Environment
 from envhub.errors import ContractError, EnvHubError
-from envhub.probes import NotRunError, Refuted
-from envhub.second_process import SecondProcess
+from envhub.flags import FLAGS
 from envhub.suite import Gap, Suite
 from envhub.testing.checks import CHECKS, COLUMNS, COMPARED
+from envhub.testing.probes import NotRunError, Refuted
+from envhub.testing.second_process import SecondProcess
 from envhub.testing.trial import LimitMaker, Own, Trial
-from envhub.wrapper import Wrapper
+from envhub.wrappers._base import Wrapper
 
 PASS, FAIL, NOT_RUN = "pass", "fail", "not run"
 YES, NO = "yes", "no"

@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from envhub.environment import Environment
-from envhub.probes import NotRunError, Subject
-from envhub.second_process import SecondProcess
 from envhub.testing import episodes
 from envhub.testing.episodes import LANES, SHORT, Episodes
+from envhub.testing.probes import NotRunError, Subject
+from envhub.testing.second_process import SecondProcess
 
 LimitMaker = Callable[[int], tuple[Environment, Any]]
 """From a number of steps to the same environment with that limit, and its params."""

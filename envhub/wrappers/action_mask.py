@@ -12,7 +12,7 @@ import numpy as np
 from envhub import spaces
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
-from envhub.wrappers.inside_autoreset import InsideAutoReset
+from envhub.wrappers._inside_autoreset import InsideAutoReset
 
 Mask = Callable[[Any, Any, Any], Any]
 

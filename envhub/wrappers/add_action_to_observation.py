@@ -6,7 +6,7 @@ from typing import Any
 
 from envhub import spaces
 from envhub.environment import StepResult
-from envhub.wrappers.added_observation import AddedObservation
+from envhub.wrappers._added_observation import AddedObservation
 
 
 class AddActionToObservation(AddedObservation):

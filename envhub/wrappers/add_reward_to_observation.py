@@ -8,7 +8,7 @@ import numpy as np
 
 from envhub import spaces
 from envhub.environment import StepResult
-from envhub.wrappers.added_observation import AddedObservation
+from envhub.wrappers._added_observation import AddedObservation
 
 
 class AddRewardToObservation(AddedObservation):

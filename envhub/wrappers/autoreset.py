@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
-from envhub.wrapper import Wrapper
+from envhub.wrappers._base import Wrapper
 
 Mode = Literal["same_step", "next_step"]
 

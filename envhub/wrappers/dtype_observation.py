@@ -8,7 +8,7 @@ import numpy as np
 
 from envhub import spaces
 from envhub.environment import Environment
-from envhub.wrappers.observation import BoxObservation, mapped
+from envhub.wrappers._observation import BoxObservation, mapped
 
 
 class DtypeObservation(BoxObservation):

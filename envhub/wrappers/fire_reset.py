@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 
 from envhub import spaces
-from envhub.ended_lanes import reset_where
+from envhub._reset_where import reset_where
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
-from envhub.wrappers.inside_autoreset import InsideAutoReset
+from envhub.wrappers._inside_autoreset import InsideAutoReset
 
 
 class FireReset(InsideAutoReset):

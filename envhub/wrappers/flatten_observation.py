@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from envhub import spaces
-from envhub.wrappers.observation import BoxObservation, mapped
+from envhub.wrappers._observation import BoxObservation, mapped
 
 
 class FlattenObservation(BoxObservation):

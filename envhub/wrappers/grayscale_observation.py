@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from envhub import spaces
 from envhub.environment import Environment
-from envhub.wrappers.observation import ImageObservation
+from envhub.wrappers._observation import ImageObservation
 
 WEIGHTS = (0.2125, 0.7154, 0.0721)  # of red, green and blue, as Gymnasium's wrapper has them
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from envhub import spaces
 from envhub.environment import Environment
-from envhub.wrappers.observation import ElementsObservation, mapped
+from envhub.wrappers._observation import ElementsObservation, mapped
 
 
 class MaskObservation(ElementsObservation):

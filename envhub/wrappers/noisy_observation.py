@@ -10,7 +10,7 @@ import numpy as np
 from envhub import spaces
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
-from envhub.wrappers.observation import RandomObservation
+from envhub.wrappers._observation import RandomObservation
 
 
 class NoisyObservation(RandomObservation):

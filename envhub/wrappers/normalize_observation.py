@@ -12,8 +12,8 @@ import numpy as np
 from envhub import spaces
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
-from envhub.wrappers.space_trees import leaves_of, space_of
-from envhub.wrappers.statistics import Statistics, StatisticsWrapper
+from envhub.wrappers._space_trees import leaves_of, space_of
+from envhub.wrappers._statistics import Statistics, StatisticsWrapper
 
 
 class Normalized(NamedTuple):

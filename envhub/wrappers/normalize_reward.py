@@ -11,8 +11,8 @@ import numpy as np
 
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
+from envhub.wrappers._statistics import Statistics, StatisticsWrapper
 from envhub.wrappers.autoreset import AutoReset
-from envhub.wrappers.statistics import Statistics, StatisticsWrapper
 
 
 class Scaled(NamedTuple):

@@ -10,7 +10,7 @@ import numpy as np
 
 from envhub import spaces
 from envhub.environment import Environment
-from envhub.wrappers.observation import ElementsObservation
+from envhub.wrappers._observation import ElementsObservation
 
 
 class PeriodicObservation(ElementsObservation):

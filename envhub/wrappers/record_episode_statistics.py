@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from envhub.environment import Environment, StepResult
-from envhub.wrapper import Wrapper
+from envhub.wrappers._base import Wrapper
 from envhub.wrappers.autoreset import AutoReset
 
 

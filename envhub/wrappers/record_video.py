@@ -11,10 +11,10 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from envhub import video
+from envhub import _video
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError, MissingCapabilityError, RenderError
-from envhub.wrapper import Wrapper
+from envhub.wrappers._base import Wrapper
 from envhub.wrappers.autoreset import AutoReset
 
 Trigger = Callable[[int], bool]
@@ -52,7 +52,7 @@ class RecordVideo(Wrapper):
             more.
         name_prefix: what the names of files begin with.
         fps: frames a second; by default those in the metadata of the suite's own object, or 30.
-        format: `"mp4"` or `"gif"`; see `envhub.video.write`.
+        format: `"mp4"` or `"gif"`; see `envhub._video.write`.
 
     Attributes:
         episode_id: the number of the episode, -1 before the first.
@@ -94,7 +94,7 @@ class RecordVideo(Wrapper):
             fps = getattr(env.unwrapped, "metadata", {}).get("render_fps", 30)
         if not 0 < fps < np.inf:
             raise InvalidOptionError(f"fps is a positive number, got {fps!r}.")
-        video.require(format)  # now, and not after an episode
+        _video.require(format)  # now, and not after an episode
         reason = "RecordVideo draws concrete states, and is called outside of jit and vmap."
         lost = ("jax_native", "vmap_safe", "has_env_params", "differentiable", "multi_device")
         super().__init__(env, env.capabilities.without(**dict.fromkeys(lost, reason)))
@@ -176,7 +176,7 @@ class _Tape:
         # The frames are forgotten only when they are written: if that is interrupted, there is
         # another attempt.
         if self.path and self.frames:
-            video.write(self.path, self.frames, self.fps)
+            _video.write(self.path, self.frames, self.fps)
         self.path, self.frames = None, []
 
 

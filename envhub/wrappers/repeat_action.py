@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
-from envhub.wrappers.inside_autoreset import InsideAutoReset
+from envhub.wrappers._inside_autoreset import InsideAutoReset
 
 
 class Repeated(NamedTuple):

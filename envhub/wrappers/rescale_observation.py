@@ -10,7 +10,7 @@ import numpy as np
 from envhub import spaces
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
-from envhub.wrappers.observation import BoxObservation
+from envhub.wrappers._observation import BoxObservation
 
 
 class RescaleObservation(BoxObservation):

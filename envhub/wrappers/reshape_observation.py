@@ -11,7 +11,7 @@ import numpy as np
 from envhub import spaces
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
-from envhub.wrappers.observation import BoxObservation, mapped
+from envhub.wrappers._observation import BoxObservation, mapped
 
 
 class ReshapeObservation(BoxObservation):

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from envhub import spaces
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
-from envhub.wrappers.observation import ImageObservation
+from envhub.wrappers._observation import ImageObservation
 
 
 class ResizeObservation(ImageObservation):

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
-from envhub.wrappers.episode import EpisodeWrapper
+from envhub.wrappers._episode import EpisodeWrapper
 
 
 class Counted(NamedTuple):

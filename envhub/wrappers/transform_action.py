@@ -10,7 +10,7 @@ import jax
 from envhub import spaces
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
-from envhub.wrapper import Wrapper
+from envhub.wrappers._base import Wrapper
 
 
 class TransformAction(Wrapper):

@@ -7,7 +7,7 @@ from typing import Any
 
 from envhub import spaces
 from envhub.environment import Environment
-from envhub.wrappers.observation import ObservationWrapper
+from envhub.wrappers._observation import ObservationWrapper
 
 
 class TransformObservation(ObservationWrapper):

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from envhub.environment import Environment, StepResult
-from envhub.wrapper import Wrapper
+from envhub.wrappers._base import Wrapper
 
 
 class TransformReward(Wrapper):

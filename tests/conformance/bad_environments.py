@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from envhub import spaces
-from envhub.capabilities import Capabilities
 from envhub.environment import Environment, StepResult
+from envhub.flags import Capabilities
 from envhub.params import params_dataclass
 
 

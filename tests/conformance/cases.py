@@ -14,11 +14,11 @@ from envhub.adapters.pufferlib import OCEAN
 import envhub
 from envhub import registry
 from envhub.host import BRIDGE_OPTIONS
-from envhub.probes import NotRunError
-from envhub.second_process import SecondProcess
 from envhub.suite import keywords
 from envhub.testing import Own, Trial, label
+from envhub.testing.probes import NotRunError
 from envhub.testing.reports import limit_of
+from envhub.testing.second_process import SecondProcess
 
 Transition = tuple[Any, Any, Any, Any, Any]  # obs, the suite's state, reward, done, info
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 import jax
 import pytest
 
-from envhub.second_process import SecondProcess
 from envhub.testing import Trial, Verdict
 from envhub.testing.reports import judge
+from envhub.testing.second_process import SecondProcess
 
 from . import cases
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import jax
 
-from envhub.second_process import SecondProcess
 from envhub.testing import Verdict, check_id
+from envhub.testing.second_process import SecondProcess
 
 from .cases import Case
 

@@ -11,9 +11,9 @@ import pytest
 from envhub.adapters.gymnasium import MUJOCO, MUJOCO_V3
 
 import envhub
-from envhub import registry, second_process
-from envhub.capabilities import FLAGS
-from envhub.testing import CHECKS, FAIL, NOT_RUN, Report, Trial, Verdict
+from envhub import registry
+from envhub.flags import FLAGS
+from envhub.testing import CHECKS, FAIL, NOT_RUN, Report, Trial, Verdict, second_process
 from tests.devices import EXAMINED
 
 from .cases import Case

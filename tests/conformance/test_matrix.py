@@ -9,7 +9,7 @@ import pytest
 
 import envhub
 from envhub import registry
-from envhub.capabilities import FLAGS
+from envhub.flags import FLAGS
 from envhub.matrix import results, staleness
 from envhub.matrix.results import COLUMNS, Cell, Row
 from envhub.testing import CHECKS, FAIL, NOT_RUN

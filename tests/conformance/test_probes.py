@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from envhub import probes
-from envhub.probes import Subject
-from envhub.second_process import SecondProcess
+from envhub.testing import probes
+from envhub.testing.probes import Subject
+from envhub.testing.second_process import SecondProcess
 from tests.devices import EXAMINED, needs_devices
 
 from . import bad_environments

@@ -11,8 +11,8 @@ import jax
 import pytest
 
 from envhub import registry, wrappers
-from envhub.second_process import SecondProcess
 from envhub.testing import COLUMNS, Trial, Verdict
+from envhub.testing.second_process import SecondProcess
 
 from . import stacks
 from .test_contract import test_check as examine

@@ -10,10 +10,10 @@ import pytest
 
 import envhub
 from envhub import errors, testing
-from envhub.capabilities import FLAGS
-from envhub.probes import PROBES
-from envhub.second_process import SecondProcess
+from envhub.flags import FLAGS
 from envhub.testing import CHECKS, COLUMNS, FAIL, NO, NOT_RUN, PASS, YES, Own
+from envhub.testing.probes import PROBES
+from envhub.testing.second_process import SecondProcess
 from envhub.testing.trial import Trial
 from tests.devices import EXAMINED
 

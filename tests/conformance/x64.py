@@ -8,7 +8,7 @@ import jax
 
 from envhub import hub, registry
 from envhub.errors import EnvHubError
-from envhub.second_process import make_by_recipe
+from envhub.testing.second_process import make_by_recipe
 
 
 def examine(recipe: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pytest
 
 import envhub
 from envhub.host.environment import HostState
-from envhub.second_process import SecondProcess
+from envhub.testing.second_process import SecondProcess
 
 KEY = jax.random.key(0)
 REST = 60  # steps; with the last of the first two episodes, and of what the state latches then

@@ -12,8 +12,8 @@ import pytest
 from jax import lax
 
 import envhub
+from envhub._sharding import shard_map
 from envhub.host import transport
-from envhub.sharding import shard_map
 
 KEY, RIGHT = jax.random.key(0), jnp.int32(1)
 Program = Callable[[Any, Any], Any]

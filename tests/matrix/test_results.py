@@ -11,8 +11,8 @@ from xml.etree import ElementTree
 import pytest
 from typer.testing import CliRunner
 
-from envhub.capabilities import FLAGS
 from envhub.cli import app
+from envhub.flags import FLAGS
 from envhub.matrix import badges, documents, markdown, results, staleness, summary
 from envhub.matrix.results import COLUMNS, Results
 from envhub.testing.reports import GAPS, YES

@@ -11,8 +11,8 @@ import numpy as np
 
 import envhub
 from envhub import spaces
-from envhub.capabilities import Capabilities
 from envhub.environment import Environment, StepResult
+from envhub.flags import Capabilities
 from envhub.wrappers import AutoReset
 
 Episode = list[tuple[Any, Any, Any]]

@@ -15,8 +15,8 @@ import pytest
 
 import envhub
 from envhub import errors, spaces
-from envhub.capabilities import Capabilities
 from envhub.environment import StepResult
+from envhub.flags import Capabilities
 from envhub.wrappers import (
     AutoReset,
     DiscretizeAction,

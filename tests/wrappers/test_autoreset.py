@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import envhub
-from envhub import ended_lanes, errors
-from envhub.ended_lanes import reset_where
+from envhub import _reset_where, errors
+from envhub._reset_where import reset_where
 from envhub.host.pool import Pool
 from envhub.testing.episodes import optimised
 from envhub.wrappers import AutoReset, RecordEpisodeStatistics
@@ -80,13 +80,13 @@ def test_nested_lanes_equal_the_naive_ones_bit_for_bit(env_id: str, options: Any
     assert any(jax.tree.leaves(shown))
 
 
-@pytest.mark.parametrize("whole", [ended_lanes.WHOLE, 1], ids=["whole", "in parts"])
+@pytest.mark.parametrize("whole", [_reset_where.WHOLE, 1], ids=["whole", "in parts"])
 def test_a_gpu_resets_a_batch_whole_or_a_part_at_once(
     whole: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ended_lanes, "platform", lambda: "gpu")
-    monkeypatch.setattr(ended_lanes, "WHOLE", whole)
-    monkeypatch.setattr(ended_lanes, "PARTS", 2)  # of six lanes
+    monkeypatch.setattr(_reset_where, "platform", lambda: "gpu")
+    monkeypatch.setattr(_reset_where, "WHOLE", whole)
+    monkeypatch.setattr(_reset_where, "PARTS", 2)  # of six lanes
     env, params = envhub.make(IDS[0][0])
     step = jax.vmap(AutoReset(env).step, in_axes=(0, 0, None, None))
     keys = jax.random.split(KEY, 6)

@@ -13,7 +13,8 @@ import pytest
 from gymnasium import wrappers as gym
 
 import envhub
-from envhub import errors, probes, spaces
+from envhub import errors, spaces
+from envhub.testing import probes
 from envhub.wrappers import (
     AddActionToObservation,
     AddRewardToObservation,
@@ -26,7 +27,7 @@ from envhub.wrappers import (
     TimeLimit,
     TransformObservation,
 )
-from envhub.wrappers.space_trees import zero_of
+from envhub.wrappers._space_trees import zero_of
 
 from .episodes import Echo, lanes_of, pendulum, rollout, same
 

@@ -13,8 +13,9 @@ import pytest
 from gymnasium import wrappers as gym
 
 import envhub
-from envhub import errors, probes, spaces
-from envhub.sharding import shard_map
+from envhub import errors, spaces
+from envhub._sharding import shard_map
+from envhub.testing import probes
 from envhub.wrappers import (
     AddActionToObservation,
     AutoReset,
@@ -22,7 +23,7 @@ from envhub.wrappers import (
     NormalizeReward,
     TimeLimit,
 )
-from envhub.wrappers.statistics import PRIOR, Statistics
+from envhub.wrappers._statistics import PRIOR, Statistics
 from tests.devices import needs_devices
 
 from .episodes import Echo, at, episodes, pendulum, rollout, same

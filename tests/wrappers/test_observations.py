@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import envhub
-from envhub import Capabilities, Environment, StepResult, errors, probes, spaces
+from envhub import Capabilities, Environment, StepResult, errors, spaces
+from envhub.testing import probes
 from envhub.wrappers import (
     AutoReset,
     FilterObservation,

@@ -1,6 +1,6 @@
 """Another process that makes the same environment: what decides reproducing and checkpointing.
 
-Run as `python -m envhub.second_process`, it answers requests, one JSON object a line.
+Run as `python -m envhub.testing`, it answers requests, one JSON object a line.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class SecondProcess:
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "envhub.second_process"],
+            [sys.executable, "-m", "envhub.testing"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -107,7 +107,8 @@ def _typed(shape: Any, array: np.ndarray) -> Any:
     return jnp.asarray(array, shape.dtype)
 
 
-def _serve() -> None:
+def serve() -> None:
+    """Answer requests from standard input until it ends."""
     answers = sys.stdout
     with contextlib.redirect_stdout(sys.stderr):  # suites print
         for line in sys.stdin:
@@ -118,7 +119,3 @@ def _serve() -> None:
                 answer = {"error": f"{type(error).__name__}: {error}"}
             answers.write(json.dumps(answer) + "\n")
             answers.flush()
-
-
-if __name__ == "__main__":
-    _serve()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from envhub.wrappers.inside_autoreset import InsideAutoReset
+from envhub.wrappers._inside_autoreset import InsideAutoReset
 
 
 class EpisodeWrapper(InsideAutoReset):

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envhub import inputs, spaces
+from envhub import _inputs, spaces
 
 
 def flat_size(space: Any) -> int:
@@ -28,7 +28,7 @@ def flat_size(space: Any) -> int:
 def flatten(space: spaces.Space, value: Any) -> jax.Array:
     """A value, which may have more leading axes, as float32[..., flat_size(space)]."""
     parts: list[jax.Array] = []
-    inputs.map_space(lambda *leaf: parts.append(_flatten_leaf(*leaf)), space, value)
+    _inputs.map_space(lambda *leaf: parts.append(_flatten_leaf(*leaf)), space, value)
     return jnp.concatenate(parts, axis=-1)
 
 

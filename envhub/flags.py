@@ -13,7 +13,7 @@ Claim = Literal[True] | str
 
 @dataclasses.dataclass(frozen=True)
 class Capabilities:
-    """Explicit flags, each a claim that a probe in `envhub.probes` checks.
+    """Explicit flags, each a claim that a probe in `envhub.testing.probes` checks.
 
     Build one with `Capabilities.claim`, which takes a reason for every flag that is false.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from envhub.capabilities import Capabilities
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
-from envhub.wrapper import Wrapper
+from envhub.flags import Capabilities
+from envhub.wrappers._base import Wrapper
 from envhub.wrappers.autoreset import AutoReset
 
 

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 import jax
 
 from envhub import spaces
-from envhub.capabilities import Capabilities
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
+from envhub.flags import Capabilities
 
 W = TypeVar("W", bound="Wrapper")
 

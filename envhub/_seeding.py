@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from envhub import inputs
+from envhub import _inputs
 
 
 def host_seed(key: jax.Array) -> Any:
@@ -23,7 +23,7 @@ def host_seed(key: jax.Array) -> Any:
     Raises:
         InvalidKeyError: if `key` is not one PRNG key.
     """
-    inputs.check_key(key)
+    _inputs.check_key(key)
     seed = traced_seed(key)
     return seed if isinstance(seed, jax.core.Tracer) else int(seed)
 

@@ -17,11 +17,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envhub import second_process
-from envhub.capabilities import FLAGS
+from envhub._sharding import shard_map
 from envhub.environment import Environment, StepResult
-from envhub.second_process import SecondProcess
-from envhub.sharding import shard_map
+from envhub.flags import FLAGS
+from envhub.testing import second_process
+from envhub.testing.second_process import SecondProcess
 
 STEPS = 3
 MANY = 4000
@@ -52,7 +52,7 @@ class Subject:
         env: the environment.
         params: the params to examine it under.
         recipe: how another process makes the same environment: an id with its keywords, see
-            `envhub.second_process`; without one, what needs that process is not run.
+            `envhub.testing.second_process`; without one, what needs that process is not run.
         other: the process; by default one is started when it is needed.
     """
 
@@ -164,7 +164,7 @@ class Subject:
         with tempfile.TemporaryDirectory() as folder:
             saved, replayed = f"{folder}/saved.npz", f"{folder}/replayed.npz"
             np.savez(saved, *second_process.pack(self.path[STEPS - 1].state))
-            place = "envhub.probes:replay"
+            place = "envhub.testing.probes:replay"
             failed = other.call(place, recipe=dict(recipe), saved=saved, replayed=replayed)
             with np.load(replayed) as arrays:
                 parts = {

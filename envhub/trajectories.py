@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from envhub import inputs, spaces
+from envhub import _inputs, spaces
+from envhub._progress import progress_bar
+from envhub._random_policy import CHUNK
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError, InvalidParamsError, InvalidStateError
-from envhub.progress import progress_bar
-from envhub.random_policy import CHUNK
 from envhub.vector import VectorEnv
 
 Policy = Callable[[jax.Array, Any], Any]
@@ -112,15 +112,15 @@ def rollout(
         raise InvalidOptionError(f"a policy is a function of a key and obs, got {policy!r}.")
     if type(num_steps) is not int or num_steps < 1:
         raise InvalidOptionError(f"num_steps is a positive integer, got {num_steps!r}.")
-    inputs.check_key(key)
+    _inputs.check_key(key)
     params = env.default_params if params is None else params
-    inputs.check_arrays("params", params, InvalidParamsError)
+    _inputs.check_arrays("params", params, InvalidParamsError)
     if state is None:
         key, reset_key = jax.random.split(key)
         state = env.reset(reset_key, params)
     if not (isinstance(state, tuple) and len(state) == 2):
         raise InvalidStateError("state is the pair (obs, state) that reset returns.")
-    inputs.check_arrays("state", state, InvalidStateError)
+    _inputs.check_arrays("state", state, InvalidStateError)
     chosen = _Random(_actions(env, params)) if policy is None else policy
     if jax.tree_util.all_leaves([chosen]):  # a function is a part of the program, and not an input
         chosen = jax.tree_util.Partial(chosen)  # type: ignore[no-untyped-call]

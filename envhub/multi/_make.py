@@ -12,7 +12,7 @@ import numpy as np
 from envhub import hub, registry
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
-from envhub.multi import MultiEnv, naming
+from envhub.multi._environment import MultiEnv, naming
 from envhub.suite import quiet
 from envhub.vector import VectorEnv
 from envhub.wrappers.autoreset import Mode

@@ -12,7 +12,7 @@ from jax import lax
 
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
-from envhub.wrapper import Wrapper
+from envhub.wrappers._base import Wrapper
 
 PRIOR = 1e-4  # what the mean 0 and the variance 1 count for, as in Gymnasium
 

@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from envhub._nonempty import NonEmpty
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
-from envhub.nonempty import NonEmpty
-from envhub.wrappers.episode import EpisodeWrapper
+from envhub.wrappers._episode import EpisodeWrapper
 
 
 class Remembered(NamedTuple):

@@ -14,7 +14,7 @@ import numpy as np
 from envhub import spaces
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
-from envhub.wrapper import Wrapper
+from envhub.wrappers._base import Wrapper
 
 
 class ObservationWrapper(Wrapper):

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from envhub import inputs, spaces
+from envhub import _inputs, spaces
+from envhub._flat import flat_size, flatten
+from envhub._progress import progress_bar
 from envhub.environment import Environment, StepResult
 from envhub.errors import (
     EnvHubError,
@@ -22,8 +24,6 @@ from envhub.errors import (
     UnknownEnvError,
     did_you_mean,
 )
-from envhub.flat import flat_size, flatten
-from envhub.progress import progress_bar
 from envhub.vector import VectorEnv
 
 Member = Environment | VectorEnv
@@ -118,7 +118,7 @@ class MultiEnv:
             InvalidKeyError: if `key` is not one PRNG key.
             InvalidParamsError: if params are missing, or do not fit.
         """
-        inputs.check_key(key)
+        _inputs.check_key(key)
         obs, states = self._call("reset", key, self._params_in_force(params))
         return obs, states
 
@@ -145,7 +145,7 @@ class MultiEnv:
             InvalidKeyError, InvalidParamsError: as for `reset`.
             InvalidStateError, InvalidActionError: if one is missing, or does not fit.
         """
-        inputs.check_key(key)
+        _inputs.check_key(key)
         self._check_names("states", states, InvalidStateError)
         self._check_names("actions", actions, InvalidActionError)
         params = self._params_in_force(params)
@@ -233,12 +233,12 @@ class MultiEnv:
 
         Of a `Dict` or `Tuple` space there is a dict or tuple.
         """
-        return self._facts(lambda space: inputs.map_space(_shape, space, space))
+        return self._facts(lambda space: _inputs.map_space(_shape, space, space))
 
     @property
     def dtypes(self) -> Facts:
         """Likewise the dtypes."""
-        return self._facts(lambda space: inputs.map_space(_dtype, space, space))
+        return self._facts(lambda space: _inputs.map_space(_dtype, space, space))
 
     @property
     def sizes(self) -> Facts:
@@ -294,7 +294,7 @@ class MultiEnv:
         except Exception:
             for what, by_name in zip(TAKES[method], given, strict=True):
                 for name, tree in by_name.items():
-                    inputs.check_arrays(f"{what} of {name!r}", tree, MISFITS[what])
+                    _inputs.check_arrays(f"{what} of {name!r}", tree, MISFITS[what])
             raise
         fields = range(len(results[self.names[0]]))
         return [{name: results[name][field] for name in self.names} for field in fields]
@@ -343,7 +343,7 @@ class MultiEnv:
         conformed = {}
         for name in self.names:
             with naming(name):
-                conformed[name] = inputs.conform_action(self.action_spaces[name], actions[name])
+                conformed[name] = _inputs.conform_action(self.action_spaces[name], actions[name])
         return conformed
 
     def _at(self, name: str) -> tuple[Member, Any]:

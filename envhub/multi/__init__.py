@@ -1,0 +1,13 @@
+"""Different environments as one, by name: `MultiEnv`, and what makes one."""
+
+from envhub.multi._environment import CompileSeconds, Facts, MultiEnv, MultiStepResult
+from envhub.multi._make import make_multi, make_multi_vec
+
+__all__ = [
+    "CompileSeconds",
+    "Facts",
+    "MultiEnv",
+    "MultiStepResult",
+    "make_multi",
+    "make_multi_vec",
+]
