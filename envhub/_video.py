@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from envhub import _distribution
 from envhub.errors import InvalidOptionError, MissingDependencyError
 
 # PyAV starts no process, as what runs the program ffmpeg does: a fork may hang in JAX's threads.
@@ -77,7 +78,7 @@ def require(file_format: str) -> Any:
     except ImportError as error:
         raise MissingDependencyError(
             f"to write {file_format} takes the package {distribution!r}, which cannot be imported "
-            f'({error}). Run: pip install "envhub[video]"'
+            f"({error}). Run: {_distribution.install_command('video')}"
         ) from error
 
 

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal
 import jax
 import numpy as np
 
-from envhub import _versions
+from envhub import _distribution, _versions
 from envhub.environment import Environment
 from envhub.errors import (
     InvalidOptionError,
@@ -134,8 +134,9 @@ class Suite(abc.ABC):
     def install_command(self) -> str:
         """The command that installs a supported version of the suite."""
         is_shipped = type(self).__module__.startswith("envhub.adapters.")
-        wanted = f"envhub[{self.name}]" if is_shipped else f"{self.distribution}{self.supported}"
-        return f'pip install "{wanted}"'
+        if is_shipped:
+            return _distribution.install_command(self.name)
+        return f'pip install "{self.distribution}{self.supported}"'
 
     def installed(self) -> str | None:
         """The installed version of the suite, without importing it; `None` if it is absent."""

@@ -23,10 +23,10 @@ from envhub import (
     Gap,
     StepResult,
     Suite,
+    _versions,
     cli,
     registry,
     spaces,
-    versions,
 )
 from envhub._random_policy import CHUNK, Rollout
 from envhub._speed import Speed
@@ -111,9 +111,9 @@ def only(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def leave(*names: str) -> None:
         absent = [registry.get(name[1:]).distribution for name in names if name.startswith("-")]
-        ask = versions.installed_version
+        ask = _versions.installed_version
         monkeypatch.setattr(
-            versions, "installed_version", lambda name: None if name in absent else ask(name)
+            _versions, "installed_version", lambda name: None if name in absent else ask(name)
         )
         monkeypatch.setattr(registry, "suites", lambda: [name.lstrip("-") for name in names])
 
@@ -224,7 +224,7 @@ def test_list_has_an_option_pair_for_every_capability() -> None:
 def test_list_names_the_suites_that_are_not_usable(only: Any) -> None:
     only("-navix", "toy")
     result, answer = invoke("list"), ask("list")
-    assert 'pip install "envhub[navix]"' in result.stderr
+    assert 'pip install "envhub-rl[navix]"' in result.stderr
     assert "toy::Three" in result.stdout
     assert [entry["id"] for entry in answer["environments"]] == ["toy::Broken", "toy::Three"]
     (unusable,) = answer["unusable"]
@@ -259,7 +259,7 @@ def test_an_error_is_one_message(arguments: list[str], error: str, message: str)
 @pytest.mark.parametrize("command", [["list", "navix"], ["info", "navix::Navix-Empty-5x5-v0"]])
 def test_a_missing_suite_is_an_error_with_the_command(command: list[str], only: Any) -> None:
     only("-navix")
-    assert 'pip install "envhub[navix]"' in invoke(*command, exit_code=1).stderr
+    assert 'pip install "envhub-rl[navix]"' in invoke(*command, exit_code=1).stderr
     assert ask(*command, exit_code=1)["error"]["type"] == "MissingDependencyError"
 
 
@@ -711,7 +711,7 @@ def test_doctor_tries_every_suite(only: Any) -> None:
         "version": registry.get("gymnax").installed(),
         "supported": registry.get("gymnax").supported,
         "problem": None,
-        "command": 'pip install "envhub[gymnax]"',
+        "command": 'pip install "envhub-rl[gymnax]"',
     }
     assert not crashed["works"]
     assert "Killed" in crashed["problem"]
@@ -727,7 +727,7 @@ def test_doctor_shows_the_same_to_a_reader_and_fails_if_nothing_works(only: Any)
     shown = invoke("doctor", exit_code=1).stdout
     assert "crashing: [signal: Killed] Run: pip install" in words(shown)
     assert "navix absent >=0.7.1,<5 does not work" in words(shown)
-    assert shown.count('pip install "envhub[navix]"') == 1
+    assert shown.count('pip install "envhub-rl[navix]"') == 1
 
 
 # tour
@@ -740,7 +740,7 @@ def test_tour_runs_an_environment_of_every_suite(only: Any) -> None:
     assert ran["version"] == registry.get("gymnax").installed()
     assert ran["capabilities"] == envhub.capabilities(CARTPOLE).as_dict()
     assert ran["measured"]["episodes"] > 0
-    assert (missing["state"], missing["command"]) == ("missing", 'pip install "envhub[navix]"')
+    assert (missing["state"], missing["command"]) == ("missing", 'pip install "envhub-rl[navix]"')
     assert (toy["measured"]["episodes"], toy["measured"]["return"]["mean"]) == (198, 6)
 
 
@@ -756,7 +756,7 @@ def test_tour_shows_the_same_to_a_reader(only: Any) -> None:
         "mean return 6",
     ):
         assert row in shown
-    assert 'navix is missing. Run: pip install "envhub[navix]"' in shown
+    assert 'navix is missing. Run: pip install "envhub-rl[navix]"' in shown
 
 
 def test_tour_goes_on_after_a_failure_and_reports_it(only: Any) -> None:
@@ -773,4 +773,4 @@ def test_tour_goes_on_after_a_failure_and_reports_it(only: Any) -> None:
 
 def test_tour_without_any_suite_fails(only: Any) -> None:
     only("-navix")
-    assert 'pip install "envhub[navix]"' in invoke("tour", exit_code=1).stdout
+    assert 'pip install "envhub-rl[navix]"' in invoke("tour", exit_code=1).stdout

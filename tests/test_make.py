@@ -70,7 +70,7 @@ def test_the_id_is_split_at_the_first_separator() -> None:
 def test_an_absent_package_names_the_command(suite: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_versions, "installed_version", lambda distribution: None)
     name = next(iter(registry.get(suite).known_names()))
-    expected = rf'pip install "envhub\[{suite}\]"'
+    expected = rf'pip install "envhub-rl\[{suite}\]"'
     with pytest.raises(errors.MissingDependencyError, match=expected) as caught:
         envhub.make(f"{suite}::{name}")
     assert isinstance(caught.value, ImportError)

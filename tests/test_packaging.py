@@ -21,6 +21,7 @@ import pytest
 
 import tasks
 from envhub import __version__, _versions, registry
+from envhub._distribution import NAME
 
 REPOSITORY = Path(__file__).parent.parent
 PYPROJECT: dict[str, Any] = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
@@ -76,7 +77,7 @@ def test_every_package_of_the_tree_is_declared() -> None:
 
 def test_there_is_one_extra_a_suite_of_its_name() -> None:
     assert set(EXTRAS) == {*SUITES, "all", "dev", "docs", "examples", "video"}
-    assert EXTRAS["all"] == [f"envhub[{','.join([*sorted(SUITES), 'video'])}]"]
+    assert EXTRAS["all"] == [f"{NAME}[{','.join([*sorted(SUITES), 'video'])}]"]
 
 
 @pytest.mark.parametrize("name", SUITES)
@@ -147,7 +148,7 @@ def run(*command: str, cwd: Path, **environment: str) -> str:
 def metadata_of(wheel: Path) -> Message:
     with zipfile.ZipFile(wheel) as archive:
         return Parser().parsestr(
-            archive.read(f"envhub-{__version__}.dist-info/METADATA").decode(),
+            archive.read(f"envhub_rl-{__version__}.dist-info/METADATA").decode(),
         )
 
 
@@ -160,7 +161,7 @@ def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
     assert {"envhub/py.typed", "envhub/cli/__init__.py", "envhub/adapters/gymnax.py"} <= set(
         expected
     )
-    information = f"envhub-{__version__}.dist-info/"
+    information = f"envhub_rl-{__version__}.dist-info/"
     assert {name for name in held if not name.startswith(information)} == set(expected)
     assert all(held[name] == path.read_bytes() for name, path in expected.items())
     assert held[f"{information}licenses/LICENSE"] == (REPOSITORY / "LICENSE").read_bytes()
@@ -200,7 +201,7 @@ def test_the_installed_wheel_works_elsewhere(wheel: Path, tmp_path: Path) -> Non
         "import envhub.adapters.gymnax, envhub.cli\n"
         "for module in (envhub, envhub.adapters, envhub.adapters.gymnax, envhub.cli):\n"
         f"    assert module.__file__.startswith({str(target)!r}), module\n"
-        "assert importlib.metadata.version('envhub') == envhub.__version__\n"
+        f"assert importlib.metadata.version({NAME!r}) == envhub.__version__\n"
         "for suite in envhub.suites():\n"
         "    print(suite, envhub.registry.get(suite).title)"
     )

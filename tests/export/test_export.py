@@ -49,7 +49,7 @@ def test_a_missing_package_is_named_with_the_command(
     made = envhub.make_vec(env_id, 2) if name == "gymnasium_vec" else envhub.make(env_id)
     if suite:
         monkeypatch.setattr(type(registry.get(suite)), "installed", lambda self: None)
-        command = rf'pip install "envhub\[{suite}\]"'
+        command = rf'pip install "envhub-rl\[{suite}\]"'
     else:
         monkeypatch.setitem(sys.modules, "dm_env", None)
         command = "pip install dm-env"
