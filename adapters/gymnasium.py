@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
-import importlib
 import inspect
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,12 +20,19 @@ import numpy as np
 from envhub import _versions, spaces
 from envhub._headless import is_opengl_chosen, no_sound, opengl_errors
 from envhub.environment import Environment, StepResult
-from envhub.errors import InvalidOptionError, MissingDependencyError, UnavailableEnvError
+from envhub.errors import InvalidOptionError, UnavailableEnvError
 from envhub.flags import Capabilities, Claim
 from envhub.host import BRIDGE_OPTIONS, Instance, host_capabilities, of_one_instance, plain
 from envhub.host.fleet import Fleet, Outcomes
 from envhub.params import named_params, params_dataclass
-from envhub.suite import Gap, Suite, first_then_others, keywords
+from envhub.suite import (
+    Gap,
+    Suite,
+    first_then_others,
+    import_named,
+    is_qualified,
+    keywords,
+)
 from envhub.wrappers.time_limit import Counted
 
 # What changes between the steps of an episode, by the class of the environment. A `reset` sets
@@ -147,18 +153,8 @@ class GymnasiumSuite(Suite):
         return [name for name, spec in registry.items() if not inspect.isfunction(spec.entry_point)]
 
     def resolve(self, name: str) -> str:
-        module, separator, own = name.rpartition(":")
-        if separator and self.installed():
-            try:
-                importlib.import_module(module)
-            except ImportError as error:
-                raise MissingDependencyError(
-                    f"gymnasium::{name} needs the module {module!r}, which cannot be imported: "
-                    f"{error}"
-                ) from error
-            super().resolve(own)
-            return name
-        return super().resolve(name)
+        # The module of `module:Id-v0` may run anything: `make` imports it, and a question does not.
+        return name if is_qualified(f"gymnasium::{name}", name) else super().resolve(name)
 
     def options(self, name: str) -> Iterable[str]:
         if _family(name) == "functional":
@@ -344,7 +340,12 @@ class GymnasiumSuite(Suite):
         return getattr(self.load(module), kind)
 
     def _spec(self, name: str) -> Any:
-        return self.load("envs.registration").spec(name.rpartition(":")[2])
+        registration = self.load("envs.registration")
+        module, _, own = name.rpartition(":")
+        if module:
+            import_named(f"gymnasium::{name}", module)
+            super().resolve(own)
+        return registration.spec(own)
 
 
 def _without_checks(spec: Any) -> Any:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib
 import importlib.util
 import io
 import os
@@ -24,7 +23,6 @@ from envhub import _versions, registry, spaces
 from envhub.environment import Environment
 from envhub.errors import (
     InvalidOptionError,
-    MissingDependencyError,
     UnavailableEnvError,
     UnknownEnvError,
     did_you_mean,
@@ -32,7 +30,14 @@ from envhub.errors import (
 from envhub.flags import Capabilities, Claim
 from envhub.host import BRIDGE_OPTIONS, Instance, InstanceStep, host_capabilities, of_one_instance
 from envhub.host.libc import OwnGenerator, has_own_generators
-from envhub.suite import Gap, Suite, first_then_others, keywords
+from envhub.suite import (
+    Gap,
+    Suite,
+    first_then_others,
+    import_named,
+    is_qualified,
+    keywords,
+)
 
 # The names that `pufferlib.ocean.env_creator` knows, in pufferlib 3.0.0.
 OCEAN = """
@@ -139,7 +144,7 @@ class PufferlibSuite(Suite):
         gap = self.gap(name, options)
         if gap:
             return Capabilities.none(gap.reason)
-        if "env_creator" in options or ":" in name:
+        if "env_creator" in options or is_qualified(f"pufferlib::{name}", name):
             return _of_a_puffer_env(options, reproducible=UNKNOWN)
         if name in OCEAN:
             drawn: Claim = name in DRAWS_NOTHING or has_own_generators() or SHARED
@@ -241,12 +246,7 @@ class PufferlibSuite(Suite):
     def _factory(self, module: str, attribute: str) -> Any:
         self.load()  # first, because the module may import it
         try:
-            return getattr(importlib.import_module(module), attribute)
-        except ImportError as error:
-            raise MissingDependencyError(
-                f"pufferlib::{module}:{attribute} needs the module {module!r}, which cannot be "
-                f"imported: {error}"
-            ) from error
+            return getattr(import_named(f"pufferlib::{module}:{attribute}", module), attribute)
         except AttributeError as error:
             raise UnknownEnvError(f"the module {module!r} has no {attribute!r}.") from error
 

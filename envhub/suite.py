@@ -213,6 +213,40 @@ class Suite(abc.ABC):
         )
 
 
+def is_qualified(env_id: str, name: str) -> bool:
+    """Whether a name is of the form `module.path:Name`, of which `make` imports the module.
+
+    Raises:
+        UnknownEnvError: if it has a colon, and what is around it cannot be that.
+    """
+    module, separator, own = name.rpartition(":")
+    if separator and not (own.strip() and all(map(str.isidentifier, module.split(".")))):
+        raise UnknownEnvError(
+            f"there is no environment {env_id!r}: around a colon there are the module that knows "
+            "the environment and its name there, 'module.path:Name'."
+        )
+    return bool(separator)
+
+
+def import_named(env_id: str, module: str) -> ModuleType:
+    """Import the module that an id names, which runs whatever is in it.
+
+    Raises:
+        MissingDependencyError: if there is no such module, or if it raises; then with the original
+            error chained.
+    """
+    try:
+        with quiet():
+            return importlib.import_module(module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit too, of a module that is a script
+        raise MissingDependencyError(
+            f"{env_id} needs the module {module!r}, and importing it failed with "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keep what a suite prints and warns while it is imported or constructed off the terminal.

@@ -4,6 +4,7 @@ import os
 from importlib import metadata
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 REPOSITORY = Path(__file__).parent.parent
@@ -28,6 +29,11 @@ for name in ("DISPLAY", "WAYLAND_DISPLAY", "MUJOCO_GL"):
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")])
 )
+# A run that anybody repeats is the same run. A random one is asked for, and says its seed:
+# --hypothesis-profile=random --hypothesis-seed=N.
+hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("random", derandomize=False, deadline=None, database=None)
+hypothesis.settings.load_profile("same")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,7 +45,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_report_header(config: pytest.Config) -> str:
+    seed = config.getoption("--hypothesis-seed")
+    return "hypothesis: derandomised" if seed is None else f"hypothesis: --hypothesis-seed={seed}"
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    profile, seed = config.getoption("--hypothesis-profile"), config.getoption("--hypothesis-seed")
+    if profile == "random" and seed is None:
+        raise pytest.UsageError("a random run can be repeated: give it a --hypothesis-seed")
     config.addinivalue_line("markers", "full: takes long, and runs with --full alone")
 
 

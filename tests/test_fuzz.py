@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -52,11 +53,24 @@ values = st.one_of(scalars, st.lists(scalars, max_size=4), st.just(object()), st
 SIZES = {"rows", "columns", "num_bits", "n_frames", "action_repeat"}
 
 
+def test_a_run_can_be_repeated(pytestconfig: pytest.Config) -> None:
+    assert settings().derandomize or pytestconfig.getoption("--hypothesis-seed") is not None
+
+
 @settings(max_examples=300, deadline=None)
 @given(anything)
 @example("gymnax::CartPole-v1")
 @example("::")
 @example("gymnax::gymnax::")
+@example("gymnasium:::")
+@example("gymnasium::.:x")
+@example("gymnasium::a..b:x")
+@example("gymnasium::json:")
+@example("gymnasium::json: ")
+@example("gymnasium::json:CartPole-v99")
+@example("pufferlib:::")
+@example("pufferlib::.:x")
+@example("pufferlib::json:")
 def test_ids(env_id: object) -> None:
     with contextlib.suppress(EnvHubError):
         assert isinstance(envhub.capabilities(env_id), envhub.Capabilities)  # type: ignore[arg-type]

@@ -66,6 +66,44 @@ def test_the_id_is_split_at_the_first_separator() -> None:
         envhub.make("gymnax::module::Name")
 
 
+@pytest.mark.parametrize("suite", ["gymnasium", "pufferlib"])
+@pytest.mark.parametrize("name", [":", ".:x", "a..b:x", "1st:x", "json:", "json: ", ":CartPole-v1"])
+def test_a_colon_without_a_module_and_a_name_is_refused(suite: str, name: str) -> None:
+    for ask in (envhub.capabilities, envhub.make):
+        with pytest.raises(errors.UnknownEnvError, match=r"module\.path:Name"):
+            ask(f"{suite}::{name}")
+
+
+@pytest.mark.parametrize("suite", ["gymnasium", "pufferlib"])
+def test_a_question_does_not_import_what_an_id_names(
+    suite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = f"named_by_{suite}"
+    env_id = f"{suite}::{module}:Absent-v0"
+    (tmp_path / f"{module}.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert isinstance(envhub.capabilities(env_id), envhub.Capabilities)
+    with pytest.raises(errors.MissingCapabilityError):
+        envhub.require(env_id, "differentiable")
+    assert module not in sys.modules
+    with pytest.raises(errors.UnknownEnvError, match="Absent-v0"):
+        envhub.make(env_id)
+    assert module in sys.modules
+
+
+@pytest.mark.parametrize("suite", ["gymnasium", "pufferlib"])
+@pytest.mark.parametrize(
+    "line", ["raise RuntimeError('no')", "raise SystemExit('no')", "import no"]
+)
+def test_a_named_module_that_cannot_be_imported_is_named(
+    suite: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_module.py").write_text(line)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(errors.MissingDependencyError, match=r"'broken_module'.*no"):
+        envhub.make(f"{suite}::broken_module:Thing")
+
+
 @pytest.mark.parametrize("suite", envhub.suites())
 def test_an_absent_package_names_the_command(suite: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_versions, "installed_version", lambda distribution: None)

@@ -521,6 +521,14 @@ def test_the_weekly_matrix_covers_every_set_and_opens_no_door() -> None:
     assert tasks_of_it == ["constraints", "matrix"]  # a week's releases are in the newest sets
 
 
+def test_the_weekly_random_input_prints_its_seed() -> None:
+    text = (REPOSITORY / ".github" / "workflows" / "fuzz.yml").read_text()
+    assert "\n  schedule:\n" in text
+    assert 'echo "To repeat: --hypothesis-profile=random --hypothesis-seed=$seed"' in text
+    assert '--hypothesis-profile=random --hypothesis-seed="$seed"' in text
+    assert "\npermissions:\n  contents: read\n" in text
+
+
 @pytest.mark.parametrize(
     "arguments",
     [[], ["tests"], ["test", "--set", "no-such-set"], ["test", "--python", "3.9"]],
