@@ -26,12 +26,14 @@ from envhub.host import BRIDGE_OPTIONS, Instance, host_capabilities, of_one_inst
 from envhub.host.fleet import Fleet, Outcomes
 from envhub.params import named_params, params_dataclass
 from envhub.suite import (
+    ANY_KEYWORD,
     Gap,
     Suite,
     first_then_others,
     import_named,
     is_qualified,
     keywords,
+    takes_any_keyword,
 )
 from envhub.wrappers.time_limit import Counted
 
@@ -149,18 +151,28 @@ class GymnasiumSuite(Suite):
 
     def live_names(self) -> Iterable[str]:
         registry = self.load("envs.registration").registry
-        # Under the names of what is gone Gymnasium registers functions that raise.
-        return [name for name, spec in registry.items() if not inspect.isfunction(spec.entry_point)]
+        return [name for name, spec in registry.items() if _can_be_made(spec)]
 
     def resolve(self, name: str) -> str:
         # The module of `module:Id-v0` may run anything: `make` imports it, and a question does not.
-        return name if is_qualified(f"gymnasium::{name}", name) else super().resolve(name)
+        return name if is_qualified(f"gymnasium::{name}", name) else self._resolve(name)
+
+    def _resolve(self, name: str) -> str:
+        """The id; a name without a version is that of the newest one, as for Gymnasium."""
+        start = f"{name}-v"
+        names = () if "-v" in name or not self.installed() else self.live_names()
+        versions = [each.removeprefix(start) for each in names if each.startswith(start)]
+        newest = max((int(version) for version in versions if version.isdigit()), default=None)
+        return super().resolve(name if newest is None or name in names else f"{start}{newest}")
 
     def options(self, name: str) -> Iterable[str]:
         if _family(name) == "functional":
             return ["max_episode_steps", *keywords(self._core(name))]
         spec = self._spec(name)
-        accepted = {"max_episode_steps", *BRIDGE_OPTIONS, *keywords(_creator(spec))}
+        creator = _creator(spec)
+        accepted = {"max_episode_steps", *BRIDGE_OPTIONS, *keywords(creator)}
+        if not _family(name) and takes_any_keyword(creator):
+            accepted.add(ANY_KEYWORD)
         return (accepted | set(spec.kwargs)) - {"render_mode"}  # the adapter chooses it
 
     def limit(self, name: str, options: Mapping[str, Any]) -> str | None:
@@ -344,8 +356,16 @@ class GymnasiumSuite(Suite):
         module, _, own = name.rpartition(":")
         if module:
             import_named(f"gymnasium::{name}", module)
-            super().resolve(own)
+            own = self._resolve(own)
         return registration.spec(own)
+
+
+def _can_be_made(spec: Any) -> bool:
+    """Whether an id has an environment, and not only one of `gymnasium.make_vec`."""
+    function = spec.entry_point if inspect.isfunction(spec.entry_point) else None
+    # Under the names of what is gone Gymnasium registers functions of its own, which raise.
+    is_gone = function is not None and function.__module__.startswith("gymnasium.")
+    return spec.entry_point is not None and not is_gone
 
 
 def _without_checks(spec: Any) -> Any:

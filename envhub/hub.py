@@ -24,7 +24,7 @@ from envhub.errors import (
     did_you_mean,
 )
 from envhub.flags import Capabilities, check_flags
-from envhub.suite import Gap, Suite, quiet
+from envhub.suite import Gap, Suite, is_accepted, quiet
 from envhub.vector import VectorEnv
 from envhub.wrappers.autoreset import AutoReset, Mode
 
@@ -83,8 +83,9 @@ def make(
     try:
         with quiet():
             accepted = set(suite.options(name))
-            env = suite.make(name, {key: kwargs[key] for key in kwargs if key in accepted})
-            overrides = {key: kwargs[key] for key in kwargs if key not in accepted}
+            given = {key: kwargs[key] for key in kwargs if is_accepted(key, accepted)}
+            env = suite.make(name, given)
+            overrides = {key: kwargs[key] for key in kwargs if key not in given}
             env.default_params = override_params(env_id, env.default_params, overrides, accepted)
             if gap or len(overrides) < len(kwargs):
                 _trace(env)

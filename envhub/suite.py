@@ -11,7 +11,7 @@ import inspect
 import io
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import Any, ClassVar, Literal
 
@@ -28,6 +28,8 @@ from envhub.errors import (
     did_you_mean,
 )
 from envhub.flags import Capabilities
+
+ANY_KEYWORD = "**kwargs"
 
 _log = logging.getLogger("envhub")
 
@@ -88,7 +90,10 @@ class Suite(abc.ABC):
 
     @abc.abstractmethod
     def options(self, name: str) -> Iterable[str]:
-        """The keywords that the suite's constructor of this environment accepts."""
+        """The keywords that the suite's constructor of this environment accepts.
+
+        `ANY_KEYWORD` among them says that it takes any.
+        """
 
     @abc.abstractmethod
     def make(self, name: str, options: Mapping[str, Any]) -> Environment:
@@ -279,6 +284,17 @@ def first_then_others(obj: Any, construct: Callable[[], Any] | None) -> Callable
         return made
 
     return make
+
+
+def takes_any_keyword(constructor: Callable[..., Any]) -> bool:
+    """Whether this callable accepts keywords that it does not name."""
+    parameters = inspect.signature(constructor).parameters.values()
+    return any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
+
+
+def is_accepted(keyword: str, options: Collection[str]) -> bool:
+    """Whether a keyword is one of a suite's `options`."""
+    return keyword in options or ANY_KEYWORD in options
 
 
 def in_x64_mode() -> bool:

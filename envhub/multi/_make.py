@@ -13,7 +13,7 @@ from envhub import hub, registry
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
 from envhub.multi._environment import MultiEnv, naming
-from envhub.suite import quiet
+from envhub.suite import is_accepted, quiet
 from envhub.vector import VectorEnv
 from envhub.wrappers.autoreset import Mode
 
@@ -126,11 +126,12 @@ def _make_members(
     for name, (env_id, options) in entries.items():
         with naming(name):
             accepted = _constructing(env_id, options)
-            recipe = env_id, {key: options[key] for key in sorted(options) if key in accepted}
+            constructing = [key for key in sorted(options) if is_accepted(key, accepted)]
+            recipe = env_id, {key: options[key] for key in constructing}
             alike = [env for other, env in made if _equal(recipe, other)]
             members[name] = alike[0] if alike else hub.make(env_id, **recipe[1])[0]
             made.append((recipe, members[name]))
-            overrides = {key: options[key] for key in options if key not in accepted}
+            overrides = {key: options[key] for key in options if key not in constructing}
             default = members[name].default_params
             params[name] = hub.override_params(env_id, default, overrides, accepted - WRAPPING)
     return members, params

@@ -1,7 +1,9 @@
-"""What is peculiar to CartPole, which is stepped together, and to what Gymnasium has in JAX."""
+"""What is peculiar to Gymnasium: its registry, CartPoles stepped together, and what is in JAX."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gymnasium
@@ -162,3 +164,115 @@ def test_cartpoles_stepped_together_are_those_stepped_one_by_one(
     assert together.done.sum() > 10
     for a, b in zip(jax.tree.leaves(together), jax.tree.leaves(one_by_one), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+class Counting(gymnasium.Env):  # type: ignore[misc,type-arg]
+    """Counts to a goal."""
+
+    observation_space = gymnasium.spaces.Box(0, 99, (1,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def __init__(self, goal: int = 3) -> None:
+        self.goal, self.count = goal, 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self.count = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        self.count += 1
+        obs = np.full(1, self.count, np.float32)
+        return obs, 1.0, self.count >= self.goal, False, {}
+
+
+def counting(goal: int = 3) -> Counting:
+    return Counting(goal)
+
+
+def counting_with_any_keyword(**keywords: Any) -> Counting:
+    return Counting(**keywords)
+
+
+@pytest.fixture
+def register() -> Iterator[Callable[..., str]]:
+    """Registers an entry point with Gymnasium, and gives envhub's id."""
+    registered = []
+
+    def register_one(entry_point: Any, name: str = "Somebody/Counting-v3", **spec: Any) -> str:
+        gymnasium.register(name, entry_point, **spec)
+        registered.append(name)
+        return f"gymnasium::{name}"
+
+    yield register_one
+    for name in registered:
+        del gymnasium.registry[name]
+
+
+def length(env: Any) -> int:
+    """How many steps an episode takes."""
+    _, state = env.reset(KEY)
+    for number in range(1, 10):
+        result = env.step(KEY, state, 0)
+        state = result.state
+        if result.done:
+            return number
+    raise AssertionError("it does not end")
+
+
+@pytest.mark.parametrize(
+    "entry_point",
+    [
+        Counting,
+        lambda goal=3: Counting(goal),
+        counting,
+        counting_with_any_keyword,
+        functools.partial(counting),
+        f"{__name__}:Counting",
+        f"{__name__}:counting_with_any_keyword",
+    ],
+    ids=["class", "lambda", "function", "**keywords", "partial", "text", "text of a function"],
+)
+def test_whatever_gymnasium_makes_of_an_entry_point(
+    entry_point: Any, register: Callable[..., str]
+) -> None:
+    env_id = register(entry_point)
+    assert env_id in envhub.list_envs("gymnasium")
+    assert not envhub.capabilities(env_id).jax_native
+    assert length(envhub.make(env_id)[0]) == 3
+    assert length(envhub.make(env_id, goal=5)[0]) == 5
+    assert length(envhub.wrap(gymnasium.make(env_id.partition("::")[2], goal=4))[0]) == 4
+    with pytest.raises(errors.InvalidOptionError, match="gaol"):
+        envhub.make(env_id, gaol=5)
+    members = {"short": (env_id, {"goal": 1}), "long": (env_id, {"goal": 5})}
+    fleet, _ = envhub.make_multi(members)
+    assert {name: length(member) for name, member in fleet.envs.items()} == {"short": 1, "long": 5}
+
+
+def test_keywords_of_the_registration_and_its_limit(register: Callable[..., str]) -> None:
+    env_id = register(counting, kwargs={"goal": 6}, max_episode_steps=4)
+    assert truncations(envhub.make(env_id)[0], 4) == [False, False, False, True]
+    assert length(envhub.make(env_id, goal=2)[0]) == 2
+
+
+def test_a_name_without_a_version_is_the_newest(register: Callable[..., str]) -> None:
+    """As for `gymnasium.make`."""
+    register(lambda: Counting(2), "Somebody/Counting-v2")
+    register(lambda: Counting(7), "Somebody/Counting-v10")
+    register(lambda: Counting(4), "Somebody/Unversioned")
+    env, _ = envhub.make("gymnasium::Somebody/Counting")
+    assert env.spec is not None
+    assert env.spec.name == "Somebody/Counting-v10"
+    assert length(env) == 7
+    assert length(envhub.make("gymnasium::Somebody/Unversioned")[0]) == 4
+
+
+def test_what_gymnasium_no_longer_makes_is_not_listed(register: Callable[..., str]) -> None:
+    """And what it makes in batches alone."""
+    only_vector = register(None, vector_entry_point=lambda **_: None)
+    listed = envhub.list_envs("gymnasium")
+    assert only_vector not in listed
+    assert "gymnasium::GymV21Environment-v0" not in listed
+    for env_id in (only_vector, "gymnasium::GymV21Environment-v0"):
+        with pytest.raises(errors.UnknownEnvError, match="list_envs"):
+            envhub.make(env_id)
