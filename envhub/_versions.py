@@ -1,14 +1,7 @@
-"""Which version of a package is installed, and whether a range admits it.
+"""Which version of a package is installed, and whether a range admits it."""
 
-`packaging` would do the same; importing envhub needs jax and numpy only.
-"""
-
+import functools
 import importlib.metadata
-import importlib.util
-import operator
-import re
-
-_COMPARE = {">=": operator.ge, "<": operator.lt, "==": operator.eq, "!=": operator.ne}
 
 
 def installed_version(distribution: str) -> str | None:
@@ -19,28 +12,23 @@ def installed_version(distribution: str) -> str | None:
         return None
 
 
-def release(version: str) -> tuple[int, ...]:
-    """The release part of a version: `"1.0.1rc2"` gives `(1, 0, 1)`."""
-    match = re.match(r"\d+(\.\d+)*", version)
-    return tuple(map(int, match.group().split("."))) if match else (0,)
-
-
+@functools.cache
 def admits(supported: str, version: str) -> bool:
     """Whether a range such as `">=0.0.9,<2"` admits a version.
 
     Args:
-        supported: clauses of `>=`, `<`, `==` or `!=`, separated by commas.
-        version: any version; pre-release parts are ignored.
+        supported: a specifier as pip reads it. A pre-release counts as older than its release, so
+            `">=1.0"` does not admit `"1.0rc1"`, and `">=0.9"` does.
+        version: any version. One that is not written as PEP 440 demands is admitted by no range.
+
+    Raises:
+        packaging.specifiers.InvalidSpecifier: if the range is none.
     """
-    return all(_clause(clause.strip(), release(version)) for clause in supported.split(","))
+    # Here, because importing envhub needs jax and numpy only.
+    from packaging.specifiers import SpecifierSet
+    from packaging.version import InvalidVersion
 
-
-def _clause(clause: str, version: tuple[int, ...]) -> bool:
-    sign = clause[: 2 if clause[1] == "=" else 1]
-    bound = release(clause[len(sign) :])
-    width = max(len(bound), len(version))
-
-    def pad(parts: tuple[int, ...]) -> tuple[int, ...]:
-        return parts + (0,) * (width - len(parts))
-
-    return bool(_COMPARE[sign](pad(version), pad(bound)))
+    try:
+        return SpecifierSet(supported).contains(version, prereleases=True)
+    except InvalidVersion:
+        return False

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from packaging.version import Version
+
 from envhub import _versions, registry
 from envhub.errors import MissingDependencyError, UnsupportedVersionError
 from envhub.host import BRIDGE_OPTIONS
@@ -44,7 +46,7 @@ def pins(suite: Suite) -> dict[str, list[str]]:
         for name, version in re.findall(r"^([\w-]+)==(\S+)$", path.read_text(), re.MULTILINE):
             if name in wanted:
                 found.setdefault(name, set()).add(version)
-    return {name: sorted(found[name], key=_numbers) for name in sorted(found)}
+    return {name: sorted(found[name], key=Version) for name in sorted(found)}
 
 
 def why_not_here(suite: Suite) -> str:
@@ -139,10 +141,6 @@ def _without(common: list[str], words: list[str]) -> str:
 
 def _code(words: Iterable[str]) -> str:
     return ", ".join(word if word == BRIDGE else f"`{word}`" for word in words)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(map(int, re.findall(r"\d+", version)))
 
 
 def between_marks(text: str, subject: str) -> list[str]:

@@ -155,6 +155,14 @@ def test_version_ranges() -> None:
     assert not _versions.admits(">=0.0.9,<2", "2")
     assert _versions.admits(">=1.26,!=2.1.0", "2.1.2")
     assert not _versions.admits(">=1.26,!=2.1.0", "2.1")
+    assert _versions.admits("==1.*", "1.2")
+    assert _versions.admits("~=2.0", "2.5")
+    assert not _versions.admits("~=2.0", "3.0")
+    assert not _versions.admits(">=1.0", "1.0rc1")
+    assert _versions.admits(">=0.9", "1.0rc1")
+    assert not _versions.admits("<2", "2.0rc1")
+    assert _versions.admits("==1.2", "1.2+cuda12")
+    assert not _versions.admits(">=0", "no version")
 
 
 @pytest.mark.parametrize(
