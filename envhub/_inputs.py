@@ -4,7 +4,6 @@ Shapes, dtypes and structures are static in JAX, so these checks run while a pro
 and cost nothing in the compiled one.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,6 +12,7 @@ import numpy as np
 
 from envhub import spaces
 from envhub.errors import InvalidActionError, InvalidKeyError, InvalidParamsError
+from envhub.spaces._trees import map_space
 
 _ARRAYS = (jax.Array, np.ndarray, np.generic, bool, int, float)
 
@@ -85,22 +85,6 @@ def conform_action(space: spaces.Space, action: Any) -> Any:
     except (TypeError, ValueError, KeyError) as error:
         message = f"the action {_brief(action)} does not fit {space}: {error}"
         raise InvalidActionError(message) from error
-
-
-def map_space(function: Callable[..., Any], space: spaces.Space, value: Any) -> Any:
-    """Apply `function(leaf_space, leaf)` through `Dict` and `Tuple` spaces.
-
-    Raises:
-        TypeError, ValueError, KeyError: if the value does not have the structure of the space.
-    """
-    if isinstance(space, spaces.Dict):
-        if set(value) != set(space):
-            raise KeyError(f"expected the entries {sorted(space)}, got {sorted(value)}")
-        return {name: map_space(function, space[name], value[name]) for name in space}
-    if isinstance(space, spaces.Tuple):
-        pairs = zip(space, value, strict=True)
-        return tuple(map_space(function, child, leaf) for child, leaf in pairs)
-    return function(space, value)
 
 
 def _conform_leaf(space: Any, leaf: Any) -> jax.Array:

@@ -18,6 +18,7 @@ from envhub import registry
 
 REPOSITORY = Path(__file__).parent.parent
 PRIVATE = {"build", "dist"}
+CONVERTS = "envhub/spaces/_gymnasium.py"  # from and to the spaces of Gymnasium
 SUITE_MODULES = {registry.get(name).module for name in registry.BUILTIN}
 ON_HOST = ("ale::", "gymnasium::", "pufferlib::")
 MUST_STAY_OUT = SUITE_MODULES | {"flax", "gymnasium", "matplotlib", "mujoco", "rich", "typer"}
@@ -100,7 +101,7 @@ def test_a_module_imports_only_jax_numpy_and_the_standard_library(path: Path) ->
 @pytest.mark.parametrize("path", python_files("envhub"), ids=named)
 def test_the_hub_imports_no_suite_even_in_a_function(path: Path) -> None:
     found = SUITE_MODULES & set(imports(ast.parse(path.read_text()), in_functions=True))
-    assert found <= ({"gymnasium"} if named(path) == "envhub/spaces.py" else set())  # to convert
+    assert found <= ({"gymnasium"} if named(path) == CONVERTS else set())
 
 
 def test_adapters_are_imported_only_as_part_of_envhub() -> None:

@@ -14,8 +14,8 @@ import envhub
 from envhub import errors, registry
 from envhub.export import to_gymnasium
 from envhub.testing import probes
-from envhub.testing.probes import Subject
 from envhub.testing.second_process import SecondProcess
+from envhub.testing.subject import Subject
 from envhub.wrappers import AutoReset
 
 from .devices import EXAMINED

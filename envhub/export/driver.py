@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envhub import _inputs, spaces
+from envhub import spaces
 from envhub.environment import Environment
 from envhub.errors import InvalidActionError
 from envhub.export.packing import pack, unpacker
+from envhub.spaces._trees import map_space
 from envhub.vector import VectorEnv
 
 
@@ -140,7 +141,7 @@ class Driver:
 
     def observation(self, obs: Any) -> Any:
         """NumPy arrays in the dtypes of the space."""
-        return _inputs.map_space(_observed, self.observations, obs)
+        return map_space(_observed, self.observations, obs)
 
     def close(self) -> None:
         """Free what the environment holds; idempotent."""
@@ -149,7 +150,7 @@ class Driver:
 
     def _action(self, action: Any) -> Any:
         try:
-            return _inputs.map_space(_checked, self.actions, action)
+            return map_space(_checked, self.actions, action)
         except (TypeError, ValueError, KeyError) as error:
             message = f"the action {action!r} does not fit {self.actions}: {error}"
             raise InvalidActionError(message) from error

@@ -22,7 +22,7 @@ PACKAGE = Path(envhub.__file__).parent
 CONSTRAINTS = PACKAGE.parent / "constraints"
 CHECKS = tuple(
     f"testing/{name}.py"
-    for name in ("probes", "second_process", "checks", "episodes", "reports", "trial")
+    for name in "probes subject comparison second_process checks episodes reports trial".split()
 )
 # Earlier checks whose rows still hold. These could take luck for a capability of what is not
 # reproducible, and every row that is left of them is reproducible, or of a gap.

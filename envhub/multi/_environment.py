@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from envhub import _inputs, spaces
-from envhub._flat import flat_size, flatten
+from envhub import _inputs
 from envhub._progress import progress_bar
-from envhub.environment import Environment, StepResult
+from envhub.environment import StepResult
 from envhub.errors import (
     EnvHubError,
     InvalidActionError,
     InvalidOptionError,
     InvalidParamsError,
     InvalidStateError,
-    UnknownEnvError,
-    did_you_mean,
 )
-from envhub.vector import VectorEnv
-
-Member = Environment | VectorEnv
+from envhub.multi._groups import MISFITS, TAKES, Group, Member, grouped, naming
+from envhub.multi._members import Members
 
 
 class MultiStepResult(StepResult):
@@ -38,13 +33,6 @@ class MultiStepResult(StepResult):
     def done(self) -> Any:
         """Whether the episodes ended, by name."""
         return jax.tree.map(jnp.logical_or, self.terminated, self.truncated)
-
-
-class Facts(NamedTuple):
-    """Something about observations and about actions."""
-
-    observation: Any
-    action: Any
 
 
 class CompileSeconds(NamedTuple):
@@ -59,7 +47,7 @@ class CompileSeconds(NamedTuple):
     together: float
 
 
-class MultiEnv:
+class MultiEnv(Members):
     """A fleet: several environments, each with a name, driven together.
 
     Make one with `envhub.make_multi` or `make_multi_vec`. What goes in and comes out are dicts by
@@ -97,7 +85,7 @@ class MultiEnv:
         self.names, self.envs = tuple(envs), dict(envs)
         self.default_params = {name: env.default_params for name, env in envs.items()}
         self.default_params = self._params_in_force(default_params)
-        self._groups = _grouped(self.envs, self.default_params)
+        self._groups = grouped(self.envs, self.default_params)
         self.groups = tuple(group.names for group in self._groups)
         self._on_host = [each for each in self._groups if not each.env.capabilities.jax_native]
 
@@ -207,73 +195,6 @@ class MultiEnv:
             report(total, "compiled")
         return CompileSeconds(alone, together)
 
-    @functools.cached_property
-    def observation_spaces(self) -> dict[str, spaces.Space]:
-        """The spaces of the observations by name, under the default params; batched for a batch."""
-        return self._each(lambda env, params: env.observation_space(params))
-
-    @functools.cached_property
-    def action_spaces(self) -> dict[str, spaces.Space]:
-        """Likewise of the actions."""
-        return self._each(lambda env, params: env.action_space(params))
-
-    @functools.cached_property
-    def single_observation_spaces(self) -> dict[str, spaces.Space]:
-        """The spaces of the observations of one environment each."""
-        return self._each(lambda env, params: _one(env).observation_space(params))
-
-    @functools.cached_property
-    def single_action_spaces(self) -> dict[str, spaces.Space]:
-        """Likewise of the actions."""
-        return self._each(lambda env, params: _one(env).action_space(params))
-
-    @property
-    def shapes(self) -> Facts:
-        """Of `observation` and `action` by name, of one environment each.
-
-        Of a `Dict` or `Tuple` space there is a dict or tuple.
-        """
-        return self._facts(lambda space: _inputs.map_space(_shape, space, space))
-
-    @property
-    def dtypes(self) -> Facts:
-        """Likewise the dtypes."""
-        return self._facts(lambda space: _inputs.map_space(_dtype, space, space))
-
-    @property
-    def sizes(self) -> Facts:
-        """Likewise how many numbers a network takes or gives, as ints: Gymnasium's `flatdim`.
-
-        That is one for each element of an array, and one for each possible value of a `Discrete`
-        and of each element of a `MultiDiscrete`.
-        """
-        return self._facts(flat_size)
-
-    def pad_dims(self) -> Facts:
-        """The largest of the `sizes`, as `(observation, action)`: what a shared network needs.
-
-        See `pad_observations`. Of what such a network gives for an action, the first
-        `sizes.action[name]` numbers are the member's.
-        """
-        return Facts(*(max(sizes.values()) for sizes in self.sizes))
-
-    def pad_observations(self, obs: Mapping[str, Any]) -> dict[str, jax.Array]:
-        """Observations as vectors of one length, which can be stacked.
-
-        Args:
-            obs: by name, of some members or of all; they may have more leading axes.
-
-        Returns:
-            float32[..., pad_dims().observation] by name: the numbers of the observation, one-hot
-            where a value is one of a few (`Discrete`, `MultiDiscrete`), and then zeros.
-        """
-        size = self.pad_dims().observation
-        flat = {name: flatten(self._space_of(name), value) for name, value in obs.items()}
-        return {
-            name: jnp.pad(each, [(0, 0)] * (each.ndim - 1) + [(0, size - each.shape[-1])])
-            for name, each in flat.items()
-        }
-
     def close(self) -> None:
         """Free what the members hold outside of JAX; idempotent."""
         for env in self.envs.values():
@@ -346,11 +267,6 @@ class MultiEnv:
                 conformed[name] = _inputs.conform_action(self.action_spaces[name], actions[name])
         return conformed
 
-    def _at(self, name: str) -> tuple[Member, Any]:
-        if name not in self.envs:
-            raise UnknownEnvError(f"the fleet has no {name!r}.{self._hint(name)}")
-        return self.envs[name], self.default_params[name]
-
     def _params_in_force(self, params: Mapping[str, Any] | None) -> dict[str, Any]:
         defaults = self.default_params
         if params is None:
@@ -370,110 +286,3 @@ class MultiEnv:
         missing = [name for name in self.names if name not in given]
         if missing:
             raise error(f"{what} are missing for {', '.join(map(repr, missing))}.")
-
-    def _hint(self, name: Any) -> str:
-        return f"{did_you_mean(str(name), self.names)} It has: {', '.join(self.names)}."
-
-    def _each(self, space_of: Callable[[Member, Any], spaces.Space]) -> dict[str, spaces.Space]:
-        # Suites compute sizes with jax.numpy, which a surrounding trace would make abstract.
-        with jax.ensure_compile_time_eval():
-            return {
-                name: space_of(env, _params_of_one(env, self.default_params[name]))
-                for name, env in self.envs.items()
-            }
-
-    def _facts(self, function: Callable[[spaces.Space], Any]) -> Facts:
-        both = self.single_observation_spaces, self.single_action_spaces
-        return Facts(*({name: function(each[name]) for name in self.names} for each in both))
-
-    def _space_of(self, name: str) -> spaces.Space:
-        self._at(name)
-        return self.single_observation_spaces[name]
-
-
-class Group:
-    """Members that are one environment, and so advance in one call.
-
-    Args:
-        env: the environment, or a batch.
-        names: of the members.
-    """
-
-    def __init__(self, env: Member, names: Sequence[str]) -> None:
-        self.env, self.names = env, tuple(names)
-
-    def gather(self, what: str, trees: Mapping[str, Any]) -> Any:
-        """What these members are given, on a leading axis if they are several."""
-        each = [trees[name] for name in self.names]
-        if len(each) == 1:
-            return each[0]
-        try:
-            return jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
-        except (TypeError, ValueError) as error:
-            raise MISFITS[what](f"{what} are of different forms: {error}") from error
-
-    def call(self, method: str, arguments: Sequence[Any]) -> dict[str, Any]:
-        """The results of a method by name."""
-        if len(self.names) == 1:
-            return {self.names[0]: getattr(self.env, method)(*arguments)}
-        # Which tells an error of the host from one of the caller.
-        results: dict[str, Any] = _one(self.env)._run(self._programs[method], *arguments)
-        return results
-
-    @functools.cached_property
-    def _programs(self) -> dict[str, Any]:
-        return {method: jax.jit(functools.partial(self._map, method)) for method in TAKES}
-
-    def _map(self, method: str, *arguments: Any) -> dict[str, Any]:
-        results = jax.vmap(getattr(self.env, method))(*arguments)
-
-        def lane(place: int) -> Any:
-            return jax.tree.map(lambda leaf: leaf[place], results)
-
-        return {name: lane(place) for place, name in enumerate(self.names)}
-
-
-TAKES = {"reset": ("params",), "step": ("state", "action", "params")}  # after the key
-MISFITS: dict[str, type[EnvHubError]] = {
-    "state": InvalidStateError,
-    "action": InvalidActionError,
-    "params": InvalidParamsError,
-}
-
-
-@contextlib.contextmanager
-def naming(*names: str) -> Iterator[None]:
-    """Add to an error whose it is."""
-    try:
-        yield
-    except Exception as error:
-        error.add_note(f"In the fleet: {', '.join(names)}.")
-        raise
-
-
-def _grouped(envs: Mapping[str, Member], params: Mapping[str, Any]) -> list[Group]:
-    """The groups in the order of their first names."""
-    found: dict[Any, list[str]] = {}
-    for name, env in envs.items():
-        alike = jax.tree.structure(params[name]) if env.capabilities.vmap_safe else name
-        found.setdefault((id(env), alike), []).append(name)
-    return [Group(envs[names[0]], names) for names in found.values()]
-
-
-def _one(env: Member) -> Environment:
-    return env.env if isinstance(env, VectorEnv) else env
-
-
-def _params_of_one(env: Member, params: Any) -> Any:
-    """The params that spaces take: those of one environment."""
-    if isinstance(env, VectorEnv) and env.batched_params:
-        return jax.tree.map(lambda leaf: leaf[0], params)
-    return params
-
-
-def _shape(space: Any, _: Any) -> Any:
-    return space.shape
-
-
-def _dtype(space: Any, _: Any) -> Any:
-    return space.dtype

@@ -12,7 +12,8 @@ import numpy as np
 from envhub import hub, registry
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
-from envhub.multi._environment import MultiEnv, naming
+from envhub.multi._environment import MultiEnv
+from envhub.multi._groups import naming
 from envhub.suite import is_accepted, quiet
 from envhub.vector import VectorEnv
 from envhub.wrappers.autoreset import Mode

@@ -16,8 +16,9 @@ import numpy as np
 
 from envhub.errors import InvalidActionError
 from envhub.testing import probes, second_process
+from envhub.testing.comparison import NotRunError, Refuted, close, same, visible
 from envhub.testing.episodes import LANES, SHORT, optimised, stack
-from envhub.testing.probes import PROBES, NotRunError, Refuted, close, same, visible
+from envhub.testing.probes import PROBES
 from envhub.testing.trial import Own, Trial
 
 Check = Callable[[Trial], None]

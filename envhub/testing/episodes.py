@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envhub.testing.probes import Refuted, Subject
+from envhub.testing.comparison import Refuted
+from envhub.testing.subject import Subject
 
 LANES = 2
 SHORT = 7  # the limit of the other lanes, which have the keys of the first ones

@@ -6,11 +6,8 @@ probe fails is a lie; a flag that is denied and whose probe passes is an unclaim
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import functools
-import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -18,18 +15,23 @@ import jax.numpy as jnp
 import numpy as np
 
 from envhub._sharding import shard_map
-from envhub.environment import Environment, StepResult
+from envhub.environment import StepResult
 from envhub.flags import FLAGS
-from envhub.testing import second_process
-from envhub.testing.second_process import SecondProcess
+from envhub.testing.comparison import (
+    NotRunError,
+    Refuted,
+    bits,
+    close,
+    differ,
+    same,
+    same_arrays,
+    stack,
+    visible,
+)
+from envhub.testing.subject import STEPS, Subject
 
-STEPS = 3
 MANY = 4000
 PICTURES = 20
-
-
-class Refuted(Exception):
-    """A probe's no, with what it saw."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,167 +45,6 @@ class Finding:
 
     holds: bool | None
     detail: str = ""
-
-
-class Subject:
-    """An environment under examination, with the runs that several probes share.
-
-    Args:
-        env: the environment.
-        params: the params to examine it under.
-        recipe: how another process makes the same environment: an id with its keywords, see
-            `envhub.testing.second_process`; without one, what needs that process is not run.
-        other: the process; by default one is started when it is needed.
-    """
-
-    def __init__(
-        self,
-        env: Environment,
-        params: Any,
-        recipe: Mapping[str, Any] | None = None,
-        other: SecondProcess | None = None,
-    ) -> None:
-        self.env, self.params, self.recipe = env, params, recipe
-        self._other = other
-        self.keys = jax.random.split(jax.random.key(0), 2 * STEPS + 1)
-        sample = jax.jit(env.action_space(params).sample)
-        self.actions = [sample(key) for key in jax.random.split(jax.random.key(1), 2 * STEPS)]
-
-    @functools.cached_property
-    def start(self) -> tuple[Any, Any]:
-        """The observation and state of one reset."""
-        return self.env.reset(self.keys[0], self.params)
-
-    @functools.cached_property
-    def path(self) -> list[StepResult]:
-        """The steps from there under the fixed keys and actions."""
-        return self.walk(self.start[1], 0, 2 * STEPS)
-
-    def walk(self, state: Any, first: int, last: int) -> list[StepResult]:
-        """Step from a state with the actions and keys `first` to `last`."""
-        results = []
-        for index in range(first, last):
-            result = self.env.step(self.keys[index + 1], state, self.actions[index], self.params)
-            results.append(result)
-            state = result.state
-        return results
-
-    @functools.cached_property
-    def lanes(self) -> tuple[Any, StepResult]:
-        """`STEPS` steps scanned under two nested vmaps: over variants of the params, over two keys.
-
-        The first variant is the params themselves; the first key is that of `start`. Leaves of the
-        results have the axes (variant, key, step).
-        """
-        variants, num_variants = _variants(self.params)
-        firsts = jnp.stack([self.keys[0], jax.random.key(7)])
-        keys, actions = self.keys[1 : STEPS + 1], _stack(self.actions[:STEPS])
-
-        def episode(params: Any, key: Any) -> tuple[Any, StepResult]:
-            obs, state = self.env.reset(key, params)
-
-            def body(state: Any, inputs: Any) -> tuple[Any, StepResult]:
-                result = self.env.step(inputs[0], state, inputs[1], params)
-                return result.state, result
-
-            return obs, jax.lax.scan(body, state, (keys, actions))[1]
-
-        over_keys = jax.vmap(episode, in_axes=(None, 0))
-        over_both = jax.vmap(over_keys, in_axes=(0, None), axis_size=num_variants)
-        obs, results = jax.jit(over_both)(variants, firsts)
-        return obs, results
-
-    def variants_part(self, steps: int) -> bool:
-        """Whether, within so many steps, anything looks different under a variant of the params.
-
-        All variants are given the keys and actions of the params themselves, and begin another
-        episode when that of the params has ended.
-        """
-        variants, _ = _variants(self.params)
-        reset_each = jax.vmap(self.env.reset, in_axes=(None, 0))
-        step_each = jax.vmap(self.env.step, in_axes=(None, 0, None, 0))
-        sample = self.env.action_space(self.params).sample
-
-        def reset(key: Any) -> tuple[Any, Any, Any]:
-            obs, states = reset_each(key, variants)
-            return states, jnp.bool_(False), _differ(obs)
-
-        def step(key: Any, states: Any) -> tuple[Any, Any, Any]:
-            results = step_each(key, states, sample(jax.random.fold_in(key, 1)), variants)
-            return results.state, results.done[0].all(), _differ(visible(results))
-
-        def goes_on(carry: Any) -> Any:
-            index, _, _, differ = carry
-            return ~differ & (index < steps)
-
-        def turn(carry: Any) -> Any:
-            index, states, is_over, _ = carry
-            key = jax.random.fold_in(jax.random.key(8), index)
-            begin, go_on = (lambda _: reset(key)), (lambda states: step(key, states))
-            return index + 1, *jax.lax.cond(is_over, begin, go_on, states)
-
-        def run(key: Any) -> Any:
-            return jax.lax.while_loop(goes_on, turn, (jnp.int32(0), *reset(key)))[-1]
-
-        return bool(jax.jit(run)(self.keys[0]))
-
-    @functools.cached_property
-    def elsewhere(self) -> dict[str, Any]:
-        """The same episode, and the continuation of a saved state, in another process.
-
-        Lists of arrays; if the state could not be continued, `"failed"` says why.
-        """
-        if self.recipe is None:
-            raise NotRunError("there is no recipe to make this environment in another process")
-        if self._other is not None:
-            return self._replay_in(self._other, self.recipe)
-        with contextlib.closing(SecondProcess()) as other:
-            return self._replay_in(other, self.recipe)
-
-    def _replay_in(self, other: SecondProcess, recipe: Mapping[str, Any]) -> dict[str, Any]:
-        with tempfile.TemporaryDirectory() as folder:
-            saved, replayed = f"{folder}/saved.npz", f"{folder}/replayed.npz"
-            np.savez(saved, *second_process.pack(self.path[STEPS - 1].state))
-            place = "envhub.testing.probes:replay"
-            failed = other.call(place, recipe=dict(recipe), saved=saved, replayed=replayed)
-            with np.load(replayed) as arrays:
-                parts = {
-                    part: [arrays[name] for name in arrays.files if name.startswith(part)]
-                    for part in ("episode", "continuation")
-                }
-        return {**parts, "failed": failed} if failed else parts
-
-
-def replay(recipe: Mapping[str, Any], saved: str, replayed: str) -> str:
-    """In the other process: the episode of a `Subject`, and the continuation of a saved state.
-
-    Returns:
-        Why the saved state could not be continued; empty if it was.
-    """
-    subject = Subject(*second_process.make_by_recipe(recipe))
-    with np.load(saved) as arrays:
-        leaves = [arrays[name] for name in arrays.files]
-    state = second_process.unpack(subject.env.reset_shapes[1], leaves)
-    # The continuation first, in a process that has never run the environment: what it needs must be
-    # in the saved state.
-    failed, parts = "", {}
-    try:
-        parts["continuation"] = visible(subject.walk(state, STEPS, 2 * STEPS))
-    except Exception as error:
-        failed = f"{type(error).__name__}: {error}"
-    episode = visible(subject.walk(subject.start[1], 0, STEPS))
-    parts["episode"] = (subject.start[0], episode)
-    arrays = {
-        f"{part}{index:06}": array
-        for part, tree in parts.items()
-        for index, array in enumerate(second_process.pack(tree))
-    }
-    np.savez(replayed, **arrays)
-    return failed
-
-
-class NotRunError(Exception):
-    """A probe cannot run here; that is neither a yes nor a no."""
 
 
 def examine(subject: Subject, flags: Iterable[str] = FLAGS) -> dict[str, Finding]:
@@ -241,11 +82,11 @@ def jax_native(subject: Subject) -> None:
 def forkable(subject: Subject) -> None:
     """Two branches from one state: neither changes the state, the other, or its own repetition."""
     _, state = subject.env.reset(subject.keys[0], subject.params)
-    before = _bits(state)
+    before = bits(state)
     trunk = subject.walk(state, 0, STEPS)
     subject.walk(state, STEPS, 2 * STEPS)
     again = subject.walk(state, 0, STEPS)
-    if _bits(state) != before:
+    if bits(state) != before:
         raise Refuted("stepping changed the state that was given")
     same("the same state stepped again after another branch", visible(trunk), visible(again))
 
@@ -254,7 +95,7 @@ def vmap_safe(subject: Subject) -> None:
     """A lane of two nested vmaps over a scan equals the same steps on their own."""
     _, results = subject.lanes
     lane = jax.tree.map(lambda leaf: leaf[0, 0], visible(results))
-    close("a lane under nested vmap", lane, visible(_stack(subject.path[:STEPS])))
+    close("a lane under nested vmap", lane, visible(stack(subject.path[:STEPS])))
 
 
 def has_env_params(subject: Subject) -> None:
@@ -266,7 +107,7 @@ def has_env_params(subject: Subject) -> None:
     if not jax.tree.leaves(subject.params):
         raise Refuted("there are no params")
     obs, results = subject.lanes
-    if not _differ((obs, visible(results))) and not subject.variants_part(MANY):
+    if not differ((obs, visible(results))) and not subject.variants_part(MANY):
         raise Refuted(f"no leaf of the params has an effect in {MANY} steps")
 
 
@@ -284,7 +125,7 @@ def reproducible(subject: Subject) -> None:
     obs, state = subject.env.reset(subject.keys[0], subject.params)
     episode = (subject.start[0], visible(subject.path[:STEPS]))
     same("the episode again", episode, (obs, visible(subject.walk(state, 0, STEPS))))
-    _same_arrays("the episode in another process", episode, subject.elsewhere["episode"])
+    same_arrays("the episode in another process", episode, subject.elsewhere["episode"])
 
 
 def checkpointable(subject: Subject) -> None:
@@ -292,7 +133,7 @@ def checkpointable(subject: Subject) -> None:
     if "failed" in subject.elsewhere:
         raise Refuted(str(subject.elsewhere["failed"]))
     continued = visible(subject.path[STEPS:])
-    _same_arrays("the continuation elsewhere", continued, subject.elsewhere["continuation"])
+    same_arrays("the continuation elsewhere", continued, subject.elsewhere["continuation"])
 
 
 def differentiable(subject: Subject) -> None:
@@ -326,7 +167,7 @@ def multi_device(subject: Subject) -> None:
     # A new state, because one that cannot be forked is used up by `path`.
     _, state = subject.env.reset(subject.keys[0], subject.params)
     # Computed before the steps start: one of them in a callback may hold the thread (jax 0.4.35).
-    states = jax.block_until_ready(_stack([state] * len(devices)))  # type: ignore[no-untyped-call]
+    states = jax.block_until_ready(stack([state] * len(devices)))  # type: ignore[no-untyped-call]
 
     def first_step(state: Any) -> StepResult:
         return subject.env.step(subject.keys[1], state, subject.actions[0], subject.params)
@@ -385,62 +226,5 @@ def primitives(jaxpr: Any) -> set[str]:
     return found
 
 
-def _variants(params: Any) -> tuple[Any, int]:
-    """The params, then twice each leaf changed on its own, stacked on a leading axis."""
-    leaves, structure = jax.tree.flatten(jax.tree.map(jnp.asarray, params))
-    rows = [leaves]
-    for index, leaf in enumerate(leaves):
-        is_bool = leaf.dtype == jnp.bool_
-        for changed in [~leaf] if is_bool else [jnp.ones_like(leaf), leaf * 2 + 1]:
-            rows.append([*leaves[:index], changed.astype(leaf.dtype), *leaves[index + 1 :]])
-    stacked = [jnp.stack(column) for column in zip(*rows, strict=True)]
-    return jax.tree.unflatten(structure, stacked), max(len(rows), 2)
-
-
-def visible(results: Any) -> Any:
-    """All of a step but the state, whose arrays a suite may lay out as it likes."""
-    if isinstance(results, StepResult):
-        return results._replace(state=None)
-    return [result._replace(state=None) for result in results]
-
-
-def same(what: str, one: Any, other: Any) -> None:
-    """Refute what is not equal to the bit."""
-    _same_arrays(what, one, second_process.pack(other))
-
-
-def close(what: str, one: Any, other: Any) -> None:
-    """Refute what is not equal but for the rounding in which two programs may differ."""
-    for a, b in zip(second_process.pack(one), second_process.pack(other), strict=True):
-        if not np.allclose(a, b, rtol=1e-3, atol=1e-3, equal_nan=True):
-            raise Refuted(f"{what} differs: {a.tolist()} and {b.tolist()}"[:300])
-
-
-def _stack(trees: Sequence[Any]) -> Any:
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
-
-
-def _bits(tree: Any) -> list[bytes]:
-    return [array.tobytes() for array in second_process.pack(tree)]
-
-
-def _same_arrays(what: str, one: Any, arrays: Sequence[np.ndarray]) -> None:
-    expected = second_process.pack(one)
-    differing = [
-        f"{a.tolist()} and {b.tolist()}"
-        for a, b in zip(expected, arrays, strict=True)
-        if a.shape != b.shape or a.dtype != b.dtype or a.tobytes() != b.tobytes()
-    ]
-    if differing:
-        raise Refuted(f"{what} is not the same: {differing[0][:200]}")
-
-
 def _is_float(leaf: Any) -> bool:
     return bool(jnp.issubdtype(leaf.dtype, jnp.floating))
-
-
-def _differ(variants: Any) -> Any:
-    """bool[], whether anything differs between the first of the leading axis and another."""
-    leaves = map(jnp.asarray, jax.tree.leaves(variants))
-    apart = [~jnp.isclose(leaf[:1], leaf[1:], equal_nan=True).all() for leaf in leaves]
-    return jnp.stack(apart).any()

@@ -15,7 +15,7 @@ from envhub.errors import ContractError, EnvHubError
 from envhub.flags import FLAGS
 from envhub.suite import Gap, Suite
 from envhub.testing.checks import CHECKS, COLUMNS, COMPARED
-from envhub.testing.probes import NotRunError, Refuted
+from envhub.testing.comparison import NotRunError, Refuted
 from envhub.testing.second_process import SecondProcess
 from envhub.testing.trial import LimitMaker, Own, Trial
 from envhub.wrappers._base import Wrapper

@@ -12,9 +12,10 @@ import numpy as np
 
 from envhub.environment import Environment
 from envhub.testing import episodes
+from envhub.testing.comparison import NotRunError
 from envhub.testing.episodes import LANES, SHORT, Episodes
-from envhub.testing.probes import NotRunError, Subject
 from envhub.testing.second_process import SecondProcess
+from envhub.testing.subject import Subject
 
 LimitMaker = Callable[[int], tuple[Environment, Any]]
 """From a number of steps to the same environment with that limit, and its params."""

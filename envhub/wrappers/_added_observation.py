@@ -12,9 +12,9 @@ import numpy as np
 from envhub import spaces
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
+from envhub.spaces._trees import leaves_of, zero_of
 from envhub.wrappers._base import Wrapper
 from envhub.wrappers._inside_autoreset import InsideAutoReset
-from envhub.wrappers._space_trees import leaves_of, zero_of
 
 
 class AddedObservation(InsideAutoReset):

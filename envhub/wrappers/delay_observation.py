@@ -7,8 +7,8 @@ from typing import Any
 import jax
 
 from envhub.environment import Environment
+from envhub.spaces._trees import leaves_of, zero_of
 from envhub.wrappers._frames import FramesWrapper, check_count
-from envhub.wrappers._space_trees import leaves_of, zero_of
 
 
 class DelayObservation(FramesWrapper):

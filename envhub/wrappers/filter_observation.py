@@ -10,8 +10,8 @@ import jax
 from envhub import spaces
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
+from envhub.spaces._trees import leaves_of
 from envhub.wrappers._observation import ObservationWrapper
-from envhub.wrappers._space_trees import leaves_of
 
 
 class FilterObservation(ObservationWrapper):

@@ -11,9 +11,9 @@ import numpy as np
 from envhub import spaces
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
+from envhub.spaces._trees import leaves_of, space_of, zero_of
 from envhub.wrappers._frames import FramesWrapper, check_count
 from envhub.wrappers._observation import mapped
-from envhub.wrappers._space_trees import leaves_of, space_of, zero_of
 
 
 class FrameStackObservation(FramesWrapper):

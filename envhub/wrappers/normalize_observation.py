@@ -12,7 +12,7 @@ import numpy as np
 from envhub import spaces
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
-from envhub.wrappers._space_trees import leaves_of, space_of
+from envhub.spaces._trees import leaves_of, space_of
 from envhub.wrappers._statistics import Statistics, StatisticsWrapper
 
 

@@ -11,10 +11,10 @@ import numpy as np
 from envhub import spaces
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
+from envhub.spaces._trees import leaves_of
 from envhub.wrappers._base import Wrapper
 from envhub.wrappers._episode import EpisodeWrapper
 from envhub.wrappers._frames import check_count
-from envhub.wrappers._space_trees import leaves_of
 from envhub.wrappers.time_limit import Counted, TimeLimit
 
 

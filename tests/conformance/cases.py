@@ -16,7 +16,7 @@ from envhub import registry
 from envhub.host import BRIDGE_OPTIONS
 from envhub.suite import keywords
 from envhub.testing import Own, Trial, label
-from envhub.testing.probes import NotRunError
+from envhub.testing.comparison import NotRunError
 from envhub.testing.reports import limit_of
 from envhub.testing.second_process import SecondProcess
 

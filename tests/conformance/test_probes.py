@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from envhub.testing import probes
-from envhub.testing.probes import Subject
 from envhub.testing.second_process import SecondProcess
+from envhub.testing.subject import Subject
 from tests.devices import EXAMINED, needs_devices
 
 from . import bad_environments

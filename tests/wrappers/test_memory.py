@@ -14,6 +14,7 @@ from gymnasium import wrappers as gym
 
 import envhub
 from envhub import errors, spaces
+from envhub.spaces._trees import zero_of
 from envhub.testing import probes
 from envhub.wrappers import (
     AddActionToObservation,
@@ -27,7 +28,6 @@ from envhub.wrappers import (
     TimeLimit,
     TransformObservation,
 )
-from envhub.wrappers._space_trees import zero_of
 
 from .episodes import Echo, lanes_of, pendulum, rollout, same
 

@@ -1,0 +1,130 @@
+"""The members of a fleet by name, and what their observations and actions look like."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from envhub import spaces
+from envhub.errors import UnknownEnvError, did_you_mean
+from envhub.multi._groups import Member, one, params_of_one
+from envhub.spaces._flat import flat_size, flatten
+from envhub.spaces._trees import map_space
+
+
+class Facts(NamedTuple):
+    """Something about observations and about actions."""
+
+    observation: Any
+    action: Any
+
+
+class Members:
+    """The spaces of the members of a `MultiEnv`, and what a network for them needs."""
+
+    names: tuple[str, ...]
+    envs: dict[str, Member]
+    default_params: dict[str, Any]
+
+    @functools.cached_property
+    def observation_spaces(self) -> dict[str, spaces.Space]:
+        """The spaces of the observations by name, under the default params; batched for a batch."""
+        return self._each(lambda env, params: env.observation_space(params))
+
+    @functools.cached_property
+    def action_spaces(self) -> dict[str, spaces.Space]:
+        """Likewise of the actions."""
+        return self._each(lambda env, params: env.action_space(params))
+
+    @functools.cached_property
+    def single_observation_spaces(self) -> dict[str, spaces.Space]:
+        """The spaces of the observations of one environment each."""
+        return self._each(lambda env, params: one(env).observation_space(params))
+
+    @functools.cached_property
+    def single_action_spaces(self) -> dict[str, spaces.Space]:
+        """Likewise of the actions."""
+        return self._each(lambda env, params: one(env).action_space(params))
+
+    @property
+    def shapes(self) -> Facts:
+        """Of `observation` and `action` by name, of one environment each.
+
+        Of a `Dict` or `Tuple` space there is a dict or tuple.
+        """
+        return self._facts(lambda space: map_space(_shape, space, space))
+
+    @property
+    def dtypes(self) -> Facts:
+        """Likewise the dtypes."""
+        return self._facts(lambda space: map_space(_dtype, space, space))
+
+    @property
+    def sizes(self) -> Facts:
+        """Likewise how many numbers a network takes or gives, as ints: Gymnasium's `flatdim`.
+
+        That is one for each element of an array, and one for each possible value of a `Discrete`
+        and of each element of a `MultiDiscrete`.
+        """
+        return self._facts(flat_size)
+
+    def pad_dims(self) -> Facts:
+        """The largest of the `sizes`, as `(observation, action)`: what a shared network needs.
+
+        See `pad_observations`. Of what such a network gives for an action, the first
+        `sizes.action[name]` numbers are the member's.
+        """
+        return Facts(*(max(sizes.values()) for sizes in self.sizes))
+
+    def pad_observations(self, obs: Mapping[str, Any]) -> dict[str, jax.Array]:
+        """Observations as vectors of one length, which can be stacked.
+
+        Args:
+            obs: by name, of some members or of all; they may have more leading axes.
+
+        Returns:
+            float32[..., pad_dims().observation] by name: the numbers of the observation, one-hot
+            where a value is one of a few (`Discrete`, `MultiDiscrete`), and then zeros.
+        """
+        size = self.pad_dims().observation
+        flat = {name: flatten(self._space_of(name), value) for name, value in obs.items()}
+        return {
+            name: jnp.pad(each, [(0, 0)] * (each.ndim - 1) + [(0, size - each.shape[-1])])
+            for name, each in flat.items()
+        }
+
+    def _each(self, space_of: Callable[[Member, Any], spaces.Space]) -> dict[str, spaces.Space]:
+        # Suites compute sizes with jax.numpy, which a surrounding trace would make abstract.
+        with jax.ensure_compile_time_eval():
+            return {
+                name: space_of(env, params_of_one(env, self.default_params[name]))
+                for name, env in self.envs.items()
+            }
+
+    def _facts(self, function: Callable[[spaces.Space], Any]) -> Facts:
+        both = self.single_observation_spaces, self.single_action_spaces
+        return Facts(*({name: function(each[name]) for name in self.names} for each in both))
+
+    def _space_of(self, name: str) -> spaces.Space:
+        self._at(name)
+        return self.single_observation_spaces[name]
+
+    def _at(self, name: str) -> tuple[Member, Any]:
+        if name not in self.envs:
+            raise UnknownEnvError(f"the fleet has no {name!r}.{self._hint(name)}")
+        return self.envs[name], self.default_params[name]
+
+    def _hint(self, name: Any) -> str:
+        return f"{did_you_mean(str(name), self.names)} It has: {', '.join(self.names)}."
+
+
+def _shape(space: Any, _: Any) -> Any:
+    return space.shape
+
+
+def _dtype(space: Any, _: Any) -> Any:
+    return space.dtype

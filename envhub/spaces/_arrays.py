@@ -1,0 +1,187 @@
+"""The spaces of single arrays."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from envhub.spaces._numbers import to_array, to_dtype, to_integers, to_scalar
+from envhub.spaces._sampling import draw_floats, draw_integers
+from envhub.spaces._space import Space
+
+
+class ArraySpace(Space):
+    """The arrays of one shape and dtype from `low` to `high`, arrays of that shape and dtype."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    low: NDArray[Any]
+    high: NDArray[Any]
+
+    def sample(self, key: jax.Array) -> jax.Array:
+        """Draws an array of the space's shape and dtype (see `Space.sample`)."""
+        bounds = self._bounds(jax.dtypes.canonicalize_dtype(self.dtype))
+        if bounds is None:
+            raise ValueError(f"no element of {self} fits in 32 bits: enable JAX's x64 mode")
+        return (draw_floats if self.dtype.kind == "f" else draw_integers)(key, *bounds)
+
+    def contains(self, x: Any) -> jax.Array:
+        """Tells whether `x` is an array or scalar in the space (see `Space.contains`)."""
+        if isinstance(x, bool | int | float | np.generic):
+            x = to_scalar(x, self.dtype)
+        if not isinstance(x, jax.Array | np.ndarray) or x.shape != self.shape:
+            return jnp.asarray(False)
+        bounds = self._bounds(x.dtype)
+        if bounds is None:
+            return jnp.asarray(False)
+        return jnp.asarray(((x >= bounds[0]) & (x <= bounds[1])).all(), bool)
+
+    def _bounds(self, dtype: Any) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        """The bounds of the elements of a dtype, or None if the space has no such elements."""
+        low, high = self.low, self.high
+        if dtype == self.dtype:
+            return low, high
+        if dtype != jax.dtypes.canonicalize_dtype(self.dtype):
+            return None
+        info: Any = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
+        if (low > info.max).any() or (high < info.min).any():
+            return None
+        # An infinite bound stays infinite: it means that there is none.
+        low = np.where(np.isinf(low), low, np.maximum(low, info.min)).astype(dtype)
+        high = np.where(np.isinf(high), high, np.minimum(high, info.max)).astype(dtype)
+        return low, high
+
+
+class Box(ArraySpace):
+    """The arrays whose elements lie between two bounds, both included.
+
+    A bound of a float dtype may be infinite. Each element is sampled as in Gymnasium: uniformly
+    between finite bounds, exponentially away from a single one, normally if there are none.
+
+    Args:
+        low: The least values, broadcast to `shape`; the attribute is a read-only array.
+        high: The greatest values, likewise.
+        shape: By default, that of `low` and `high` broadcast against each other.
+        dtype: A float, integer or bool dtype.
+
+    Raises:
+        TypeError, ValueError: If an argument is not as above, a bound is NaN or does not fit in
+            `dtype`, a low bound is above the high one, or there are no finite values.
+    """
+
+    _parameters = ("low", "high", "shape", "dtype")
+
+    def __init__(
+        self,
+        low: ArrayLike,
+        high: ArrayLike,
+        shape: Sequence[int] | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        if shape is None:
+            shape = np.broadcast_shapes(np.shape(low), np.shape(high))
+        dtype, shape = to_dtype(dtype, "biuf"), to_integers("shape", shape, at_least=0)
+        low, high = to_array("low", low, dtype, shape), to_array("high", high, dtype, shape)
+        if (low > high).any():
+            raise ValueError(f"low must not be above high, got {low} and {high}")
+        if (low == np.inf).any() or (high == -np.inf).any():
+            raise ValueError(f"low must be below inf and high above -inf, got {low} and {high}")
+        self._freeze(low=low, high=high, shape=shape, dtype=dtype)
+
+    @property
+    def bounded_below(self) -> NDArray[np.bool_]:
+        """Where `low` is finite, a bool array of the space's shape."""
+        return np.asarray(np.isfinite(self.low))
+
+    @property
+    def bounded_above(self) -> NDArray[np.bool_]:
+        """Where `high` is finite, a bool array of the space's shape."""
+        return np.asarray(np.isfinite(self.high))
+
+    def __repr__(self) -> str:
+        low, high = (
+            _show(bound.flat[0] if bound.size and (bound == bound.flat[0]).all() else bound)
+            for bound in (self.low, self.high)
+        )
+        return f"Box({low}, {high}, {self.shape}, {self.dtype})"
+
+
+class Discrete(ArraySpace):
+    """The integers `start, ..., start + n - 1`, as arrays of shape () and an integer dtype.
+
+    Raises:
+        TypeError: If `n` or `start` is not an integer or `dtype` not an integer dtype.
+        ValueError: If `n` is less than one or an element does not fit in `dtype`.
+    """
+
+    _parameters = ("n", "start", "dtype")
+    n: int
+    start: int
+
+    def __init__(self, n: int, start: int = 0, dtype: DTypeLike = np.int32) -> None:
+        (n,), (start,) = to_integers("n", [n], at_least=1), to_integers("start", [start])
+        dtype = to_dtype(dtype)
+        low, high = to_array("start", start, dtype), to_array("start + n - 1", start + n - 1, dtype)
+        self._freeze(n=n, start=start, shape=(), dtype=dtype, low=low, high=high)
+
+    def __repr__(self) -> str:
+        return f"Discrete({self.n}, start={self.start})" if self.start else f"Discrete({self.n})"
+
+
+class MultiDiscrete(ArraySpace):
+    """The arrays `x` of the shape of `nvec` with `start <= x < start + nvec` and an integer dtype.
+
+    The attributes are read-only arrays: `nvec` of int64, `start` (by default zeros) of `dtype`.
+
+    Raises:
+        TypeError: If `nvec` or `start` is not made of numbers or `dtype` not an integer dtype.
+        ValueError: If a number is not an integer, a count is less than one, an element does not
+            fit in `dtype`, or `start` does not broadcast to the shape of `nvec`.
+    """
+
+    _parameters = ("nvec", "dtype", "start")
+    nvec: NDArray[np.int64]
+    start: NDArray[Any]
+
+    def __init__(
+        self, nvec: ArrayLike, dtype: DTypeLike = np.int32, start: ArrayLike | None = None
+    ) -> None:
+        dtype, nvec = to_dtype(dtype), to_array("nvec", nvec, np.dtype(np.int64))
+        if (nvec < 1).any():
+            raise ValueError(f"nvec must be at least 1, got {nvec}")
+        low = to_array("start", 0 if start is None else start, dtype, nvec.shape)
+        last: Any = np.add(low, nvec - 1, dtype=object)  # Python's integers do not overflow
+        high = to_array("start + nvec - 1", np.asarray(last).tolist(), dtype, nvec.shape)
+        self._freeze(nvec=nvec, start=low, shape=nvec.shape, dtype=dtype, low=low, high=high)
+
+    def __repr__(self) -> str:
+        start = f", start={_show(self.start)}" if self.start.any() else ""
+        return f"MultiDiscrete({_show(self.nvec)}{start})"
+
+
+class MultiBinary(ArraySpace):
+    """The int8 arrays of zeros and ones of length `n` (an int) or shape `n` (a tuple of ints).
+
+    Raises:
+        TypeError, ValueError: If `n` is not made of integers, or of some less than one.
+    """
+
+    _parameters = ("n",)
+    n: int | tuple[int, ...]
+
+    def __init__(self, n: int | Sequence[int]) -> None:
+        shape = to_integers("n", n if isinstance(n, Iterable) else [n], at_least=1)
+        n, dtype = shape if isinstance(n, Iterable) else shape[0], np.dtype(np.int8)
+        low, high = to_array("low", 0, dtype, shape), to_array("high", 1, dtype, shape)
+        self._freeze(n=n, shape=shape, dtype=dtype, low=low, high=high)
+
+    def __repr__(self) -> str:
+        return f"MultiBinary({self.n})"
+
+
+def _show(array: Any) -> str:
+    with np.printoptions(threshold=8, edgeitems=1):
+        return " ".join(str(array).split())

@@ -1,0 +1,29 @@
+"""The space of batches."""
+
+import numpy as np
+
+from envhub.spaces._arrays import ArraySpace, Box, Discrete, MultiDiscrete
+from envhub.spaces._nested import Dict, Tuple
+from envhub.spaces._space import Space
+
+
+def batch(space: Space, size: int) -> Space:
+    """The space of batches of elements, on a leading axis, as Gymnasium's `batch_space` has it.
+
+    Args:
+        space: of one element.
+        size: how many are in a batch.
+
+    Returns:
+        A `MultiDiscrete` of a `Discrete`, a `Dict` and a `Tuple` of the batches of their spaces,
+        and a `Box` of the others.
+    """
+    if isinstance(space, Dict):
+        return Dict({name: batch(child, size) for name, child in space.items()})
+    if isinstance(space, Tuple):
+        return Tuple(batch(child, size) for child in space)
+    assert isinstance(space, ArraySpace)
+    low, high = (np.stack([bound] * size) for bound in (space.low, space.high))
+    if isinstance(space, Discrete):
+        return MultiDiscrete([space.n] * size, space.dtype, low)
+    return Box(low, high, low.shape, space.dtype)

@@ -1,0 +1,96 @@
+"""The spaces made of other spaces."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from envhub.spaces._space import Space
+
+
+class Dict(Space, Mapping[str, Space]):
+    """The dicts of an element of each of some spaces; itself a read-only mapping of the spaces.
+
+    The names are in sorted order, as JAX sorts those of dicts.
+
+    Raises:
+        TypeError: If a name is not a string or a space not a `Space`.
+    """
+
+    _parameters = ("spaces",)
+    _items: tuple[tuple[str, Space], ...]
+
+    def __init__(self, spaces: Mapping[str, Space]) -> None:
+        spaces = dict(spaces)
+        for name, space in spaces.items():
+            if not isinstance(name, str) or not isinstance(space, Space):
+                raise TypeError(f"a Dict must map strings to spaces, got {name!r}: {space!r}")
+        self._freeze(_items=tuple(sorted(spaces.items())))
+
+    @property
+    def spaces(self) -> dict[str, Space]:
+        """The spaces by name, in a new dict."""
+        return dict(self._items)
+
+    def sample(self, key: jax.Array) -> dict[str, Any]:
+        """Draws a dict of samples, each with a key of its own (see `Space.sample`)."""
+        keys = jax.random.split(key, len(self))
+        return {name: space.sample(k) for (name, space), k in zip(self._items, keys, strict=True)}
+
+    def contains(self, x: Any) -> jax.Array:
+        """Tells whether `x` is a dict of elements of the spaces (see `Space.contains`)."""
+        if not isinstance(x, dict) or x.keys() != self.keys():
+            return jnp.asarray(False)
+        return jnp.asarray([space.contains(x[name]) for name, space in self._items], bool).all()
+
+    def __getitem__(self, name: str) -> Space:
+        return self.spaces[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.spaces)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __repr__(self) -> str:
+        return f"Dict({', '.join(f'{name!r}: {space}' for name, space in self._items)})"
+
+
+class Tuple(Space, Sequence[Space]):
+    """The tuples of an element of each of some spaces; itself a read-only sequence of the spaces.
+
+    Raises:
+        TypeError: If a space is not a `Space`.
+    """
+
+    _parameters = ("spaces",)
+    spaces: tuple[Space, ...]
+
+    def __init__(self, spaces: Iterable[Space]) -> None:
+        spaces = tuple(spaces)
+        for space in spaces:
+            if not isinstance(space, Space):
+                raise TypeError(f"a Tuple must be made of spaces, got {space!r}")
+        self._freeze(spaces=spaces)
+
+    def sample(self, key: jax.Array) -> tuple[Any, ...]:
+        """Draws a tuple of samples, each with a key of its own (see `Space.sample`)."""
+        keys = jax.random.split(key, len(self))
+        return tuple(space.sample(k) for space, k in zip(self.spaces, keys, strict=True))
+
+    def contains(self, x: Any) -> jax.Array:
+        """Tells whether `x` is a tuple of elements of the spaces (see `Space.contains`)."""
+        if not isinstance(x, tuple) or len(x) != len(self):
+            return jnp.asarray(False)
+        results = [space.contains(element) for space, element in zip(self.spaces, x, strict=True)]
+        return jnp.asarray(results, bool).all()
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.spaces[index]
+
+    def __len__(self) -> int:
+        return len(self.spaces)
+
+    def __repr__(self) -> str:
+        return f"Tuple({', '.join(map(repr, self.spaces))})"

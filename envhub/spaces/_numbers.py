@@ -1,0 +1,60 @@
+"""The numbers that spaces are made of: checked, and kept as read-only arrays."""
+
+import operator
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+
+def to_dtype(dtype: DTypeLike, kinds: str = "iu") -> np.dtype[Any]:
+    """A dtype that JAX has, of one of some kinds (as in `np.dtype.kind`)."""
+    result = np.dtype(dtype)
+    if dtype is None or result.kind not in kinds or result.itemsize > 8 or not result.isnative:
+        needed = "an integer" if kinds == "iu" else "a bool, integer or float"
+        raise TypeError(f"dtype must be {needed} dtype of at most 64 bits, got {dtype!r}")
+    return result
+
+
+def to_integers(name: str, values: Any, at_least: float = -np.inf) -> tuple[int, ...]:
+    if not isinstance(values, Iterable):
+        raise TypeError(f"{name} must be a tuple of integers, got {values!r}")
+    values = tuple(values)
+    for value in values:
+        if isinstance(value, bool | np.bool_) or not hasattr(value, "__index__"):
+            raise TypeError(f"{name} must be made of integers, got {value!r}")
+        if operator.index(value) < at_least:
+            raise ValueError(f"{name} must be at least {at_least}, got {value}")
+    return tuple(map(operator.index, values))
+
+
+def to_array(
+    name: str, value: Any, dtype: np.dtype[Any], shape: tuple[int, ...] | None = None
+) -> NDArray[Any]:
+    """A read-only copy in a dtype that can represent the numbers, broadcast to a shape."""
+    given = np.asarray(value)
+    if given.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must be made of numbers of at most 64 bits, got {value!r}")
+    if np.isnan(given).any():
+        raise ValueError(f"{name} must not be NaN, got {value}")
+    with np.errstate(all="ignore"):
+        array = given.astype(dtype)
+    # Rounding to a float is no error, overflow is.
+    changed = np.isinf(array) != np.isinf(given) if dtype.kind == "f" else array != given
+    if changed.any():
+        raise ValueError(f"{name} cannot be represented in {dtype}, got {value}")
+    array.setflags(write=False)
+    try:
+        return array if shape is None else np.broadcast_to(array, shape)
+    except ValueError:
+        raise ValueError(f"{name} does not fit the shape {shape}, got {value}") from None
+
+
+def to_scalar(x: Any, dtype: np.dtype[Any]) -> NDArray[Any] | None:
+    """A scalar as an array of shape (), or None if it is no number of the kind of the dtype."""
+    accepted = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}[dtype.kind]
+    try:
+        return to_array("x", x, dtype) if np.asarray(x).dtype.kind in accepted else None
+    except ValueError:
+        return None

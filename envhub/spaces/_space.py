@@ -1,0 +1,64 @@
+"""What every space is: read-only, and compared by value."""
+
+import abc
+from typing import Any, ClassVar
+
+import jax
+import numpy as np
+
+
+class Space(abc.ABC):
+    """A set of values that can be sampled and tested for membership.
+
+    Spaces are read-only, hashable and equal if of the same class and with equal attributes.
+    """
+
+    _parameters: ClassVar[tuple[str, ...]]  # the constructor's, each an attribute too
+    _key: tuple[Any, ...]
+
+    @abc.abstractmethod
+    def sample(self, key: jax.Array) -> Any:
+        """Draws a random element, made of JAX arrays that are not weakly typed.
+
+        Args:
+            key: A JAX random key, typed or legacy (uint32[2]).
+
+        Raises:
+            ValueError: If x64 mode is off and no element fits in 32 bits.
+        """
+
+    @abc.abstractmethod
+    def contains(self, x: Any) -> jax.Array:
+        """Tells whether a value is an element, as a bool[] array; never raises.
+
+        JAX and NumPy arrays must have the dtype of the space, or the one that JAX has instead
+        while x64 mode is off. An element of shape () may also be a Python or NumPy scalar of any
+        precision: an int for integers, an int or float for floats, a bool for bools.
+
+        Args:
+            x: Any value. Arrays in it may be traced.
+        """
+
+    def _freeze(self, **attributes: Any) -> None:
+        """Sets the attributes, for good, and from them what spaces are compared by."""
+        self.__dict__.update(attributes, _key=tuple(map(_hashable, attributes.values())))
+
+    def __setattr__(self, name: str, value: Any = None) -> None:
+        raise AttributeError(f"{type(self).__name__} is read-only: cannot change {name!r}")
+
+    __delattr__ = __setattr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Space) and (type(self), self._key) == (type(other), other._key)
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._key))
+
+    def __reduce__(self) -> tuple[Any, ...]:  # the default makes copies with writable arrays
+        return type(self), tuple(getattr(self, name) for name in self._parameters)
+
+
+def _hashable(value: Any) -> Any:
+    if not isinstance(value, np.ndarray):
+        return value
+    return (value + value.dtype.type(0)).tobytes()  # the same for -0.0 and 0.0

@@ -1,0 +1,189 @@
+"""An environment under examination, and the runs of it that several probes share."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envhub.environment import Environment, StepResult
+from envhub.testing import second_process
+from envhub.testing.comparison import NotRunError, differ, stack, visible
+from envhub.testing.second_process import SecondProcess
+
+STEPS = 3
+
+
+class Subject:
+    """An environment under examination, with the runs that several probes share.
+
+    Args:
+        env: the environment.
+        params: the params to examine it under.
+        recipe: how another process makes the same environment: an id with its keywords, see
+            `envhub.testing.second_process`; without one, what needs that process is not run.
+        other: the process; by default one is started when it is needed.
+    """
+
+    def __init__(
+        self,
+        env: Environment,
+        params: Any,
+        recipe: Mapping[str, Any] | None = None,
+        other: SecondProcess | None = None,
+    ) -> None:
+        self.env, self.params, self.recipe = env, params, recipe
+        self._other = other
+        self.keys = jax.random.split(jax.random.key(0), 2 * STEPS + 1)
+        sample = jax.jit(env.action_space(params).sample)
+        self.actions = [sample(key) for key in jax.random.split(jax.random.key(1), 2 * STEPS)]
+
+    @functools.cached_property
+    def start(self) -> tuple[Any, Any]:
+        """The observation and state of one reset."""
+        return self.env.reset(self.keys[0], self.params)
+
+    @functools.cached_property
+    def path(self) -> list[StepResult]:
+        """The steps from there under the fixed keys and actions."""
+        return self.walk(self.start[1], 0, 2 * STEPS)
+
+    def walk(self, state: Any, first: int, last: int) -> list[StepResult]:
+        """Step from a state with the actions and keys `first` to `last`."""
+        results = []
+        for index in range(first, last):
+            result = self.env.step(self.keys[index + 1], state, self.actions[index], self.params)
+            results.append(result)
+            state = result.state
+        return results
+
+    @functools.cached_property
+    def lanes(self) -> tuple[Any, StepResult]:
+        """`STEPS` steps scanned under two nested vmaps: over variants of the params, over two keys.
+
+        The first variant is the params themselves; the first key is that of `start`. Leaves of the
+        results have the axes (variant, key, step).
+        """
+        variants, num_variants = variants_of(self.params)
+        firsts = jnp.stack([self.keys[0], jax.random.key(7)])
+        keys, actions = self.keys[1 : STEPS + 1], stack(self.actions[:STEPS])
+
+        def episode(params: Any, key: Any) -> tuple[Any, StepResult]:
+            obs, state = self.env.reset(key, params)
+
+            def body(state: Any, inputs: Any) -> tuple[Any, StepResult]:
+                result = self.env.step(inputs[0], state, inputs[1], params)
+                return result.state, result
+
+            return obs, jax.lax.scan(body, state, (keys, actions))[1]
+
+        over_keys = jax.vmap(episode, in_axes=(None, 0))
+        over_both = jax.vmap(over_keys, in_axes=(0, None), axis_size=num_variants)
+        obs, results = jax.jit(over_both)(variants, firsts)
+        return obs, results
+
+    def variants_part(self, steps: int) -> bool:
+        """Whether, within so many steps, anything looks different under a variant of the params.
+
+        All variants are given the keys and actions of the params themselves, and begin another
+        episode when that of the params has ended.
+        """
+        variants, _ = variants_of(self.params)
+        reset_each = jax.vmap(self.env.reset, in_axes=(None, 0))
+        step_each = jax.vmap(self.env.step, in_axes=(None, 0, None, 0))
+        sample = self.env.action_space(self.params).sample
+
+        def reset(key: Any) -> tuple[Any, Any, Any]:
+            obs, states = reset_each(key, variants)
+            return states, jnp.bool_(False), differ(obs)
+
+        def step(key: Any, states: Any) -> tuple[Any, Any, Any]:
+            results = step_each(key, states, sample(jax.random.fold_in(key, 1)), variants)
+            return results.state, results.done[0].all(), differ(visible(results))
+
+        def goes_on(carry: Any) -> Any:
+            index, _, _, differ = carry
+            return ~differ & (index < steps)
+
+        def turn(carry: Any) -> Any:
+            index, states, is_over, _ = carry
+            key = jax.random.fold_in(jax.random.key(8), index)
+            begin, go_on = (lambda _: reset(key)), (lambda states: step(key, states))
+            return index + 1, *jax.lax.cond(is_over, begin, go_on, states)
+
+        def run(key: Any) -> Any:
+            return jax.lax.while_loop(goes_on, turn, (jnp.int32(0), *reset(key)))[-1]
+
+        return bool(jax.jit(run)(self.keys[0]))
+
+    @functools.cached_property
+    def elsewhere(self) -> dict[str, Any]:
+        """The same episode, and the continuation of a saved state, in another process.
+
+        Lists of arrays; if the state could not be continued, `"failed"` says why.
+        """
+        if self.recipe is None:
+            raise NotRunError("there is no recipe to make this environment in another process")
+        if self._other is not None:
+            return self._replay_in(self._other, self.recipe)
+        with contextlib.closing(SecondProcess()) as other:
+            return self._replay_in(other, self.recipe)
+
+    def _replay_in(self, other: SecondProcess, recipe: Mapping[str, Any]) -> dict[str, Any]:
+        with tempfile.TemporaryDirectory() as folder:
+            saved, replayed = f"{folder}/saved.npz", f"{folder}/replayed.npz"
+            np.savez(saved, *second_process.pack(self.path[STEPS - 1].state))
+            place = "envhub.testing.subject:replay"
+            failed = other.call(place, recipe=dict(recipe), saved=saved, replayed=replayed)
+            with np.load(replayed) as arrays:
+                parts = {
+                    part: [arrays[name] for name in arrays.files if name.startswith(part)]
+                    for part in ("episode", "continuation")
+                }
+        return {**parts, "failed": failed} if failed else parts
+
+
+def replay(recipe: Mapping[str, Any], saved: str, replayed: str) -> str:
+    """In the other process: the episode of a `Subject`, and the continuation of a saved state.
+
+    Returns:
+        Why the saved state could not be continued; empty if it was.
+    """
+    subject = Subject(*second_process.make_by_recipe(recipe))
+    with np.load(saved) as arrays:
+        leaves = [arrays[name] for name in arrays.files]
+    state = second_process.unpack(subject.env.reset_shapes[1], leaves)
+    # The continuation first, in a process that has never run the environment: what it needs must be
+    # in the saved state.
+    failed, parts = "", {}
+    try:
+        parts["continuation"] = visible(subject.walk(state, STEPS, 2 * STEPS))
+    except Exception as error:
+        failed = f"{type(error).__name__}: {error}"
+    episode = visible(subject.walk(subject.start[1], 0, STEPS))
+    parts["episode"] = (subject.start[0], episode)
+    arrays = {
+        f"{part}{index:06}": array
+        for part, tree in parts.items()
+        for index, array in enumerate(second_process.pack(tree))
+    }
+    np.savez(replayed, **arrays)
+    return failed
+
+
+def variants_of(params: Any) -> tuple[Any, int]:
+    """The params, then twice each leaf changed on its own, stacked on a leading axis."""
+    leaves, structure = jax.tree.flatten(jax.tree.map(jnp.asarray, params))
+    rows = [leaves]
+    for index, leaf in enumerate(leaves):
+        is_bool = leaf.dtype == jnp.bool_
+        for changed in [~leaf] if is_bool else [jnp.ones_like(leaf), leaf * 2 + 1]:
+            rows.append([*leaves[:index], changed.astype(leaf.dtype), *leaves[index + 1 :]])
+    stacked = [jnp.stack(column) for column in zip(*rows, strict=True)]
+    return jax.tree.unflatten(structure, stacked), max(len(rows), 2)
