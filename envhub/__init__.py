@@ -5,7 +5,7 @@
 Importing this imports no suite; `make` imports the one that it needs.
 """
 
-from envhub import errors, spaces
+from envhub import errors, spaces, wrappers
 from envhub._adoption import wrap
 from envhub._seeding import host_seed
 from envhub.environment import Environment, EnvSpec, StepResult
@@ -47,4 +47,9 @@ __all__ = [
     "suites",
     "unregister",
     "wrap",
+    "wrappers",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

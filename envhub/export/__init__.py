@@ -11,3 +11,7 @@ from envhub.export.gymnasium_vec import to_gymnasium_vec
 from envhub.export.gymnax import to_gymnax
 
 __all__ = ["to_brax", "to_dm_env", "to_gymnasium", "to_gymnasium_vec", "to_gymnax"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -12,3 +12,7 @@ __all__ = [
     "make_multi",
     "make_multi_vec",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -25,3 +25,7 @@ __all__ = [
     "from_gymnasium",
     "to_gymnasium",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -42,3 +42,7 @@ __all__ = [
     "check_suite",
     "label",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

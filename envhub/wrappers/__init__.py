@@ -85,3 +85,7 @@ __all__ = [
     "TransformObservation",
     "TransformReward",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

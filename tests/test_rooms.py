@@ -1,0 +1,54 @@
+"""The rooms of the code: none of them is crowded, and each shows its public names."""
+
+import ast
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+MOST_LINES = {"file": 400, "function": 60}
+# Those that are being taken apart.
+CROWDED = {
+    "adapters/ale.py",
+    "adapters/gymnasium.py",
+    "adapters/pufferlib.py",
+    "envhub/export/gymnasium_vec.py: _vector_env_class",
+    "envhub/export/gymnasium_vec.py: to_gymnasium_vec",
+    "envhub/export/gymnax.py: _env_class",
+    "envhub/hub.py: make",
+    "envhub/trajectories.py: rollout",
+}
+PACKAGES = ["envhub", "envhub.export", "envhub.multi", "envhub.spaces", "envhub.testing"]
+PACKAGES += ["envhub.wrappers"]
+
+
+def lengths() -> Iterator[tuple[str, str, int]]:
+    """What it is, its name, and how many lines it has, its docstring and decorators included."""
+    paths = [
+        path for folder in ("envhub", "adapters") for path in (REPOSITORY / folder).rglob("*.py")
+    ]
+    for path in paths:
+        if path.is_relative_to(REPOSITORY / "envhub" / "adapters"):
+            continue  # the same files, in an installed copy
+        name, source = path.relative_to(REPOSITORY).as_posix(), path.read_text()
+        yield "file", name, len(source.splitlines())
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+                yield "function", f"{name}: {node.name}", (node.end_lineno or first) - first + 1
+
+
+def test_no_file_is_over_400_lines_and_no_function_over_60() -> None:
+    every = list(lengths())
+    assert {what for what, _, _ in every} == set(MOST_LINES)
+    assert {name for what, name, lines in every if lines > MOST_LINES[what]} <= CROWDED
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_dir_shows_the_public_names_and_no_others(name: str) -> None:
+    module = importlib.import_module(name)
+    assert dir(module) == sorted(module.__all__)
+    assert all(hasattr(module, each) for each in dir(module))
+    assert not [each for each in dir(module) if each.startswith("_")]
