@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envhub import registry
+from envhub import _missing, registry
 from envhub._sharding import over_all_axes
 from envhub.environment import Environment, EnvSpec
 from envhub.errors import (
@@ -20,6 +20,7 @@ from envhub.errors import (
     InvalidEnvIdError,
     InvalidOptionError,
     MissingCapabilityError,
+    MissingDependencyError,
     UnavailableEnvError,
     did_you_mean,
 )
@@ -70,7 +71,8 @@ def make(
 
     Raises:
         InvalidEnvIdError, UnknownSuiteError, UnknownEnvError: if the id names nothing.
-        MissingDependencyError, UnsupportedVersionError: if the suite's package is not usable.
+        MissingDependencyError, UnsupportedVersionError: if the suite's package is not usable, or
+            one that the environment imports is absent.
         InvalidOptionError: if nobody knows a keyword, or the suite refuses a value.
         UnavailableEnvError: if the environment is known not to run on what is installed.
     """
@@ -321,6 +323,8 @@ def _construction_error(
     if gap:
         reason = f"{gap.kind}: {gap.reason}"
         return UnavailableEnvError(f"{env_id} does not run here, {reason} [{what}]")
+    if remedy := _missing.remedy(error):
+        return MissingDependencyError(f"{env_id} could not be constructed: {what}. {remedy}")
     if options:
         given = ", ".join(f"{name}={value!r}" for name, value in options.items())
         return InvalidOptionError(f"{env_id} refuses {given}: {what}")

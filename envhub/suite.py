@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal
 import jax
 import numpy as np
 
-from envhub import _distribution, _versions
+from envhub import _distribution, _missing, _versions
 from envhub.environment import Environment
 from envhub.errors import (
     InvalidOptionError,
@@ -187,7 +187,8 @@ class Suite(abc.ABC):
 
         Raises:
             MissingDependencyError: if the package is absent, or if importing it fails; then the
-                original error is chained.
+                original error is chained. If that is for want of another package, the message names
+                the command that installs it.
         """
         version = self.require_installed()
         path = f"{self.module}.{submodule}" if submodule else self.module
@@ -195,10 +196,13 @@ class Suite(abc.ABC):
             with quiet():
                 return importlib.import_module(path)
         except Exception as error:
+            misfit = (
+                "It may not fit the versions of its own dependencies. "
+                f"Run: {self.install_command} --upgrade"
+            )
             raise MissingDependencyError(
                 f"{self.distribution} {version} is installed, but importing {path!r} failed with "
-                f"{type(error).__name__}: {error}. It may not fit the versions of its own "
-                f"dependencies. Run: {self.install_command} --upgrade"
+                f"{type(error).__name__}: {error}. {_missing.remedy(error) or misfit}"
             ) from error
 
     def resolve(self, name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -131,9 +132,24 @@ def test_an_unsupported_version_names_both(found: str, monkeypatch: pytest.Monke
     assert isinstance(caught.value, ImportError)
 
 
-def test_a_package_that_fails_to_import_is_not_called_absent(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("source", "cause", "remedy"),
+    [
+        (
+            "raise AttributeError('jax.core is gone')",
+            "AttributeError('jax.core is gone')",
+            'Run: pip install "envhub-rl[gymnax]" --upgrade',
+        ),
+        # Absent altogether, which is a command; and moved within a package that is here.
+        ("import absent_one.b", 'ModuleNotFoundError("No', "Run: pip install absent_one |"),
+        ("import jax.no.more", 'ModuleNotFoundError("No', '[gymnax]" --upgrade |'),
+    ],
+)
+def test_a_package_that_fails_to_import_is_not_called_absent(
+    source: str, cause: str, remedy: str, tmp_path: Path
+) -> None:
     (tmp_path / "gymnax").mkdir()
-    (tmp_path / "gymnax" / "__init__.py").write_text("raise AttributeError('jax.core is gone')")
+    (tmp_path / "gymnax" / "__init__.py").write_text(source)
     program = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import envhub\n"
         "try: envhub.make('gymnax::CartPole-v1')\n"
@@ -143,7 +159,23 @@ def test_a_package_that_fails_to_import_is_not_called_absent(tmp_path: Path) -> 
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert "is installed, but importing 'gymnax' failed" in done.stdout
-    assert "| AttributeError('jax.core is gone')" in done.stdout
+    assert f"| {cause}" in done.stdout
+    assert remedy in done.stdout
+
+
+def test_a_package_that_constructing_lacks_is_named_with_its_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def make(name: str, options: object) -> None:
+        try:
+            importlib.import_module("absent_one.b")
+        except ImportError as error:
+            raise RuntimeError("this game needs pictures") from error
+
+    monkeypatch.setattr(registry.get("gymnax"), "make", make)
+    with pytest.raises(errors.MissingDependencyError, match=r"pip install absent_one$") as caught:
+        envhub.make("gymnax::CartPole-v1")
+    assert isinstance(caught.value.__cause__, RuntimeError)
 
 
 def test_version_ranges() -> None:
