@@ -10,6 +10,7 @@ import numpy as np
 
 from envhub import spaces
 from envhub._headless import no_sound
+from envhub._tracing import concrete_if_known, is_traced, numpy_for
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
 from envhub.flags import Capabilities, Claim
@@ -159,14 +160,14 @@ class GymnaxEnvironment(Environment):
         return StepResult(obs, state_after, reward, terminated, truncated, info)
 
     def observation_space(self, params: Any = None) -> spaces.Space:
-        params = self.default_params if params is None else params
-        space = _convert(self.unwrapped.observation_space(params))
         correct = CORRECTIONS.get(type(self.unwrapped).__name__)
-        return correct(self.unwrapped, params, space) if correct else space
+        with concrete_if_known(self.default_params if params is None else params) as known:
+            space = _convert(self.unwrapped.observation_space(known))
+            return correct(self.unwrapped, known, space) if correct else space
 
     def action_space(self, params: Any = None) -> spaces.Space:
-        params = self.default_params if params is None else params
-        return _convert(self.unwrapped.action_space(params))
+        with concrete_if_known(self.default_params if params is None else params) as known:
+            return _convert(self.unwrapped.action_space(known))
 
     def render_env(self, state: Any, params: Any) -> Any:
         name = self.unwrapped.name
@@ -194,11 +195,13 @@ def _rasterise(drawing: Any) -> np.ndarray:
 
 
 def _convert(space: Any) -> spaces.Space:
-    """gymnax's spaces; its bounds may be numbers, NumPy or JAX arrays."""
+    """gymnax's spaces; its bounds may be numbers, NumPy or JAX arrays, which may be traced."""
     if hasattr(space, "n"):
         return spaces.Discrete(int(space.n))
-    low, high = (np.asarray(bound, dtype=space.dtype) for bound in (space.low, space.high))
-    return spaces.Box(low, high, tuple(space.shape), np.dtype(space.dtype))
+    low, high, dtype = space.low, space.high, np.dtype(space.dtype)
+    if not is_traced(low, high):
+        low, high = np.asarray(low, dtype), np.asarray(high, dtype)
+    return spaces.Box(low, high, tuple(space.shape), dtype)
 
 
 # Where gymnax's spaces lie (0.0.9 and 1.0.1), and what is true. The time that the bandits and the
@@ -206,10 +209,16 @@ def _convert(space: Any) -> spaces.Space:
 
 
 def _time_bounds(params: Any, low: float = -1.0, high: float = 1.0, t_max: float = 100.0) -> Any:
-    limit = float(params.max_steps_in_episode)
-    if not params.normalize_time:
-        return 0.0, limit
-    return low, max(high, low + (high - low) * limit / t_max)
+    limit, numpy = params.max_steps_in_episode, numpy_for(params)
+    scaled = numpy.maximum(high, low + (high - low) * limit / t_max)
+    is_scaled = params.normalize_time
+    return numpy.where(is_scaled, low, 0.0), numpy.where(is_scaled, scaled, limit)
+
+
+def _with(bound: Any, values: Mapping[int, Any]) -> Any:
+    """A bound with some elements replaced; all of it may be traced."""
+    parts = [values.get(index - len(bound), bound[index]) for index in range(len(bound))]
+    return numpy_for(parts).stack(parts)
 
 
 def _catch(env: Any, params: Any, space: Any) -> spaces.Space:
@@ -234,24 +243,26 @@ def _umbrella_chain(env: Any, params: Any, space: Any) -> spaces.Space:
 
 
 def _meta_maze(env: Any, params: Any, space: Any) -> spaces.Space:
-    low, high = space.low.copy(), space.high.copy()
     rewards = [0.0, params.reward, params.punishment, params.reward + params.punishment]
-    low[-2], high[-2] = min(rewards), max(rewards)  # says 0 to 1, observes the last reward
-    low[-1], high[-1] = _time_bounds(params)
+    all_rewards = numpy_for(rewards).stack(rewards)
+    time_low, time_high = _time_bounds(params)
+    # It says 0 to 1, and observes the last reward.
+    low = _with(space.low, {-2: all_rewards.min(), -1: time_low})
+    high = _with(space.high, {-2: all_rewards.max(), -1: time_high})
     return spaces.Box(low, high, space.shape, np.float32)
 
 
 def _gaussian_bandit(env: Any, params: Any, space: Any) -> spaces.Space:
     time_low, time_high = _time_bounds(params)
-    low = np.array([-np.inf, 0, 0, time_low], np.float32)  # the last reward is Gaussian
-    high = np.array([np.inf, 1, 1, time_high], np.float32)
+    low = _with(np.array([-np.inf, 0, 0, 0]), {-1: time_low})  # the last reward is Gaussian
+    high = _with(np.array([np.inf, 1, 1, 0]), {-1: time_high})
     return spaces.Box(low, high, space.shape, np.float32)
 
 
 def _bernoulli_bandit(env: Any, params: Any, space: Any) -> spaces.Space:
     bounds = _time_bounds(params, params.min_lim, params.max_lim, params.t_max)
-    low, high = space.low.copy(), space.high.copy()
-    low[-1], high[-1] = bounds  # right for the default limit only
+    # Its own are right for the default limit only.
+    low, high = _with(space.low, {-1: bounds[0]}), _with(space.high, {-1: bounds[1]})
     return spaces.Box(low, high, space.shape, np.float32)
 
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from envhub import spaces
+from envhub._tracing import numpy_for
 from envhub.environment import Environment, StepResult
 from envhub.flags import Capabilities
 from envhub.params import params_dataclass
@@ -158,7 +159,8 @@ class JumanjiEnvironment(Environment):
         if params is not None:
             # Those of Snake and Tetris end one step before the limit (1.1.2), and none follows it.
             for clock in CLOCKS & seen.keys():
-                seen[clock] = spaces.Box(0, np.max(params.time_limit), (), np.int32)
+                limit = numpy_for(params).max(params.time_limit)
+                seen[clock] = spaces.Box(0, limit, (), np.int32)
         if type(self.unwrapped).__name__ == "TSP":
             # Before the first city the position is -1, which the space leaves out (1.1.2).
             seen["position"] = spaces.Discrete(seen["position"].n + 1, start=-1)

@@ -116,11 +116,11 @@ class Environment(abc.ABC):
 
     @abc.abstractmethod
     def observation_space(self, params: Any = None) -> spaces.Space:
-        """The space that contains every observation under these (concrete) params."""
+        """The space that contains every observation under these params, which may be traced."""
 
     @abc.abstractmethod
     def action_space(self, params: Any = None) -> spaces.Space:
-        """The space of the actions that `step` accepts under these (concrete) params."""
+        """The space of the actions that `step` accepts under these params, which may be traced."""
 
     def step_then_reset(
         self, key: jax.Array, state: Any, action: Any, params: Any

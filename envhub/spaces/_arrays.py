@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from envhub.spaces._numbers import to_array, to_dtype, to_integers, to_scalar
+from envhub._tracing import is_traced, numpy_for
+from envhub.spaces._numbers import to_array, to_dtype, to_integers, to_scalar, to_traced
 from envhub.spaces._sampling import draw_floats, draw_integers
 from envhub.spaces._space import Space
 
@@ -42,7 +43,7 @@ class ArraySpace(Space):
     def _bounds(self, dtype: Any) -> tuple[NDArray[Any], NDArray[Any]] | None:
         """The bounds of the elements of a dtype, or None if the space has no such elements."""
         low, high = self.low, self.high
-        if dtype == self.dtype:
+        if dtype == low.dtype:
             return low, high
         if dtype != jax.dtypes.canonicalize_dtype(self.dtype):
             return None
@@ -60,6 +61,9 @@ class Box(ArraySpace):
 
     A bound of a float dtype may be infinite. Each element is sampled as in Gymnasium: uniformly
     between finite bounds, exponentially away from a single one, normally if there are none.
+
+    Inside `jit` a bound may be traced: then both attributes are arrays of JAX, nothing about them
+    can be checked, and the space equals another only if their bounds are the same tracers.
 
     Args:
         low: The least values, broadcast to `shape`; the attribute is a read-only array.
@@ -84,24 +88,28 @@ class Box(ArraySpace):
         if shape is None:
             shape = np.broadcast_shapes(np.shape(low), np.shape(high))
         dtype, shape = to_dtype(dtype, "biuf"), to_integers("shape", shape, at_least=0)
-        low, high = to_array("low", low, dtype, shape), to_array("high", high, dtype, shape)
-        if (low > high).any():
+        traced = is_traced(low, high)
+        convert = to_traced if traced else to_array
+        low, high = convert("low", low, dtype, shape), convert("high", high, dtype, shape)
+        if not traced and (low > high).any():
             raise ValueError(f"low must not be above high, got {low} and {high}")
-        if (low == np.inf).any() or (high == -np.inf).any():
+        if not traced and ((low == np.inf).any() or (high == -np.inf).any()):
             raise ValueError(f"low must be below inf and high above -inf, got {low} and {high}")
         self._freeze(low=low, high=high, shape=shape, dtype=dtype)
 
     @property
     def bounded_below(self) -> NDArray[np.bool_]:
         """Where `low` is finite, a bool array of the space's shape."""
-        return np.asarray(np.isfinite(self.low))
+        return _finite(self.low)
 
     @property
     def bounded_above(self) -> NDArray[np.bool_]:
         """Where `high` is finite, a bool array of the space's shape."""
-        return np.asarray(np.isfinite(self.high))
+        return _finite(self.high)
 
     def __repr__(self) -> str:
+        if is_traced(self.low, self.high):
+            return f"Box(traced, traced, {self.shape}, {self.dtype})"
         low, high = (
             _show(bound.flat[0] if bound.size and (bound == bound.flat[0]).all() else bound)
             for bound in (self.low, self.high)
@@ -180,6 +188,12 @@ class MultiBinary(ArraySpace):
 
     def __repr__(self) -> str:
         return f"MultiBinary({self.n})"
+
+
+def _finite(bound: Any) -> NDArray[np.bool_]:
+    numpy = numpy_for(bound)
+    finite: NDArray[np.bool_] = numpy.asarray(numpy.isfinite(bound))
+    return finite
 
 
 def _show(array: Any) -> str:

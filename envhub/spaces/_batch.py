@@ -1,7 +1,6 @@
 """The space of batches."""
 
-import numpy as np
-
+from envhub._tracing import numpy_for
 from envhub.spaces._arrays import ArraySpace, Box, Discrete, MultiDiscrete
 from envhub.spaces._nested import Dict, Tuple
 from envhub.spaces._space import Space
@@ -23,7 +22,8 @@ def batch(space: Space, size: int) -> Space:
     if isinstance(space, Tuple):
         return Tuple(batch(child, size) for child in space)
     assert isinstance(space, ArraySpace)
-    low, high = (np.stack([bound] * size) for bound in (space.low, space.high))
+    stack = numpy_for(space.low, space.high).stack
+    low, high = (stack([bound] * size) for bound in (space.low, space.high))
     if isinstance(space, Discrete):
         return MultiDiscrete([space.n] * size, space.dtype, low)
     return Box(low, high, low.shape, space.dtype)

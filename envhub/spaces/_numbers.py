@@ -4,6 +4,8 @@ import operator
 from collections.abc import Iterable
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
@@ -47,6 +49,14 @@ def to_array(
     array.setflags(write=False)
     try:
         return array if shape is None else np.broadcast_to(array, shape)
+    except ValueError:
+        raise ValueError(f"{name} does not fit the shape {shape}, got {value}") from None
+
+
+def to_traced(name: str, value: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Any:
+    """A traced bound, or the other one, in the dtype that JAX has for it, broadcast to a shape."""
+    try:
+        return jnp.broadcast_to(jnp.asarray(value, jax.dtypes.canonicalize_dtype(dtype)), shape)
     except ValueError:
         raise ValueError(f"{name} does not fit the shape {shape}, got {value}") from None
 

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from envhub._tracing import is_traced, numpy_for
+
 
 def draw_integers(key: jax.Array, low: NDArray[Any], high: NDArray[Any]) -> jax.Array:
     """Uniform integers or bools from `low` to `high`, both included."""
@@ -16,7 +18,7 @@ def draw_integers(key: jax.Array, low: NDArray[Any], high: NDArray[Any]) -> jax.
         count = high.astype(word) - low.astype(word) + word(1)
     key, word_key = jax.random.split(key)
     offset = jax.random.randint(key, low.shape, 0, count, word)
-    if not count.all():
+    if is_traced(count) or not count.all():
         offset = jnp.where(count == 0, jax.random.bits(word_key, low.shape, word), offset)
     return jnp.asarray(low.astype(word) + offset).astype(low.dtype)
 
@@ -24,14 +26,15 @@ def draw_integers(key: jax.Array, low: NDArray[Any], high: NDArray[Any]) -> jax.
 def draw_floats(key: jax.Array, low: NDArray[Any], high: NDArray[Any]) -> jax.Array:
     """Finite floats from `low` to `high`, distributed as `Box` says."""
     shape, dtype, largest = low.shape, low.dtype, np.finfo(low.dtype).max
-    below, above = np.isfinite(low), np.isfinite(high)
-    start, stop = np.where(below, low, dtype.type(0)), np.where(above, high, dtype.type(0))
+    numpy = numpy_for(low, high)
+    below, above = numpy.isfinite(low), numpy.isfinite(high)
+    start, stop = numpy.where(below, low, dtype.type(0)), numpy.where(above, high, dtype.type(0))
     uniform_key, tail_key, normal_key = jax.random.split(key, 3)
     u = jax.random.uniform(uniform_key, shape, dtype)
     x = start * (1 - u) + stop * u  # start + (stop - start) * u could overflow
-    if not (below & above).all():
+    if numpy is jnp or not (below & above).all():
         tail = jax.random.exponential(tail_key, shape, dtype)
         normal = jax.random.normal(normal_key, shape, dtype)
         x = jnp.where(below & above, x, jnp.where(below, start + tail, stop - tail))
         x = jnp.where(below | above, x, normal)
-    return jnp.clip(x, np.clip(low, -largest, largest), np.clip(high, -largest, largest))
+    return jnp.clip(x, *(numpy.clip(bound, -largest, largest) for bound in (low, high)))

@@ -59,6 +59,8 @@ class Space(abc.ABC):
 
 
 def _hashable(value: Any) -> Any:
+    if isinstance(value, jax.Array):
+        return "traced", id(value)
     if not isinstance(value, np.ndarray):
         return value
     return (value + value.dtype.type(0)).tobytes()  # the same for -0.0 and 0.0

@@ -102,6 +102,29 @@ def the_step_takes_what_the_action_space_holds(trial: Trial) -> None:
     raise Refuted("an action with an axis too many is not refused")
 
 
+def spaces_are_known_inside_jit(trial: Trial) -> None:
+    """Shapes and dtypes, under params that are traced too; bounds that depend on those may be."""
+    refute_spaces_inside_jit(trial.env, trial.params)
+
+
+def refute_spaces_inside_jit(env: Any, params: Any) -> None:
+    """Trace the spaces of an environment, compiling nothing.
+
+    Raises:
+        Refuted: if they are others than outside of `jit`.
+    """
+    key = jax.random.key(0)
+    for space_of in (env.observation_space, env.action_space):
+        name, outside = space_of.__name__, space_of(params)
+
+        def sample(key: Any, traced: Any, space_of: Any = space_of, outside: Any = outside) -> Any:
+            insist(space_of(params) == outside, "concrete params give another space inside of jit")
+            return space_of(traced).sample(key)
+
+        found, wanted = jax.eval_shape(sample, key, params), jax.eval_shape(outside.sample, key)
+        insist(found == wanted, f"{name} inside of jit holds {found}, and outside {wanted}")
+
+
 def observations_lie_in_the_space_until_the_end(trial: Trial) -> None:
     """Of whole episodes, and their rewards are finite."""
     space, seen = trial.env.observation_space(trial.params), trial.episodes
@@ -257,7 +280,7 @@ COLUMNS: dict[str, tuple[Check, ...]] = {
         no_second_compilation_after_the_first_step,
     ),
     "actions": (the_step_takes_what_the_action_space_holds,),
-    "observations": (observations_lie_in_the_space_until_the_end,),
+    "observations": (spaces_are_known_inside_jit, observations_lie_in_the_space_until_the_end),
     "ends": (random_actions_reach_the_end,),
     "truncation": (a_time_limit_is_a_truncation, the_limit_does_not_terminate),
     "final_obs": (the_observation_at_the_limit_is_the_last_and_not_a_reset,),

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from envhub import spaces
+from envhub._tracing import concrete_if_known
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
 from envhub.wrappers._base import Wrapper
@@ -54,9 +55,8 @@ class BoxWrapper(Wrapper):
 
     def box(self, params: Any) -> spaces.Box:
         """The space of the observations inside."""
-        # Suites compute sizes with jax.numpy, which a surrounding trace would make abstract.
-        with jax.ensure_compile_time_eval():
-            space = self.env.observation_space(params)
+        with concrete_if_known(params) as known:
+            space = self.env.observation_space(known)
         name = type(self).__name__
         if not isinstance(space, spaces.Box):
             raise InvalidOptionError(

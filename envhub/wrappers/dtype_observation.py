@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from envhub import spaces
+from envhub._tracing import numpy_for
 from envhub.environment import Environment
 from envhub.wrappers._observation import BoxObservation, mapped
 
@@ -38,6 +39,6 @@ class DtypeObservation(BoxObservation):
                 with np.errstate(over="ignore"):  # beyond a narrower float is infinite
                     return bound.astype(self.dtype)
             limits = np.iinfo(self.dtype)
-            return np.clip(bound, limits.min, limits.max).astype(self.dtype)
+            return numpy_for(bound).clip(bound, limits.min, limits.max).astype(self.dtype)
 
         return mapped(self.box(params), converted)

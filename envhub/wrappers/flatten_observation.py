@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 
 from envhub import spaces
 from envhub.wrappers._observation import BoxObservation, mapped
@@ -21,4 +20,4 @@ class FlattenObservation(BoxObservation):
         return jnp.ravel(obs)
 
     def observation_space(self, params: Any = None) -> spaces.Space:
-        return mapped(self.box(params), np.ravel)
+        return mapped(self.box(params), lambda bound: bound.ravel())

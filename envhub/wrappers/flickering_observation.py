@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from envhub import spaces
+from envhub._tracing import numpy_for
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
 from envhub.wrappers._observation import RandomObservation
@@ -47,5 +48,6 @@ class FlickeringObservation(RandomObservation):
     def observation_space(self, params: Any = None) -> spaces.Space:
         box = self.box(params)
         zero = np.zeros((), box.dtype)
-        low, high = np.minimum(box.low, zero), np.maximum(box.high, zero)
+        numpy = numpy_for(box.low, box.high)
+        low, high = numpy.minimum(box.low, zero), numpy.maximum(box.high, zero)
         return spaces.Box(low, high, box.shape, box.dtype)

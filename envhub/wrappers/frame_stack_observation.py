@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from envhub import spaces
 from envhub.environment import Environment
@@ -55,7 +54,7 @@ class FrameStackObservation(FramesWrapper):
             return stacked
 
         def agents_first(leaf: spaces.Box) -> spaces.Box:
-            return mapped(leaf, lambda bound: np.moveaxis(bound, 0, 1))
+            return mapped(leaf, lambda bound: bound.swapaxes(0, 1))
 
         return space_of(jax.tree.map(agents_first, leaves_of(stacked)))
 

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from envhub import spaces
+from envhub._tracing import numpy_for
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
 from envhub.wrappers._observation import RandomObservation
@@ -51,5 +52,6 @@ class NoisyObservation(RandomObservation):
 
     def observation_space(self, params: Any = None) -> spaces.Space:
         box, is_noisy = self.box(params), self.scale > 0
-        low, high = np.where(is_noisy, -np.inf, box.low), np.where(is_noisy, np.inf, box.high)
+        where = numpy_for(box.low, box.high).where
+        low, high = where(is_noisy, -np.inf, box.low), where(is_noisy, np.inf, box.high)
         return spaces.Box(low, high, box.shape, box.dtype)

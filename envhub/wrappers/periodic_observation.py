@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from envhub import spaces
+from envhub._tracing import numpy_for
 from envhub.environment import Environment
 from envhub.wrappers._observation import ElementsObservation
 
@@ -49,7 +50,7 @@ class PeriodicObservation(ElementsObservation):
         box = self.box(params)
         ones = np.ones((*box.shape[:-1], 2 * len(self.elements)), box.dtype)
         low, high = (
-            np.concatenate([bound, edge], -1)[..., self._order]
+            numpy_for(bound).concatenate([bound, edge], -1)[..., self._order]
             for bound, edge in ((box.low, -ones), (box.high, ones))
         )
         return spaces.Box(low, high, low.shape, box.dtype)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from envhub import spaces
+from envhub._tracing import numpy_for
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
 from envhub.spaces._trees import leaves_of
@@ -96,10 +97,8 @@ class TimeAwareObservation(EpisodeWrapper):
             together = self._with_time(space, time)
             return (spaces.Tuple if isinstance(together, tuple) else spaces.Dict)(together)
         leaves = jax.tree.leaves(self._with_time(leaves_of(space), time))
-        low, high = (
-            np.concatenate([self._flat(getattr(leaf, end)) for leaf in leaves], -1)
-            for end in ("low", "high")
-        )
+        ends = [[self._flat(getattr(leaf, end)) for leaf in leaves] for end in ("low", "high")]
+        low, high = (numpy_for(bounds).concatenate(bounds, -1) for bounds in ends)
         return spaces.Box(low, high, low.shape, self._dtype)
 
     def _shown(self, obs: Any, steps: jax.Array) -> Any:

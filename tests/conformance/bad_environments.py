@@ -335,6 +335,14 @@ class HasASmallSpace(Honest):
         return spaces.Box(-1.0, 1.0, (2,), np.float32)
 
 
+class MeasuresItsParams(Honest):
+    """A space is made of numbers that are not there while a program is traced."""
+
+    def observation_space(self, params: Any = None) -> spaces.Space:
+        bound = np.asarray((params or self.default_params).gain)
+        return spaces.Box(-np.inf + bound, np.inf, (2,), np.float32)
+
+
 class RewardsWithNothing(Honest):
     """A reward that is not a number."""
 
@@ -374,6 +382,7 @@ BREACHES = {
     IsWeaklyTyped: "nothing_is_64_bit_or_weakly_typed",
     CompilesTwice: "no_second_compilation_after_the_first_step",
     TakesAnything: "the_step_takes_what_the_action_space_holds",
+    MeasuresItsParams: "spaces_are_known_inside_jit",
     HasASmallSpace: "observations_lie_in_the_space_until_the_end",
     RewardsWithNothing: "observations_lie_in_the_space_until_the_end",
     GoesOnAfterTheLimit: "a_time_limit_is_a_truncation",
