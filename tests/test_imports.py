@@ -95,6 +95,8 @@ def test_a_module_imports_only_jax_numpy_and_the_standard_library(path: Path) ->
     allowed = {"envhub", "jax", "numpy", *sys.stdlib_module_names}
     if named(path.parent) == "envhub/cli":
         allowed |= {"rich", "typer"}
+    if named(path.parent.parent) == "adapters":  # a package, whose own name differs once installed
+        allowed |= {"a relative import"}
     assert set(imports(ast.parse(path.read_text()), in_functions=False)) <= allowed
 
 

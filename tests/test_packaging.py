@@ -91,7 +91,9 @@ def test_an_adapter_and_its_extra_say_the_same(name: str) -> None:
 
 
 def test_every_adapter_is_registered() -> None:
-    modules = {path.stem for path in (REPOSITORY / "adapters").glob("*.py")}
+    folder = REPOSITORY / "adapters"
+    packages = {path.parent.name for path in folder.glob("*/__init__.py")}
+    modules = {path.stem for path in folder.glob("*.py")} | packages
     assert modules - {"__init__"} == set(registry.BUILTIN)
 
 

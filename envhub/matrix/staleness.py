@@ -85,8 +85,11 @@ def current_versions(suite: Suite) -> dict[str, str]:
 
 
 def fingerprint_of_adapter(suite: Suite) -> str:
-    """Of the source of the module that describes the suite."""
-    return _digest([Path(inspect.getfile(type(suite)))])
+    """Of the source of the module that describes the suite, or of all modules of its package."""
+    module = Path(inspect.getfile(type(suite)))
+    # A package of adapters is none of its own: only what lies beside a file of it is the suite's.
+    has_a_package = module.parent.name == suite.name and (module.parent / "__init__.py").exists()
+    return _digest(sorted(module.parent.rglob("*.py")) if has_a_package else [module])
 
 
 def fingerprint_of_checks() -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from envhub.adapters.pufferlib import OCEAN
+from envhub.adapters.pufferlib.facts import OCEAN
 
 import envhub
 from envhub import registry
@@ -207,10 +207,10 @@ def _of_ale(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
     """`AtariEnv` for the ids of Gymnasium, `AtariVectorEnv` of one environment for the others."""
     from ale_py.env import AtariEnv
     from ale_py.vector_env import AtariVectorEnv
-    from envhub.adapters.ale import _game
+    from envhub.adapters.ale.facts import game_of
 
     is_raw = env.spec.name.startswith("ALE/")
-    game, options = _game(env.spec.name), _own_options(env)
+    game, options = game_of(env.spec.name), _own_options(env)
     options.pop("engine", None)
     own = AtariEnv(game, **options) if is_raw else AtariVectorEnv(game, 1, **options)
 

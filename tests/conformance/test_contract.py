@@ -8,7 +8,7 @@ from collections.abc import Callable
 import jax
 import numpy as np
 import pytest
-from envhub.adapters.gymnasium import MUJOCO, MUJOCO_V3
+from envhub.adapters.gymnasium.facts import MUJOCO, MUJOCO_V3
 
 import envhub
 from envhub import registry

@@ -14,10 +14,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from envhub.adapters import ale
+from envhub.adapters.ale import facts, settings
+from envhub.adapters.ale.games import PreprocessedInstance, RawInstance
+from envhub.adapters.ale.vector import VectorFleet
 
 import envhub
 from envhub import errors, registry
+from envhub.host import InstanceStep
 
 SUITE = registry.get("ale")
 with_its_own = pytest.mark.skipif(
@@ -33,20 +36,19 @@ def instance(name: str, is_forkable: bool = True, **options: Any) -> Any:
     """One emulator as the adapter makes it, without the bridge."""
     from ale_py import roms
 
-    game = ale._game(name)
-    settings = ale._settings(ale._kind(name), options)
-    kind = ale.RawInstance if isinstance(settings, ale.Raw) else ale.PreprocessedInstance
+    game, chosen = facts.game_of(name), settings.settings_of(settings.kind_of(name), options)
+    kind = RawInstance if isinstance(chosen, settings.Raw) else PreprocessedInstance
     rom = str(roms.get_rom_path(game))
-    return kind(rom, settings, is_forkable=is_forkable, is_leaky=game in ale.LEAKY)
+    return kind(rom, chosen, is_forkable=is_forkable, is_leaky=game in facts.LEAKY)
 
 
 def fleet(name: str, **options: Any) -> Any:
     """Emulators of the vector engine, without the bridge."""
     from ale_py import roms
 
-    game, example = ale._game(name), instance(name, is_forkable=False, **options)
+    game, example = facts.game_of(name), instance(name, is_forkable=False, **options)
     rom = str(roms.get_rom_path(game))
-    return ale.VectorFleet(rom, example, is_steady=game in ale.STEADY)
+    return VectorFleet(rom, example, is_steady=game in facts.STEADY)
 
 
 def lanes(outcomes: Any) -> list[Any]:
@@ -55,7 +57,7 @@ def lanes(outcomes: Any) -> list[Any]:
     columns = (
         outcomes.obs, outcomes.rewards, outcomes.terminated, outcomes.truncated, outcomes.infos,
     )  # fmt: skip
-    return [shown(ale.InstanceStep(*lane)) for lane in zip(*columns, strict=True)]
+    return [shown(InstanceStep(*lane)) for lane in zip(*columns, strict=True)]
 
 
 def shown(step: Any) -> Any:
@@ -77,8 +79,8 @@ def test_the_table_holds_the_games_that_one_player_can_play() -> None:
     for_two = {"combat", "joust", "maze_craze", "warlords"}
     from ale_py import roms
 
-    assert sorted(ale.GAMES) == sorted({*roms.get_all_rom_ids()} - for_two)
-    assert set(ale.LEAKY) <= set(ale.GAMES)
+    assert sorted(facts.GAMES) == sorted({*roms.get_all_rom_ids()} - for_two)
+    assert set(facts.LEAKY) <= set(facts.GAMES)
 
 
 @with_its_own
@@ -88,10 +90,10 @@ def test_names_of_v5_are_those_that_gymnasium_registers() -> None:
 
     gymnasium.register_envs(ale_py)
     ids = {each for each in gymnasium.registry if each.startswith("ALE/")}
-    assert ids == {f"ALE/{name}-v5" for name in ale.GAME_OF}
+    assert ids == {f"ALE/{name}-v5" for name in facts.GAME_OF}
     kwargs = dict(gymnasium.spec("ALE/TicTacToe3D-v5").kwargs)
     assert kwargs.pop("game") == "tic_tac_toe_3d"
-    assert {name: getattr(ale.Raw(), name) for name in kwargs} == kwargs
+    assert {name: getattr(settings.Raw(), name) for name in kwargs} == kwargs
 
 
 @with_its_own
@@ -99,7 +101,7 @@ def test_defaults_are_those_of_the_vector_environment() -> None:
     from ale_py import vector_env as vector
 
     theirs = inspect.signature(vector.AtariVectorEnv).parameters
-    for name, value in dataclasses.asdict(ale.Preprocessed()).items():
+    for name, value in dataclasses.asdict(settings.Preprocessed()).items():
         assert theirs[name].default == value, name
 
 
@@ -167,7 +169,7 @@ def test_v5_is_ales_own_environment(game: str, options: Any) -> None:
     limit = {"max_num_frames_per_episode": 108_000}
     quiet = {"repeat_action_probability": 0.0}  # the two draw from different generators
     theirs = env_module.AtariEnv(game, **limit | quiet | options)
-    env, _ = envhub.make(f"ale::ALE/{ale.pascal_case(game)}-v5", **quiet | options)
+    env, _ = envhub.make(f"ale::ALE/{facts.pascal_case(game)}-v5", **quiet | options)
     obs, _ = theirs.reset(seed=1)
     ours, state = env.reset(jax.random.key(0))
     np.testing.assert_array_equal(ours, obs)
@@ -240,7 +242,7 @@ def test_a_seed_decides_the_episode_and_nothing_else_does() -> None:
 
 def test_games_that_do_not_round_trip_are_never_restored() -> None:
     """They start by loading the ROM, in every instance alike."""
-    for game in ale.LEAKY:
+    for game in facts.LEAKY:
         with pytest.raises(errors.MissingCapabilityError, match="739"):
             envhub.make(f"ale::{game}", forkable=True)
         assert not envhub.capabilities(f"ale::{game}").forkable
@@ -403,7 +405,7 @@ def test_the_state_after_a_steady_reset_is_always_the_same() -> None:
             play(one, np.random.default_rng(seed).integers(len(one.actions), size=20))
             one.emulator.reset_game()
         assert states.count(states[0]) == 20, game
-    assert set(ale.STEADY) <= set(ale.GAMES)
+    assert set(facts.STEADY) <= set(facts.GAMES)
 
 
 @pytest.mark.parametrize("game", ["pong", "krull"])

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from envhub.adapters.gymnasium import FUNCTIONAL
+from envhub.adapters.gymnasium.facts import FUNCTIONAL
 
 import envhub
 from envhub import errors

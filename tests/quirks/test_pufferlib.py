@@ -19,23 +19,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from envhub.adapters import pufferlib as adapter
+from envhub.adapters.pufferlib import facts, suite
+from envhub.adapters.pufferlib.suite import has_ocean
 
 import envhub
-from envhub import errors, registry, spaces
+from envhub import _versions, errors, registry, spaces
 from envhub.host import libc
 
 from ..conftest import REPOSITORY
 
 SUITE = registry.get("pufferlib")
 USERS = "pufferlib::tests.quirks.puffer_envs"
-RUNNING = [name for name in adapter.OCEAN if name not in adapter.BROKEN]
+RUNNING = [name for name in facts.OCEAN if name not in facts.BROKEN]
 EMULATED = ("multiagent", "spaces")
 REAL = ("breakout", "squared", "snake", "connect4", "trash_pickup", "drone")
 STEPS = 150
 
-with_ocean = pytest.mark.skipif(not adapter._has_ocean(), reason="pufferlib-core has no Ocean")
-without_ocean = pytest.mark.skipif(adapter._has_ocean(), reason="Ocean is installed")
+with_ocean = pytest.mark.skipif(not has_ocean(), reason="pufferlib-core has no Ocean")
+without_ocean = pytest.mark.skipif(has_ocean(), reason="Ocean is installed")
 KEY = jax.random.key(0)
 
 
@@ -89,7 +90,7 @@ def test_importing_it_leaves_no_trace(tmp_path: Path, kept: bool) -> None:
 def test_either_distribution_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
     def only(name: str, version: str) -> None:
         installed = {name: version}
-        monkeypatch.setattr(adapter.versions, "installed_version", installed.get)
+        monkeypatch.setattr(_versions, "installed_version", installed.get)
 
     only("pufferlib", "3.0.0")
     assert (SUITE.require_installed(), SUITE.provider()) == ("3.0.0", "pufferlib")
@@ -101,7 +102,7 @@ def test_either_distribution_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(errors.UnsupportedVersionError):
         SUITE.require_installed()
     only("another", "1")
-    with pytest.raises(errors.MissingDependencyError, match=r"envhub\[pufferlib\]"):
+    with pytest.raises(errors.MissingDependencyError, match=r"envhub-rl\[pufferlib\]"):
         SUITE.require_installed()
 
 
@@ -111,13 +112,13 @@ def test_either_distribution_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
 @with_ocean
 def test_the_table_has_the_names_of_ocean() -> None:
     own = SUITE.load("ocean.environment").MAKE_FUNCTIONS
-    assert sorted(own) == adapter.OCEAN
-    tables = (adapter.BROKEN, adapter.KEPT, adapter.NOT_REPRODUCIBLE, adapter.DRAWS_NOTHING)
+    assert sorted(own) == facts.OCEAN
+    tables = (facts.BROKEN, facts.KEPT, facts.NOT_REPRODUCIBLE, facts.DRAWS_NOTHING)
     assert {name for table in tables for name in table} <= set(own)
 
 
 @with_ocean
-@pytest.mark.parametrize("name", [name for name in RUNNING if name not in adapter.NOT_REPRODUCIBLE])
+@pytest.mark.parametrize("name", [name for name in RUNNING if name not in facts.NOT_REPRODUCIBLE])
 def test_the_seed_decides_the_episode(name: str) -> None:
     """Whatever was played before, and although others draw in between."""
     one, used, other = (instance(name) for _ in range(3))
@@ -180,7 +181,7 @@ def test_an_episode_is_that_of_ocean_to_the_bit(name: str) -> None:
 @with_ocean
 def test_what_memory_held_before_decides_nothing() -> None:
     """In another process, where malloc fills it with something else."""
-    names = [name for name in RUNNING if name not in adapter.NOT_REPRODUCIBLE]
+    names = [name for name in RUNNING if name not in facts.NOT_REPRODUCIBLE]
     told = [digests(names, MALLOC_PERTURB_=fill) for fill in ("1", "165")]
     assert told[0] == told[1]
 
@@ -212,7 +213,7 @@ pid_t getpid(void) { return 1; }  // terraform mixes it in
 @with_ocean
 def test_what_the_clock_decides_nothing_else_decides(tmp_path: Path) -> None:
     """Under a clock that stands still, whatever memory held before."""
-    names = [name for name, why in adapter.NOT_REPRODUCIBLE.items() if why == adapter.CLOCKS]
+    names = [name for name, why in facts.NOT_REPRODUCIBLE.items() if why == facts.CLOCKS]
     library, source = tmp_path / "clock.so", tmp_path / "clock.c"
     source.write_text(CLOCK)
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
@@ -263,7 +264,7 @@ def test_two_ways_to_call_it() -> None:
 
 @with_ocean
 def test_what_ocean_itself_cannot_run_is_refused() -> None:
-    for name in adapter.BROKEN:
+    for name in facts.BROKEN:
         assert not any(envhub.capabilities(f"pufferlib::{name}").as_dict().values())
         with pytest.raises(errors.UnavailableEnvError):
             envhub.make(f"pufferlib::{name}")
@@ -312,8 +313,8 @@ def test_a_generator_of_ones_own() -> None:
 
 
 def test_where_there_is_none_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adapter, "has_own_generators", lambda: False)
-    monkeypatch.setattr(adapter, "_has_ocean", lambda: True)
+    monkeypatch.setattr(suite, "has_own_generators", lambda: False)
+    monkeypatch.setattr(suite, "has_ocean", lambda: True)
     found = envhub.capabilities("pufferlib::breakout")
     for flag in ("reproducible", "vmap_safe", "isolated_reset", "multi_device"):
         assert not getattr(found, flag)

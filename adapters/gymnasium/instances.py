@@ -1,0 +1,126 @@
+"""One `gymnasium.Env`, and what the state of each family is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from envhub._headless import no_sound
+from envhub.host import Instance, plain
+from envhub.params import named_params
+
+from .facts import ATTRIBUTES, DERIVED, DRAWS_IN_STEP, PHYSICS
+
+
+class GymnasiumInstance(Instance):
+    """One `gymnasium.Env`, with its time limit; snapshots are those of its family."""
+
+    def __init__(self, create: Callable[[], Any]) -> None:
+        import gymnasium
+
+        self.env: Any = create()
+        self.step = self.env.step  # type: ignore[method-assign] # one call less in every step
+        self.inner = self.env.unwrapped
+        self.kind = type(self.inner).__name__
+        self.limit = self._wrapper(gymnasium.wrappers.TimeLimit)
+        self.default_params: Any = None
+        self._is_new = True
+
+    def reset(self, seed: int) -> Any:
+        self._is_new = False
+        return self.env.reset(seed=seed)[0]
+
+    def reset_once(self) -> None:
+        """What a step finds unset before the first reset, a restored state does not bring."""
+        if self._is_new:
+            self.reset(0)
+
+    def step(self, action: Any) -> Any:
+        return self.env.step(action)
+
+    def render(self) -> Any:
+        with no_sound():
+            return self.env.render()
+
+    def close(self) -> None:
+        self.env.close()
+
+    @property
+    def elapsed(self) -> int | None:
+        """The steps that the time limit has counted."""
+        return self.limit._elapsed_steps if self.limit else None
+
+    @elapsed.setter
+    def elapsed(self, steps: int | None) -> None:
+        if self.limit:
+            self.limit._elapsed_steps = steps
+
+    def _wrapper(self, kind: type) -> Any:
+        env = self.env
+        while env is not self.inner:
+            if isinstance(env, kind):
+                return env
+            env = env.env
+        return None
+
+
+class PlainInstance(GymnasiumInstance):
+    """Classic control and toy text: the state is a few attributes, and so is the physics."""
+
+    def __init__(self, create: Callable[[], Any]) -> None:
+        super().__init__(create)
+        self._attributes = ATTRIBUTES.get(self.kind, ())
+        self._draws = self.kind in DRAWS_IN_STEP
+        self._physics = PHYSICS.get(self.kind, ())
+        self.exact = [float(getattr(self.inner, name)) for name in self._physics]
+        if self._physics:
+            self.default_params = named_params(self.kind, self._physics, self.exact)
+
+    def save(self) -> bytes:
+        # gymnasium 1.0's Taxi has no `fickle_step`.
+        values = [self.elapsed, *[getattr(self.inner, name, None) for name in self._attributes]]
+        saved = plain.dump(values)
+        return plain.dump_generator(self.inner.np_random) + saved if self._draws else saved
+
+    def restore(self, saved: bytes, obs: Any) -> None:
+        self.reset_once()
+        if self._draws:
+            plain.load_generator(self.inner.np_random, saved[: plain.GENERATOR_SIZE])
+            saved = saved[plain.GENERATOR_SIZE :]
+        self.elapsed, *values = plain.load(saved)
+        for name, value in zip(self._attributes, values, strict=True):
+            setattr(self.inner, name, value)
+
+    def set_params(self, values: np.ndarray[Any, Any]) -> None:
+        for name, value, exact in zip(self._physics, values, self.exact, strict=True):
+            # A param that was not changed is the double that Gymnasium has, and not its float32.
+            setattr(self.inner, name, exact if value == np.float32(exact) else float(value))
+        for name, compute in DERIVED.get(self.kind, {}).items():
+            setattr(self.inner, name, compute(self.inner))
+
+
+class CartPoleInstance(PlainInstance):
+    """CartPole: its state is four numbers."""
+
+    def save(self) -> bytes:
+        return np.array([self.elapsed or 0, *self.inner.state]).tobytes()
+
+    def restore(self, saved: bytes, obs: Any) -> None:
+        self.reset_once()
+        elapsed, *state = np.frombuffer(saved)
+        self.elapsed, self.inner.state = int(elapsed), np.array(state)
+        self.inner.steps_beyond_terminated = None  # what ended is not stepped
+
+
+class Box2DInstance(GymnasiumInstance):
+    """Box2D: a world of C++ objects, which cannot be saved."""
+
+    def reset(self, seed: int) -> Any:
+        # Box2D 2.3 keeps contacts of the last episode: without a new world the same seed gives
+        # another episode (BipedalWalker, gymnasium 1.3).
+        if getattr(self.inner, "world", None) is not None:
+            self.inner._destroy()
+            self.inner.world = type(self.inner.world)(gravity=self.inner.world.gravity)
+        return super().reset(seed)

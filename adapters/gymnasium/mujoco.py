@@ -1,0 +1,99 @@
+"""MuJoCo's environments: their state and their physics are MuJoCo's."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from envhub._headless import is_opengl_chosen, opengl_errors
+from envhub.host import plain
+from envhub.params import params_dataclass
+
+from .instances import GymnasiumInstance
+
+
+@functools.cache  # made when it is needed: `capabilities` is quick without
+def mujoco_params() -> Any:
+    """The class of the params of MuJoCo's environments."""
+
+    @params_dataclass
+    class MujocoParams:
+        """The physics of MuJoCo's model, in its units.
+
+        Attributes:
+            gravity: float32[3], m/s².
+            body_mass: float32[nbody], kg, the world first.
+            geom_friction: float32[ngeom, 3], sliding, torsional and rolling.
+        """
+
+        gravity: Any
+        body_mass: Any
+        geom_friction: Any
+
+    return MujocoParams
+
+
+class MujocoInstance(GymnasiumInstance):
+    """MuJoCo: the integration state, and two arrays that rewards read before they are renewed."""
+
+    def __init__(self, create: Callable[[], Any]) -> None:
+        super().__init__(create)
+        import mujoco
+
+        self._mujoco, self._model, self._data = mujoco, self.inner.model, self.inner.data
+        self._signature = int(mujoco.mjtState.mjSTATE_INTEGRATION)
+        self._size = mujoco.mj_stateSize(self._model, self._signature)
+        self._lagged = (self._data.xpos, self._data.xipos)
+        self._physics = (self._model.opt.gravity, self._model.body_mass, self._model.geom_friction)
+        self._exact = [np.array(each) for each in self._physics]
+        self.default_params = mujoco_params()(*[each.astype(np.float32) for each in self._exact])
+
+    def save(self) -> bytes:
+        state = np.empty(self._size)
+        self._mujoco.mj_getState(self._model, self._data, state, self._signature)
+        elapsed = plain.dump([self.elapsed])
+        return b"".join([state.tobytes(), *[each.tobytes() for each in self._lagged], elapsed])
+
+    def restore(self, saved: bytes, obs: Any) -> None:
+        self.reset_once()
+        numbers = np.frombuffer(saved, np.float64, self._size + sum(x.size for x in self._lagged))
+        state = numbers[: self._size].copy()  # mujoco 3.2 takes no read-only array
+        self._mujoco.mj_setState(self._model, self._data, state, self._signature)
+        start = self._size
+        for each in self._lagged:
+            each[:] = numbers[start : start + each.size].reshape(each.shape)
+            start += each.size
+        (self.elapsed,) = plain.load(saved[numbers.nbytes :])
+
+    def set_params(self, values: np.ndarray[Any, Any]) -> None:
+        start = 0
+        for array, exact in zip(self._physics, self._exact, strict=True):
+            new = values[start : start + exact.size].reshape(exact.shape)
+            array[:] = np.where(new == exact.astype(np.float32), exact, new)
+            start += exact.size
+
+    def render(self) -> Any:
+        before = self.save()
+        self._mujoco.mj_forward(self._model, self._data)  # where the bodies are drawn
+        with opengl_errors(), _egl_without_display():
+            picture = self.env.render()
+        self.restore(before, None)
+        return picture
+
+
+@contextlib.contextmanager
+def _egl_without_display() -> Iterator[None]:
+    """Have Gymnasium take EGL where nobody chose: it tries GLFW first, which warns (1.3)."""
+    if is_opengl_chosen():
+        yield
+        return
+    os.environ["MUJOCO_GL"] = "egl"
+    try:
+        yield
+    finally:
+        del os.environ["MUJOCO_GL"]

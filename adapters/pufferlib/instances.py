@@ -1,0 +1,200 @@
+"""One `PufferEnv`: somebody's, one of Ocean's, or one of Gymnasium's under emulation."""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from envhub import registry, spaces
+from envhub.errors import InvalidOptionError, UnavailableEnvError
+from envhub.host import Instance, InstanceStep
+from envhub.host.libc import OwnGenerator
+
+from .facts import UNEMULATED
+
+
+class PufferInstance(Instance):
+    """One environment of PufferLib, of one agent or more.
+
+    It writes what the agents see into arrays of its own, again and again, and resets what ended by
+    itself, within the step: the observation there is the first of the next episode.
+    """
+
+    default_params: Any = None
+
+    def __init__(self, creator: Callable[..., Any], given: Mapping[str, Any]) -> None:
+        self._creator, self._given = creator, dict(given)
+        self._generator = OwnGenerator()
+        self.env: Any
+        self._make()
+        self.num_agents = int(self.env.num_agents)
+        self._is_batch = self.num_agents > 1
+        single = self.env.single_action_space
+        self._dtype = single.dtype if single.dtype.kind == "f" else np.dtype(np.int32)
+        # PufferLib's emulation takes an action without the axis of the agents if there is one.
+        is_bare = _is_emulation(self.env) and not self._is_batch
+        self._form = (single.shape or (1,)) if is_bare else (self.num_agents, *single.shape)
+
+    @property
+    def observation_space(self) -> spaces.Space:
+        """Of all agents, or of the one."""
+        return self._of_all(self.env.single_observation_space)
+
+    @property
+    def action_space(self) -> spaces.Space:
+        """Of all agents, or of the one."""
+        return self._of_all(self.env.single_action_space)
+
+    def reset(self, seed: int) -> Any:
+        with self._generator:
+            self.env.reset(seed=seed)
+        return self._shown(self.env.observations)
+
+    def step(self, action: Any) -> InstanceStep:
+        env, shown = self.env, self._shown
+        given = np.asarray(action, self._dtype).reshape(self._form)
+        with self._generator:
+            told = env.step(given)[-1]
+        return InstanceStep(
+            shown(env.observations),
+            shown(env.rewards),
+            shown(env.terminals),
+            shown(env.truncations),
+            # Natives tell something now and then, in a list.
+            told if isinstance(told, dict) and not self._is_batch else {},
+        )
+
+    def close(self) -> None:
+        self._close()
+
+    def _make(self) -> None:
+        with self._generator:
+            self.env = _playable(self._creator(**self._given))
+        # Nobody else frees what is in C.
+        self._close = weakref.finalize(self, _close, self.env)
+        self._close.atexit = False
+
+    def _shown(self, array: Any) -> Any:
+        """What all agents see, or the one: a copy."""
+        return array.copy() if self._is_batch else array[0].copy()
+
+    def _of_all(self, single: Any) -> spaces.Space:
+        space = spaces.from_gymnasium(single)
+        return spaces.batch(space, self.num_agents) if self._is_batch else space
+
+
+class OceanInstance(PufferInstance):
+    """One of Ocean's."""
+
+    def __init__(
+        self, creator: Callable[..., Any], given: Mapping[str, Any], *, is_kept: bool
+    ) -> None:
+        super().__init__(creator, given)
+        self._is_kept, self._is_new = is_kept, True
+
+    @property
+    def observation_space(self) -> spaces.Space:
+        space: Any = super().observation_space
+        if _is_emulation(self.env):
+            return space  # type: ignore[no-any-return]
+        # Two thirds of them show values outside of the bounds that they give (pufferlib 3.0.0).
+        whole = space.dtype.kind in "iu" and np.iinfo(space.dtype)
+        low, high = (whole.min, whole.max) if whole else (-np.inf, np.inf)
+        return spaces.Box(low, high, space.shape, space.dtype)
+
+    def reset(self, seed: int) -> Any:
+        if not (self._is_new or self._is_kept):
+            self.close()
+            self._make()
+        self._is_new = False
+        return super().reset(seed)
+
+
+class EmulatedInstance(PufferInstance):
+    """An environment of Gymnasium's under PufferLib's emulation.
+
+    Its state is Gymnasium's, and whether it was reset and is done, which a restored one was and is
+    not.
+    """
+
+    def __init__(self, inner: Callable[[], Any]) -> None:
+        self.inner = inner()
+        emulation = registry.get("pufferlib").load("emulation")
+        super().__init__(emulation.GymnasiumPufferEnv, {"env": Emulated(self.inner)})
+        self.default_params = self.inner.default_params
+
+    def save(self) -> bytes:
+        saved: bytes = self.inner.save()
+        return saved
+
+    def restore(self, saved: bytes, obs: Any) -> None:
+        self.inner.restore(saved, obs)
+        self.env.initialized, self.env.done = True, False
+
+    def set_params(self, values: np.ndarray[Any, Any]) -> None:
+        self.inner.set_params(values)
+
+    def render(self) -> Any:
+        return self.inner.render()
+
+
+class Emulated:
+    """What PufferLib's emulation asks of an environment, answered by an instance."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self.observation_space = inner.env.observation_space
+        self.action_space = inner.env.action_space
+
+    def reset(self, seed: int) -> tuple[Any, dict[str, Any]]:
+        """As the instance does, without `info`."""
+        return self.inner.reset(seed), {}
+
+    def step(self, action: Any) -> Any:
+        """As the instance does."""
+        return self.inner.step(action)
+
+    def close(self) -> None:
+        """As the instance does."""
+        self.inner.close()
+
+
+def _is_emulation(env: Any) -> bool:
+    return bool(getattr(env, "emulated", False))
+
+
+def is_puffers(made: Any) -> bool:
+    """Whether it has the interface of a `PufferEnv`."""
+    return hasattr(made, "single_observation_space") and hasattr(made, "terminals")
+
+
+def _playable(made: Any) -> Any:
+    """What a factory made, under PufferLib's emulation if it is not PufferLib's.
+
+    Raises:
+        InvalidOptionError: if it is nothing of the kind.
+    """
+    emulation = registry.get("pufferlib").load("emulation")
+    if is_puffers(made):
+        env = made
+    elif hasattr(made, "possible_agents"):
+        env = emulation.PettingZooPufferEnv(env=made)
+    elif hasattr(made, "observation_space"):
+        env = emulation.GymnasiumPufferEnv(env=made)
+    else:
+        raise InvalidOptionError(
+            f"the factory made a {type(made).__name__}, which is neither a PufferEnv nor an "
+            "environment of Gymnasium or PettingZoo."
+        )
+    if 0 in env.single_observation_space.shape:
+        raise UnavailableEnvError(f"{type(made).__name__} cannot be emulated: {UNEMULATED}")
+    return env
+
+
+def _close(env: Any) -> None:
+    with contextlib.suppress(NotImplementedError):
+        env.close()
