@@ -9,9 +9,9 @@ from typing import Any
 
 from envhub import registry
 from envhub.environment import Environment, EnvSpec
-from envhub.errors import InvalidOptionError
+from envhub.errors import EnvHubError, InvalidOptionError, MissingDependencyError
 from envhub.hub import usable_suites
-from envhub.suite import quiet
+from envhub.suite import Suite, blaming, quiet
 
 
 def wrap(obj: Any, /) -> tuple[Environment, Any]:
@@ -35,12 +35,11 @@ def wrap(obj: Any, /) -> tuple[Environment, Any]:
 
     Raises:
         InvalidOptionError: if it has none of these interfaces, its spec does not make it again, or
-            it resets or counts steps by itself.
+            it resets or counts steps by itself; and if calling it raises.
     """
-    with quiet():
-        env = _ask_suites(obj, None)
-        if env is None and callable(obj):
-            env = _ask_suites(obj(), obj)
+    env = _ask_suites(obj, None)
+    if env is None and callable(obj):
+        env = _ask_suites(_called(obj), obj)
     if env is None:
         interfaces = (registry.get(name).interface for name in registry.BUILTIN)
         raise InvalidOptionError(
@@ -51,6 +50,19 @@ def wrap(obj: Any, /) -> tuple[Environment, Any]:
     return env, env.default_params
 
 
+def _called(construct: Callable[[], Any]) -> Any:
+    try:
+        with quiet():
+            return construct()
+    except (EnvHubError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise InvalidOptionError(
+            f"envhub.wrap calls {construct!r} without arguments, and it raised "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
 def _ask_suites(obj: Any, construct: Callable[[], Any] | None) -> Environment | None:
     """The environment, if it is of a suite."""
     kind = type(getattr(obj, "unwrapped", obj))
@@ -58,7 +70,7 @@ def _ask_suites(obj: Any, construct: Callable[[], Any] | None) -> Environment | 
         raise InvalidOptionError(f"{obj!r} is an export of an environment of envhub: use that.")
     for suite in usable_suites():
         # There is no object of a suite that nobody has imported.
-        adopted = suite.adopt(obj, construct) if suite.module in sys.modules else None
+        adopted = _adopted(suite, obj, construct) if suite.module in sys.modules else None
         if adopted is not None:
             name, env = adopted
             env.spec = EnvSpec(
@@ -73,3 +85,16 @@ def _ask_suites(obj: Any, construct: Callable[[], Any] | None) -> Environment | 
             )
             return env
     return None
+
+
+def _adopted(
+    suite: Suite, obj: Any, construct: Callable[[], Any] | None
+) -> tuple[str, Environment] | None:
+    try:
+        with blaming(f"its look at {obj!r}"), quiet():
+            return suite.adopt(obj, construct)
+    except MissingDependencyError as error:
+        if error.__cause__ is None or suite.name in registry.BUILTIN:
+            raise InvalidOptionError(f"{suite.name} cannot take {obj!r}: {error}") from error
+        registry.leave_out(suite.name, str(error))
+        return None

@@ -2,6 +2,8 @@
 
 import functools
 import importlib.metadata
+from collections.abc import Collection
+from pathlib import Path
 
 
 def installed_version(distribution: str) -> str | None:
@@ -32,3 +34,44 @@ def admits(supported: str, version: str) -> bool:
         return SpecifierSet(supported).contains(version, prereleases=True)
     except InvalidVersion:
         return False
+
+
+@functools.cache  # a package that is imported does not change, and reading takes milliseconds
+def overwriter(distribution: str, package: str, siblings: Collection[str] = ()) -> str | None:
+    """The other installed distribution that wrote its files over those of this one.
+
+    pip lets it: stable-gymnax 0.0.8 puts a package `gymnax` where gymnax has its own, and the
+    metadata go on to tell of a version that is no longer there.
+
+    Args:
+        distribution: an installed one.
+        package: the import name of its package.
+        siblings: distributions that may.
+
+    Returns:
+        Its name and version; `None` if the files are those that were installed.
+    """
+    try:
+        own = importlib.metadata.distribution(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    changed = {path for path, size in _sizes(own, package).items() if _size_now(own, path) != size}
+    for other in importlib.metadata.distributions() if changed else ():
+        name = other.metadata["Name"]
+        if name not in (distribution, *siblings) and changed & set(_sizes(other, package)):
+            return f"{name} {other.version}"
+    return None
+
+
+def _size_now(distribution: importlib.metadata.Distribution, path: str) -> int:
+    file = Path(str(distribution.locate_file(path)))
+    return file.stat().st_size if file.is_file() else -1
+
+
+def _sizes(distribution: importlib.metadata.Distribution, package: str) -> dict[str, int]:
+    """The sizes of the modules of a package, as they were when it was installed."""
+    return {
+        str(file): file.size
+        for file in distribution.files or ()
+        if file.parts[0] == package and file.suffix == ".py" and file.size is not None
+    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -25,7 +24,7 @@ from envhub.errors import (
     did_you_mean,
 )
 from envhub.flags import Capabilities, check_flags
-from envhub.suite import Gap, Suite, is_accepted, quiet
+from envhub.suite import Gap, Suite, blaming, is_accepted, quiet
 from envhub.vector import VectorEnv
 from envhub.wrappers.autoreset import AutoReset, Mode
 
@@ -234,21 +233,29 @@ def list_envs(suite: str | None = None, /, **flags: bool) -> list[str]:
     """
     check_flags(flags)
     if suite is None:
-        names = [each.name for each in usable_suites()]
-        return sorted(env_id for name in names for env_id in list_envs(name, **flags))
+        found: list[str] = []
+        for each in usable_suites():
+            with registry.sparing_others(each.name):
+                found += list_envs(each.name, **flags)
+        return sorted(found)
     described = registry.get(suite)
     described.require_installed()
-    return _with_flags(described, described.live_names(), flags)
+    with blaming(f"the list of the names of {suite}"):
+        return _with_flags(described, described.live_names(), flags)
 
 
 def usable_suites() -> list[Suite]:
-    """The suites whose packages are installed in a supported version."""
+    """The suites whose packages are installed in a supported version.
+
+    What is installed and cannot be used is named in a warning, once.
+    """
     found = []
     for name in registry.suites():
-        with contextlib.suppress(ImportError):
+        with registry.sparing_others(name):
             suite = registry.get(name)
-            suite.require_installed()
-            found.append(suite)
+            if suite.installed() is not None:
+                suite.require_installed()
+                found.append(suite)
     return found
 
 

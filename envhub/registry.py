@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.metadata
-from collections.abc import Mapping
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from envhub.errors import (
     DuplicateSuiteError,
+    EnvHubError,
     InvalidEnvIdError,
     MissingDependencyError,
     UnknownSuiteError,
     did_you_mean,
 )
-from envhub.suite import Suite
+from envhub.suite import Suite, blaming
 
 ENTRY_POINT_GROUP = "envhub.suites"
 
@@ -33,6 +37,7 @@ BUILTIN: Mapping[str, str] = MappingProxyType(
 """Suite name to the place of the object that describes it."""
 
 _registered: dict[str, str | Suite] = {}
+_named: set[tuple[str, str]] = set()  # the problems that were told
 
 
 def register(name: str, suite: str | Suite) -> None:
@@ -54,7 +59,8 @@ def register(name: str, suite: str | Suite) -> None:
         raise InvalidEnvIdError(f"a suite's name is a Python identifier, got {name!r}.")
     if not isinstance(suite, (str, Suite)):
         raise TypeError(f"expected a Suite or 'package.module:ATTRIBUTE', got {suite!r}.")
-    taken = _places().get(name)
+    places, refused = _claims()
+    taken = places.get(name) or refused.get(name)
     if taken is not None and taken != suite:
         raise DuplicateSuiteError(
             f"the suite name {name!r} is taken by {taken!r}; choose another, or call "
@@ -85,8 +91,40 @@ def is_lasting(name: str) -> bool:
 
 
 def suites() -> list[str]:
-    """The names of all suites, sorted, whether their packages are installed or not."""
-    return sorted(_places())
+    """The names of all suites, sorted, whether their packages are installed or not.
+
+    An installed package that claims the name of another is left out, with a warning.
+    """
+    places, refused = _claims()
+    for name, problem in refused.items():
+        leave_out(name, problem)
+    return sorted(places)
+
+
+def refused_claims() -> dict[str, str]:
+    """What installed packages claim and do not get: a name, and why."""
+    return _claims()[1]
+
+
+def leave_out(name: str, problem: str) -> None:
+    """Name, once in a process, what is left out so that everything else works."""
+    if (name, problem) in _named:
+        return
+    _named.add((name, problem))
+    level, frame, passed = 1, sys._getframe(0), ("envhub", "contextlib")
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in passed:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(f"the suite {name!r} is left out: {problem}", stacklevel=level)
+
+
+@contextlib.contextmanager
+def sparing_others(name: str) -> Iterator[None]:
+    """Go on with the other suites where this one fails, and name it once."""
+    try:
+        with blaming("its description"):
+            yield
+    except EnvHubError as error:
+        leave_out(name, str(error))
 
 
 def get(name: str) -> Suite:
@@ -94,11 +132,17 @@ def get(name: str) -> Suite:
 
     Raises:
         UnknownSuiteError: naming the nearest suites, and all of them.
+        DuplicateSuiteError: if several installed packages claim the name.
         MissingDependencyError: if a third party's description cannot be imported.
     """
     # Scanning the installed packages for entry points takes milliseconds: only for names that are
     # not known without.
-    place = BUILTIN.get(name) or _registered.get(name) or _places().get(name)
+    place = BUILTIN.get(name) or _registered.get(name)
+    if place is None:
+        places, refused = _claims()
+        place = places.get(name)
+        if place is None and name in refused:
+            raise DuplicateSuiteError(refused[name])
     if place is None:
         raise UnknownSuiteError(
             f"there is no suite {name!r}.{did_you_mean(name, suites())} "
@@ -107,25 +151,25 @@ def get(name: str) -> Suite:
     return place if isinstance(place, Suite) else _load(name, place)
 
 
-def _places() -> dict[str, str | Suite]:
-    places: dict[str, str | Suite] = {**BUILTIN, **_registered}
+def _claims() -> tuple[dict[str, str | Suite], dict[str, str]]:
+    """Where the suites are, by name; and why a claim of an installed package is refused."""
+    ours: Mapping[str, str | Suite] = {**BUILTIN, **_registered}
+    places, refused = dict(ours), {}
     for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
-        if places.setdefault(point.name, point.value) != point.value:
-            raise DuplicateSuiteError(
+        other = places.setdefault(point.name, point.value)
+        if other != point.value:
+            refused[point.name] = (
                 f"the installed entry point {point.value!r} claims the suite name {point.name!r}, "
-                f"which is taken by {places[point.name]!r}; uninstall one of them."
+                f"which is taken by {other!r}; uninstall one of them."
             )
-    return places
+    # Which of two packages is found first is chance, so neither gets the name.
+    return {name: places[name] for name in places if name in ours or name not in refused}, refused
 
 
 def _load(name: str, place: str) -> Suite:
     module, _, attribute = place.partition(":")
-    try:
+    with blaming(f"the suite {name!r} is registered at {place!r}, and loading that"):
         suite = getattr(importlib.import_module(module), attribute or "SUITE")
-    except (ImportError, AttributeError) as error:
-        raise MissingDependencyError(
-            f"the suite {name!r} is registered at {place!r}, which cannot be loaded: {error}"
-        ) from error
     if not isinstance(suite, Suite):
         raise MissingDependencyError(f"{place!r} is not a Suite but {suite!r}.")
     _check_name(name, suite)

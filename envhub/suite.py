@@ -21,6 +21,7 @@ import numpy as np
 from envhub import _distribution, _missing, _versions
 from envhub.environment import Environment
 from envhub.errors import (
+    EnvHubError,
     InvalidOptionError,
     MissingDependencyError,
     UnknownEnvError,
@@ -62,6 +63,7 @@ class Suite(abc.ABC):
         example: the name of one typical environment that is quick to compile.
         limit_counts: how many of what its episode limit counts are one step.
         interface: what `adopt` takes, in a few words; empty if that is nothing.
+        siblings: other distributions that provide the same package, and belong to the suite too.
         references: where to read about the defects behind gaps of the kind `upstream`: names, `"*"`
             for all others, each with a link to the suite's issue or source.
     """
@@ -74,6 +76,7 @@ class Suite(abc.ABC):
     example: ClassVar[str]
     limit_counts: ClassVar[int] = 1
     interface: ClassVar[str] = ""
+    siblings: ClassVar[tuple[str, ...]] = ()
     references: ClassVar[tuple[tuple[str, str], ...]] = ()
 
     @abc.abstractmethod
@@ -172,7 +175,9 @@ class Suite(abc.ABC):
                 f"the suite {self.name!r} needs the package {self.distribution!r}, which is not "
                 f"installed. Run: {self.install_command}"
             )
-        if not _versions.admits(self.supported, found):
+        with blaming(f"reading {self.supported!r}, the range of {self.name},"):
+            is_supported = _versions.admits(self.supported, found)
+        if not is_supported:
             raise UnsupportedVersionError(
                 f"{self.distribution} {found} is installed; envhub supports "
                 f"{self.distribution}{self.supported}. Run: {self.install_command}"
@@ -189,21 +194,23 @@ class Suite(abc.ABC):
             MissingDependencyError: if the package is absent, or if importing it fails; then the
                 original error is chained. If that is for want of another package, the message names
                 the command that installs it.
+            UnsupportedVersionError: if another distribution has overwritten the package's files.
         """
         version = self.require_installed()
-        path = f"{self.module}.{submodule}" if submodule else self.module
-        try:
-            with quiet():
-                return importlib.import_module(path)
-        except Exception as error:
-            misfit = (
-                "It may not fit the versions of its own dependencies. "
-                f"Run: {self.install_command} --upgrade"
+        culprit = _versions.overwriter(self.provider(), self.module, self.siblings)
+        if culprit:
+            raise UnsupportedVersionError(
+                f"{self.distribution} {version} is installed, and {culprit} has overwritten files "
+                f"of its package {self.module!r}. Uninstall both, then run: {self.install_command}"
             )
-            raise MissingDependencyError(
-                f"{self.distribution} {version} is installed, but importing {path!r} failed with "
-                f"{type(error).__name__}: {error}. {_missing.remedy(error) or misfit}"
-            ) from error
+        path = f"{self.module}.{submodule}" if submodule else self.module
+        misfit = (
+            "It may not fit the versions of its own dependencies. "
+            f"Run: {self.install_command} --upgrade"
+        )
+        importing = f"{self.distribution} {version} is installed, but importing {path!r}"
+        with blaming(importing, misfit), quiet():
+            return importlib.import_module(path)
 
     def resolve(self, name: str) -> str:
         """Check a name, against the facts first, so that a known one imports nothing.
@@ -213,7 +220,8 @@ class Suite(abc.ABC):
         """
         if name in self.known_names():
             return name
-        names = list(self.live_names() if self.installed() else self.known_names())
+        with blaming(f"the list of the names of {self.name}"):
+            names = list(self.live_names() if self.installed() else self.known_names())
         if name in names:
             return name
         raise UnknownEnvError(
@@ -244,16 +252,30 @@ def import_named(env_id: str, module: str) -> ModuleType:
         MissingDependencyError: if there is no such module, or if it raises; then with the original
             error chained.
     """
+    with blaming(f"{env_id} needs the module {module!r}, and importing it"), quiet():
+        return importlib.import_module(module)
+
+
+@contextlib.contextmanager
+def blaming(what: str, remedy: str = "") -> Iterator[None]:
+    """Make an error of the contract of whatever a suite or its description raises.
+
+    Args:
+        what: what is done inside, for the message.
+        remedy: what may help, unless the error says that a package is absent.
+
+    Raises:
+        MissingDependencyError: with what failed, and the original error chained. Errors of envhub
+            and Ctrl-C stay as they are; `SystemExit` does not, for a suite ends no process.
+    """
     try:
-        with quiet():
-            return importlib.import_module(module)
-    except KeyboardInterrupt:
+        yield
+    except (EnvHubError, KeyboardInterrupt):
         raise
-    except BaseException as error:  # SystemExit too, of a module that is a script
-        raise MissingDependencyError(
-            f"{env_id} needs the module {module!r}, and importing it failed with "
-            f"{type(error).__name__}: {error}"
-        ) from error
+    except BaseException as error:
+        advice = _missing.remedy(error) or remedy
+        message = f"{what} failed with {type(error).__name__}: {error}. {advice}"
+        raise MissingDependencyError(message.rstrip()) from error
 
 
 @contextlib.contextmanager

@@ -721,6 +721,22 @@ def test_doctor_tries_every_suite(only: Any) -> None:
     assert answer["versions"]["jax"] == jax.__version__
 
 
+def test_doctor_shows_what_is_broken_in_red(only: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    only("toy", "-navix")
+    monkeypatch.setattr(ToySuite, "supported", "some")
+    monkeypatch.setattr(registry, "refused_claims", lambda: {"gymnax": "claimed by an imposter"})
+    answer = ask("doctor", exit_code=1)
+    toy, _ = answer["suites"]
+    assert not toy["works"]
+    assert "'some', the range of toy, failed" in toy["problem"]
+    assert answer["refused_claims"] == {"gymnax": "claimed by an imposter"}
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    shown = invoke("doctor", exit_code=1).stdout
+    red = [line for line in shown.splitlines() if "\x1b[31m" in line]
+    assert {line.split("m", 1)[1].split()[0] for line in red} >= {"toy", "toy:", "gymnax:"}
+    assert not any("navix" in line for line in red)
+
+
 @pytest.mark.usefixtures("crashing")
 def test_doctor_shows_the_same_to_a_reader_and_fails_if_nothing_works(only: Any) -> None:
     only("crashing", "-navix")

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import pytest
 
 import envhub
@@ -222,26 +223,31 @@ def test_an_installed_suite_can_be_neither_removed_nor_replaced(used: Mapping[st
     assert "toysuite:SUITE" in message
 
 
-def test_an_installed_claim_to_a_built_in_name_is_refused(tmp_path: Path) -> None:
+def test_an_installed_claim_to_a_built_in_name_is_left_out(tmp_path: Path) -> None:
     target = install(tmp_path, "imposter", "imposter", "SUITE = 0\n", 'gymnax = "imposter:SUITE"')
-    kind, message, place = run_with(
+    told, place, listed, suites = run_with(
         target,
         """
-        import json
+        import json, warnings
         import envhub
         from envhub import registry
 
-        try:
-            envhub.suites()
-        except envhub.errors.EnvHubError as error:
-            facts = [type(error).__name__, str(error)]
-        print(json.dumps([*facts, type(registry.get("gymnax")).__module__]))
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            suites = [envhub.suites(), envhub.suites()]
+        place = type(registry.get("gymnax")).__module__
+        listed = envhub.list_envs("gymnax")
+        told = [[str(each.message), each.filename] for each in told]
+        print(json.dumps([told, place, listed, suites]))
         """,
     )
-    assert kind == "DuplicateSuiteError"
+    ((message, where),) = told  # once
     assert "imposter:SUITE" in message
     assert registry.BUILTIN["gymnax"] in message
+    assert where == "<string>"  # whoever asked
     assert place == "envhub.adapters.gymnax"
+    assert "gymnax::CartPole-v1" in listed
+    assert suites == [sorted(registry.BUILTIN)] * 2
 
 
 def entry_points(*claims: tuple[str, str]) -> importlib.metadata.EntryPoints:
@@ -254,10 +260,14 @@ def entry_points(*claims: tuple[str, str]) -> importlib.metadata.EntryPoints:
 def test_two_packages_cannot_claim_one_name(monkeypatch: pytest.MonkeyPatch) -> None:
     two = entry_points(("mine", "one:SUITE"), ("mine", "two:SUITE"))
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: two)
-    with pytest.raises(errors.DuplicateSuiteError, match=r"two:SUITE.*one:SUITE"):
-        envhub.suites()
-    with pytest.raises(errors.DuplicateSuiteError, match=r"two:SUITE.*one:SUITE"):
-        envhub.make("mine::Some-v0")
+    monkeypatch.setattr(registry, "_named", set())
+    with pytest.warns(UserWarning, match=r"left out: .*two:SUITE.*one:SUITE"):
+        assert envhub.suites() == sorted(registry.BUILTIN)
+    for ask in (envhub.make, envhub.capabilities):
+        with pytest.raises(errors.DuplicateSuiteError, match=r"two:SUITE.*one:SUITE"):
+            ask("mine::Some-v0")
+    with pytest.raises(errors.UnknownSuiteError, match="gymnax"):
+        envhub.make("gymnaxx::CartPole-v1")
 
 
 def test_a_package_that_is_found_twice_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,6 +302,25 @@ class Described(envhub.Suite):
 
 
 SUITE = Described()
+
+
+class Unreadable(Described):
+    supported = "~=1, or so"
+
+
+class Mute(Described):
+    def live_names(self) -> list[str]:  # type: ignore[override]
+        raise ValueError("no names")
+
+
+class Blind(Described):
+    name = "blind"
+
+    def adopt(self, obj: Any, construct: Any) -> Any:
+        raise ValueError("no eyes")
+
+
+BROKEN = {"an unreadable range": Unreadable(), "no names": Mute()}
 
 
 @pytest.fixture
@@ -346,11 +375,46 @@ class TestRegister:
             envhub.register("yours", SUITE)
         assert "yours" not in envhub.suites()
 
-    def test_a_broken_suite_does_not_hide_the_others(self) -> None:
-        envhub.register("broken", "no_such_module_anywhere:SUITE")
-        assert envhub.list_envs() == sorted(
-            env_id for name in registry.BUILTIN for env_id in envhub.list_envs(name)
-        )
+    @pytest.mark.parametrize("suite", ["no_such_module:SUITE", "exits", "raises", *BROKEN])
+    def test_a_broken_suite_does_not_hide_the_others(
+        self,
+        suite: str,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        (tmp_path / "exits.py").write_text("import sys; sys.exit('enough')")
+        (tmp_path / "raises.py").write_text("raise RuntimeError('enough')")
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.setattr(registry, "BUILTIN", {"navix": registry.BUILTIN["navix"]})
+        monkeypatch.setattr(registry, "_named", set())
+        envhub.register("mine", BROKEN.get(suite, suite))
+        with pytest.warns(UserWarning, match="'mine' is left out") as told:
+            listed = envhub.list_envs()
+        assert len(told) == 1
+        assert told[0].filename == __file__
+        assert listed == envhub.list_envs("navix")
+        assert envhub.list_envs(renderable=True)  # and it is named once
+        env, _ = envhub.make("navix::Navix-Empty-5x5-v0")
+        assert env.spec
+        with pytest.raises(errors.UnknownSuiteError, match="'navix'"):
+            envhub.make("navixx::Empty")
+        with pytest.raises(errors.UnknownEnvError, match="Navix-Empty"):
+            envhub.make("navix::Navix-Empty")
+        with pytest.raises(errors.InvalidOptionError, match="takes"):
+            envhub.wrap(object())
+        with pytest.raises(errors.MissingDependencyError) as caught:
+            envhub.list_envs("mine")
+        assert caught.value.__cause__ is not None
+
+    def test_one_that_fails_to_look_at_an_object_does_not_spoil_wrap(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(registry, "_named", set())
+        envhub.register("blind", Blind())
+        with pytest.warns(UserWarning, match=r"'blind' is left out.*no eyes"):
+            env, _ = envhub.wrap(gymnasium.make("CartPole-v1"))
+        assert env.spec
+        assert env.spec.suite == "gymnasium"
 
     def test_the_command_for_a_third_party_names_its_own_package(self) -> None:
         assert SUITE.install_command == f'pip install "{SUITE.distribution}{SUITE.supported}"'
@@ -394,3 +458,46 @@ class TestRegister:
         with pytest.raises(TypeError, match="Suite"):
             envhub.register("mine", suite)
         assert envhub.suites() == sorted(registry.BUILTIN)
+
+
+def test_files_that_another_distribution_wrote_over_are_noticed(tmp_path: Path) -> None:
+    """As stable-gymnax does to gymnax: pip lets it, and says nothing."""
+    for version, name in (("1.2.3", "toysuite-envs"), ("9.0", "stable-toysuite")):
+        source = f"# {name}" + textwrap.dedent(PACKAGE)
+        (tmp_path / "toysuite").mkdir(exist_ok=True)
+        (tmp_path / "toysuite" / "__init__.py").write_text(source, encoding="utf-8")
+        info = tmp_path / f"{name.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        (info / "RECORD").write_text(f"toysuite/__init__.py,,{len(source.encode())}\n")
+    told = run_with(
+        tmp_path,
+        """
+        import json
+        import envhub
+
+        class Loading(envhub.Suite):
+            name = title = module = "toysuite"
+            distribution, supported, example = "toysuite-envs", ">=1.2,<2", "Counter-v0"
+            def known_names(self): return ["Counter-v0"]
+            def live_names(self): return self.load().SUITE.known_names()
+            def options(self, name): return []
+            def capabilities(self, name, options): return envhub.Capabilities.none("none.")
+            def make(self, name, options): return self.load()
+
+        envhub.register("toysuite", Loading())
+        told = []
+        for call in (envhub.list_envs, lambda name: envhub.make(f"{name}::Counter-v0")):
+            try:
+                call("toysuite")
+            except envhub.errors.UnsupportedVersionError as error:
+                told.append(str(error))
+        print(json.dumps(told))
+        """,
+    )
+    assert len(told) == 2
+    for message in told:
+        assert (
+            "toysuite-envs 1.2.3 is installed, and stable-toysuite 9.0 has overwritten" in message
+        )
+        assert "pip install" in message

@@ -4,19 +4,27 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import typer
 from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from envhub import registry
 from envhub.cli._answer import answer
 from envhub.cli._drawing import say_versions, sheet
 from envhub.cli._facts import Facts, version_facts
 from envhub.cli._options import AsJson
+from envhub.errors import EnvHubError
+from envhub.suite import blaming
 
-_MAKE = "import sys, envhub; envhub.make(sys.argv[1])"
+_EXAMINE = """
+import sys, envhub
+envhub.make(sys.argv[1])
+envhub.list_envs(sys.argv[1].partition("::")[0])
+"""
 _LIST_DEVICES = "import jax; print(*jax.devices(), sep='\\n')"
 
 
@@ -28,7 +36,9 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def _diagnose() -> Facts:
-    with ThreadPoolExecutor() as pool:
+    claims = registry.refused_claims()
+    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
+        warnings.simplefilter("ignore")  # what is left out has its lines below
         suites = list(pool.map(_examine, registry.suites()))
     devices, problem = _in_another_process(_LIST_DEVICES)
     return {
@@ -36,6 +46,7 @@ def _diagnose() -> Facts:
         "devices": devices.splitlines(),
         "device_problem": problem,
         "suites": suites,
+        "refused_claims": claims,
     }
 
 
@@ -43,17 +54,17 @@ def _examine(name: str) -> Facts:
     """Try one suite in a process of its own, so that a crash is reported and not suffered."""
     facts: Facts = {"suite": name, **dict.fromkeys(("version", "supported", "command", "problem"))}
     try:
-        suite = registry.get(name)
-        facts |= {
-            "version": suite.installed(),
-            "supported": suite.supported,
-            "command": suite.install_command,
-        }
-        suite.require_installed()
+        with blaming("its description"):
+            suite = registry.get(name)
+            facts["version"] = suite.installed()
+            facts["supported"] = suite.supported
+            facts["command"] = suite.install_command
+            suite.require_installed()
+            suite.known_names()
+            example = f"{name}::{suite.example}"
         # On the CPU: processes side by side would compete for the memory of an accelerator.
-        example = f"{name}::{suite.example}"
-        _, facts["problem"] = _in_another_process(_MAKE, example, JAX_PLATFORMS="cpu")
-    except ImportError as error:
+        _, facts["problem"] = _in_another_process(_EXAMINE, example, JAX_PLATFORMS="cpu")
+    except EnvHubError as error:
         facts["problem"] = str(error)
     return {**facts, "works": not facts["problem"]}
 
@@ -77,10 +88,15 @@ def _draw_doctor(facts: Facts) -> RenderableType:
     problems = []
     for suite in facts["suites"]:
         state = "works" if suite["works"] else "does not work"
-        table.add_row(suite["suite"], suite["version"] or "absent", suite["supported"], state)
+        row = (suite["suite"], suite["version"] or "absent", suite["supported"], state)
+        # Red is what is here and broken; a suite that is absent may be so on purpose.
+        is_absent = suite["supported"] and not suite["version"]
+        style = "" if suite["works"] or is_absent else "red"
+        table.add_row(*row, style=style)
         if not suite["works"]:
             problem, command = suite["problem"], suite["command"]
             hint = f" Run: {command}" if command and command not in problem else ""
-            problems.append(f"{suite['suite']}: {problem}{hint}")
+            problems.append(Text(f"{suite['suite']}: {problem}{hint}", style))
+    problems += [Text(f"{name}: {why}", "red") for name, why in facts["refused_claims"].items()]
     head = sheet({"versions": say_versions(facts["versions"]), "devices": devices})
     return Group(head, "", table, *problems)

@@ -13,6 +13,7 @@ from envhub.cli._answer import answer
 from envhub.cli._drawing import mark
 from envhub.cli._facts import Facts, error_facts, find, gap_facts
 from envhub.cli._options import AsJson
+from envhub.errors import EnvHubError
 from envhub.flags import FLAGS
 
 
@@ -50,7 +51,7 @@ def _catalogue(suite: str | None, flags: Mapping[str, bool]) -> Facts:
     for name in registry.suites() if suite is None else [suite]:
         try:
             ids += hub.list_envs(name, **flags)
-        except ImportError as error:
+        except EnvHubError as error:
             if suite is not None:
                 raise
             unusable.append({"suite": name, **error_facts(error)})
