@@ -5,6 +5,7 @@
     python3 tasks.py test --full --all-sets     everything, on every Python and the oldest versions
     python3 tasks.py matrix          every environment examined, and compat_matrix.md written
     python3 tasks.py constraints     write a set of today's newest versions
+    python3 tasks.py extras          each extra alone, installed unpinned, its example examined
 
 A set is a file in `constraints/`; each has its virtual environment in `.venv/`, made when needed.
 What follows `--` is passed on: to pytest, to `envhub tour`, or to `tests/conformance/matrix.py`.
@@ -60,16 +61,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "--" in arguments:
         split = arguments.index("--")
         arguments, extra = arguments[:split], arguments[split + 1 :]
+    if arguments[:1] == ["extras"]:
+        return _status([sys.executable, "-m", "scripts.try_extras", *arguments[1:]])
     options = _parser().parse_args(arguments)
+    work = {
+        "tour": lambda: _status([tool(set_up(newest(RUNNING)), "envhub"), "tour", *extra]),
+        "test": lambda: test(options, extra),
+        "matrix": lambda: write_matrix(options, extra),
+        "constraints": lambda: write_constraints(options.python),
+    }[options.task]
     try:
-        if options.task == "tour":
-            return _status([tool(set_up(newest(RUNNING)), "envhub"), "tour", *extra])
-        if options.task == "matrix":
-            return write_matrix(options, extra)
-        if options.task == "constraints":
-            write_constraints(options.python)
-            return 0
-        return test(options, extra)
+        return work()
     except TaskError as error:
         print(f"tasks.py: {error}", file=sys.stderr)
         return 1
@@ -81,9 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    tasks = parser.add_subparsers(
-        dest="task", required=True, metavar="tour | test | matrix | constraints"
-    )
+    tasks = parser.add_subparsers(dest="task", required=True, metavar="TASK")
     tasks.add_parser("tour", help="one environment of every suite, made, stepped and compared")
     tests = tasks.add_parser("test", help="lint, types and tests")
     tests.add_argument("--full", action="store_true", help="what takes long, too")
@@ -103,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     sets.add_argument("--all-sets", action="store_true", help="one set after another")
     constraints = tasks.add_parser("constraints", help="write a set of today's newest versions")
     constraints.add_argument("--python", choices=PYTHONS, default=RUNNING)
+    tasks.add_parser("extras", help="each extra alone; extras --help says more")
     return parser
 
 
@@ -238,16 +239,16 @@ def create(python: str, directory: Path) -> None:
     """Make an empty virtual environment with pip, in the place of whatever is there."""
     venv = [python, "-m", "venv", "--clear", str(directory)]
     if _answer([python, "-c", "import ensurepip"]) is not None:
-        _run(venv)
+        run(venv)
     else:  # as on a Debian without python3-venv, where the outer pip can fill it
-        _run([*venv, "--without-pip"])
-        _run([python, "-m", "pip", "--python", str(directory), "install", "pip"])
+        run([*venv, "--without-pip"])
+        run([python, "-m", "pip", "--python", str(directory), "install", "pip"])
 
 
 def install(directory: Path, extras: str, *options: str) -> None:
     """Install this checkout, with these extras, into a virtual environment."""
     pip = [tool(directory, "python"), "-m", "pip", "install", "--no-input"]
-    _run([*pip, "--progress-bar", "off", "--editable", f".[{extras}]", *options])
+    run([*pip, "--progress-bar", "off", "--editable", f".[{extras}]", *options])
 
 
 def extras(name: str) -> str:
@@ -265,13 +266,13 @@ def install_ocean(directory: Path, *options: str) -> None:
     """Build Ocean for a virtual environment, and install it there."""
     with tempfile.TemporaryDirectory() as out:
         script = [tool(directory, "python"), BUILD_OCEAN, "--install", "--out", out]
-        _run([*script, *options])
+        run([*script, *options])
 
 
 def install_others(directory: Path) -> None:
     """Put other libraries into a folder of a virtual environment, where they replace nothing."""
     pip = [tool(directory, "python"), "-m", "pip", "install", "--no-input", "--progress-bar", "off"]
-    _run([*pip, "--no-deps", "--target", str(directory / OTHERS_FOLDER), "--requirement", OTHERS])
+    run([*pip, "--no-deps", "--target", str(directory / OTHERS_FOLDER), "--requirement", OTHERS])
 
 
 def write_matrix(options: argparse.Namespace, extra: Sequence[str]) -> int:
@@ -293,7 +294,7 @@ def write_matrix(options: argparse.Namespace, extra: Sequence[str]) -> int:
     return max(statuses, default=1)
 
 
-def write_constraints(version: str) -> None:
+def write_constraints(version: str) -> int:
     """Resolve everything anew for one version of Python, and write what that gives."""
     name, python = newest(version), find_python(version)
     with tempfile.TemporaryDirectory() as temporary:
@@ -315,6 +316,7 @@ def write_constraints(version: str) -> None:
     )
     (ROOT / "constraints" / f"{name}.txt").write_text(header + "\n".join(lines) + "\n")
     _say(f"wrote constraints/{name}.txt, {len(lines)} pins")
+    return 0
 
 
 def _canonical(pin: str) -> str:
@@ -356,8 +358,8 @@ def tool(directory: Path, name: str) -> str:
     return str(directory / "bin" / name)
 
 
-def _run(command: Sequence[str]) -> None:
-    """Run a step of the set-up, whose output matters only if it fails."""
+def run(command: Sequence[str]) -> None:
+    """Run a step of the set-up, whose output matters only if it fails: with a `TaskError`."""
     done = subprocess.run(
         command,
         cwd=ROOT,

@@ -521,7 +521,9 @@ def test_the_weekly_matrix_covers_every_set_and_opens_no_door() -> None:
     assert text.count("permissions") == 1
     assert "\n  schedule:\n" in text
     tasks_of_it = re.findall(r"run: python tasks\.py (\w+)", text)
-    assert tasks_of_it == ["constraints", "matrix"]  # a week's releases are in the newest sets
+    # A week's releases are in the newest sets, and in what each extra gives.
+    assert tasks_of_it == ["extras", "constraints", "matrix"]
+    assert f"python: {json.dumps(SUPPORTED)}" in text
 
 
 def test_the_weekly_random_input_prints_its_seed() -> None:
@@ -548,4 +550,9 @@ def test_ci_runs_everything() -> None:
     text = script.read_text()
     assert text.startswith("#!/usr/bin/env bash\n")
     assert "set -euo pipefail" in text
-    assert text.endswith("exec python3 tasks.py test --full --all-sets\n")
+    everything = [
+        "python3 tasks.py test --full --all-sets || status=$?",
+        "python3 tasks.py extras --here --extra gymnax --extra ale || status=$?",
+        'exit "$status"',
+    ]
+    assert text.splitlines()[-3:] == everything

@@ -1,0 +1,101 @@
+"""The extras that are tried alone, and what counts as a success."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import pytest
+
+import tasks
+from envhub import registry
+from scripts import try_extras
+
+ONE = ["--here", "--extra", "video"]  # the quickest: .ci/run tries others for real
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
+    """Environments with what this process has, into which installing puts nothing."""
+    ran: list[Sequence[str]] = []
+    monkeypatch.setattr(tasks, "create", lambda python, directory: None)
+    monkeypatch.setattr(tasks, "tool", lambda directory, name: sys.executable)
+    monkeypatch.setattr(tasks, "run", ran.append)
+    monkeypatch.setattr(try_extras, "build_wheel", lambda folder: folder / "envhub_rl.whl")
+    # The installed package is what is tried; here that is the checkout.
+    here = try_extras.TRY.replace('"site-packages"', repr(str(tasks.ROOT)))
+    assert here != try_extras.TRY
+    monkeypatch.setattr(try_extras, "TRY", here)
+    return ran
+
+
+def test_every_suite_and_what_a_document_names_is_tried() -> None:
+    every = try_extras.combinations()
+    assert every[: len(registry.BUILTIN) + 2] == [*sorted(registry.BUILTIN), "video", "all"]
+    together = every[len(registry.BUILTIN) + 2 :]
+    assert together
+    assert all(len(each.split(",")) > 1 for each in together)
+    assert set(",".join(together).split(",")) <= set(try_extras.EXTRAS)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('pip install "envhub-rl[ale,brax]"', ["ale,brax"]),
+        ('pip install -e ".[ale,dev]"', ["ale,dev"]),
+        ("its extra envhub-rl[ale]", ["ale"]),
+        ("words[ale,brax] and x.[column]", []),
+    ],
+)
+def test_an_install_line_is_recognised(text: str, named: list[str]) -> None:
+    assert try_extras.IN_A_DOCUMENT.findall(text) == named
+
+
+def test_an_extra_is_installed_unpinned_and_runs(
+    no_network: list[Sequence[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert try_extras.main(ONE) == 0
+    (install,) = no_network
+    assert install[-1].endswith("envhub_rl.whl[video]")
+    assert not {"--constraint", "-c"} & set(install)
+    assert f"video py{tasks.RUNNING}" in (shown := capsys.readouterr().out)
+    assert " passed " in shown
+
+
+def test_what_does_not_work_is_a_failure(
+    no_network: list[Sequence[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(try_extras, "TRY", "import no_such_module")
+    assert try_extras.main(ONE) == 1
+    shown = capfd.readouterr()
+    assert "FAILED   exit status 1" in shown.out
+    assert "No module named 'no_such_module'" in shown.err
+
+
+def test_a_python_that_is_absent_is_no_success(
+    no_network: list[Sequence[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def find_python(version: str) -> str:
+        raise tasks.PythonNotFoundError(f"Python {version} was not found here.")
+
+    monkeypatch.setattr(tasks, "find_python", find_python)
+    assert try_extras.main(ONE) == 1
+    assert "not run" in capsys.readouterr().out
+
+
+def test_an_unknown_extra_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        try_extras.main(["--extra", "gymnax,no_such_extra"])
+    assert caught.value.code == 2
+    assert "no_such_extra" in capsys.readouterr().err
+
+
+def test_the_task_hands_its_arguments_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[Sequence[str]] = []
+    monkeypatch.setattr(tasks, "_status", lambda command: ran.append(command) or 0)
+    assert tasks.main(["extras", *ONE]) == 0
+    assert ran == [[sys.executable, "-m", "scripts.try_extras", *ONE]]
