@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from envhub import _inputs, spaces
+from envhub._display import brief, lines, table
 from envhub._reset_where import reset_where
 from envhub.errors import (
     EnvHubError,
@@ -48,6 +49,16 @@ class StepResult(NamedTuple):
     def done(self) -> jax.Array:
         """bool[], whether the episode ended, for either reason."""
         return self.terminated | self.truncated
+
+    def __repr__(self) -> str:
+        return lines(type(self).__name__, self._fields_shown())
+
+    def _repr_html_(self) -> str:
+        """A table, for notebooks."""
+        return table(self._fields_shown().items())
+
+    def _fields_shown(self) -> dict[str, str]:
+        return {name: brief(value) for name, value in self._asdict().items()}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal
 
+from envhub._display import lines, table
 from envhub.errors import InvalidOptionError
 
 Claim = Literal[True] | str
 """A flag as an adapter states it: `True`, or the reason why not."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Capabilities:
     """Explicit flags, each a claim that a probe in `envhub.testing.probes` checks.
 
@@ -94,6 +95,18 @@ class Capabilities:
     def as_dict(self) -> dict[str, bool]:
         """The flags alone, by name, in the order of the contract."""
         return {name: getattr(self, name) for name in FLAGS}
+
+    def __repr__(self) -> str:
+        return lines("Capabilities", self._answers())
+
+    def _repr_html_(self) -> str:
+        """A table, for notebooks."""
+        return table(self._answers().items())
+
+    def _answers(self) -> dict[str, str]:
+        """By flag `yes`, or `no` and why."""
+        flags = self.as_dict().items()
+        return {flag: "yes" if is_true else f"no: {self.why(flag)}" for flag, is_true in flags}
 
 
 FLAGS: tuple[str, ...] = tuple(

@@ -8,13 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from envhub._display import flat_text
 from envhub._tracing import is_traced, numpy_for
 from envhub.spaces._numbers import to_array, to_dtype, to_integers, to_scalar, to_traced
 from envhub.spaces._sampling import draw_floats, draw_integers
 from envhub.spaces._space import Space
 
 
-class ArraySpace(Space):
+class ArraySpace(Space[jax.Array]):
     """The arrays of one shape and dtype from `low` to `high`, arrays of that shape and dtype."""
 
     shape: tuple[int, ...]
@@ -111,7 +112,7 @@ class Box(ArraySpace):
         if is_traced(self.low, self.high):
             return f"Box(traced, traced, {self.shape}, {self.dtype})"
         low, high = (
-            _show(bound.flat[0] if bound.size and (bound == bound.flat[0]).all() else bound)
+            flat_text(bound.flat[0] if bound.size and (bound == bound.flat[0]).all() else bound)
             for bound in (self.low, self.high)
         )
         return f"Box({low}, {high}, {self.shape}, {self.dtype})"
@@ -166,8 +167,8 @@ class MultiDiscrete(ArraySpace):
         self._freeze(nvec=nvec, start=low, shape=nvec.shape, dtype=dtype, low=low, high=high)
 
     def __repr__(self) -> str:
-        start = f", start={_show(self.start)}" if self.start.any() else ""
-        return f"MultiDiscrete({_show(self.nvec)}{start})"
+        start = f", start={flat_text(self.start)}" if self.start.any() else ""
+        return f"MultiDiscrete({flat_text(self.nvec)}{start})"
 
 
 class MultiBinary(ArraySpace):
@@ -194,8 +195,3 @@ def _finite(bound: Any) -> NDArray[np.bool_]:
     numpy = numpy_for(bound)
     finite: NDArray[np.bool_] = numpy.asarray(numpy.isfinite(bound))
     return finite
-
-
-def _show(array: Any) -> str:
-    with np.printoptions(threshold=8, edgeitems=1):
-        return " ".join(str(array).split())

@@ -1,11 +1,23 @@
 """The space of batches."""
 
+from typing import overload
+
 from envhub._tracing import numpy_for
-from envhub.spaces._arrays import ArraySpace, Box, Discrete, MultiDiscrete
+from envhub.spaces._arrays import ArraySpace, Box, Discrete, MultiBinary, MultiDiscrete
 from envhub.spaces._nested import Dict, Tuple
 from envhub.spaces._space import Space
 
 
+@overload
+def batch(space: Dict, size: int) -> Dict: ...
+@overload
+def batch(space: Tuple, size: int) -> Tuple: ...
+@overload
+def batch(space: Discrete, size: int) -> MultiDiscrete: ...
+@overload
+def batch(space: Box | MultiBinary | MultiDiscrete, size: int) -> Box: ...
+@overload
+def batch(space: Space, size: int) -> Space: ...
 def batch(space: Space, size: int) -> Space:
     """The space of batches of elements, on a leading axis, as Gymnasium's `batch_space` has it.
 

@@ -1,7 +1,8 @@
 """The spaces made of other spaces."""
 
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 from envhub.spaces._space import Space
 
 
-class Dict(Space, Mapping[str, Space]):
+class Dict(Space[dict[str, Any]], Mapping[str, Space]):
     """The dicts of an element of each of some spaces; itself a read-only mapping of the spaces.
 
     The names are in sorted order, as JAX sorts those of dicts.
@@ -54,10 +55,10 @@ class Dict(Space, Mapping[str, Space]):
         return len(self._items)
 
     def __repr__(self) -> str:
-        return f"Dict({', '.join(f'{name!r}: {space}' for name, space in self._items)})"
+        return _show("Dict", [f"{name!r}: {space}" for name, space in self._items])
 
 
-class Tuple(Space, Sequence[Space]):
+class Tuple(Space[tuple[Any, ...]], Sequence[Space]):
     """The tuples of an element of each of some spaces; itself a read-only sequence of the spaces.
 
     Raises:
@@ -86,6 +87,12 @@ class Tuple(Space, Sequence[Space]):
         results = [space.contains(element) for space, element in zip(self.spaces, x, strict=True)]
         return jnp.asarray(results, bool).all()
 
+    @overload
+    def __getitem__(self, index: int) -> Space: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Space, ...]: ...
+
     def __getitem__(self, index: Any) -> Any:
         return self.spaces[index]
 
@@ -93,4 +100,12 @@ class Tuple(Space, Sequence[Space]):
         return len(self.spaces)
 
     def __repr__(self) -> str:
-        return f"Tuple({', '.join(map(repr, self.spaces))})"
+        return _show("Tuple", list(map(repr, self.spaces)))
+
+
+def _show(kind: str, parts: list[str]) -> str:
+    """In one line, or where that is long in a line for each part."""
+    line = f"{kind}({', '.join(parts)})"
+    if len(line) <= 100:
+        return line
+    return "\n".join([f"{kind}(", *(textwrap.indent(f"{part},", "  ") for part in parts), ")"])

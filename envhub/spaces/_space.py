@@ -1,23 +1,36 @@
 """What every space is: read-only, and compared by value."""
 
 import abc
-from typing import Any, ClassVar
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Generic
 
 import jax
 import numpy as np
 
+from envhub._display import table
+from envhub._typing import Element_co
 
-class Space(abc.ABC):
+
+class Space(abc.ABC, Generic[Element_co]):
     """A set of values that can be sampled and tested for membership.
 
-    Spaces are read-only, hashable and equal if of the same class and with equal attributes.
+    Spaces are read-only, hashable and equal if of the same class and with equal attributes. To
+    a type checker, `Space[Element]` is a space with such elements.
+
+    Attributes:
+        shape: of the elements; `None` of a `Dict` or `Tuple`, as in Gymnasium.
+        dtype: likewise.
     """
+
+    # To a type checker `| Any` is "or None, which nobody needs to look for".
+    shape: tuple[int, ...] | Any = None
+    dtype: np.dtype[Any] | Any = None
 
     _parameters: ClassVar[tuple[str, ...]]  # the constructor's, each an attribute too
     _key: tuple[Any, ...]
 
     @abc.abstractmethod
-    def sample(self, key: jax.Array) -> Any:
+    def sample(self, key: jax.Array) -> Element_co:
         """Draws a random element, made of JAX arrays that are not weakly typed.
 
         Args:
@@ -39,6 +52,10 @@ class Space(abc.ABC):
             x: Any value. Arrays in it may be traced.
         """
 
+    def _repr_html_(self) -> str:
+        """A table with a row for each array, for notebooks."""
+        return table(_rows("", self))
+
     def _freeze(self, **attributes: Any) -> None:
         """Sets the attributes, for good, and from them what spaces are compared by."""
         self.__dict__.update(attributes, _key=tuple(map(_hashable, attributes.values())))
@@ -56,6 +73,15 @@ class Space(abc.ABC):
 
     def __reduce__(self) -> tuple[Any, ...]:  # the default makes copies with writable arrays
         return type(self), tuple(getattr(self, name) for name in self._parameters)
+
+
+def _rows(path: str, space: Any) -> Iterator[tuple[str, str]]:
+    if space.shape is None:
+        children = space.items() if isinstance(space, Mapping) else enumerate(space)
+        for name, child in children:
+            yield from _rows(f"{path}[{name!r}]", child)
+    else:
+        yield path, repr(space)
 
 
 def _hashable(value: Any) -> Any:
