@@ -34,6 +34,8 @@ from envhub.flags import FLAGS
 from envhub.vector import VectorEnv
 from envhub.wrappers import AutoReset
 
+from .packages import needed
+
 CARTPOLE = "gymnax::CartPole-v1"
 TOY_LENGTH = 3
 BAR = set("▏▎▍▌▋▊▉█")
@@ -470,7 +472,7 @@ def test_bench_refuses_what_is_no_number_of_environments(counts: str) -> None:
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("name", ["speed.png", "speed.SVG"])
 def test_bench_plots_into_a_file(name: str, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    needed("matplotlib")
     path = tmp_path / name
     arguments = ("bench", "toy::Three", "--num-envs", "1,2", "--steps", "3", "--out", str(path))
     assert ask(*arguments)["path"] == str(path)
@@ -567,7 +569,7 @@ def test_an_interrupt_within_a_call_to_the_host_is_one(
 def test_an_interrupted_bench_that_measured_nothing_says_so(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    needed("matplotlib")
 
     class Interrupted(Speed):
         def __iter__(self) -> Iterator[int]:
@@ -610,7 +612,7 @@ def test_speed_is_that_of_steps_whose_observations_are_computed() -> None:
 
 
 def test_render_writes_the_episode_as_a_gif(tmp_path: Path) -> None:
-    pillow = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    pillow = needed("PIL.Image")
     path = tmp_path / "pole.gif"
     arguments = ("render", "gymnasium::CartPole-v1", "--policy", "random", "--seed", "1")
     answer = ask(*arguments, "--out", str(path), "--fps", "10", "-o", "force_mag=20.0")
@@ -629,7 +631,7 @@ def test_render_writes_the_episode_as_a_gif(tmp_path: Path) -> None:
 
 
 def test_render_writes_the_first_frame_as_a_png(tmp_path: Path) -> None:
-    pillow = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    pillow = needed("PIL.Image")
     path = tmp_path / "pole.PNG"
     answer = ask("render", "gymnasium::CartPole-v1", "--out", str(path), "--steps", "2")
     assert (answer["frames"], answer["steps"], answer["return"]) == (1, 2, 2)

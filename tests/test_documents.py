@@ -67,19 +67,23 @@ def test_no_block_of_python_is_called_otherwise(document: Path) -> None:
         assert not any(rest for _, rest, _ in found)
 
 
-def test_the_package_that_adds_a_suite_is_installed_and_runs(tmp_path: Path) -> None:
+def test_the_package_that_adds_a_suite_is_installed_and_runs(
+    tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
     project, target = tmp_path / "project", tmp_path / "installed"
     project.mkdir()
     for block in blocks(A_PACKAGE, "python") + blocks(A_PACKAGE, "toml"):
         first, _, code = block.partition("\n")
         with (project / first.removeprefix("# ")).open("a") as file:
             file.write(code)
-    use = (project / "use.py").rename(tmp_path / "use.py")
+    use, tests = ((project / name).rename(tmp_path / name) for name in ("use.py", "test_walks.py"))
+    some = [] if pytestconfig.getoption("full") else ["-k", "forkable or limit or own"]
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
     path = os.pathsep.join([str(target), os.environ["PYTHONPATH"]])
     for command in (
         [*pip, "--no-build-isolation", "--target", str(target), str(project)],
         [sys.executable, str(use)],
+        [sys.executable, "-m", "pytest", *some, str(tests)],
     ):
         done = subprocess.run(
             command,
@@ -90,7 +94,7 @@ def test_the_package_that_adds_a_suite_is_installed_and_runs(tmp_path: Path) -> 
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": path},
         )
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.full

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from .conftest import REPOSITORY
+from .packages import needed
 
 EXAMPLES = REPOSITORY / "examples"
 
@@ -23,7 +24,7 @@ def example(name: str, *needs: str) -> dict[str, Any]:
 
 def skip_without(*packages: str) -> None:
     for package in packages:
-        pytest.importorskip(package, reason=f"{package} is not installed")
+        needed(package)
 
 
 def run(script: dict[str, Any], tmp_path: Path, *arguments: str) -> dict[str, Any]:

@@ -15,9 +15,10 @@ import envhub
 from envhub import _versions, registry
 
 from .conftest import REPOSITORY
+from .packages import needed
 from .test_cli import ToySuite
 
-Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+Image = needed("PIL.Image")
 QUICK = ("gymnasium::CartPole-v1", "gymnasium::FrozenLake-v1")
 
 

@@ -17,6 +17,8 @@ from envhub import errors, spaces
 from envhub.multi._environment import MultiEnv
 from envhub.wrappers import RescaleAction, TimeLimit
 
+from .packages import needed
+
 KEY, LENGTH = jax.random.key(0), 60
 POLE, PENDULUM, HOST = "gymnax::CartPole-v1", "gymnax::Pendulum-v1", "gymnasium::CartPole-v1"
 MEMBERS: dict[str, Any] = {
@@ -205,7 +207,7 @@ def test_compiling_shows_its_progress_on_stderr(
     has_rich: bool, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     if has_rich:
-        pytest.importorskip("rich", reason="rich is not installed")
+        needed("rich")
     else:
         monkeypatch.setitem(sys.modules, "rich.console", None)
     fleet, _ = envhub.make_multi({"the [red] one": POLE})
@@ -296,7 +298,7 @@ def test_batches_with_params_of_each_environment() -> None:
 
 
 def test_sizes_are_gymnasiums() -> None:
-    gymnasium = pytest.importorskip("gymnasium", reason="gymnasium is not installed")
+    gymnasium = needed("gymnasium")
     fleet, _ = envhub.make_multi(
         {
             "nested": "gymnasium::tests.host.broken:Nested-v0",

@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from envhub import spaces
 from envhub.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
 
+from .packages import needed
+
 INF = np.inf
 F32_MAX = np.finfo(np.float32).max
 I32 = np.iinfo(np.int32)
@@ -785,7 +787,7 @@ def test_property_contains_compares_with_the_bounds(box: Box, data: st.DataObjec
 @few
 @given(ANY_SPACE)
 def test_property_gymnasium_round_trip(space: Space) -> None:
-    pytest.importorskip("gymnasium")
+    needed("gymnasium")
     converted = spaces.to_gymnasium(space)
     assert spaces.from_gymnasium(converted) == space
     assert spaces.to_gymnasium(spaces.from_gymnasium(converted)) == converted
@@ -796,7 +798,7 @@ def test_property_gymnasium_round_trip(space: Space) -> None:
 
 @pytest.fixture
 def gym() -> Any:
-    return pytest.importorskip("gymnasium").spaces
+    return needed("gymnasium").spaces
 
 
 @each_space

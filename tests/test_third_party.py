@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gymnasium
@@ -17,6 +19,7 @@ import pytest
 
 import envhub
 from envhub import errors, registry
+from envhub.testing import SuiteTests
 
 PACKAGE = '''
     """A counter: up or down, from a random start, until it reaches the goal."""
@@ -84,6 +87,9 @@ USE = """
     import json, sys
     import envhub, jax
     from envhub import errors, registry
+    from envhub.testing import SuiteTests
+
+    imported_by_testing = "pytest" in sys.modules
 
     def refusal(call, *arguments, **keywords):
         try:
@@ -103,6 +109,7 @@ USE = """
     print(json.dumps({
         "suites": suites,
         "imported by suites": imported_by_suites,
+        "imported by testing": imported_by_testing,
         "listed": envhub.list_envs("toysuite"),
         "listed among all": [i for i in envhub.list_envs(forkable=True) if "toysuite" in i],
         "forkable": envhub.capabilities("toysuite::Counter-v0").forkable,
@@ -120,6 +127,49 @@ USE = """
         "batch": batch.shape,
         "default goal": envhub.make("toysuite::Counter-v0")[1].goal,
     }))
+"""
+
+TESTS = """
+    import jax.numpy as jnp
+    from envhub.testing import Own, SuiteTests
+
+    LIMITS = [
+        "a_time_limit_is_a_truncation",
+        "the_limit_does_not_terminate",
+        "the_observation_at_the_limit_is_the_last_and_not_a_reset",
+    ]
+    OWN = "reset_and_step_equal_the_suites_own_bit_for_bit"
+
+
+    class TestCounters(SuiteTests):
+        suite = "toysuite"
+        checks = ["forkable", "reproducible", OWN, *LIMITS]
+        not_run = dict.fromkeys(LIMITS, "counters have no limit.")
+
+        def own(self, env):
+            def step(key, state, action, params):
+                result = env.step_env(key, state, action, params)
+                return result.obs, result.state, result.reward, result.terminated, result.info
+
+            return Own(env.reset_env, step)
+
+        def test_of_its_own(self):
+            assert self.suite == "toysuite"
+
+
+    class TestWithoutReasons(SuiteTests):
+        suite = "toysuite"
+        names = ["Counter-v1"]
+        checks = [OWN, *LIMITS]
+
+
+    class TestOfAnother(TestCounters):
+        names = ["Counter-v0"]
+        checks = [OWN]
+
+        def own(self, env):
+            theirs = super().own(env)
+            return Own(lambda key, params: (jnp.int32(7), jnp.int32(7)), theirs.step)
 """
 
 pytestmark = pytest.mark.xdist_group("third_party")
@@ -156,26 +206,39 @@ def install(folder: Path, distribution: str, module: str, source: str, entry_poi
     return target
 
 
-def run_with(target: Path, code: str) -> Any:
-    """Run code that prints JSON, in a process that finds what is installed in `target`."""
+def python(
+    target: Path, *arguments: str, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run Python in a process that finds what is installed in `target`."""
     path = os.pathsep.join([str(target), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
+    return subprocess.run(
+        [sys.executable, *arguments],
         check=False,
         capture_output=True,
         text=True,
         timeout=120,
+        cwd=cwd,
         env={**os.environ, "PYTHONPATH": path},
     )
+
+
+def run_with(target: Path, code: str) -> Any:
+    """Run code that prints JSON."""
+    done = python(target, "-c", textwrap.dedent(code))
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="module")
-def used(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
+def toysuite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where it is installed."""
     folder = tmp_path_factory.mktemp("toysuite")
-    target = install(folder, "toysuite-envs", "toysuite", PACKAGE, 'toysuite = "toysuite:SUITE"')
-    facts: Mapping[str, Any] = run_with(target, USE)
+    return install(folder, "toysuite-envs", "toysuite", PACKAGE, 'toysuite = "toysuite:SUITE"')
+
+
+@pytest.fixture(scope="module")
+def used(toysuite: Path) -> Mapping[str, Any]:
+    facts: Mapping[str, Any] = run_with(toysuite, USE)
     return facts
 
 
@@ -184,6 +247,10 @@ def test_an_installed_suite_is_found_without_importing_it(used: Mapping[str, Any
     assert not used["imported by suites"]
     assert used["listed"] == ["toysuite::Counter-v0", "toysuite::Counter-v1"]
     assert used["listed among all"] == used["listed"]
+
+
+def test_the_tests_of_a_suite_need_pytest_only_where_they_run(used: Mapping[str, Any]) -> None:
+    assert used["imported by testing"] is False
 
 
 def test_an_installed_suite_answers_about_capabilities(used: Mapping[str, Any]) -> None:
@@ -248,6 +315,74 @@ def test_an_installed_claim_to_a_built_in_name_is_left_out(tmp_path: Path) -> No
     assert place == "envhub.adapters.gymnax"
     assert "gymnax::CartPole-v1" in listed
     assert suites == [sorted(registry.BUILTIN)] * 2
+
+
+def examined(target: Path, folder: Path, tests: str) -> dict[str, str]:
+    """From the tests that pytest ran of a file to what came of each, or the error of collecting."""
+    (folder / "test_toys.py").write_text(textwrap.dedent(tests))
+    done = python(target, "-m", "pytest", "-q", "-rA", "--rootdir=.", "test_toys.py", cwd=folder)
+    found = re.findall(r"^(PASSED|FAILED|ERROR) test_toys.py(?:::)?(\S*)(.*)", done.stdout, re.M)
+    skipped = re.findall(r"^SKIPPED \[(\d+)\].*: (.*)$", done.stdout, re.M)
+    assert found, done.stdout + done.stderr
+    return {
+        **{name: outcome + reason for outcome, name, reason in found},
+        **{reason: f"SKIPPED {number}" for number, reason in skipped},
+    }
+
+
+def test_an_installed_suite_has_a_test_for_each_check_and_name(
+    toysuite: Path, tmp_path: Path
+) -> None:
+    found = examined(toysuite, tmp_path, TESTS)
+    own = "test_reset_and_step_equal_the_suites_own_bit_for_bit"
+    for name in ("Counter-v0", "Counter-v1"):
+        for test in ("test_makes", "test_forkable", "test_reproducible", own):
+            assert found.pop(f"TestCounters::{test}[toysuite::{name}]") == "PASSED"
+    assert found.pop("TestCounters::test_of_its_own") == "PASSED"
+    assert found.pop("counters have no limit.") == "SKIPPED 6"
+    for kind, name in (("TestWithoutReasons", "Counter-v1"), ("TestOfAnother", "Counter-v0")):
+        assert found.pop(f"{kind}::test_makes[toysuite::{name}]") == "PASSED"
+    assert found.pop("TestOfAnother::test_of_its_own") == "PASSED"
+    # What nobody gave a reason for, and what is another's.
+    assert len(found) == 5
+    assert all(outcome.startswith("FAILED") for outcome in found.values())
+
+
+@pytest.mark.parametrize(
+    ("attributes", "error"),
+    [
+        ({"suite": "gymnaxx"}, "Did you mean 'gymnax'"),
+        ({"suite": "gymnax", "names": ["CartPole-v7"]}, "no environment 'CartPole-v7'"),
+        ({"suite": "gymnax", "names": []}, "there is no name to examine"),
+        ({"suite": "gymnax", "checks": ["forkabel"]}, "'forkabel'.*Did you mean 'forkable'"),
+        ({"suite": "gymnax", "not_run": {"forkabel": ""}}, "'forkabel'.*Did you mean 'forkable'"),
+    ],
+)
+def test_tests_that_would_examine_nothing_are_an_error(
+    attributes: dict[str, Any], error: str, pytestconfig: pytest.Config
+) -> None:
+    asks = SimpleNamespace(fixturenames=["case"], config=pytestconfig)
+    with pytest.raises(errors.EnvHubError, match=error):
+        type("TestToys", (SuiteTests,), attributes)().pytest_generate_tests(asks)
+
+
+def test_a_suite_that_is_absent_is_an_error_and_no_skip(tmp_path: Path) -> None:
+    tests = """
+        import envhub
+        from envhub.testing import SuiteTests
+        from tests.test_third_party import Described
+
+        class Absent(Described):
+            distribution = "no-such-distribution"
+
+        envhub.register("mine", Absent())
+
+        class TestMine(SuiteTests):
+            suite = "mine"
+    """
+    found = examined(tmp_path, tmp_path, tests)
+    assert [*found] == ["TestMine"]
+    assert found["TestMine"].startswith("ERROR - envhub.errors.MissingDependencyError")
 
 
 def entry_points(*claims: tuple[str, str]) -> importlib.metadata.EntryPoints:

@@ -13,6 +13,8 @@ import envhub
 from envhub import errors, spaces
 from envhub.wrappers import AutoReset
 
+from .packages import needed
+
 KEY, NUM = jax.random.key(0), 3
 
 
@@ -116,7 +118,7 @@ def test_a_batch_under_jit_scan_and_vmap_over_seeds() -> None:
 
 
 def test_batches_of_spaces_are_gymnasiums() -> None:
-    gymnasium = pytest.importorskip("gymnasium", reason="gymnasium is not installed")
+    gymnasium = needed("gymnasium")
     space = spaces.Dict(
         {
             "box": spaces.Box(0, 1, (2,)),

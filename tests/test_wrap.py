@@ -19,21 +19,22 @@ from envhub.testing.subject import Subject
 from envhub.wrappers import AutoReset
 
 from .devices import EXAMINED
+from .packages import needed
 
 LENGTH = 12
 
 
 def of_gymnax() -> Any:
-    return pytest.importorskip("gymnax", reason="gymnax is not installed").make("CartPole-v1")[0]
+    return needed("gymnax").make("CartPole-v1")[0]
 
 
 def of_gymnasium(env_id: str = "CartPole-v1", **options: Any) -> Any:
-    gymnasium = pytest.importorskip("gymnasium", reason="gymnasium is not installed")
+    gymnasium = needed("gymnasium")
     return gymnasium.make(env_id, **options)
 
 
 def of_brax(name: str = "fast", **options: Any) -> Any:
-    envs = pytest.importorskip("brax.envs", reason="brax is not installed")
+    envs = needed("brax.envs")
     return envs.get_environment(name, **options)
 
 
@@ -49,7 +50,7 @@ def of_pufferlib() -> Any:
 
 def mine_of_gymnasium() -> Any:
     """A class that Gymnasium has not registered."""
-    gymnasium = pytest.importorskip("gymnasium", reason="gymnasium is not installed")
+    gymnasium = needed("gymnasium")
 
     class Line(gymnasium.Env):  # type: ignore[misc]
         observation_space = gymnasium.spaces.Box(-9, 9, (1,), np.float32)
@@ -81,7 +82,7 @@ def mine_of_gymnax() -> Any:
 
 def mine_of_brax() -> Any:
     """A wrapper of one's own around one of brax's."""
-    base = pytest.importorskip("brax.envs.base", reason="brax is not installed")
+    base = needed("brax.envs.base")
 
     class Doubled(base.Wrapper):  # type: ignore[misc]
         def step(self, state: Any, action: Any) -> Any:
@@ -203,7 +204,7 @@ def test_the_object_is_left_alone() -> None:
 
 
 def test_wrappers_of_gymnasiums_are_made_anew() -> None:
-    gymnasium = pytest.importorskip("gymnasium", reason="gymnasium is not installed")
+    gymnasium = needed("gymnasium")
     obj = gymnasium.wrappers.FlattenObservation(of_gymnasium("FrozenLake-v1"))
     env, params = envhub.wrap(obj)
     assert not env.capabilities.forkable
@@ -269,7 +270,7 @@ def test_another_episode_follows_of_one_live_environment() -> None:
 
 
 def test_what_cannot_be_made_again_is_told_to_come_as_a_function() -> None:
-    gymnasium = pytest.importorskip("gymnasium", reason="gymnasium is not installed")
+    gymnasium = needed("gymnasium")
 
     class Mute(gymnasium.Wrapper):  # type: ignore[misc]
         """Not a `RecordConstructorArgs`."""
@@ -283,17 +284,17 @@ def test_what_cannot_be_made_again_is_told_to_come_as_a_function() -> None:
 
 
 def test_what_resets_by_itself_is_refused() -> None:
-    logged = pytest.importorskip("gymnax.wrappers.purerl", reason="gymnax is not installed")
+    logged = needed("gymnax.wrappers.purerl")
     refuse(logged.LogWrapper(of_gymnax()), "Take off")
     env = of_brax()
-    training = pytest.importorskip("brax.envs.wrappers.training")
+    training = needed("brax.envs.wrappers.training")
     refuse(training.AutoResetWrapper(env), "AutoResetWrapper")
     refuse(training.VmapWrapper(training.EpisodeWrapper(env, 9, 1)), "VmapWrapper")
 
 
 def test_what_is_written_in_jax_is_kept_out_of_callbacks() -> None:
-    gymnasium = pytest.importorskip("gymnasium", reason="gymnasium is not installed")
-    theirs = pytest.importorskip("gymnax.wrappers.gym", reason="gymnax is not installed")
+    gymnasium = needed("gymnasium")
+    theirs = needed("gymnax.wrappers.gym")
     refuse(to_gymnasium(*envhub.make("gymnax::CartPole-v1")), "export of an environment")
     refuse(lambda: theirs.GymnaxToGymWrapper(of_gymnax()), "written in JAX")
     refuse(gymnasium.wrappers.FlattenObservation(of_gymnasium("phys2d/CartPole-v1")), "unwrapped")
@@ -301,7 +302,7 @@ def test_what_is_written_in_jax_is_kept_out_of_callbacks() -> None:
 
 def test_a_functional_environment_of_ones_own() -> None:
     core = of_gymnasium("phys2d/CartPole-v1").unwrapped.func_env
-    shell = pytest.importorskip("gymnasium.envs.functional_jax_env").FunctionalJaxEnv(core)
+    shell = needed("gymnasium.envs.functional_jax_env").FunctionalJaxEnv(core)
     env, params = envhub.wrap(shell)
     assert env.spec.id == "gymnasium::FunctionalJaxEnv"
     assert env.capabilities.jax_native

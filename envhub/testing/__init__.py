@@ -1,7 +1,8 @@
 """The contract as checks that run on anybody's environment: `check_env` and `check_suite`.
 
 Each check of `CHECKS` is one clause of `docs/contract.md`, or the probe of one capability flag. The
-tests of this repository, its compatibility matrix and third parties run the same ones.
+tests of this repository, its compatibility matrix and third parties run the same ones; `SuiteTests`
+makes tests of pytest of them.
 """
 
 from envhub.testing.checks import CHECKS, COLUMNS
@@ -20,6 +21,7 @@ from envhub.testing.reports import (
     check_suite,
     label,
 )
+from envhub.testing.suite_tests import SuiteTests
 from envhub.testing.trial import LimitMaker, Own, Trial
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "Own",
     "Report",
     "SuiteReport",
+    "SuiteTests",
     "Trial",
     "Verdict",
     "check_env",

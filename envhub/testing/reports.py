@@ -11,7 +11,7 @@ import jax
 
 from envhub import hub, registry
 from envhub.environment import Environment
-from envhub.errors import ContractError, EnvHubError
+from envhub.errors import ContractError, EnvHubError, MissingDependencyError
 from envhub.flags import FLAGS
 from envhub.suite import Gap, Suite
 from envhub.testing.checks import CHECKS, COLUMNS, COMPARED
@@ -216,14 +216,9 @@ def check_env(
     Returns:
         A verdict for each check. What could not be examined says why.
     """
-    params = env.default_params if params is None else params
-    if env.spec and env.spec.recreatable and not isinstance(env, Wrapper):
-        limit = limit or limit_of(env, params)
-        if registry.is_lasting(env.spec.suite):
-            recipe = recipe or {"id": env.spec.id, "kwargs": dict(env.spec.kwargs)}
     subject = str(env) if env.spec is None else label(env.spec.id, env.spec.kwargs)
     try:
-        trial = Trial(env, params, recipe, limit=limit, own=own, **known)
+        trial = trial_of(env, params, recipe=recipe, limit=limit, own=own, **known)
     except Exception as error:
         return Report(subject, (Verdict(next(iter(CHECKS)), FAIL, describe(error)),))
     verdicts = []
@@ -233,6 +228,31 @@ def check_env(
     measured = vars(trial).get("episodes")  # a cached property: there if a check needed it
     seconds = measured and measured.compile_seconds
     return Report(subject, tuple(verdicts), seconds, measured and measured.steps_per_second)
+
+
+def trial_of(
+    env: Environment,
+    params: Any = None,
+    *,
+    recipe: Mapping[str, Any] | None = None,
+    limit: str | LimitMaker | None = None,
+    **known: Any,
+) -> Trial:
+    """What the checks examine, with the recipe and the limit of what `envhub.make` made.
+
+    Args:
+        env: the environment.
+        params: the params to examine it under; by default its own.
+        recipe: see `check_env`.
+        limit: see `check_env`.
+        **known: more of what a `Trial` takes.
+    """
+    params = env.default_params if params is None else params
+    if env.spec and env.spec.recreatable and not isinstance(env, Wrapper):
+        limit = limit or limit_of(env, params)
+        if registry.is_lasting(env.spec.suite):
+            recipe = recipe or {"id": env.spec.id, "kwargs": dict(env.spec.kwargs)}
+    return Trial(env, params, recipe, limit=limit, **known)
 
 
 def check_id(
@@ -274,7 +294,8 @@ def check_id(
 
 
 def _not_made(error: Exception, gap: Gap | None) -> Verdict:
-    if gap and isinstance(error, EnvHubError):
+    # That a suite which is here cannot be imported is no gap of its environment.
+    if gap and isinstance(error, EnvHubError) and not isinstance(error, MissingDependencyError):
         return Verdict(MAKES, gap.kind, gap.reason)
     return Verdict(MAKES, FAIL, describe(error))
 

@@ -6,6 +6,7 @@ Run as `python -m envhub.testing`, it answers requests, one JSON object a line.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import json
 import subprocess
@@ -47,19 +48,23 @@ def make_by_recipe(recipe: Mapping[str, Any]) -> tuple[Environment, Any]:
 
 
 class SecondProcess:
-    """A Python process to call functions in; started once, it serves many environments.
+    """A Python process to call functions in; started by the first call, it serves many.
 
     Args:
         environ: its environment variables; by default those of this process.
     """
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
-        self._process = subprocess.Popen(
+        self._environ = environ
+
+    @functools.cached_property
+    def _process(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
             [sys.executable, "-m", "envhub.testing"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=environ,
+            env=self._environ,
         )
 
     def call(self, function: str, **arguments: Any) -> Any:
@@ -86,8 +91,9 @@ class SecondProcess:
         return answer["result"]
 
     def close(self) -> None:
-        """End the process."""
-        self._process.communicate()
+        """End the process, if there is one."""
+        if "_process" in vars(self):
+            self._process.communicate()
 
 
 def _resolve(function: str) -> Any:

@@ -42,8 +42,8 @@ def trial(case: stacks.Stack, other_process: SecondProcess) -> Iterator[Trial]:
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_check(check: str, found: Callable[[str], Verdict]) -> None:
-    examine(check, found)
+def test_check(check: str, case: stacks.Stack, found: Callable[[str], Verdict]) -> None:
+    examine(check, case, found)
 
 
 def test_every_wrapper_is_in_the_catalog() -> None:

@@ -13,8 +13,9 @@ import envhub
 from envhub import errors, registry, spaces
 from envhub.export import to_brax
 from envhub.wrappers import FlattenObservation, RecordEpisodeStatistics, TransformAction
+from tests.packages import needed
 
-pytest.importorskip("brax", reason="brax is not installed")
+needed("brax")
 KEY = jax.random.PRNGKey(0)
 PENDULUM = "gymnax::Pendulum-v1"
 

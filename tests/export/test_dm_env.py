@@ -13,10 +13,11 @@ import envhub
 from envhub import errors, spaces
 from envhub.export import to_dm_env
 from envhub.wrappers import TransformAction
+from tests.packages import needed
 
-dm_env = pytest.importorskip("dm_env", reason="dm-env is not installed")
-absltest = pytest.importorskip("absl.testing.absltest", reason="absl-py is not installed")
-test_utils = pytest.importorskip("dm_env.test_utils")
+dm_env = needed("dm_env")
+absltest = needed("absl.testing.absltest")
+test_utils = needed("dm_env.test_utils")
 
 
 class CartPoleTest(test_utils.EnvironmentTestMixin, absltest.TestCase):

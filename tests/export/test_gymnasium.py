@@ -11,8 +11,9 @@ import pytest
 import envhub
 from envhub import errors, registry
 from envhub.export import to_gymnasium
+from tests.packages import needed
 
-gymnasium = pytest.importorskip("gymnasium", reason="gymnasium is not installed")
+gymnasium = needed("gymnasium")
 SLOW = ("brax", "craftax")  # to compile
 QUICK = {"navix": "Navix-Empty-5x5-v0"}  # instead of the example
 
@@ -47,9 +48,7 @@ def test_gymnasiums_own_check_passes(suite: str) -> None:
 @of_every_suite
 @pytest.mark.filterwarnings("ignore::UserWarning")  # it advises on spaces, which are the suites'
 def test_stable_baselines3s_check_passes(suite: str) -> None:
-    checker = pytest.importorskip(
-        "stable_baselines3.common.env_checker", reason="stable_baselines3 is not installed"
-    )
+    checker = needed("stable_baselines3.common.env_checker")
     env = made_of(suite)
     checker.check_env(env)
     # By itself: where `check_env` does it, it goes on with what it closed (stable_baselines3 2.9).

@@ -13,8 +13,9 @@ import envhub
 from envhub import errors
 from envhub.export import to_gymnasium, to_gymnasium_vec
 from envhub.wrappers import RecordEpisodeStatistics
+from tests.packages import needed
 
-gymnasium = pytest.importorskip("gymnasium", reason="gymnasium is not installed")
+gymnasium = needed("gymnasium")
 with_modes = pytest.mark.skipif(
     not hasattr(gymnasium.vector, "AutoresetMode"), reason="gymnasium 1.0 has no autoreset modes"
 )

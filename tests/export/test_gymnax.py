@@ -13,9 +13,10 @@ import envhub
 from envhub import errors, registry, spaces
 from envhub.export import to_gymnax
 from envhub.wrappers import FlattenAction, TimeLimit, TransformAction
+from tests.packages import needed
 
-gymnax = pytest.importorskip("gymnax", reason="gymnax is not installed")
-gymnax_spaces = pytest.importorskip("gymnax.environments.spaces")
+gymnax = needed("gymnax")
+gymnax_spaces = needed("gymnax.environments.spaces")
 API: Any = "1.0" if registry.get("gymnax").at_least("1.0") else "0.0"
 KEY = jax.random.key(0)
 NUM = 3

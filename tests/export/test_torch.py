@@ -14,9 +14,10 @@ from envhub import errors
 from envhub.export import to_gymnasium_vec
 from envhub.export.exchange import exchange_of
 from tests.devices import needs_devices
+from tests.packages import needed
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-pytest.importorskip("gymnasium", reason="gymnasium is not installed")
+torch = needed("torch")
+needed("gymnasium")
 NUM = 3
 
 

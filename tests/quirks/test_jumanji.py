@@ -11,8 +11,9 @@ import pytest
 
 import envhub
 from envhub import errors, registry
+from tests.packages import needed
 
-pytest.importorskip("jumanji", reason="jumanji is not installed")
+needed("jumanji")
 TOY = {"generator": "ToyGenerator"}
 
 

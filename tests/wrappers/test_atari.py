@@ -20,8 +20,9 @@ from envhub.wrappers import (
     RecordEpisodeStatistics,
     RepeatAction,
 )
+from tests.packages import needed
 
-pytest.importorskip("ale_py", reason="ale-py is not installed")
+needed("ale_py")
 
 KEY, FIRE = jax.random.key(0), 1
 BREAKOUT = {"img_height": 21, "img_width": 20, "stack_num": 1, "frameskip": 16, "noop_max": 0}

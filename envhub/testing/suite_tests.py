@@ -1,0 +1,186 @@
+"""The contract as tests of pytest, for the package of a suite: inherit `SuiteTests`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, ClassVar
+
+import jax
+
+from envhub import hub, registry
+from envhub.environment import Environment
+from envhub.errors import (
+    ContractError,
+    InvalidOptionError,
+    UnavailableEnvError,
+    did_you_mean,
+)
+from envhub.suite import Gap
+from envhub.testing.checks import CHECKS
+from envhub.testing.reports import FAIL, NOT_RUN, judge, label, trial_of
+from envhub.testing.second_process import SecondProcess
+from envhub.testing.trial import Own, Trial
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One environment in one variant."""
+
+    id: str
+    options: Mapping[str, Any]
+
+    @property
+    def gap(self) -> Gap | None:
+        """The gap that its suite declares."""
+        suite, name = hub.parse_id(self.id)
+        return registry.get(suite).gap(name, self.options)
+
+    def __str__(self) -> str:
+        return label(self.id, self.options)
+
+
+class SuiteTests:
+    """One test of pytest for each clause of the contract and each environment of a suite.
+
+    Inherit it in a module of tests, under a name that pytest collects:
+
+        from envhub.testing import SuiteTests
+
+        class TestWalks(SuiteTests):
+            suite = "walks"
+
+    gives `TestWalks::test_forkable[walks::Native-v0]` and so on: `test_makes`, and a test named
+    after each check of `envhub.testing.CHECKS`. The tests of one environment share its runs, and
+    with pytest-xdist (`--dist loadgroup`) a process.
+
+    They fail closed: a check that cannot be run is a failure, unless `not_run` says why. Where the
+    suite is not installed, collecting the tests is an error.
+
+    Attributes:
+        suite: the suite's name.
+        names: some of its environments; by default all that it knows.
+        checks: some of `CHECKS`; the others have no test.
+        not_run: from a check to why it need not be examined, which becomes the reason of a skip.
+    """
+
+    suite: ClassVar[str]
+    names: ClassVar[Collection[str] | None] = None
+    checks: ClassVar[Collection[str]] = tuple(CHECKS)
+    not_run: ClassVar[Mapping[str, str]] = {}
+
+    _under_trial: ClassVar[tuple[Case, Trial] | None] = None
+    _other: ClassVar[SecondProcess | None] = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for check in (*cls.checks, *cls.not_run):
+            if check not in CHECKS:
+                hint = did_you_mean(check, CHECKS)
+                raise InvalidOptionError(f"{cls.__name__}: no check is called {check!r}.{hint}")
+        for check in CHECKS:
+            name = f"test_{check}"
+            if check not in cls.checks:
+                setattr(cls, name, None)
+            elif getattr(cls, name, None) is None:
+                setattr(cls, name, _test_of(check))
+
+    def own(self, env: Environment) -> Own | None:
+        """The suite's own functions of an environment, to compare with bit by bit."""
+        return None
+
+    def test_makes(self, case: Case) -> None:
+        """It is made; or it has a declared gap, and is not."""
+        gap = case.gap
+        if gap is None:
+            self._trial(case)
+            return
+        try:
+            env, _ = hub.make(case.id, **case.options)
+        except UnavailableEnvError:
+            return
+        env.close()
+        raise ContractError(f"{case}: the gap is closed, remove it ({gap.kind}: {gap.reason})")
+
+    def _examine(self, check: str, case: Case) -> None:
+        if case.gap:
+            _skip(f"{case.gap.kind}: {case.gap.reason}")
+        verdict = judge(check, self._trial(case))
+        if verdict.value == NOT_RUN and check in self.not_run:
+            _skip(self.not_run[check])
+        if verdict.value == NOT_RUN:
+            raise ContractError(f"{case}: {verdict}. If it cannot be run, not_run is to say why.")
+        if verdict.value == FAIL:
+            raise ContractError(f"{case}: {verdict}")
+
+    def _trial(self, case: Case) -> Trial:
+        """The environment under examination, which the tests of a case share."""
+        cls = type(self)
+        if cls._under_trial is None or cls._under_trial[0] != case:
+            cls._end_trial()
+            cls._other = cls._other or SecondProcess()
+            env, params = hub.make(case.id, **case.options)
+            own = self.own(env)
+            trial = trial_of(env, params, other=cls._other, own=own and (lambda: own))
+            cls._under_trial = case, trial
+        return cls._under_trial[1]
+
+    @classmethod
+    def _end_trial(cls) -> None:
+        if cls._under_trial is not None:
+            cls._under_trial[1].env.close()
+            cls._under_trial = None
+            jax.clear_caches()  # type: ignore[no-untyped-call]  # or memory fills up
+
+    @classmethod
+    def teardown_class(cls) -> None:
+        """Free what the tests shared: pytest calls it."""
+        cls._end_trial()
+        if cls._other is not None:
+            cls._other.close()
+            cls._other = None
+
+    @classmethod
+    def cases(cls) -> Iterator[Case]:
+        """Every variant of every name.
+
+        Raises:
+            UnknownSuiteError, MissingDependencyError, UnsupportedVersionError: if the suite cannot
+                be used here.
+            UnknownEnvError: if it has no such name.
+        """
+        suite = registry.get(cls.suite)
+        suite.require_installed()
+        for name in sorted(suite.known_names()) if cls.names is None else cls.names:
+            for options in suite.variants(suite.resolve(name)):
+                yield Case(f"{cls.suite}::{name}", options)
+
+    def pytest_generate_tests(self, metafunc: Any) -> None:
+        """Give pytest the cases; with this scope it runs all tests of one before the next."""
+        import pytest
+
+        if "case" not in metafunc.fixturenames:
+            return  # a test that was added
+
+        def marks(case: Case) -> Any:
+            has_xdist = metafunc.config.pluginmanager.hasplugin("xdist")
+            return pytest.mark.xdist_group(str(case)) if has_xdist else ()
+
+        cases = [pytest.param(case, id=str(case), marks=marks(case)) for case in self.cases()]
+        if not cases:  # pytest would skip
+            raise InvalidOptionError(f"{type(self).__name__}: there is no name to examine.")
+        metafunc.parametrize("case", cases, scope="class")
+
+
+def _test_of(check: str) -> Callable[[SuiteTests, Case], None]:
+    def test(self: SuiteTests, case: Case) -> None:
+        self._examine(check, case)
+
+    test.__name__, test.__doc__ = f"test_{check}", CHECKS[check].__doc__
+    return test
+
+
+def _skip(reason: str) -> None:
+    import pytest
+
+    pytest.skip(reason=reason)
