@@ -5,7 +5,7 @@
 Importing this imports no suite; `make` imports the one that it needs.
 """
 
-from envhub import errors, spaces, wrappers
+from envhub import _distribution, errors, spaces, wrappers
 from envhub._adoption import wrap
 from envhub._seeding import host_seed
 from envhub.environment import Environment, EnvSpec, StepResult
@@ -20,6 +20,7 @@ from envhub.vector import VectorEnv
 from envhub.wrappers._base import Wrapper
 
 __version__ = "0.1.0"
+_distribution.warn_of_stranger()
 
 __all__ = [
     "Capabilities",

@@ -23,6 +23,7 @@ from envhub import (
     Gap,
     StepResult,
     Suite,
+    _distribution,
     _versions,
     cli,
     registry,
@@ -737,6 +738,15 @@ def test_doctor_shows_what_is_broken_in_red(only: Any, monkeypatch: pytest.Monke
     red = [line for line in shown.splitlines() if "\x1b[31m" in line]
     assert {line.split("m", 1)[1].split()[0] for line in red} >= {"toy", "toy:", "gymnax:"}
     assert not any("navix" in line for line in red)
+
+
+def test_doctor_notices_the_strangers_distribution(
+    only: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only("-navix")
+    assert json.loads(invoke("doctor", "--json", exit_code=1).stdout)["stranger"] is None
+    monkeypatch.setattr(_distribution, "_STRANGERS_FILE", "hub.py")  # which is there
+    assert "Run: pip uninstall envhub." in words(invoke("doctor", exit_code=1).stdout)
 
 
 @pytest.mark.usefixtures("crashing")

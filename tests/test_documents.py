@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 import envhub
 from envhub import export, host, registry, spaces, testing, wrappers
+from envhub._distribution import NAME
 from envhub.cli import app
 from envhub.wrappers._inside_autoreset import InsideAutoReset
 
@@ -136,6 +137,65 @@ def test_the_commands_of_the_pages_run(
 def test_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", document.read_text()):
         assert (document.parent / target).exists(), target
+
+
+def test_the_readme_renders_where_there_is_no_repository() -> None:
+    """On the package index, a relative link leads nowhere: the README names files instead."""
+    text = (REPOSITORY / "README.md").read_text()
+    targets = re.findall(r"\]\(([^)]+)\)", text) + re.findall(r"(?:src|href)=\"([^\"]+)", text)
+    assert targets
+    assert [each for each in targets if not each.startswith(("https://", "#"))] == []
+    files = re.findall(r"`([\w/.]+\.(?:md|html|py))`", text)
+    assert len(files) >= 6
+    assert [each for each in files if not (REPOSITORY / each).is_file()] == []
+
+
+WRITTEN = {
+    path
+    for pattern in (
+        *("*.*", ".ci/*", ".github/**/*.yml", "constraints/*"),
+        *("{}/**/*.py", "{}/**/*.md", "{}/**/*.html", "{}/**/*.json", "{}/**/*.txt"),
+    )
+    for folder in ("adapters", "benchmarks", "docs", "envhub", "examples", "scripts", "tests")
+    for path in REPOSITORY.glob(pattern.format(folder))
+    if path.is_file()
+}
+# An extra of `envhub`, or `envhub` behind `pip install` and its options, or as a requirement.
+OF_A_STRANGER = (
+    r"(?<![\w.-])envhub\[[a-z]",
+    r"pip3? (?:install|download)(?: +-[\w-]+)* +[\"']?envhub(?![\w-])",
+    r"dependencies *= *\[[^\]]*[\"']envhub[\"'\[<>=~]",
+    r"uv (?:pip install|add)[^\n`]* [\"']?envhub(?![\w-])",
+)
+
+
+def strangers_in(text: str) -> list[str]:
+    return [found[0] for pattern in OF_A_STRANGER for found in re.finditer(pattern, text)]
+
+
+@pytest.mark.parametrize(
+    ("line", "is_ours"),
+    [
+        ('pip install "{}-rl[all]"', True),
+        ("pip install -U {}-rl", True),
+        ("pip uninstall {}", True),
+        ('pip install -e ".[all]"', True),
+        ('pip install "{}[all]"', False),
+        ("pip install --upgrade {}", False),
+        ('dependencies = ["jax", "{}"]', False),
+    ],
+)
+def test_an_install_line_of_a_stranger_is_recognised(line: str, is_ours: bool) -> None:
+    assert (not strangers_in(line.format("envhub"))) == is_ours
+
+
+def test_no_install_line_names_another_distribution() -> None:
+    """`envhub` on the package index is another project's."""
+    assert {"README.md", "ci.yml", "run", "suite.py", "results.json"} <= {p.name for p in WRITTEN}
+    found = {named(path): strangers_in(path.read_text()) for path in WRITTEN}
+    assert {path: lines for path, lines in found.items() if lines} == {}
+    told = [suite.install_command for suite in map(registry.get, registry.BUILTIN)]
+    assert all(f'"{NAME}[' in command for command in told)
 
 
 def wrapper_rows() -> list[str]:

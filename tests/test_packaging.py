@@ -34,6 +34,7 @@ SUPPORTED = [python for python in SUPPORTED if _versions.admits(PROJECT["require
 CONSTRAINTS = sorted(REPOSITORY.glob("constraints/*"))
 # Where a package of the tree is, and what it is called once it is installed.
 TREE = {"envhub": "envhub", "adapters": "envhub.adapters"}
+COMMAND = "_envhub_rl"  # the module where the command starts
 
 once = pytest.mark.xdist_group("packaging")
 
@@ -57,12 +58,13 @@ def packages_in_the_tree() -> dict[str, str]:
 
 def files_of_the_packages() -> dict[str, Path]:
     """What must be in the wheel, by its name there."""
-    return {
+    files = {
         f"{package.replace('.', '/')}/{path.name}": path
         for package, folder in packages_in_the_tree().items()
         for path in (REPOSITORY / folder).iterdir()
         if path.is_file() and path.suffix != ".pyc"
     }
+    return {**files, f"{COMMAND}.py": REPOSITORY / f"{COMMAND}.py"}
 
 
 # The tree and what pyproject.toml says of it.
@@ -70,6 +72,7 @@ def files_of_the_packages() -> dict[str, Path]:
 
 def test_every_package_of_the_tree_is_declared() -> None:
     setuptools = PYPROJECT["tool"]["setuptools"]
+    assert setuptools["py-modules"] == [COMMAND]
     assert sorted(setuptools["packages"]) == sorted(packages_in_the_tree())
     assert setuptools["package-dir"] == packages_in_the_tree()
     for folder in packages_in_the_tree().values():
@@ -122,7 +125,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(
             REPOSITORY / name, source / name, ignore=shutil.ignore_patterns("__pycache__")
         )
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in (f"{COMMAND}.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(REPOSITORY / name, source)
     run(sys.executable, "-m", "build", "--no-isolation", str(source), cwd=source.parent)
     return source / "dist"
@@ -169,7 +172,7 @@ def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
     assert all(held[name] == path.read_bytes() for name, path in expected.items())
     assert held[f"{information}licenses/LICENSE"] == (REPOSITORY / "LICENSE").read_bytes()
     entry_points = held[f"{information}entry_points.txt"].decode().split()
-    assert entry_points == ["[console_scripts]", "envhub", "=", "envhub.cli:app"]
+    assert entry_points == ["[console_scripts]", "envhub", "=", f"{COMMAND}:main"]
 
 
 @once
@@ -213,6 +216,52 @@ def test_the_installed_wheel_works_elsewhere(wheel: Path, tmp_path: Path) -> Non
     assert told.splitlines() == [f"{name} {suite.title}" for name, suite in SUITES.items()]
     assert "tour" in run(str(target / "bin" / "envhub"), "--help", cwd=elsewhere, **only_this)
     assert list(elsewhere.iterdir()) == []
+
+
+STRANGERS = {"__init__.py": "from .api import *", "api.py": "import a_package_that_is_absent"}
+
+
+@once
+def test_the_strangers_distribution_is_noticed(wheel: Path, tmp_path: Path) -> None:
+    """EnvHub 1.4 on the index is another project's, and has a package of our name."""
+    target = tmp_path / "installed"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+    run(*pip, "--target", str(target), str(wheel), cwd=tmp_path)
+    only_this = {"PYTHONPATH": str(target), "COLUMNS": "1000"}
+    ours = (target / "envhub" / "__init__.py").read_text()
+    for name, source in STRANGERS.items():
+        assert name == "__init__.py" or not (target / "envhub" / name).exists()
+        (target / "envhub" / name).write_text(source)
+    for needed in (None, "a_package_that_is_absent.py"):
+        if needed:
+            (target / needed).touch()
+        done = subprocess.run(
+            [target / "bin" / "envhub", "doctor"],
+            check=False,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            env={**os.environ, **only_this},
+        )
+        assert done.returncode == 1
+        assert done.stderr.startswith(
+            "Error: the distribution 'envhub', which is another project's"
+        )
+        assert "pip uninstall envhub." in done.stderr
+        assert f"install {NAME} again" in done.stderr
+    # Ours was installed last: everything works, and would not after `pip uninstall envhub`.
+    (target / "envhub" / "__init__.py").write_text(ours)
+    code = (
+        "import warnings\n"
+        "with warnings.catch_warnings(record=True) as caught:\n"
+        "    import envhub\n"
+        "print([str(each.message) for each in caught], caught[0].filename)"
+    )
+    told = run(sys.executable, "-c", code, cwd=tmp_path, **only_this)
+    assert "pip uninstall envhub." in told
+    assert told.strip().endswith("<string>")  # it points to who imports envhub
+    (target / "envhub" / "api.py").unlink()
+    run(sys.executable, "-W", "error", "-c", "import envhub", cwd=tmp_path, **only_this)
 
 
 # The sets of versions.

@@ -11,7 +11,7 @@ from envhub._progress import Report, progress_bar
 
 def console(stderr: bool = False) -> Console:
     """What prints to stdout or stderr."""
-    # Messages hold brackets, such as envhub[brax], that are no markup.
+    # Messages hold brackets, such as envhub-rl[brax], that are no markup.
     return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
 
 

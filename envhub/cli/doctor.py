@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from envhub import registry
+from envhub import _distribution, registry
 from envhub.cli._answer import answer
 from envhub.cli._drawing import say_versions, sheet
 from envhub.cli._facts import Facts, version_facts
@@ -43,6 +43,7 @@ def _diagnose() -> Facts:
     devices, problem = _in_another_process(_LIST_DEVICES)
     return {
         "versions": version_facts(),
+        "stranger": _distribution.stranger() or None,
         "devices": devices.splitlines(),
         "device_problem": problem,
         "suites": suites,
@@ -98,5 +99,7 @@ def _draw_doctor(facts: Facts) -> RenderableType:
             hint = f" Run: {command}" if command and command not in problem else ""
             problems.append(Text(f"{suite['suite']}: {problem}{hint}", style))
     problems += [Text(f"{name}: {why}", "red") for name, why in facts["refused_claims"].items()]
+    if facts["stranger"]:
+        problems.append(Text(facts["stranger"], "red"))
     head = sheet({"versions": say_versions(facts["versions"]), "devices": devices})
     return Group(head, "", table, *problems)
