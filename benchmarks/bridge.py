@@ -207,8 +207,9 @@ class StepWhole(NamedTuple):
 
     def bind(self) -> transport.HostFunction:
         def step(inputs: Any, outputs: Any, size: int) -> None:
-            for output, value in zip(outputs, self.own.step(inputs[0][0])[:4], strict=True):
-                output[0] = value
+            obs, rewards, terminated, truncated, _ = self.own.step(inputs["action"][0])
+            outputs["obs"][0], outputs["reward"][0] = obs, rewards
+            outputs["terminated"][0], outputs["truncated"][0] = terminated, truncated
 
         return step
 
@@ -216,16 +217,21 @@ class StepWhole(NamedTuple):
 def bound_play(step: StepWhole) -> Any:
     def play(obs: Any, actions: Any) -> Any:
         num_envs = (actions.shape[1],)
-        flags = [(num_envs, np.float32), (num_envs, np.bool_), (num_envs, np.bool_)]
-        forms = [(obs.shape, obs.dtype), *flags]
+        forms = {"obs": (obs.shape, obs.dtype), **flags(num_envs)}
 
         def advance(carry: Any, action: Any) -> Any:
-            obs, reward, *_ = transport.call(step, [action], forms, effect=True)
-            return (obs, carry[1] + reward), None
+            out = transport.call(step, {"action": action}, forms, effect=True)
+            return (out["obs"], carry[1] + out["reward"]), None
 
         return jax.lax.scan(advance, (obs, jnp.zeros(num_envs)), actions)[0]
 
     return jax.jit(play)
+
+
+def flags(shape: tuple[int, ...]) -> Mapping[str, transport.Form]:
+    """What a step gives beside the observation."""
+    flag = (shape, np.bool_)
+    return {"reward": (shape, np.float32), "terminated": flag, "truncated": flag}
 
 
 def own_play(own: Any, actions: Any) -> Any:
@@ -261,14 +267,13 @@ def call_cost(repeats: int) -> float:
     """Microseconds of a call to the host that does nothing, with what a step of CartPole passes."""
     _, params = envhub.make(CARTPOLE.id, **OPAQUE)
     action, values = jnp.int32(0), jnp.stack(jax.tree.leaves(params))
-    flags = [((), np.float32), ((), np.bool_), ((), np.bool_)]
-    forms = [((3,), np.uint32), ((4,), np.float32), *flags]
+    forms = {"handle": ((3,), np.uint32), "obs": ((4,), np.float32), **flags(())}
 
     @jax.jit
     def run(handle: Any) -> Any:
         def body(handle: Any, _: Any) -> Any:
-            given = [handle, action, values]
-            return transport.call(DoNothing(), given, forms, effect=True)[0], None
+            given = {"handle": handle, "action": action, "params": values}
+            return transport.call(DoNothing(), given, forms, effect=True)["handle"], None
 
         return jax.lax.scan(body, handle, None, CALLS)[0]
 

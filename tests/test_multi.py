@@ -125,15 +125,15 @@ def test_members_that_are_alike_are_a_group(fleet: MultiEnv) -> None:
     assert len(fleet) == 5
 
 
-def test_a_group_is_one_call(fleet: MultiEnv, monkeypatch: pytest.MonkeyPatch) -> None:
-    pool = host_environment(fleet.envs["on host"])._pool
-    sizes: list[int] = []  # of every call that it serves
-    monkeypatch.setattr(pool, "expect", sizes.append)
-    before = pool.num_steps
+def test_a_group_is_one_call(fleet: MultiEnv) -> None:
+    host = host_environment(fleet.envs["on host"])
+    before = host.counts
     _, states = fleet.reset(KEY)
     fleet.step(KEY, states, sample(fleet, KEY))
-    assert sizes == [2, 2]
-    assert pool.num_steps - before == 2  # a transition is one step
+    after = host.counts
+    assert after.calls - before.calls == 2
+    assert after.resets - before.resets == 2
+    assert after.steps - before.steps == 2  # a transition is one step
 
 
 def test_the_native_members_are_one_compiled_call(caplog: pytest.LogCaptureFixture) -> None:
@@ -348,11 +348,11 @@ def test_an_error_of_a_member_on_the_host_is_its_own() -> None:
 
 
 def test_what_does_not_fit_is_refused_before_anything_is_stepped(fleet: MultiEnv) -> None:
-    pool = host_environment(fleet.envs["on host"])._pool
+    host = host_environment(fleet.envs["on host"])
     _, states = fleet.reset(KEY)
     actions, params = sample(fleet, KEY), fleet.default_params
     less = {name: action for name, action in actions.items() if name != "short"}
-    before = pool.num_steps
+    before = host.counts.steps
     for error, match, arguments in [
         (errors.InvalidActionError, "missing for 'short'", (states, less)),
         (errors.InvalidActionError, "'polo'.*Did you mean 'pole'", (states, actions | {"polo": 1})),
@@ -373,7 +373,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_stepped(fleet: MultiEnv
             fleet.step(KEY, *arguments)
     with pytest.raises(errors.InvalidKeyError):
         fleet.reset(jax.random.split(KEY, 5))
-    assert pool.num_steps == before
+    assert host.counts.steps == before
 
 
 @pytest.mark.parametrize(

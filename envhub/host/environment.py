@@ -16,13 +16,24 @@ from envhub._seeding import traced_seed
 from envhub.environment import Environment, StepResult
 from envhub.flags import Capabilities
 from envhub.host import proof, transport
-from envhub.host.crew import Layout
 from envhub.host.fleet import Fleet
 from envhub.host.instance import Instance
-from envhub.host.layout import Actions, Observations, flatten, unflatten
 from envhub.host.options import BRIDGE_OPTIONS, check_options
-from envhub.host.pool import Call, Pool
-from envhub.host.snapshot import Form
+from envhub.host.pool import Call, Counts, Method, Pool
+from envhub.host.protocol import (
+    HANDLE,
+    IS_RESET,
+    PARAMS,
+    REWARD,
+    SEED,
+    SNAPSHOT,
+    TERMINATED,
+    TRUNCATED,
+    Columns,
+    Protocol,
+)
+from envhub.host.snapshot import SnapshotForm
+from envhub.host.values import Actions, Form, Observations, flatten, unflatten
 from envhub.host.workers import make_fleet
 
 
@@ -86,49 +97,47 @@ class HostEnvironment(Environment):
         own = sorted(item for item in options.items() if item[0] not in BRIDGE_OPTIONS)
         identity = f"{env_id} {version} {own}"
         self._observation_space, self._action_space = observation_space, action_space
-        actions = Actions(action_space)
-        seen = proof.explore(first, actions)
-        observations = Observations(observation_space, seen.obs)
-        form = None
+        actions, observations = Actions(action_space), Observations(observation_space)
+        self.info_entries = proof.explore(first, actions, observations)
+        snapshots = None
         if capabilities.forkable:
             largest = proof.prove_forkable(identity, construct, first, actions, observations)
             size = options.get("snapshot_size") or largest
-            form = Form(size, observations.num_bytes, zlib.crc32(identity.encode()))
-        self.info_entries = seen.entries
+            snapshots = SnapshotForm(size, observations.num_bytes, zlib.crc32(identity.encode()))
         agents = () if num_agents is None else (num_agents,)
-        sizes = map(np.size, jax.tree.leaves(default_params))
-        layout = Layout(actions, observations, seen.entries, agents, sum(sizes), form)
+        num_params = sum(map(np.size, jax.tree.leaves(default_params)))
+        protocol = Protocol(actions, observations, self.info_entries, agents, num_params, snapshots)
         if fleet is None:
             fleet = make_fleet(construct, first, options, saves=capabilities.forkable)
-        self._pool = Pool(env_id, fleet, layout, options.get("max_instances"))
-        handle: transport.Form = ((3,), np.uint32)
-        self._after_step = [handle, *layout.shown]
-        self._num_obs = len(observations)
-        self._after_reset = self._after_step[: self._num_obs + (2 if form else 1)]
+        self._protocol = protocol
+        self._pool = Pool(env_id, fleet, protocol, options.get("max_instances"))
 
     @property
     def last_error(self) -> BaseException | None:
         """The exception of the last failing call on the host, which JAX hides in a text."""
         return self._pool.error
 
+    @property
+    def counts(self) -> Counts:
+        """How many instances live, and what they have done: calls, resets and steps."""
+        return self._pool.counts
+
     def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
-        outputs = self._call("reset", [traced_seed(key), *_flat(params)], self._after_reset)
-        state = self._take_state(outputs)
-        return self._take_obs(outputs), state
+        given = {SEED: traced_seed(key), **_flat(params)}
+        outputs = self._call(Pool.reset, given, self._protocol.after_reset)
+        return self._obs(outputs, self._protocol.obs), _state(outputs)
 
     def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
-        outputs = self._call("step", self._given(state, action, params), self._after_step)
-        return self._take_result(outputs)
+        given = self._given(state, action, params)
+        return self._result(self._call(Pool.step, given, self._protocol.after_step))
 
     def step_then_reset(
         self, key: jax.Array, state: Any, action: Any, params: Any
     ) -> tuple[StepResult, Any]:
         reset_key = jax.random.split(key)[1]
-        given = [traced_seed(reset_key), *self._given(state, action, params)]
-        first = len(self._after_reset) - self._num_obs
-        forms = [*self._after_step, *self._after_reset[first:]]
-        outputs = self._call("step_then_reset", given, forms)
-        return self._take_result(outputs), self._take_obs(outputs)
+        given = {SEED: traced_seed(reset_key), **self._given(state, action, params)}
+        outputs = self._call(Pool.step_then_reset, given, self._protocol.after_both)
+        return self._result(outputs), self._obs(outputs, self._protocol.final_obs)
 
     def step_or_reset(
         self,
@@ -138,21 +147,9 @@ class HostEnvironment(Environment):
         action: Any,
         params: Any,
     ) -> StepResult:
-        reset_key = jax.random.split(key)[1]
-        given = [is_reset, traced_seed(reset_key), *self._given(state, action, params)]
-        return self._take_result(self._call("step_or_reset", given, self._after_step))
-
-    def _given(self, state: Any, action: Any, params: Any) -> list[Any]:
-        """What a step is given, on the host."""
-        action = conform_action(self._actions, action)
-        snapshot = [] if state.snapshot is None else [state.snapshot]
-        return [state.handle, *snapshot, *flatten(self._action_space, action), *_flat(params)]
-
-    def _take_result(self, outputs: list[Any]) -> StepResult:
-        state, obs = self._take_state(outputs), self._take_obs(outputs)
-        reward, terminated, truncated = (outputs.pop(0) for _ in range(3))
-        info = {name: outputs.pop(0) for name, _, _ in self.info_entries}
-        return StepResult(obs, state, reward, terminated, truncated, info)
+        seed = traced_seed(jax.random.split(key)[1])
+        given = {IS_RESET: is_reset, SEED: seed, **self._given(state, action, params)}
+        return self._result(self._call(Pool.step_or_reset, given, self._protocol.after_step))
 
     def observation_space(self, params: Any = None) -> spaces.Space:
         return self._observation_space
@@ -162,7 +159,7 @@ class HostEnvironment(Environment):
 
     def render_env(self, state: Any, params: Any) -> Any:
         row = None if state.snapshot is None else np.asarray(state.snapshot)
-        return self._pool.render(np.asarray(state.handle).tolist(), row)
+        return self._pool.render(np.asarray(state.handle), row)
 
     def expect(self, num_envs: int) -> None:
         self._pool.expect(num_envs)
@@ -170,9 +167,30 @@ class HostEnvironment(Environment):
     def close(self) -> None:
         self._pool.close()
 
-    def _call(self, method: str, given: Sequence[Any], forms: Sequence[transport.Form]) -> Any:
+    def _call(self, method: Method, given: Mapping[str, Any], forms: Mapping[str, Form]) -> Columns:
         function = Call(self._pool.nonce, method)
         return transport.call(function, given, forms, effect=not self.capabilities.forkable)
+
+    def _given(self, state: Any, action: Any, params: Any) -> Columns:
+        """What a step is given, on the host."""
+        leaves = flatten(self._action_space, conform_action(self._actions, action))
+        actions = dict(zip(self._protocol.actions, leaves, strict=True))
+        snapshot = {} if state.snapshot is None else {SNAPSHOT: state.snapshot}
+        return {HANDLE: state.handle, **snapshot, **actions, **_flat(params)}
+
+    def _obs(self, outputs: Columns, names: Sequence[str]) -> Any:
+        return unflatten(self._observation_space, iter([outputs[name] for name in names]))
+
+    def _result(self, outputs: Columns) -> StepResult:
+        named = zip(self.info_entries, self._protocol.info, strict=True)
+        return StepResult(
+            self._obs(outputs, self._protocol.obs),
+            _state(outputs),
+            outputs[REWARD],
+            outputs[TERMINATED],
+            outputs[TRUNCATED],
+            {entry.name: outputs[name] for entry, name in named},
+        )
 
     def _run(self, compiled: Any, *arguments: Any) -> Any:
         """Outside `jit`, raise what the host raised, and not the text that JAX makes of it."""
@@ -188,13 +206,9 @@ class HostEnvironment(Environment):
             raise error from error.__cause__  # and not from JAX's text of the same
         return result
 
-    def _take_state(self, outputs: list[Any]) -> HostState:
-        handle = outputs.pop(0)
-        return HostState(handle, outputs.pop(0) if self.capabilities.forkable else None)
 
-    def _take_obs(self, outputs: list[Any]) -> Any:
-        leaves = [outputs.pop(0) for _ in range(self._num_obs)]
-        return unflatten(self._observation_space, iter(leaves))
+def _state(outputs: Columns) -> HostState:
+    return HostState(outputs[HANDLE], outputs.get(SNAPSHOT))
 
 
 def _computed(leaf: Any) -> Any:
@@ -204,7 +218,7 @@ def _computed(leaf: Any) -> Any:
     return leaf
 
 
-def _flat(params: Any) -> list[jax.Array]:
+def _flat(params: Any) -> Columns:
     """The params as one float32 vector, if there are any."""
     leaves = [jnp.ravel(jnp.asarray(leaf, jnp.float32)) for leaf in jax.tree.leaves(params)]
-    return [jnp.concatenate(leaves)] if leaves else []
+    return {PARAMS: jnp.concatenate(leaves)} if leaves else {}

@@ -42,6 +42,12 @@ class Outcomes(NamedTuple):
     failures: Mapping[int, BaseException] = {}
     lost: Sequence[int] = ()
 
+    def at(self, place: int) -> Outcomes:
+        """One of the lanes that came through."""
+        part = slice(place, place + 1)
+        columns: Any = (column[part] if len(column) else () for column in self[:6])
+        return Outcomes(*columns)
+
 
 class Fleet(abc.ABC):
     """Instances, numbered from 0.

@@ -9,10 +9,10 @@ from __future__ import annotations
 # Not `signal`'s functions, which try to make enums of handlers (Python 3.11 and 3.12): that would
 # take 20 µs in every call to the host, twice as long as the call itself.
 import _signal
-import contextlib
+import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
 Value = TypeVar("Value")
@@ -24,14 +24,24 @@ class _Main:
     """What is known in the main thread.
 
     Attributes:
+        thread: which that is.
         handler: what Ctrl-C called before; `None` outside of `deferred`.
         is_admitted: whether it may be called at once.
         kept: the arguments of the call that waits.
     """
 
+    thread: ClassVar[int | None] = threading.main_thread().ident
     handler: ClassVar[Callable[..., Any] | None] = None
     is_admitted = False
     kept: tuple[Any, ...] = ()
+
+    @classmethod
+    def renew(cls) -> None:
+        """In a copy of this process the thread that made it is the main one."""
+        cls.thread, cls.handler, cls.is_admitted, cls.kept = threading.get_ident(), None, False, ()
+
+
+os.register_at_fork(after_in_child=_Main.renew)
 
 
 def _note(*signalled: Any) -> None:
@@ -46,23 +56,29 @@ def _admit() -> None:
         _Main.handler(*kept)
 
 
-@contextlib.contextmanager
-def deferred() -> Iterator[None]:
+class deferred:  # noqa: N801 (it reads as what it does)
     """Keep an interrupt for the end of the block, or until `admitting`."""
-    handler = None if _is_elsewhere() or _Main.handler else _signal.getsignal(SIGINT)
-    if not callable(handler):
-        yield
-        return
-    _Main.kept = ()
-    _signal.signal(SIGINT, _note)
-    _Main.handler = handler
-    try:
-        yield
-    finally:
+
+    __slots__ = ("_handler",)
+
+    def __enter__(self) -> None:
+        self._handler: Any = None
+        if threading.get_ident() != _Main.thread or _Main.handler:
+            return
+        handler = _signal.getsignal(SIGINT)
+        if not callable(handler):
+            return
+        _Main.kept = ()
+        _signal.signal(SIGINT, _note)
+        _Main.handler = self._handler = handler
+
+    def __exit__(self, *_: object) -> None:
+        if self._handler is None:
+            return
         _Main.handler = None
-        _signal.signal(SIGINT, handler)
+        _signal.signal(SIGINT, self._handler)
         if _Main.kept:
-            handler(*_Main.kept)
+            self._handler(*_Main.kept)
 
 
 def admitting(wait: Callable[[], Value]) -> Value:
@@ -70,15 +86,12 @@ def admitting(wait: Callable[[], Value]) -> Value:
 
     Whether it returned may not be known then: what it changes is to be seen from outside.
     """
-    if _is_elsewhere() or not _Main.handler:
+    if threading.get_ident() != _Main.thread or not _Main.handler:
         return wait()
     try:
         _Main.is_admitted = True
-        _admit()
+        if _Main.kept:
+            _admit()
         return wait()
     finally:
         _Main.is_admitted = False
-
-
-def _is_elsewhere() -> bool:
-    return threading.current_thread() is not threading.main_thread()

@@ -1,6 +1,9 @@
 """States that are values, and the instances behind them: answers the calls of compiled programs.
 
-NumPy only: this runs inside callbacks, where touching JAX deadlocks.
+A call is read, its lanes are classified, instances are moved, and what they are in then is shown:
+in that order, so that nothing has moved before all that was given is known to be good, and nothing
+is recorded before all that came back is. NumPy only: this runs inside callbacks, where touching JAX
+deadlocks.
 """
 
 from __future__ import annotations
@@ -9,24 +12,28 @@ import functools
 import os
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from envhub.errors import StaleStateError
-from envhub.host.crew import Crew, Layout
-from envhub.host.fleet import Fleet
+from envhub.errors import EnvHubError, HostEnvError, StaleStateError
+from envhub.host.fleet import Fleet, Outcomes
 from envhub.host.interrupts import deferred
-from envhub.host.snapshot import TERMINATED, TRUNCATED
+from envhub.host.protocol import HANDLE, IS_RESET, TERMINATED, TRUNCATED, Columns, Given, Protocol
+from envhub.host.states import AGAIN, ENDED, LOST, STALE, STEP, UNKNOWN, Batch, Rows, States
+from envhub.host.values import firsts, rows_of, stretch
 
 # How many instances may live where nobody says. States that are gone for good need many; snapshots
 # need a few, and making an instance may cost more than restoring one (ALE: 80 ms, and 0.1 ms).
 OPAQUE_INSTANCES, FORKABLE_INSTANCES = 256, 16
 GONE = "the environment was closed, or is gone."
 FORKABLE = "With forkable=True, where it can be had, any state can be stepped at any time."
+EVERYONE = slice(None)
 
 _pools: weakref.WeakValueDictionary[int, Pool] = weakref.WeakValueDictionary()
+
+Method = Callable[["Pool", Columns, Columns, int], None]
 
 
 class Call(NamedTuple):
@@ -38,7 +45,7 @@ class Call(NamedTuple):
     """
 
     nonce: int
-    method: str
+    method: Method
 
     def bind(self) -> functools.partial[None]:
         """The function itself.
@@ -52,18 +59,19 @@ class Call(NamedTuple):
         return functools.partial(pool.serve, self.method)
 
 
-class Given(NamedTuple):
-    """What a step is asked to do, lane by lane."""
+class Counts(NamedTuple):
+    """What the instances of an environment have done, all together.
 
-    handles: Any  # uint32[size, 3]
-    snapshots: Any  # uint8[size, K], if there are any
-    chosen: Sequence[Any]  # the leaves of the actions as arrays
-    actions: Sequence[Any]
-    params: Any  # uint32[size, P], the bits of the params; or [1, P], the same for all
+    Attributes:
+        instances: how many live.
+        calls: how often a program called.
+        resets, steps: of all instances together.
+    """
 
-    def choice(self, lane: int) -> list[Any]:
-        """What decides, with its state, where a lane goes: its action and its params."""
-        return [*(leaf[lane] for leaf in self.chosen), _rows(self.params, [lane])[0]]
+    instances: int
+    calls: int
+    resets: int
+    steps: int
 
 
 class Pool:
@@ -72,301 +80,373 @@ class Pool:
     Args:
         name: of the environment, for errors.
         fleet: runs the instances; it has one.
-        layout: of the environment.
+        protocol: of the environment.
         max_instances: how many may live; `None` for 256, or 16 with snapshots, or as many as two of
             the largest batches need.
+
+    Attributes:
+        error: of the last call that failed.
     """
 
-    def __init__(self, name: str, fleet: Fleet, layout: Layout, max_instances: int | None) -> None:
+    def __init__(
+        self, name: str, fleet: Fleet, protocol: Protocol, max_instances: int | None
+    ) -> None:
         self.name = name
         self.nonce = _new_nonce()
-        self.error: BaseException | None = None  # of the last call that failed
-        self._crew = Crew(name, self.nonce, fleet, layout)
-        self._table = self._crew.table
-        self._form, self._actions = layout.form, layout.actions
-        self._observations, self._num_params = layout.observations, layout.num_params
-        self._first_flag = bool(layout.form) + len(layout.observations) + 1
+        self.fleet = fleet
+        self.error: BaseException | None = None
+        self._protocol, self._snapshots = protocol, protocol.snapshots
+        rows = Rows(protocol.shown, protocol.action_forms, protocol.num_params)
+        self._states = States(self.nonce, rows, protocol.snapshots)
         self._max_instances = max_instances
         self._largest_batch = 1
+        self._applied: tuple[Any, bytes] | None = None  # slots and params of the last call
+        self._calls = self._resets = self._steps = 0
+        self._is_open = True
         self._lock = threading.RLock()
         _pools[self.nonce] = self
 
     @property
-    def num_steps(self) -> int:
-        """The steps of all instances together."""
-        return self._crew.num_steps
-
-    @property
-    def num_instances(self) -> int:
-        """How many live."""
-        return len(self._table)
+    def counts(self) -> Counts:
+        """What was done so far."""
+        return Counts(len(self._states), self._calls, self._resets, self._steps)
 
     def expect(self, size: int) -> None:
         """Learn of a batch that arrives in several calls: it counts as one that is as large."""
         self._largest_batch = max(self._largest_batch, size)
 
-    def serve(self, method: str, inputs: Sequence[Any], outputs: Sequence[Any], size: int) -> None:
-        """Answer one call from a compiled program; what goes wrong is kept in `error` too."""
+    def serve(self, method: Method, inputs: Columns, outputs: Columns, size: int) -> None:
+        """Answer one call from a compiled program; what goes wrong is kept in `error` too.
+
+        Args:
+            method: of this class.
+            inputs: one row for each lane, or one for all.
+            outputs: to be filled.
+            size: the number of lanes.
+        """
         with self._lock, deferred():  # or instances might have moved, and nobody have noted it
-            self.expect(size)
-            self._table.now += 1
+            self._largest_batch = max(self._largest_batch, size)
+            self._calls += 1
+            self._states.now += 1
             try:
                 self._require_open()
-                getattr(self, method)(list(inputs), outputs, size)
+                method(self, inputs, outputs, size)
             except BaseException as error:
                 self.error = error
                 raise
 
-    def reset(self, inputs: list[Any], outputs: Sequence[Any], size: int) -> None:
-        """Start episodes, each in an instance of its own.
+    # What programs call.
 
-        Inputs are seeds and, where there are any, params.
-        """
-        params, seeds = self._params(inputs), _stretch(inputs[0], size)
+    def reset(self, inputs: Columns, outputs: Columns, size: int) -> None:
+        """Start episodes, each in an instance of its own."""
+        seeds, params = self._protocol.seeds(inputs, size)
         lanes = np.arange(size)
         while len(lanes):  # once, unless a call on forkable states has more lanes than instances
-            self._table.flush()
-            slots = self._crew.claim(len(lanes), [], self._capacity)
+            slots = self._claim(len(lanes), [])
             now, lanes = lanes[: len(slots)], lanes[len(slots) :]
-            self._crew.apply(slots, _rows(params, now))
-            batch = self._crew.reset(slots, seeds[now].tolist())
-            self._table.hold(batch)
-            self._show(outputs, now, batch.handles, batch.shown)
+            self._apply(slots, rows_of(params, now))
+            self._resets += len(slots)
+            outcomes = self._ask(self.fleet.reset, slots, seeds[now].tolist())
+            batch = self._settle(slots, outcomes, 0, {})
+            shown = {name: batch.shown[name] for name in self._protocol.start}
+            self._show(outputs, now, batch.handles, shown)
 
-    def step(self, inputs: list[Any], outputs: Sequence[Any], size: int) -> None:
-        """Advance states; either all handles and actions are good, or nothing moves.
-
-        Inputs are handles, snapshots if there are any, the leaves of the actions, and params.
-        """
-        params = self._params(inputs)
-        handles = _stretch(inputs.pop(0), size)
-        snapshots = _stretch(inputs.pop(0), size) if self._form else None
-        chosen = [_stretch(leaf, size) for leaf in inputs]
-        given = Given(handles, snapshots, chosen, self._actions.read(chosen), params)
-        slots = self._continued(handles)
+    def step(self, inputs: Columns, outputs: Columns, size: int) -> None:
+        """Advance states; either all handles and actions are good, or nothing moves."""
+        given = self._protocol.read(inputs, size)
+        slots = self._states.continued(given.handles)
         if slots is not None:
-            self._advance(outputs, slice(None), slots, given)
+            self._advance(outputs, EVERYONE, slots, given)
             return
-        self._check(given)
-        lanes: Sequence[int] = range(size)
-        while lanes:
-            lanes = self._wave(outputs, lanes, given)
+        if self._snapshots:
+            self._snapshots.check(given.snapshots)
+        lanes, later = np.arange(size), self._wave(outputs, np.arange(size), given)
+        while len(later):  # lanes of one state, or more than there are instances
+            lanes, given = lanes[later], given.at(later)
+            later = self._wave(outputs, lanes, given)
 
-    def step_then_reset(self, inputs: list[Any], outputs: Sequence[Any], size: int) -> None:
+    def step_then_reset(self, inputs: Columns, outputs: Columns, size: int) -> None:
         """Advance states, and start new episodes where they end.
 
-        Inputs are seeds, and those of `step`; outputs are those of `step`, of the new episode where
-        there is one, and the leaves of the observation before that.
+        What comes out is that of the new episode where there is one, and the observation before.
         """
-        seeds, *others = inputs
-        params = inputs[-1:] if self._num_params else []
-        num_obs, reset_outputs = len(self._observations), outputs[: self._first_flag]
-        stepped, final_obs = outputs[:-num_obs], outputs[-num_obs:]
-        self.step(others, stepped, size)
-        for final, leaf in zip(final_obs, reset_outputs[-num_obs:], strict=True):
-            final[:] = leaf
-        terminated, truncated = stepped[self._first_flag + 1 : self._first_flag + 3]
-        ended = (terminated | truncated).reshape(size, -1).all(-1)
-        self._on_lanes("reset", [seeds, *params], reset_outputs, np.flatnonzero(ended), size)
+        self.step(inputs, outputs, size)
+        for final, obs in zip(self._protocol.final_obs, self._protocol.obs, strict=True):
+            outputs[final][:] = outputs[obs]
+        ended = (outputs[TERMINATED] | outputs[TRUNCATED]).reshape(size, -1).all(-1)
+        self._on_lanes(Pool.reset, inputs, outputs, np.flatnonzero(ended), size)
 
-    def step_or_reset(self, inputs: list[Any], outputs: Sequence[Any], size: int) -> None:
-        """Start new episodes in some lanes, and advance the states of the others.
-
-        Inputs are flags for the lanes to reset, seeds, and those of `step`; outputs are those of
-        `step`.
-        """
-        flags, seeds, *others = inputs
-        params = inputs[-1:] if self._num_params else []
-        is_reset = _stretch(flags, size)
+    def step_or_reset(self, inputs: Columns, outputs: Columns, size: int) -> None:
+        """Start new episodes in some lanes, and advance the states of the others."""
+        is_reset = stretch(inputs[IS_RESET], size)
         lanes = np.flatnonzero(is_reset)
-        self._on_lanes("step", others, outputs, np.flatnonzero(~is_reset), size)
-        for output in outputs[self._first_flag :]:
-            output[lanes] = 0
-        self._on_lanes("reset", [seeds, *params], outputs[: self._first_flag], lanes, size)
+        self._on_lanes(Pool.step, inputs, outputs, np.flatnonzero(~is_reset), size)
+        for name in (*self._protocol.of_the_step, TERMINATED, TRUNCATED):
+            outputs[name][lanes] = 0
+        self._on_lanes(Pool.reset, inputs, outputs, lanes, size)
 
-    def _on_lanes(
-        self, method: str, inputs: Sequence[Any], outputs: Sequence[Any], lanes: Any, size: int
-    ) -> None:
-        """Call a method for some lanes."""
-        if len(lanes) == size:
-            getattr(self, method)(list(inputs), outputs, size)
-        elif len(lanes):
-            some = [_stretch(each, size)[lanes] for each in inputs]
-            given = [np.empty((len(lanes), *each.shape[1:]), each.dtype) for each in outputs]
-            getattr(self, method)(some, given, len(lanes))
-            for output, part in zip(outputs, given, strict=True):
-                output[lanes] = part
-
-    def render(self, handle: Sequence[int], row: Any) -> Any:
+    def render(self, handle: Any, row: Any) -> Any:
         """The picture of a state, of which `row` is the snapshot if there is one."""
         with self._lock:
             self._require_open()
-            self._table.flush()
-            slot = self._find(handle)
-            if slot < 0 or self._table.generation[slot] != handle[1]:
-                if self._form is None:
+            slot = self._states.find(handle)
+            if slot < 0:
+                if self._snapshots is None:
                     raise StaleStateError(f"{self.name}: {self._why_gone(handle)}. {FORKABLE}")
-                self._form.check(row[None])
-                slot = int(self._crew.claim(1, [], self._capacity)[0])
-                self._crew.restore([slot], [row])
-            return self._crew.render(slot)
+                self._snapshots.check(row[None])
+                slots = self._claim(1, [])
+                self._restore(slots, row[None])
+                slot = int(slots[0])
+            return self._ask(self.fleet.render, (), slot)
 
     def close(self) -> None:
         """Close every instance; states of this pool are stale from now on."""
         with self._lock:
+            self._is_open = False
             _pools.pop(self.nonce, None)
-            self._crew.fleet.close()
+            self.fleet.close()
+
+    def _on_lanes(
+        self, method: Method, inputs: Columns, outputs: Columns, lanes: Any, size: int
+    ) -> None:
+        """Call a method for some lanes."""
+        if len(lanes) == size:
+            method(self, inputs, outputs, size)
+        elif len(lanes):
+            some = {name: rows_of(column, lanes) for name, column in inputs.items()}
+            protocol = self._protocol
+            forms = protocol.after_reset if method is Pool.reset else protocol.after_step
+            part = {name: np.empty((len(lanes), *shape), t) for name, (shape, t) in forms.items()}
+            method(self, some, part, len(lanes))
+            for name, column in part.items():
+                outputs[name][lanes] = column
 
     def _require_open(self) -> None:
-        if self.nonce not in _pools:
+        if not self._is_open:
             raise StaleStateError(f"{self.name}: {GONE}")
 
     # The lanes of a step.
 
-    def _continued(self, handles: Any) -> Any:
-        """The slots of the lanes, if each continues the state of an instance of its own.
+    def _wave(self, outputs: Columns, lanes: Any, given: Given) -> Any:
+        """Answer the lanes that can be answered together; those that are left are returned.
 
-        Nearly always, and then most often just as the last call left them.
+        Args:
+            outputs: of all lanes.
+            lanes: those to answer.
+            given: what these are given.
         """
-        table = self._table
-        newest = table.newest
-        if newest and handles.tobytes() == newest.handles.tobytes() and not newest.ended.any():
-            return newest.slots
-        table.flush()
-        slots, generations = handles[:, 0].astype(np.intp), handles[:, 1]
-        if (handles[:, 2] != self.nonce).any() or (slots >= len(table)).any():
-            return None
-        current = (table.generation[slots] == generations) & ~table.ended[slots]
-        distinct = len(set(generations.tolist())) == len(slots)
-        return slots if distinct and current.all() else None
-
-    def _advance(self, outputs: Sequence[Any], lanes: Any, slots: Any, given: Given) -> None:
-        """Step instances in place."""
-        is_all = isinstance(lanes, slice)
-        actions = given.actions if is_all else [given.actions[lane] for lane in lanes]
-        chosen = [leaf[lanes] for leaf in given.chosen]
-        self._crew.apply(slots, _rows(given.params, lanes))
-        batch = self._crew.step(slots, given.handles[lanes, 1], chosen, actions)
-        self._table.hold(batch)
-        self._show(outputs, lanes, batch.handles, batch.shown)
-
-    def _wave(self, outputs: Sequence[Any], lanes: Sequence[int], given: Given) -> list[int]:
-        """Answer the lanes that can be answered together; those that are left are returned."""
-        self._table.flush()
-        stepped: list[int] = []
-        slots: list[int] = []
-        lost: list[int] = []
-        later: list[int] = []
-        for lane in lanes:
-            slot = self._find(given.handles[lane].tolist())
-            if slot in slots:
-                later.append(lane)
-            elif slot < 0 or not self._continues(slot, lane, given):
-                if not self._show_end(outputs, lane, given):
-                    lost.append(lane)
-            elif self._table.ended[slot] or self._has_left(slot, lane, given):
-                self._show_again(outputs, lane, slot, given)
-            else:
-                stepped.append(lane)
-                slots.append(slot)
-        free = self._crew.claim(len(lost), slots, self._capacity).tolist() if lost else []
-        if free:
-            back, later = lost[: len(free)], later + lost[len(free) :]
-            self._crew.restore(free, [given.snapshots[lane] for lane in back])
-            stepped, slots = stepped + back, slots + free
-        else:
-            later += lost
-        if stepped:
-            self._advance(outputs, stepped, np.array(slots), given)
+        kinds, slots = self._states.classify(given)
+        if (kinds == STALE).any():
+            self._refuse(given, kinds)
+        self._show_what_is_there(outputs, lanes, kinds, slots, given)
+        stepped = np.flatnonzero(kinds == STEP)
+        is_first = firsts(slots[stepped]) == np.arange(len(stepped))
+        later, stepped = stepped[~is_first], stepped[is_first]
+        lost = np.flatnonzero(kinds == LOST)
+        if len(lost):
+            free = self._claim(len(lost), slots[stepped])
+            lost, wait = lost[: len(free)], lost[len(free) :]
+            later = np.concatenate([later, wait])
+            if len(free):
+                self._restore(free, given.snapshots[lost])
+                slots[lost] = free
+                stepped = np.concatenate([stepped, lost])
+        if len(stepped) == len(lanes):
+            self._advance(outputs, lanes, slots, given)
+        elif len(stepped):
+            self._advance(outputs, lanes[stepped], slots[stepped], given.at(stepped))
         return later
 
-    def _find(self, handle: Sequence[int]) -> int:
-        """The slot whose instance is in this state, or has just left it; -1 if none."""
-        (slot, generation, nonce), table = handle, self._table
-        if nonce != self.nonce or slot >= len(table) or not generation:
-            return -1
-        return slot if generation in (table.generation[slot], table.before[slot]) else -1
+    def _advance(self, outputs: Columns, lanes: Any, slots: Any, given: Given) -> None:
+        """Step instances in place."""
+        self._apply(slots, given.params)
+        self._steps += len(slots)
+        outcomes = self._ask(self.fleet.step, slots, given.actions)
+        # Copies, because what a call is given is gone after it.
+        chosen = {name: leaf.copy() for name, leaf in given.chosen.items()}
+        batch = self._settle(slots, outcomes, given.handles[:, 1].copy(), chosen)
+        self._show(outputs, lanes, batch.handles, batch.shown)
 
-    def _has_left(self, slot: int, lane: int, given: Given) -> bool:
-        """Whether the instance is not in the lane's state, but in the next."""
-        return bool(self._table.generation[slot] != given.handles[lane, 1])
+    def _show(self, outputs: Columns, lanes: Any, handles: Any, shown: Columns) -> None:
+        outputs[HANDLE][lanes] = handles
+        for name, column in shown.items():
+            outputs[name][lanes] = column
 
-    def _continues(self, slot: int, lane: int, given: Given) -> bool:
-        """Whether the instance is in the state, or came from it by this very transition."""
-        columns: list[Any] = [*self._table.chosen, self._table.params]
-        pairs = zip([column[slot] for column in columns], given.choice(lane), strict=True)
-        return not self._has_left(slot, lane, given) or all(np.array_equal(a, b) for a, b in pairs)
+    def _show_what_is_there(
+        self, outputs: Columns, lanes: Any, kinds: Any, slots: Any, given: Given
+    ) -> None:
+        """Answer the lanes that move nothing: of the same transition again, or of an end.
 
-    def _show_again(self, outputs: Sequence[Any], lane: int, slot: int, given: Given) -> None:
-        """Answer with what is there: of the same transition again, or of a state that ended.
-
-        Such a state stays as it is, so lanes may overrun in a `while`.
+        A state that ended stays as it is, so lanes may overrun in a `while`. Its snapshot alone
+        will do, without an instance.
         """
-        table = self._table
-        handle = [slot, table.generation[slot], self.nonce]
-        self._show(outputs, lane, handle, [column[slot] for column in table.shown])
-        table.touch(slot)
-        if not self._has_left(slot, lane, given):
-            self._without_reward(outputs, lane)
+        held = np.flatnonzero((kinds == AGAIN) | (kinds == ENDED) & (slots >= 0))
+        if len(held):
+            shown = {name: column[slots[held]] for name, column in self._states.rows.shown.items()}
+            self._show(outputs, lanes[held], self._states.handles(slots[held]), shown)
+            self._states.touch(slots[held])
+        gone = np.flatnonzero((kinds == ENDED) & (slots < 0))
+        if len(gone):
+            shown = self._protocol.of_snapshots(given.snapshots[gone])
+            self._show(outputs, lanes[gone], given.handles[gone], shown)
+        ended = lanes[kinds == ENDED]
+        if len(ended):
+            for name in self._protocol.of_the_step:
+                outputs[name][ended] = 0
 
-    def _show_end(self, outputs: Sequence[Any], lane: int, given: Given) -> bool:
-        """Answer for a snapshot of a state that ended, which needs no instance."""
-        assert self._form is not None
-        row = given.snapshots[lane]
-        _, packed, flags = self._form.unpack(row)
-        if not flags:
-            return False
-        ends = bool(flags & TERMINATED), bool(flags & TRUNCATED)
-        shown = [row, *self._observations.unpack(packed), 0, *ends]
-        self._show(outputs, lane, given.handles[lane], shown)
-        self._without_reward(outputs, lane)
-        return True
+    def _refuse(self, given: Given, kinds: Any) -> None:
+        """Say why a state cannot be stepped: without a snapshot, once, or the same way again."""
+        lane = int(np.flatnonzero(kinds == STALE)[0])
+        why = self._why_gone(given.handles[lane])
+        raise StaleStateError(f"{self.name}: {why}. {FORKABLE}")
 
-    def _show(self, outputs: Sequence[Any], lanes: Any, handles: Any, shown: Sequence[Any]) -> None:
-        outputs[0][lanes] = handles
-        for output, column in zip(outputs[1:], shown, strict=False):  # a reset shows the first few
-            output[lanes] = column
-
-    def _without_reward(self, outputs: Sequence[Any], lane: int) -> None:
-        _, *shown = outputs
-        for output in (shown[self._first_flag - 1], *shown[self._first_flag + 2 :]):
-            output[lane] = 0
-
-    def _check(self, given: Given) -> None:
-        """Refuse damaged snapshots; an opaque state is stepped once, or the same way again."""
-        if self._form:
-            self._form.check(given.snapshots)
-            return
-        first: dict[int, int] = {}
-        for lane, handle in enumerate(given.handles.tolist()):
-            slot = self._find(handle)
-            if slot < 0:
-                raise StaleStateError(f"{self.name}: {self._why_gone(handle)}. {FORKABLE}")
-            other = first.setdefault(handle[1], lane)
-            pairs = zip(given.choice(other), given.choice(lane), strict=True)
-            twice = not all(np.array_equal(a, b) for a, b in pairs)
-            if twice or not self._continues(slot, lane, given):
-                raise StaleStateError(
-                    f"{self.name}: one state was stepped with two different actions, and without "
-                    f"a snapshot it names one live instance. {FORKABLE}"
-                )
-
-    def _why_gone(self, handle: Sequence[int]) -> str:
+    def _why_gone(self, handle: Any) -> str:
         if handle[2] != self.nonce:
             return "this state was made by another environment, or in another process"
+        if self._states.is_held(handle):
+            return (
+                "one state was stepped with two different actions, and without a snapshot it names "
+                "one live instance"
+            )
         return (
             "this state's instance has moved on: it was stepped further, or so many others were "
             f"reset since that it was recycled (max_instances={self._capacity})"
         )
 
-    def _params(self, inputs: list[Any]) -> Any:
-        """The bits of the params, taken from the end of the inputs: uint32[size or 1, P]."""
-        return inputs.pop().view(np.uint32) if self._num_params else np.zeros((1, 0), np.uint32)
+    # Instances.
 
     @property
     def _capacity(self) -> int:
-        least = FORKABLE_INSTANCES if self._form else OPAQUE_INSTANCES
+        least = FORKABLE_INSTANCES if self._snapshots else OPAQUE_INSTANCES
         return self._max_instances or max(least, 2 * self._largest_batch)
+
+    def _claim(self, count: int, busy: Any) -> Any:
+        """Slots for other states: idle ones, new ones, and the least recently used.
+
+        Returns:
+            As many as there are, at most `count`; never those that are busy.
+
+        Raises:
+            StaleStateError: if there are too few, and states cannot be brought back.
+        """
+        states, capacity = self._states, self._capacity
+        is_opaque = self._snapshots is None
+        idle, others = states.candidates(busy, keep_used=is_opaque)
+        new = max(0, min(count - len(idle), capacity - len(states)))
+        if is_opaque and len(idle) + new + len(others) < count:
+            raise StaleStateError(
+                f"{self.name}: one call needs more environments than max_instances={capacity} "
+                "allows; make it with a larger max_instances, or wrap a function that makes it."
+            )
+        if new:
+            self._ask(self.fleet.grow, (), new)
+            states.grow(new)
+        added = np.arange(len(states) - new, len(states))
+        found = np.concatenate([idle, added, others])[:count]
+        states.forget(found)
+        states.touch(found)
+        return found
+
+    def _restore(self, slots: Any, rows: Any) -> None:
+        """Put instances into the states of snapshots that were checked."""
+        assert self._snapshots is not None
+        space = self._protocol.observation_space
+        obs = space.values(space.of_bytes(self._snapshots.obs(rows)))
+        self._ask(self.fleet.restore, slots, self._snapshots.saved(rows), obs)
+
+    def _apply(self, slots: Any, values: Any) -> None:
+        """Put params in force where others are.
+
+        Args:
+            slots: int[n].
+            values: the bits of the params, uint32[n, P], or [1, P] for all of them.
+        """
+        bits = values.tobytes()
+        if self._applied and slots is self._applied[0] and bits == self._applied[1]:
+            return  # nearly always: the batch of the last call, continued
+        in_force = self._states.rows.params
+        changed = (in_force[slots] != values).any(-1)
+        if changed.any():
+            new = np.broadcast_to(values, (len(slots), values.shape[1]))[changed]
+            self._ask(self.fleet.set_params, slots[changed], new.view(np.float32))
+            in_force[slots[changed]] = new
+        self._applied = slots, bits
+
+    def _ask(self, method: Callable[..., Any], slots: Any, *arguments: Any) -> Any:
+        """Have the fleet do something; if it raises, these instances hold no state any more.
+
+        Nor do those of a worker that is gone.
+        """
+        try:
+            return method(slots.tolist(), *arguments) if len(slots) else method(*arguments)
+        except BaseException as error:
+            lost = {*map(int, slots), *getattr(error, "lost", ())}
+            failed = self._failed(sorted(lost), {}, error)
+            raise failed from (error if failed is not error else error.__cause__)
+
+    # What instances gave.
+
+    def _settle(self, slots: Any, outcomes: Outcomes, before: Any, chosen: Columns) -> Batch:
+        """Record the states that instances are in now.
+
+        Nothing is recorded before all of it was checked. Lanes that cannot be taken are left out,
+        and their instances replaced; the others have moved, and stay usable: asked for the same
+        transition again, they answer with what they have.
+
+        Raises:
+            BaseException: what the first of those lanes raised, named.
+        """
+        if not outcomes.failures:
+            try:
+                shown = self._protocol.columns(outcomes)
+            except Exception:
+                pass  # lane by lane then
+            else:
+                return self._states.record(slots, before, shown, chosen)
+        lanes, shown, failures = self._protocol.columns_of_each(outcomes)
+        if len(lanes) == len(slots):  # shapes differed, and each is good by itself
+            return self._states.record(slots, before, shown, chosen)
+        self._replace(slots, failures)
+        failures |= outcomes.failures
+        if lanes:
+            origin = before[lanes] if np.ndim(before) else before
+            moved = {name: leaf[lanes] for name, leaf in chosen.items()}
+            self._states.record(slots[lanes], origin, shown, moved)
+        self._forget(outcomes.lost)
+        failed = sorted(failures)
+        error = failures[failed[0]]
+        action = {name: leaf[failed[0]] for name, leaf in chosen.items()}
+        named = self._failed(slots[failed].tolist(), action, error)
+        raise named from (error if named is not error else error.__cause__)
+
+    def _failed(self, slots: Sequence[int], action: Columns, error: BaseException) -> BaseException:
+        """The error to raise; the instances hold no state any more."""
+        generations = self._states.rows.generation[slots].tolist()
+        self._forget(slots)
+        if not isinstance(error, Exception) or isinstance(error, EnvHubError):
+            return error
+        parts = []
+        if slots:
+            parts = [f"instance {', '.join(map(str, slots))}"]
+            parts.append(f"state {', '.join(map(str, generations))}")
+        if action:
+            parts.append(f"action {', '.join(str(leaf.tolist()) for leaf in action.values())}")
+        where = ": ".join([self.name, *([", ".join(parts)] if parts else [])])
+        return HostEnvError(f"{where}: {type(error).__name__}: {error}")
+
+    def _replace(self, slots: Any, failures: Mapping[int, BaseException]) -> None:
+        """Put fresh instances in place of those whose results were refused."""
+        for lane, error in failures.items():
+            try:
+                self.fleet.replace(int(slots[lane]))
+            except Exception as another:  # the next reset finds that too
+                error.add_note(f"It could not be replaced: {another!r}")
+
+    def _forget(self, slots: Any) -> None:
+        slots = list(slots)
+        self._states.forget(slots)
+        self._states.rows.params[slots] = UNKNOWN
+        self._applied = None
 
 
 def _new_nonce() -> int:
@@ -375,13 +455,3 @@ def _new_nonce() -> int:
     while not nonce or nonce in _pools:
         nonce = int.from_bytes(os.urandom(4), "little")
     return nonce
-
-
-def _stretch(array: Any, size: int) -> Any:
-    """One row for all lanes, or one for each."""
-    return array if len(array) == size else np.broadcast_to(array, (size, *array.shape[1:]))
-
-
-def _rows(params: Any, lanes: Any) -> Any:
-    """The params of some lanes; of one row for all, that one."""
-    return params if len(params) == 1 else params[lanes]

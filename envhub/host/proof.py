@@ -7,54 +7,55 @@ at the first `make` of an id in a process.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from envhub.errors import MissingCapabilityError
 from envhub.host.instance import Instance, InstanceStep
-from envhub.host.layout import Actions, Observations
-
-Entry = tuple[str, tuple[int, ...], Any]  # name, shape, dtype
+from envhub.host.values import Actions, Entry, Observations
 
 SAVE_POINTS, STEPS_BETWEEN, STEPS_AFTER = 3, 5, 10
 
 
-class Seen(NamedTuple):
-    """What a few steps showed: an observation, and the entries of `info` that JAX can hold."""
+def explore(instance: Instance, actions: Actions, observations: Observations) -> list[Entry]:
+    """Play a few steps, and say which entries of `info` there are.
 
-    obs: Any
-    entries: list[Entry]
+    One is kept if it is numeric, and of one shape whenever it is there. Its dtype takes all values
+    that were seen.
 
-
-def explore(instance: Instance, actions: Actions) -> Seen:
-    """Play a few steps. An entry of `info` is kept if it is numeric, and there each time."""
+    Raises:
+        ValueError: if an observation is not what the space says.
+    """
     rng = np.random.default_rng(0)
-    obs = instance.reset(0)
-    common: dict[str, Entry] | None = None
+    observations.columns([instance.reset(0)])
+    infos = []
     for _ in range(STEPS_BETWEEN):
         step = InstanceStep(*instance.step(actions.sample(rng)))
-        found = {name: entry for name, value in step.info.items() if (entry := _entry(name, value))}
-        kept = found if common is None else common
-        common = {name: entry for name, entry in kept.items() if found.get(name) == entry}
+        observations.columns([step.obs])
+        infos.append(step.info)
         if _has_ended(step):
             instance.reset(0)
-    return Seen(obs, [entry for _, entry in sorted((common or {}).items())])
+    names = sorted({name for info in infos for name in info if isinstance(name, str)})
+    found = [_entry(name, [info[name] for info in infos if name in info]) for name in names]
+    return [entry for entry in found if entry]
 
 
 def _has_ended(step: InstanceStep) -> bool:
     return bool(np.logical_or(step.terminated, step.truncated).all())  # for all agents
 
 
-def _entry(name: Any, value: Any) -> Entry | None:
-    array = (
-        np.asarray(value) if isinstance(value, (bool, int, float, np.generic, np.ndarray)) else None
-    )
-    if array is None or array.dtype.kind not in "biuf" or not isinstance(name, str):
+def _entry(name: str, values: list[Any]) -> Entry | None:
+    """An entry that takes these values, if JAX can hold them."""
+    if not all(isinstance(value, (bool, int, float, np.generic, np.ndarray)) for value in values):
         return None
-    dtype = {"f": np.float32, "i": np.int32, "u": np.uint32, "b": np.bool_}[array.dtype.kind]
-    narrow = array.dtype if array.dtype.itemsize < 4 else np.dtype(dtype)
-    return name, array.shape, narrow
+    arrays = list(map(np.asarray, values))
+    dtype = np.result_type(*{array.dtype for array in arrays})
+    if dtype.kind not in "biuf" or len({array.shape for array in arrays}) > 1:
+        return None
+    narrow = {"f": np.float32, "i": np.int32, "u": np.uint32, "b": np.bool_}[dtype.kind]
+    kept = dtype if dtype.itemsize < 4 else np.dtype(narrow)
+    return Entry(name, arrays[0].shape, kept)
 
 
 def prove_forkable(
@@ -102,14 +103,11 @@ def _compare(
     obs = one.reset(seed)
     for _ in range(seed * STEPS_BETWEEN):
         step = InstanceStep(*one.step(actions.sample(rng)))
-        if _has_ended(step):
-            step = step._replace(obs=one.reset(seed))
-        obs = step.obs
-    packed = observations.pack(observations.leaves(obs))
-    saved = one.save()
+        obs = one.reset(seed) if _has_ended(step) else step.obs
+    saved, seen = one.save(), observations.columns([obs])
     chosen = [actions.sample(rng) for _ in range(STEPS_AFTER)]
     expected = _walk(one, chosen, observations)
-    other.restore(saved, observations.value(observations.unpack(packed)))
+    other.restore(saved, observations.values(seen)[0])
     if _walk(other, chosen, observations) != expected:
         raise MissingCapabilityError(
             f"{identity}: a state that was saved and restored did not continue the same way, so it "
@@ -124,7 +122,8 @@ def _walk(instance: Instance, chosen: list[Any], observations: Observations) -> 
     for action in chosen:
         step = InstanceStep(*instance.step(action))
         outcome = np.array([step.reward, step.terminated, step.truncated], np.float64)
-        shown.append(observations.pack(observations.leaves(step.obs)) + outcome.tobytes())
+        obs = observations.to_bytes(observations.columns([step.obs]))
+        shown.append(obs.tobytes() + outcome.tobytes())
         if _has_ended(step):
             break
     return shown

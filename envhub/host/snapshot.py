@@ -15,7 +15,7 @@ TERMINATED, TRUNCATED = 1, 2
 Array = np.ndarray[Any, Any]
 
 
-class Form:
+class SnapshotForm:
     """The layout of the snapshots of one environment: header, saved bytes, last observation.
 
     Args:
@@ -37,25 +37,37 @@ class Form:
         words = np.arange(1, self.size // 4, dtype=np.uint32)
         self._weights = words * np.uint32(0x9E3779B2) | np.uint32(1)
 
-    def pack(self, saved: Sequence[bytes], obs: Array, flags: Array) -> Array:
+    def pack(
+        self, saved: Sequence[bytes], obs: Array, terminated: Array, truncated: Array
+    ) -> Array:
         """Rows of snapshots.
 
         Args:
             saved: of each instance.
             obs: uint8[n, obs_size].
-            flags: of the ends, `TERMINATED` and `TRUNCATED`, uint32[n].
+            terminated: how the episodes ended, bool[n].
+            truncated: likewise.
 
         Returns:
             uint8[n, size].
+
+        Raises:
+            ValueError: if an instance saved more than there is room for.
         """
+        lengths = list(map(len, saved))
+        if max(lengths) > self.saved_size:
+            raise ValueError(
+                f"what it saved takes {max(lengths)} bytes, where a snapshot has room for "
+                f"{self.saved_size}: make it with snapshot_size={2 * max(lengths)}."
+            )
         rows = np.zeros((len(saved), self.size), np.uint8)
         padded = b"".join([each.ljust(self.saved_size, b"\0") for each in saved])
         rows[:, HEADER : self._split] = np.frombuffer(padded, np.uint8).reshape(len(saved), -1)
         rows[:, self._split : self._end] = obs
         words = rows.view(np.uint32)
         words[:, 1] = self._fingerprint
-        words[:, 2] = list(map(len, saved))
-        words[:, 3] = flags
+        words[:, 2] = lengths
+        words[:, 3] = TERMINATED * terminated + TRUNCATED * truncated
         words[:, 0] = self._checksums(words)
         return rows
 
@@ -72,11 +84,26 @@ class Form:
         if not fits.all():
             raise InvalidStateError("the snapshot in this state is damaged; it was not restored.")
 
-    def unpack(self, row: Array) -> tuple[bytes, bytes, int]:
-        """The inverse of `pack` for one row that was checked, as `(saved, obs, flags)`."""
-        _, _, length, flags = row[:HEADER].view(np.uint32).tolist()
-        saved, obs = row[HEADER : HEADER + length], row[self._split : self._end]
-        return saved.tobytes(), obs.tobytes(), flags
+    # Of rows that were checked.
+
+    def saved(self, rows: Array) -> list[bytes]:
+        """What each instance saved."""
+        ends = (HEADER + rows.view(np.uint32)[:, 2].astype(int)).tolist()
+        return [row[HEADER:end].tobytes() for row, end in zip(rows, ends, strict=True)]
+
+    def obs(self, rows: Array) -> Array:
+        """The last observations: uint8[n, obs_size]."""
+        return rows[:, self._split : self._end]
+
+    def flags(self, rows: Array) -> tuple[Array, Array]:
+        """How the episodes ended: whether they terminated, and whether they were truncated."""
+        flags = rows.view(np.uint32)[:, 3]
+        return flags & TERMINATED != 0, flags & TRUNCATED != 0
+
+    def ends(self, rows: Array) -> Array:
+        """Whether the episodes ended."""
+        ended: Array = rows.view(np.uint32)[:, 3] != 0
+        return ended
 
     def _checksums(self, words: Array) -> Array:
         sums: Array = (words[:, 1:] * self._weights).sum(1, np.uint32)

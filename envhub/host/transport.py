@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import jax
@@ -27,8 +27,9 @@ try:
 except ImportError:  # jax 0.4.35
     buffer_callback = None
 
-HostFunction = Callable[[Sequence[Any], Sequence[Any], int], None]
-"""Reads the inputs and fills the outputs, all with one leading axis of that size. NumPy only."""
+HostFunction = Callable[[dict[str, Any], dict[str, Any], int], None]
+"""Reads the inputs and fills the outputs, arrays by name with one leading axis of that size; an
+input that is the same for all may have one row. NumPy only."""
 
 
 class HostCall(Protocol):
@@ -44,8 +45,8 @@ force_portable = False  # for the tests of the transport that other platforms us
 
 
 def call(
-    function: HostCall, inputs: Sequence[Any], outputs: Sequence[Form], *, effect: bool
-) -> list[Any]:
+    function: HostCall, inputs: Mapping[str, Any], outputs: Mapping[str, Form], *, effect: bool
+) -> dict[str, Any]:
     """Call the host from a traced program.
 
     Any nesting of `vmap` arrives as one call with one leading axis. Nothing flows through it
@@ -53,15 +54,24 @@ def call(
 
     Args:
         function: equal for the same environment, so that programs are compiled once.
-        inputs: arrays.
-        outputs: shapes and dtypes of what one call gives, without the batch axes.
+        inputs: arrays by name.
+        outputs: shapes and dtypes of what one call gives, by name and without the batch axes.
         effect: whether to call even where nothing uses the outputs.
+
+    Returns:
+        The outputs by name.
     """
-    forms = tuple((tuple(shape), np.dtype(dtype)) for shape, dtype in outputs)
-    bound: list[Any] = host_call_p.bind(
-        *map(jnp.asarray, inputs), function=function, forms=forms, batch=(), effect=effect
+    forms = tuple((tuple(shape), np.dtype(dtype)) for shape, dtype in outputs.values())
+    names = (tuple(inputs), tuple(outputs))
+    bound = host_call_p.bind(
+        *map(jnp.asarray, inputs.values()),
+        function=function,
+        names=names,
+        forms=forms,
+        batch=(),
+        effect=effect,
     )
-    return bound
+    return dict(zip(outputs, bound, strict=True))
 
 
 host_call_p: Any = Primitive("host_callback")
@@ -147,35 +157,43 @@ ad.primitive_jvps[host_call_p] = _no_gradient
 mlir.register_lowering(host_call_p, _lower)
 
 
-def _buffers(*inputs: Any, function: HostFunction, forms: Any, batch: Any, effect: bool) -> Any:
-    readers = [_reader(each.shape, batch) for each in inputs]
-    size, shapes = math.prod(batch), [(math.prod(batch), *shape) for shape, _ in forms]
+def _buffers(
+    *inputs: Any, function: HostFunction, names: Any, forms: Any, batch: Any, effect: bool
+) -> Any:
+    (given, taken), size = names, math.prod(batch)
+    rows = [_rows_of(each.shape, batch) for each in inputs]
+    shapes = [(size, *shape) for shape, _ in forms]
 
     def callback(_: Any, outputs: Sequence[Any], *arrays: Any) -> None:
-        rows = [read(np.asarray(each)) for read, each in zip(readers, arrays, strict=True)]
-        pairs = zip(outputs, shapes, strict=True)
-        function(rows, [np.asarray(each).reshape(shape) for each, shape in pairs], size)
+        inside, outside = {}, {}
+        for name, (wide, shape), array in zip(given, rows, arrays, strict=True):
+            view = np.asarray(array)
+            inside[name] = (np.broadcast_to(view, wide) if wide else view).reshape(shape)
+        for name, shape, array in zip(taken, shapes, outputs, strict=True):
+            outside[name] = np.asarray(array).reshape(shape)
+        function(inside, outside, size)
 
     results = _results(forms, batch)
     called: list[Any] = buffer_callback(callback, results, has_side_effect=effect)(*inputs)
     return called
 
 
-def _portable(*inputs: Any, function: HostFunction, forms: Any, batch: Any, effect: bool) -> Any:
+def _portable(
+    *inputs: Any, function: HostFunction, names: Any, forms: Any, batch: Any, effect: bool
+) -> Any:
     """All inputs in one array of bytes, and all outputs in another: each array costs 20 µs."""
-    size = math.prod(batch)
-    readers = [_reader(each.shape, batch) for each in inputs]
+    size, rows = math.prod(batch), [_rows_of(each.shape, batch) for each in inputs]
     given = [(each.shape, each.dtype) for each in inputs]
     taken = [((size, *shape), dtype) for shape, dtype in forms]
 
     def callback(packed: Any) -> Any:
-        arrays = _views(np.asarray(packed), given)
+        views = [
+            (np.broadcast_to(view, wide) if wide else view).reshape(shape)
+            for view, (wide, shape) in zip(_views(np.asarray(packed), given), rows, strict=True)
+        ]
         answer = np.zeros(sum(map(_num_bytes, taken)), np.uint8)
-        function(
-            [read(each) for read, each in zip(readers, arrays, strict=True)],
-            _views(answer, taken),
-            size,
-        )
+        outputs = dict(zip(names[1], _views(answer, taken), strict=True))
+        function(dict(zip(names[0], views, strict=True)), outputs, size)
         return answer
 
     (result,) = _results([((sum(map(_num_bytes, taken)),), np.uint8)], ())
@@ -223,11 +241,13 @@ def _results(forms: Any, batch: tuple[int, ...]) -> list[Any]:
     return [struct(batch + shape, dtype) for shape, dtype in forms]
 
 
-def _reader(shape: tuple[int, ...], batch: tuple[int, ...]) -> Callable[[Any], Any]:
-    """Puts one leading axis in place of the batch axes; of size 1 if an input has none of them."""
+def _rows_of(shape: tuple[int, ...], batch: tuple[int, ...]) -> tuple[Any, tuple[int, ...]]:
+    """How to put one leading axis in place of the batch axes; of size 1 if there are none of them.
+
+    Returns:
+        The shape to broadcast to first, or `None`, and the shape to give it then.
+    """
     own, inner = shape[: len(batch)], shape[len(batch) :]
     if math.prod(own) == 1:
-        return lambda array: array.reshape(1, *inner)
-    if own == batch:
-        return lambda array: array.reshape(-1, *inner)
-    return lambda array: np.broadcast_to(array, batch + inner).reshape(-1, *inner)
+        return None, (1, *inner)
+    return None if own == batch else batch + inner, (math.prod(batch), *inner)

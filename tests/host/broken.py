@@ -35,7 +35,7 @@ class Broken(gymnasium.Env[Any, Any]):
             raise OSError("the seventh step")
         if self.fault == "interrupt":
             raise KeyboardInterrupt
-        return {"nan": obs * np.nan, "shape": obs[:1], "dtype": obs.astype(int)}[self.fault]
+        return {"nan": obs * np.nan, "shape": obs[:1], "dtype": obs.astype(complex)}[self.fault]
 
 
 gymnasium.register("Broken-v0", Broken)

@@ -130,10 +130,10 @@ def test_steps_of_a_program(
 ) -> None:
     env = envs[forkable]
     _, state = env.reset(KEY)
-    before = env._pool.num_steps
+    before = env.counts.steps
     jax.block_until_ready(jax.jit(lambda state: program(env, state))(state))
     jax.effects_barrier()
-    assert env._pool.num_steps - before == (forked if forkable else opaque)
+    assert env.counts.steps - before == (forked if forkable else opaque)
 
 
 @pytest.mark.parametrize("forkable", [False, True], ids=["opaque", "forkable"])
@@ -149,14 +149,14 @@ def test_sharded_by_xla_or_by_shard_map(forkable: bool, envs: dict[bool, Any]) -
         return step(env, state).obs
 
     expected = jax.block_until_ready(jax.vmap(obs)(batch(env)))
-    before = env._pool.num_steps
+    before = env.counts.steps
     placed = jax.device_put(batch(env), jax.sharding.NamedSharding(mesh, split))
     automatic = jax.jit(jax.vmap(obs))(placed)
     mapped = shard_map(jax.vmap(obs), mesh=mesh, in_specs=(split,), out_specs=split)
     manual = jax.jit(mapped)(batch(env))
     np.testing.assert_array_equal(automatic, expected)
     np.testing.assert_array_equal(manual, expected)
-    assert env._pool.num_steps - before == 8
+    assert env.counts.steps - before == 8
 
 
 def test_four_seeds_train_while_each_is_evaluated(envs: dict[bool, Any]) -> None:

@@ -41,7 +41,7 @@ def test_two_slots_serve_four_live_states() -> None:
             states = result.state
         shown.append(np.asarray(result.obs))
     np.testing.assert_array_equal(*shown)
-    assert small._pool.num_instances == 2
+    assert small.counts.instances == 2
 
 
 def test_more_opaque_environments_than_slots_is_an_error() -> None:
@@ -69,10 +69,10 @@ def test_an_opaque_state_is_stepped_once_or_the_same_way_again() -> None:
 def test_a_refused_batch_moves_nothing() -> None:
     env, _ = envhub.make(CARTPOLE, forkable=False)
     _, states = jax.vmap(env.reset)(jax.random.split(KEY, 2))
-    before = env._pool.num_steps
+    before = env.counts.steps
     with pytest.raises(errors.InvalidActionError, match="outside"):
         jax.vmap(lambda state, action: env.step(KEY, state, action))(states, jnp.array([1, 7]))
-    assert env._pool.num_steps == before
+    assert env.counts.steps == before
     jax.vmap(lambda state: env.step(KEY, state, 1))(states)
 
 
@@ -81,11 +81,11 @@ def test_the_end_is_a_latch() -> None:
         env, _ = envhub.make(CARTPOLE, forkable=forkable)
         _, state = env.reset(KEY)
         last = walk(env, state, [1] * 20)[-1]
-        steps = env._pool.num_steps
+        steps = env.counts.steps
         after = env.step(KEY, last.state, 0)
         assert last.terminated
         assert after.terminated
-        assert env._pool.num_steps == steps
+        assert env.counts.steps == steps
         np.testing.assert_array_equal(after.obs, last.obs)
         np.testing.assert_array_equal(after.state.handle, last.state.handle)
 
@@ -126,10 +126,10 @@ def test_a_damaged_snapshot_is_not_restored(position: int, message: str) -> None
     assert state.snapshot is not None
     snapshot = state.snapshot.at[position].add(1)
     elsewhere = state._replace(handle=jnp.zeros(3, jnp.uint32), snapshot=snapshot)
-    steps = env._pool.num_steps
+    steps = env.counts.steps
     with pytest.raises(errors.InvalidStateError, match=message):
         env.step(KEY, elsewhere, 1)
-    assert env._pool.num_steps == steps
+    assert env.counts.steps == steps
 
 
 def test_params_change_the_physics_and_leave_no_trace() -> None:
@@ -175,7 +175,7 @@ def test_a_collected_environment_frees_its_instances() -> None:
     env, _ = envhub.make(CARTPOLE)
     _, state = env.reset(KEY)
     env.step(KEY, state, 1)
-    pool = weakref.ref(env._pool)
+    pool = weakref.ref(env.unwrapped)
     del env
     gc.collect()
     assert pool() is None, "a compiled program keeps the instances alive"
@@ -193,7 +193,7 @@ def test_a_program_outlives_its_environment(monkeypatch: pytest.MonkeyPatch) -> 
             body = lambda state, _: env.step(KEY, state, 0)[1:3]  # noqa: E731
             return jax.lax.scan(body, state, None, 1000)[1].sum()
 
-        return weakref.ref(env._pool), play(KEY)
+        return weakref.ref(env.unwrapped), play(KEY)
 
     pool, total = started()
     gc.collect()

@@ -445,7 +445,7 @@ def serial() -> Any:
 
 
 def workers_of(env: Any) -> list[int]:
-    return children(env._pool._crew.fleet)
+    return children(env._pool.fleet)
 
 
 def started(env: Any) -> Any:
@@ -497,7 +497,7 @@ def test_states_outlive_a_worker(parallel: Any, serial: Any) -> None:
 def test_a_death_that_another_call_finds(parallel: Any, serial: Any) -> None:
     states = stepped(parallel, started(parallel)).state
     os.kill(workers_of(parallel)[0], signal.SIGKILL)
-    keys = jax.random.split(KEY, 2 * parallel._pool._crew.fleet._size)
+    keys = jax.random.split(KEY, 2 * parallel._pool.fleet._size)
     with pytest.raises(errors.HostEnvError, match="SIGKILL"):  # while it makes more instances
         jax.vmap(parallel.reset)(keys)
     expected = stepped(serial, stepped(serial, started(serial)).state)

@@ -328,16 +328,16 @@ def test_repeats_take_no_step_beyond_the_end(num_lanes: Any) -> None:
     # The limit is none of the suite's, whose instances would go on.
     inside = [TimeLimit(max_episode_steps=2), RepeatAction(num_repeats=50)]
     env = made("gymnasium::CartPole-v1", *inside, forkable=False)
-    pool = env.env.env._pool
+    host = env.env.env
     reset, step = env.reset, env.step
     keys = KEY if num_lanes is None else jax.random.split(KEY, num_lanes)
     if num_lanes:
         reset, step = jax.vmap(reset), jax.vmap(step, in_axes=(0, 0, None))
     _, state = reset(keys)
-    before = pool.num_steps
+    before = host.counts.steps
     result = step(keys, state, 1)
     assert result.truncated.all()
-    assert pool.num_steps - before == 2 * (num_lanes or 1)
+    assert host.counts.steps - before == 2 * (num_lanes or 1)
     assert not step(keys, result.state, 0).terminated.any()
 
 
