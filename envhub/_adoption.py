@@ -36,6 +36,12 @@ def wrap(obj: Any, /) -> tuple[Environment, Any]:
     Raises:
         InvalidOptionError: if it has none of these interfaces, its spec does not make it again, or
             it resets or counts steps by itself; and if calling it raises.
+
+    Examples:
+        >>> import gymnasium
+        >>> env, params = wrap(gymnasium.make("CartPole-v1"))
+        >>> env.reset(jax.random.key(0), params)[0].shape
+        (4,)
     """
     env = _ask_suites(obj, None)
     if env is None and callable(obj):

@@ -22,6 +22,10 @@ def host_seed(key: jax.Array) -> Any:
 
     Raises:
         InvalidKeyError: if `key` is not one PRNG key.
+
+    Examples:
+        >>> 0 <= host_seed(jax.random.key(0)) < 2**31
+        True
     """
     _inputs.check_key(key)
     seed = traced_seed(key)

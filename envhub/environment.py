@@ -36,6 +36,13 @@ class StepResult(NamedTuple):
         truncated: bool[], a time limit or another cut from outside: bootstrap from `obs`. Both
             flags may be true at once.
         info: a dict of arrays whose structure never changes.
+
+    Examples:
+        >>> env, params = envhub.make("gymnax::CartPole-v1")
+        >>> _, state = env.reset(jax.random.key(0), params)
+        >>> obs, state, reward, *flags, info = env.step(jax.random.key(1), state, 1, params)
+        >>> reward.dtype, [flag.dtype for flag in flags]
+        (dtype('float32'), [dtype('bool'), dtype('bool')])
     """
 
     obs: Any
@@ -76,6 +83,11 @@ class EnvSpec:
             observations, actions, rewards and flags.
         recreatable: whether `make` makes it again of the id and the keywords; it does not of an
             object that `envhub.wrap` was given.
+
+    Examples:
+        >>> env, _ = envhub.make("gymnax::CartPole-v1", max_steps_in_episode=9)
+        >>> env.spec.suite, env.spec.name, dict(env.spec.kwargs)
+        ('gymnax', 'CartPole-v1', {'max_steps_in_episode': 9})
     """
 
     id: str
@@ -101,6 +113,13 @@ class Environment(abc.ABC):
         spec: where it comes from; `None` if `envhub.make` did not make it.
         unwrapped: the suite's own object.
         num_agents: how many agents act.
+
+    Examples:
+        >>> env, params = envhub.make("gymnax::CartPole-v1")
+        >>> obs, state = env.reset(jax.random.key(0), params)
+        >>> result = env.step(jax.random.key(1), state, 1, params)
+        >>> result.obs.shape, float(result.reward), bool(result.done)
+        ((4,), 1.0, False)
     """
 
     num_agents: int = 1

@@ -9,85 +9,228 @@ from collections.abc import Iterable
 
 
 class EnvHubError(Exception):
-    """Base of all errors of this library."""
+    """Base of all errors of this library.
+
+    Examples:
+        >>> try:
+        ...     envhub.make("gymnax::CartPole-v7")
+        ... except EnvHubError as error:
+        ...     print(type(error).__name__)
+        UnknownEnvError
+    """
 
 
 class InvalidEnvIdError(EnvHubError, ValueError):
-    """An id that is not of the form `suite::Name`."""
+    """An id that is not of the form `suite::Name`.
+
+    Examples:
+        >>> envhub.make("CartPole-v1")
+        Traceback (most recent call last):
+        envhub.errors.InvalidEnvIdError: an environment id has the form 'suite::Name', ...
+    """
 
 
 class UnknownSuiteError(EnvHubError, LookupError):
-    """No suite is registered under that name."""
+    """No suite is registered under that name.
+
+    Examples:
+        >>> envhub.make("gymnix::CartPole-v1")
+        Traceback (most recent call last):
+        envhub.errors.UnknownSuiteError: ...Did you mean 'gymnax'...
+    """
 
 
 class UnknownEnvError(EnvHubError, LookupError):
-    """The suite has no environment of that name."""
+    """The suite has no environment of that name.
+
+    Examples:
+        >>> envhub.make("gymnax::CartPool-v1")
+        Traceback (most recent call last):
+        envhub.errors.UnknownEnvError: ...Did you mean 'CartPole-v1'...
+    """
 
 
 class DuplicateSuiteError(EnvHubError, ValueError):
-    """A different suite is already registered under that name."""
+    """A different suite is already registered under that name.
+
+    Examples:
+        >>> envhub.register("gymnax", "my_package.my_module:SUITE")
+        Traceback (most recent call last):
+        envhub.errors.DuplicateSuiteError: the suite name 'gymnax' is taken ...
+    """
 
 
 class MissingDependencyError(EnvHubError, ImportError):
-    """The suite's package is absent, or present and failing to import."""
+    """The suite's package is absent, or present and failing to import.
+
+    Examples:
+        >>> envhub.register("mine", "my_package.my_module:SUITE")
+        >>> envhub.make("mine::A")
+        Traceback (most recent call last):
+        envhub.errors.MissingDependencyError: ...my_package...
+        >>> envhub.unregister("mine")
+    """
 
 
 class UnsupportedVersionError(EnvHubError, ImportError):
-    """The suite's package is installed in a version that the adapter does not know."""
+    """The suite's package is installed in a version that the adapter does not know.
+
+    Examples:
+        >>> issubclass(UnsupportedVersionError, ImportError)
+        True
+    """
 
 
 class UnavailableEnvError(EnvHubError, RuntimeError):
-    """The environment is known, and cannot run on what is installed: a gap with its reason."""
+    """The environment is known, and cannot run on what is installed: a gap with its reason.
+
+    Examples:
+        >>> envhub.make("gymnasium::Pusher-v4")
+        Traceback (most recent call last):
+        envhub.errors.UnavailableEnvError: gymnasium::Pusher-v4 ...
+    """
 
 
 class InvalidOptionError(EnvHubError, TypeError):
-    """A keyword of `make` that nobody knows, or a value that the suite refuses."""
+    """A keyword of `make` that nobody knows, or a value that the suite refuses.
+
+    Examples:
+        >>> envhub.make("gymnax::CartPole-v1", gravitty=1.0)
+        Traceback (most recent call last):
+        envhub.errors.InvalidOptionError: gymnax::CartPole-v1 does not take 'gravitty'. ...
+    """
 
 
 class InvalidKeyError(EnvHubError, TypeError):
-    """Not one PRNG key."""
+    """Not one PRNG key.
+
+    Examples:
+        >>> env, params = envhub.make("gymnax::CartPole-v1")
+        >>> env.reset(0, params)
+        Traceback (most recent call last):
+        envhub.errors.InvalidKeyError: expected one PRNG key, got 0. ...
+    """
 
 
 class InvalidParamsError(EnvHubError, TypeError):
-    """Params that do not have the structure of the environment's default params."""
+    """Params that do not have the structure of the environment's default params.
+
+    Examples:
+        >>> env, params = envhub.make("gymnax::CartPole-v1")
+        >>> env.reset(jax.random.key(0), {"gravity": 9.8})
+        Traceback (most recent call last):
+        envhub.errors.InvalidParamsError: params do not fit this environment: ...
+    """
 
 
 class InvalidStateError(EnvHubError, TypeError):
-    """A state that another environment made."""
+    """A state that another environment made.
+
+    Examples:
+        >>> env, params = envhub.make("gymnax::CartPole-v1")
+        >>> env.step(jax.random.key(0), jnp.zeros(3), 0, params)
+        Traceback (most recent call last):
+        envhub.errors.InvalidStateError: this state was not made by ...
+    """
 
 
 class InvalidActionError(EnvHubError, ValueError):
-    """An action whose shape or kind the action space does not hold."""
+    """An action whose shape or kind the action space does not hold.
+
+    Examples:
+        >>> env, params = envhub.make("gymnax::CartPole-v1")
+        >>> _, state = env.reset(jax.random.key(0), params)
+        >>> env.step(jax.random.key(1), state, 0.5, params)
+        Traceback (most recent call last):
+        envhub.errors.InvalidActionError: ... does not fit Discrete(2): its dtype is float32...
+    """
 
 
 class MissingCapabilityError(EnvHubError, TypeError):
-    """The environment does not have a capability that was asked for."""
+    """The environment does not have a capability that was asked for.
+
+    Examples:
+        >>> envhub.require("gymnax::CartPole-v1", "differentiable")
+        Traceback (most recent call last):
+        envhub.errors.MissingCapabilityError: gymnax::CartPole-v1 does not have ...
+    """
 
 
 class StaleStateError(EnvHubError, RuntimeError):
-    """A host state without a snapshot whose instance has moved on, or is gone."""
+    """A host state without a snapshot whose instance has moved on, or is gone.
+
+    Examples:
+        >>> env, params = envhub.make("gymnasium::CartPole-v1", forkable=False)
+        >>> _, state = env.reset(jax.random.key(0), params)
+        >>> _ = env.step(jax.random.key(1), state, 0, params)
+        >>> env.step(jax.random.key(1), state, 1, params)
+        Traceback (most recent call last):
+        envhub.errors.StaleStateError: ...
+    """
 
 
 class HostEnvError(EnvHubError, RuntimeError):
-    """An environment on the host raised, or cannot be called; the original exception is chained."""
+    """An environment on the host raised, or cannot be called; the original exception is chained.
+
+    Examples:
+        >>> import gymnasium
+        >>> connections = ["the robot"]
+        >>> class Robot(gymnasium.Env):
+        ...     observation_space = action_space = gymnasium.spaces.Discrete(2)
+        ...     def reset(self, seed=None, options=None):
+        ...         return 0, {}
+        ...     def step(self, action):
+        ...         return 0, 1 / len(connections), False, False, {}
+        >>> env, params = envhub.wrap(Robot)
+        >>> _, state = env.reset(jax.random.key(0), params)
+        >>> connections.clear()
+        >>> env.step(jax.random.key(1), state, 1, params)
+        Traceback (most recent call last):
+        envhub.errors.HostEnvError: ... ZeroDivisionError: division by zero...
+    """
 
 
 class RenderError(EnvHubError, RuntimeError):
-    """A renderable environment that could not draw on this machine."""
+    """A renderable environment that could not draw on this machine.
+
+    Examples:
+        >>> env, params = envhub.make("gymnax::CartPole-v1")
+        >>> _, state = env.reset(jax.random.key(0), params)
+        >>> jax.jit(env.render)(state)
+        Traceback (most recent call last):
+        envhub.errors.RenderError: render draws concrete states: call it outside jit and vmap...
+    """
 
 
 class ContractError(EnvHubError, AssertionError):
-    """An environment does not keep the contract: `envhub.testing` says where and why."""
+    """An environment does not keep the contract: `envhub.testing` says where and why.
+
+    Examples:
+        >>> from envhub.testing import Report, Verdict
+        >>> Report("mine::A", (Verdict("steps", "fail", "obs is a list."),)).raise_if_failed()
+        Traceback (most recent call last):
+        envhub.errors.ContractError: mine::A: ...
+    """
 
 
 def nearest(word: str, known: Iterable[str], how_many: int = 3) -> list[str]:
-    """The known names closest to a mistyped one, best first, whatever its case."""
+    """The known names closest to a mistyped one, best first, whatever its case.
+
+    Examples:
+        >>> nearest("CartPool-v1", ["CartPole-v1", "Pendulum-v1"])
+        ['CartPole-v1']
+    """
     by_lower = {name.lower(): name for name in known}
     close = difflib.get_close_matches(word.lower(), by_lower, n=how_many, cutoff=0.5)
     return [by_lower[name] for name in close]
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A clause to put behind an error message: `" Did you mean 'x' or 'y'?"`, or nothing."""
+    """A clause to put behind an error message: `" Did you mean 'x' or 'y'?"`, or nothing.
+
+    Examples:
+        >>> did_you_mean("CartPool-v1", ["CartPole-v1", "Pendulum-v1"])
+        " Did you mean 'CartPole-v1'?"
+    """
     close = nearest(word, known)
     return f" Did you mean {' or '.join(map(repr, close))}?" if close else ""

@@ -34,6 +34,11 @@ class Capabilities:
         multi_device: works inside `shard_map` over several devices.
         renderable: `env.render` works without a display.
         reasons: for each false flag, the pair of its name and the reason.
+
+    Examples:
+        >>> caps = Capabilities.native(renderable="there is nothing to see.")
+        >>> caps.forkable, caps.renderable, caps.why("renderable")
+        (True, False, 'there is nothing to see.')
     """
 
     jax_native: bool

@@ -74,6 +74,11 @@ def make(
             one that the environment imports is absent.
         InvalidOptionError: if nobody knows a keyword, or the suite refuses a value.
         UnavailableEnvError: if the environment is known not to run on what is installed.
+
+    Examples:
+        >>> env, params = make("gymnax::CartPole-v1", max_steps_in_episode=100)
+        >>> env.action_space(params), params.max_steps_in_episode
+        (Discrete(2), 100)
     """
     suite_name, name = parse_id(env_id)
     suite = registry.get(suite_name)
@@ -142,6 +147,11 @@ def make_vec(
         InvalidOptionError: if `num_envs` is not a positive integer that is divisible by the number
             of shards, or `mesh` and `sharding` are both given; and all that `make` and `VectorEnv`
             raise.
+
+    Examples:
+        >>> venv, params = make_vec("gymnax::CartPole-v1", 16)
+        >>> venv.action_space(params).shape
+        (16,)
     """
     if mesh is not None:
         if sharding is not None:
@@ -162,6 +172,11 @@ def capabilities(env_id: str, /, **kwargs: Any) -> Capabilities:
     Raises:
         InvalidEnvIdError, UnknownSuiteError, UnknownEnvError: if the id names nothing.
         InvalidOptionError: if an option that decides a capability has an unknown value.
+
+    Examples:
+        >>> caps = envhub.capabilities("brax::hopper", backend="mjx")
+        >>> caps.forkable, caps.differentiable
+        (True, False)
     """
     suite_name, name = parse_id(env_id)
     suite = registry.get(suite_name)
@@ -183,6 +198,10 @@ def require(env_or_id: EnvOrId, *flags: str, **kwargs: Any) -> EnvOrId:
         MissingCapabilityError: naming each missing flag, its reason, and what has it.
         InvalidOptionError: if a flag is not one, or options are given for an environment that is
             made.
+
+    Examples:
+        >>> require("gymnax::CartPole-v1", "forkable", "vmap_safe")
+        'gymnax::CartPole-v1'
     """
     check_flags(flags)
     if not isinstance(env_or_id, Environment):
@@ -230,6 +249,10 @@ def list_envs(suite: str | None = None, /, **flags: bool) -> list[str]:
         UnknownSuiteError: if there is no such suite.
         MissingDependencyError, UnsupportedVersionError: if the suite asked for is not usable.
         InvalidOptionError: if a flag is not one.
+
+    Examples:
+        >>> "gymnax::CartPole-v1" in list_envs("gymnax", renderable=True)
+        True
     """
     check_flags(flags)
     if suite is None:

@@ -13,7 +13,15 @@ T = TypeVar("T")
 
 @dataclass_transform(frozen_default=True)
 def params_dataclass(cls: type[T]) -> type[T]:
-    """Make a class a frozen dataclass that is a pytree and has `replace(**changes)`."""
+    """Make a class a frozen dataclass that is a pytree and has `replace(**changes)`.
+
+    Examples:
+        >>> @params_dataclass
+        ... class WalkParams:
+        ...     goal: float = 3.0
+        >>> WalkParams().replace(goal=4.0)
+        WalkParams(goal=4.0)
+    """
     made = dataclasses.dataclass(frozen=True)(cls)
     made.replace = _replace  # type: ignore[attr-defined]
     names = [field.name for field in dataclasses.fields(made)]  # type: ignore[arg-type]
@@ -22,7 +30,13 @@ def params_dataclass(cls: type[T]) -> type[T]:
 
 
 def named_params(name: str, fields: Sequence[str], values: Sequence[float]) -> Any:
-    """Params of a class made for the occasion, each field a float32[]."""
+    """Params of a class made for the occasion, each field a float32[].
+
+    Examples:
+        >>> params = named_params("Walk", ["goal", "wind"], [3.0, 0.5])
+        >>> params.replace(wind=1.0)
+        WalkParams(goal=..., wind=1.0)
+    """
     made = _named_class(name, tuple(fields))
     return made(*[np.float32(value) for value in values])
 

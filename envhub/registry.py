@@ -54,6 +54,12 @@ def register(name: str, suite: str | Suite) -> None:
         InvalidEnvIdError: if the name cannot be part of an id, or is not what the suite calls
             itself.
         DuplicateSuiteError: if something else has that name already.
+
+    Examples:
+        >>> register("mine", "my_package.my_module:SUITE")
+        >>> "mine" in envhub.suites()
+        True
+        >>> envhub.unregister("mine")
     """
     if not isinstance(name, str) or not name.isidentifier():
         raise InvalidEnvIdError(f"a suite's name is a Python identifier, got {name!r}.")
@@ -77,6 +83,12 @@ def unregister(name: str) -> None:
 
     Raises:
         UnknownSuiteError: if `register` has not added that name.
+
+    Examples:
+        >>> envhub.register("mine", "my_package.my_module:SUITE")
+        >>> unregister("mine")
+        >>> "mine" in envhub.suites()
+        False
     """
     if name not in _registered:
         raise UnknownSuiteError(
@@ -94,6 +106,10 @@ def suites() -> list[str]:
     """The names of all suites, sorted, whether their packages are installed or not.
 
     An installed package that claims the name of another is left out, with a warning.
+
+    Examples:
+        >>> {"brax", "gymnasium", "gymnax"} <= set(suites())
+        True
     """
     places, refused = _claims()
     for name, problem in refused.items():

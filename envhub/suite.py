@@ -42,6 +42,10 @@ class Gap:
     Attributes:
         kind: `"notimpl"` (ours to do), `"upstream"` (the suite's defect) or `"never"`.
         reason: what fails, on which versions, and what to do instead.
+
+    Examples:
+        >>> Gap("upstream", "its model file is not in the wheel.").kind
+        'upstream'
     """
 
     kind: Literal["notimpl", "upstream", "never"]
@@ -66,6 +70,12 @@ class Suite(abc.ABC):
         siblings: other distributions that provide the same package, and belong to the suite too.
         references: where to read about the defects behind gaps of the kind `upstream`: names, `"*"`
             for all others, each with a link to the suite's issue or source.
+
+    Examples:
+        >>> from envhub import registry
+        >>> suite = registry.get("gymnax")
+        >>> isinstance(suite, Suite), suite.distribution, suite.limit("CartPole-v1", {})
+        (True, 'gymnax', 'max_steps_in_episode')
     """
 
     name: ClassVar[str]

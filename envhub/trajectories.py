@@ -38,6 +38,12 @@ class Trajectory(NamedTuple):
         info: the dict of `StepResult`.
         last: the pair `(obs, state)` after the last step.
         key: the one to go on with.
+
+    Examples:
+        >>> env, params = envhub.make("gymnax::CartPole-v1")
+        >>> trajectory = envhub.rollout(env, params, None, jax.random.key(0), 5)
+        >>> trajectory.obs.shape, trajectory.reward.tolist(), trajectory.last[0].shape
+        ((5, 4), [1.0, 1.0, 1.0, 1.0, 1.0], (4,))
     """
 
     obs: Any
@@ -105,6 +111,13 @@ def rollout(
         InvalidOptionError: if `num_steps` is not a positive integer, there is no such policy or
             environment, or `progress` is wanted inside `jit` or `vmap`.
         InvalidStateError: if `state` is no such pair; and all that `reset` and `step` raise.
+
+    Examples:
+        >>> env, params = envhub.make("gymnax::CartPole-v1")
+        >>> def push_right(key, obs):
+        ...     return 1
+        >>> rollout(env, params, push_right, jax.random.key(0), 4).action.tolist()
+        [1, 1, 1, 1]
     """
     if not isinstance(env, Environment | VectorEnv):
         raise InvalidOptionError(f"a rollout is of an environment or a VectorEnv, got {env!r}.")

@@ -57,6 +57,12 @@ class VectorEnv:
             or the sharding is of more than the leading axis, or leaves copies of environments that
             are on the host.
         MissingCapabilityError: if the environment is not `multi_device`.
+
+    Examples:
+        >>> venv, params = envhub.make_vec("gymnax::CartPole-v1", 16)
+        >>> obs, state = venv.reset(jax.random.key(0), params)
+        >>> obs.shape, venv.single_observation_space(params).shape
+        ((16, 4), (4,))
     """
 
     def __init__(

@@ -41,6 +41,12 @@ def to_brax(env: Environment, params: Any = None) -> Any:
         InvalidOptionError: if the environment is none of those.
         MissingCapabilityError: if it is not forkable, for brax goes back to earlier states.
         MissingDependencyError, UnsupportedVersionError: if brax is not usable.
+
+    Examples:
+        >>> env, params = envhub.make("gymnax::Pendulum-v1")
+        >>> exported = to_brax(env, params)
+        >>> exported.observation_size, exported.action_size
+        (3, 1)
     """
     check_one_episode(env, "to_brax")
     hub.require(env, "forkable")

@@ -34,6 +34,12 @@ def to_dm_env(env: Environment, params: Any = None, *, seed: int | None = None) 
     Raises:
         InvalidOptionError: if the environment is none of those.
         MissingDependencyError: if dm_env is not installed.
+
+    Examples:
+        >>> env, params = envhub.make("gymnax::CartPole-v1")
+        >>> exported = to_dm_env(env, params, seed=0)
+        >>> exported.reset().first(), exported.action_spec().num_values
+        (True, 2)
     """
     check_one_episode(env, "to_dm_env")
     return _env_class()(Driver(env, params, seed))

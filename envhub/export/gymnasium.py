@@ -42,6 +42,13 @@ def to_gymnasium(
         InvalidOptionError: if the environment is none of those.
         MissingCapabilityError: if it cannot be drawn in this mode.
         MissingDependencyError, UnsupportedVersionError: if Gymnasium is not usable.
+
+    Examples:
+        >>> env, params = envhub.make("gymnax::CartPole-v1")
+        >>> exported = to_gymnasium(env, params)
+        >>> obs, info = exported.reset(seed=0)
+        >>> obs.shape, exported.step(1)[1]
+        ((4,), 1.0)
     """
     check_one_episode(env, "to_gymnasium")
     metadata = render_metadata(env.capabilities, render_mode)

@@ -66,6 +66,12 @@ def to_gymnasium_vec(
         MissingCapabilityError: if it cannot be drawn in this mode.
         MissingDependencyError: if Gymnasium is not installed, or PyTorch where it is asked for.
         UnsupportedVersionError: if it has no such autoreset mode: 1.0 has `"next_step"` alone.
+
+    Examples:
+        >>> venv, params = envhub.make_vec("gymnax::CartPole-v1", 16, autoreset="next_step")
+        >>> exported = to_gymnasium_vec(venv, params)
+        >>> exported.reset(seed=0)[0].shape
+        (16, 4)
     """
     if not isinstance(venv, VectorEnv):
         raise InvalidOptionError(

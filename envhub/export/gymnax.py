@@ -91,6 +91,12 @@ def to_gymnax(
         InvalidOptionError: if the environment is none of those, if gymnax has no space for its
             actions, or if there is no such api.
         MissingDependencyError, UnsupportedVersionError: if gymnax is not usable.
+
+    Examples:
+        >>> env, params = envhub.make("gymnasium::CartPole-v1")
+        >>> exported = to_gymnax(env, params)
+        >>> exported.num_actions
+        2
     """
     check_one_episode(env, "to_gymnax")
     if api not in ("1.0", "0.0"):

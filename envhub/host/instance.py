@@ -17,6 +17,11 @@ class InstanceStep(NamedTuple):
         terminated: whether the MDP ended.
         truncated: whether the episode was cut from outside.
         info: the entries of the environment's `info`; others than the declared ones are dropped.
+
+    Examples:
+        >>> step = InstanceStep(np.zeros(3), 1.0, terminated=False, truncated=True, info={})
+        >>> step.reward, step.truncated
+        (1.0, True)
     """
 
     obs: Any
@@ -31,6 +36,18 @@ class Instance(abc.ABC):
 
     The bridge calls it from one thread at a time, and never after `close`. Nothing here may touch
     JAX: it runs inside a callback of a compiled program, where that deadlocks.
+
+    Examples:
+        >>> class Walk(Instance):
+        ...     def reset(self, seed):
+        ...         self.place = np.int32(seed % 3)
+        ...         return self.place
+        ...     def step(self, action):
+        ...         self.place += np.int32(1 if action else -1)
+        ...         return envhub.host.InstanceStep(self.place, 0.0, False, False, {})
+        >>> walk = Walk()
+        >>> int(walk.reset(5)), int(walk.step(1).obs)
+        (2, 3)
     """
 
     @abc.abstractmethod

@@ -28,6 +28,12 @@ def host_capabilities(
         options: the keywords of `make`; `forkable=False` leaves snapshots out.
         can_be_forked: whether an instance can be saved and restored, or why not.
         **claims: what the suite decides: `has_env_params`, `renderable`, and any other flag.
+
+    Examples:
+        >>> none = {"has_env_params": "there are none.", "renderable": "there is nothing to see."}
+        >>> caps = host_capabilities({}, True, **none)
+        >>> caps.jax_native, caps.forkable
+        (False, True)
     """
     forkable = can_be_forked
     if can_be_forked is True and options.get("forkable", True) is False:
@@ -49,6 +55,12 @@ def of_one_instance(capabilities: Capabilities) -> tuple[Capabilities, dict[str,
 
     Returns:
         They, and the options of such an environment.
+
+    Examples:
+        >>> env, params = envhub.make("gymnasium::CartPole-v1")
+        >>> caps, options = of_one_instance(env.capabilities)
+        >>> caps.vmap_safe, options
+        (False, {'max_instances': 1})
     """
     reason = "it is one live environment: give envhub.wrap a function that makes it."
     lost = ("vmap_safe", "isolated_reset", "multi_device")

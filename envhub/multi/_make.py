@@ -47,6 +47,12 @@ def make_multi(
     Raises:
         InvalidOptionError: if there are no members, or a name occurs twice; and all that `make`
             raises, with a note that names the member.
+
+    Examples:
+        >>> pair = {"pole": "gymnax::CartPole-v1", "catch": "gymnax::Catch-bsuite"}
+        >>> fleet, params = make_multi(pair)
+        >>> fleet.names, fleet.sizes.action
+        (('pole', 'catch'), {'pole': 2, 'catch': 3})
     """
     members, params = _make_members(_entries(envs, wrappers, autoreset))
     return MultiEnv(members, params), params
@@ -75,6 +81,11 @@ def make_multi_vec(
     Raises:
         InvalidOptionError: if there is not a positive integer for each member; and all that
             `make_multi` raises.
+
+    Examples:
+        >>> fleet, params = make_multi_vec({"pole": "gymnax::CartPole-v1"}, 8)
+        >>> fleet.observation_spaces["pole"].shape
+        (8, 4)
     """
     entries = _entries(envs, wrappers, autoreset)
     counts = num_envs if isinstance(num_envs, Mapping) else dict.fromkeys(entries, num_envs)

@@ -17,7 +17,13 @@ from envhub.spaces._trees import map_space
 
 
 class Facts(NamedTuple):
-    """Something about observations and about actions."""
+    """Something about observations and about actions.
+
+    Examples:
+        >>> fleet, _ = envhub.make_multi({"pole": "gymnax::CartPole-v1"})
+        >>> fleet.shapes
+        Facts(observation={'pole': (4,)}, action={'pole': ()})
+    """
 
     observation: Any
     action: Any

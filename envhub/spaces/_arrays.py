@@ -75,6 +75,11 @@ class Box(ArraySpace):
     Raises:
         TypeError, ValueError: If an argument is not as above, a bound is NaN or does not fit in
             `dtype`, a low bound is above the high one, or there are no finite values.
+
+    Examples:
+        >>> space = Box(-1, 1, (3,))
+        >>> space.sample(jax.random.key(0)).shape, bool(space.contains(np.full(3, 2, np.float32)))
+        ((3,), False)
     """
 
     _parameters = ("low", "high", "shape", "dtype")
@@ -124,6 +129,11 @@ class Discrete(ArraySpace):
     Raises:
         TypeError: If `n` or `start` is not an integer or `dtype` not an integer dtype.
         ValueError: If `n` is less than one or an element does not fit in `dtype`.
+
+    Examples:
+        >>> space = Discrete(3, start=-1)
+        >>> bool(space.contains(-1)), bool(space.contains(2))
+        (True, False)
     """
 
     _parameters = ("n", "start", "dtype")
@@ -149,6 +159,11 @@ class MultiDiscrete(ArraySpace):
         TypeError: If `nvec` or `start` is not made of numbers or `dtype` not an integer dtype.
         ValueError: If a number is not an integer, a count is less than one, an element does not
             fit in `dtype`, or `start` does not broadcast to the shape of `nvec`.
+
+    Examples:
+        >>> space = MultiDiscrete([2, 3])
+        >>> space.shape, bool(space.contains(np.array([1, 2], np.int32)))
+        ((2,), True)
     """
 
     _parameters = ("nvec", "dtype", "start")
@@ -176,6 +191,10 @@ class MultiBinary(ArraySpace):
 
     Raises:
         TypeError, ValueError: If `n` is not made of integers, or of some less than one.
+
+    Examples:
+        >>> MultiBinary(4).sample(jax.random.key(0)).shape
+        (4,)
     """
 
     _parameters = ("n",)

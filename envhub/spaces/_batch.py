@@ -28,6 +28,10 @@ def batch(space: Space, size: int) -> Space:
     Returns:
         A `MultiDiscrete` of a `Discrete`, a `Dict` and a `Tuple` of the batches of their spaces,
         and a `Box` of the others.
+
+    Examples:
+        >>> batch(envhub.spaces.Discrete(3), 4)
+        MultiDiscrete([3 3 3 3])
     """
     if isinstance(space, Dict):
         return Dict({name: batch(child, size) for name, child in space.items()})

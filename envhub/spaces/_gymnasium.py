@@ -13,6 +13,11 @@ def from_gymnasium(space: Any) -> Space:
 
     Raises:
         TypeError: If there is none of that name, also for a space inside (Text, Graph, ...).
+
+    Examples:
+        >>> import gymnasium
+        >>> from_gymnasium(gymnasium.spaces.Box(0, 1, (3,)))
+        Box(0.0, 1.0, (3,), float32)
     """
     from gymnasium import spaces as gym
 
@@ -35,6 +40,10 @@ def to_gymnasium(space: Space) -> Any:
     Raises:
         TypeError: If `space` is of none of the classes of this package.
         ValueError: If `n` or `nvec` does not fit in the space's dtype, as Gymnasium needs.
+
+    Examples:
+        >>> to_gymnasium(envhub.spaces.Box(0, 1, (3,)))
+        Box(0.0, 1.0, (3,), float32)
     """
     from gymnasium import spaces as gym
 

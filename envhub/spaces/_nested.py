@@ -17,6 +17,11 @@ class Dict(Space[dict[str, Any]], Mapping[str, Space]):
 
     Raises:
         TypeError: If a name is not a string or a space not a `Space`.
+
+    Examples:
+        >>> space = Dict({"grid": envhub.spaces.Box(0, 1, (2, 2)), "on": envhub.spaces.Discrete(2)})
+        >>> sorted(space.sample(jax.random.key(0))), space["on"]
+        (['grid', 'on'], Discrete(2))
     """
 
     _parameters = ("spaces",)
@@ -63,6 +68,11 @@ class Tuple(Space[tuple[Any, ...]], Sequence[Space]):
 
     Raises:
         TypeError: If a space is not a `Space`.
+
+    Examples:
+        >>> space = Tuple([envhub.spaces.Discrete(2), envhub.spaces.Box(0, 1, (3,))])
+        >>> len(space.sample(jax.random.key(0))), space[1].shape
+        (2, (3,))
     """
 
     _parameters = ("spaces",)

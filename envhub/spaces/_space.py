@@ -20,6 +20,12 @@ class Space(abc.ABC, Generic[Element_co]):
     Attributes:
         shape: of the elements; `None` of a `Dict` or `Tuple`, as in Gymnasium.
         dtype: likewise.
+
+    Examples:
+        >>> env, params = envhub.make("gymnax::CartPole-v1")
+        >>> space = env.observation_space(params)
+        >>> isinstance(space, Space), space.shape, space.dtype
+        (True, (4,), dtype('float32'))
     """
 
     # To a type checker `| Any` is "or None, which nobody needs to look for".

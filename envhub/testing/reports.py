@@ -39,6 +39,10 @@ class Verdict:
         check: the name of the check; of a capability, the flag.
         value: one of `VALUES`.
         reason: why, unless it is `pass` or `yes`.
+
+    Examples:
+        >>> print(Verdict("renderable", "no", "there is nothing to see."))
+        no       renderable: there is nothing to see.
     """
 
     check: str
@@ -59,6 +63,11 @@ class Report:
         compile_seconds: what tracing and compiling 50 steps of random actions took, of CPU time;
             `None` if that was not run.
         steps_per_second: of those, in a few environments side by side; `None` likewise.
+
+    Examples:
+        >>> report = Report("mine::A", (envhub.testing.Verdict("steps", "pass"),))
+        >>> report.ok
+        True
     """
 
     subject: str
@@ -114,6 +123,11 @@ class SuiteReport:
     Attributes:
         suite: the suite's name.
         reports: one for each environment and variant.
+
+    Examples:
+        >>> failure = envhub.testing.Verdict("steps", "fail", "obs is a list.")
+        >>> SuiteReport("mine", (envhub.testing.Report("mine::A", (failure,)),)).ok
+        False
     """
 
     suite: str
@@ -215,6 +229,13 @@ def check_env(
 
     Returns:
         A verdict for each check. What could not be examined says why.
+
+    Examples:
+        >>> env, params = envhub.make("gymnax::CartPole-v1")
+        >>> print(check_env(env, params, checks=["jax_native", "forkable"]))
+        gymnax::CartPole-v1:
+          yes      jax native
+          yes      forkable
     """
     subject = str(env) if env.spec is None else label(env.spec.id, env.spec.kwargs)
     try:
@@ -275,6 +296,12 @@ def check_id(
     Returns:
         As `check_env`, with `makes` as the first verdict. That of an environment with a declared
         gap is the kind of the gap; if it runs nevertheless, the gap is closed, and that a failure.
+
+    Examples:
+        >>> print(check_id("gymnax::CartPole-v1", checks=["jax_native"]))
+        gymnax::CartPole-v1:
+          pass     makes
+          yes      jax native
     """
     suite_name, name = hub.parse_id(env_id)
     gap, subject = registry.get(suite_name).gap(name, options), label(env_id, options)
@@ -314,6 +341,10 @@ def check_suite(name: str, names: Iterable[str] | None = None, **known: Any) -> 
     Raises:
         UnknownSuiteError, MissingDependencyError, UnsupportedVersionError: if the suite cannot be
             used here.
+
+    Examples:
+        >>> check_suite("gymnax", ["CartPole-v1"], checks=["jax_native"]).ok
+        True
     """
     suite = registry.get(name)
     suite.require_installed()
@@ -329,7 +360,12 @@ def check_suite(name: str, names: Iterable[str] | None = None, **known: Any) -> 
 
 
 def label(env_id: str, options: Mapping[str, Any]) -> str:
-    """An id with the keywords of `envhub.make`: `"brax::ant,backend=mjx"`."""
+    """An id with the keywords of `envhub.make`: `"brax::ant,backend=mjx"`.
+
+    Examples:
+        >>> label("brax::ant", {"backend": "mjx"})
+        'brax::ant,backend=mjx'
+    """
     return ",".join([env_id, *(f"{key}={value}" for key, value in options.items())])
 
 

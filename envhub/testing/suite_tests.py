@@ -62,6 +62,13 @@ class SuiteTests:
         names: some of its environments; by default all that it knows.
         checks: some of `CHECKS`; the others have no test.
         not_run: from a check to why it need not be examined, which becomes the reason of a skip.
+
+    Examples:
+        >>> class TestGymnax(SuiteTests):
+        ...     suite = "gymnax"
+        ...     names = ["CartPole-v1"]
+        >>> hasattr(TestGymnax, "test_forkable")
+        True
     """
 
     suite: ClassVar[str]

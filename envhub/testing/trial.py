@@ -43,6 +43,13 @@ class Own:
             never resets.
         state: the suite's state inside the hub's.
         done: the flags of a `StepResult` that the suite's `done` stands for.
+
+    Examples:
+        >>> env, params = envhub.make("gymnax::CartPole-v1")
+        >>> theirs = env.unwrapped
+        >>> own = Own(theirs.reset_env, theirs.step_env)
+        >>> own.reset(jax.random.key(0), params)[0].shape
+        (4,)
     """
 
     reset: Callable[..., Any]
@@ -67,6 +74,11 @@ class Trial(Subject):
             lanes], those that a limit leaves as they are, and which of them to compare.
         longest: the most steps of an episode.
         is_optimised: compile the episodes as for users, so that their speed means something.
+
+    Examples:
+        >>> trial = Trial(*envhub.make("gymnax::CartPole-v1"), limit="max_steps_in_episode")
+        >>> trial.start[0].shape
+        (4,)
     """
 
     def __init__(

@@ -32,6 +32,16 @@ class Wrapper(Environment):
         env: the environment inside.
         spans_episodes: whether it remembers something beyond the end of an episode, so that an
             `AutoReset` around it, which would reset that too, is refused.
+
+    Examples:
+        >>> class Halved(Wrapper):
+        ...     def step_env(self, key, state, action, params):
+        ...         result = self.env.step(key, state, action, params)
+        ...         return result._replace(reward=result.reward / 2)
+        >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=[Halved])
+        >>> _, state = env.reset(jax.random.key(0), params)
+        >>> float(env.step(jax.random.key(1), state, 1, params).reward)
+        0.5
     """
 
     spans_episodes = False

@@ -33,6 +33,13 @@ class ActionMask(InsideAutoReset):
         InvalidOptionError: if the environment does not say which actions are legal and there is no
             `mask_fn`, if that gives something else, if actions are not `Discrete`, or if there are
             several agents; and as `InsideAutoReset`.
+
+    Examples:
+        >>> def legal(obs, state, params):
+        ...     return jnp.array([obs[0] > -2, obs[0] < 2])
+        >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=[ActionMask(mask_fn=legal)])
+        >>> env.reset(jax.random.key(0), params)[0]["action_mask"].tolist()
+        [True, True]
     """
 
     reason = "the last observation of an episode has a mask of its own"

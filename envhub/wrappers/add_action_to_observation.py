@@ -21,6 +21,12 @@ class AddActionToObservation(AddedObservation):
 
     Raises:
         InvalidOptionError: if the action is shown already; and as `InsideAutoReset`.
+
+    Examples:
+        >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=[AddActionToObservation])
+        >>> _, state = env.reset(jax.random.key(0), params)
+        >>> int(env.step(jax.random.key(1), state, 1, params).obs["action"])
+        1
     """
 
     name = "action"

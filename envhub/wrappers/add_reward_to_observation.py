@@ -23,6 +23,12 @@ class AddRewardToObservation(AddedObservation):
 
     Raises:
         InvalidOptionError: if the reward is shown already; and as `InsideAutoReset`.
+
+    Examples:
+        >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=[AddRewardToObservation])
+        >>> _, state = env.reset(jax.random.key(0), params)
+        >>> float(env.step(jax.random.key(1), state, 1, params).obs["reward"])
+        1.0
     """
 
     name = "reward"

@@ -43,6 +43,12 @@ class AutoReset(Wrapper):
 
     Raises:
         InvalidOptionError: if there is no such mode, or a wrapper inside spans episodes.
+
+    Examples:
+        >>> options = {"max_steps_in_episode": 2, "wrappers": [AutoReset]}
+        >>> env, params = envhub.make("gymnax::Pendulum-v1", **options)
+        >>> envhub.rollout(env, params, None, jax.random.key(0), 5).truncated.tolist()
+        [False, True, False, True, False]
     """
 
     def __init__(self, env: Environment, mode: Mode = "same_step") -> None:

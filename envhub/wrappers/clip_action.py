@@ -18,6 +18,11 @@ class ClipAction(TransformAction):
 
     Raises:
         InvalidOptionError: if those are no arrays of floats.
+
+    Examples:
+        >>> env, params = envhub.make("gymnax::Pendulum-v1", wrappers=[ClipAction])
+        >>> env.env.action_space(), env.action_space()
+        (Box(-2.0, 2.0, (1,), float32), Box(-inf, inf, (1,), float32))
     """
 
     def __init__(self, env: Environment) -> None:

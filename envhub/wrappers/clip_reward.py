@@ -21,6 +21,12 @@ class ClipReward(TransformReward):
 
     Raises:
         InvalidOptionError: if there is no bound, or they are not in order.
+
+    Examples:
+        >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=[ClipReward(max_reward=0.5)])
+        >>> _, state = env.reset(jax.random.key(0), params)
+        >>> float(env.step(jax.random.key(1), state, 1, params).reward)
+        0.5
     """
 
     def __init__(

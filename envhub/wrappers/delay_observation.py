@@ -24,6 +24,11 @@ class DelayObservation(FramesWrapper):
 
     Raises:
         InvalidOptionError: if that is no such number; and as `EpisodeWrapper`.
+
+    Examples:
+        >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=[DelayObservation(delay=1)])
+        >>> env.reset(jax.random.key(0), params)[0].tolist()
+        [0.0, 0.0, 0.0, 0.0]
     """
 
     def __init__(self, env: Environment, delay: int) -> None:

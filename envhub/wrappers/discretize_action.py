@@ -34,6 +34,11 @@ class DiscretizeAction(TransformAction):
         InvalidOptionError: if actions are no arrays of floats or have infinite bounds, if `bins`
             does not fit them, or if as `Discrete` they are too many for an int32 or those of
             several agents.
+
+    Examples:
+        >>> env, params = envhub.make("gymnax::Pendulum-v1", wrappers=[DiscretizeAction(bins=5)])
+        >>> env.action_space()
+        Discrete(5)
     """
 
     def __init__(

@@ -21,6 +21,12 @@ class DtypeObservation(BoxObservation):
     Args:
         env: the environment.
         dtype: of what is shown, such as `"float32"`.
+
+    Examples:
+        >>> wrappers = [DtypeObservation(dtype="uint8")]
+        >>> env, params = envhub.make("gymnax::Catch-bsuite", wrappers=wrappers)
+        >>> env.observation_space().dtype
+        dtype('uint8')
     """
 
     def __init__(self, env: Environment, dtype: Any) -> None:

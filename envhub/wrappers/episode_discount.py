@@ -27,6 +27,12 @@ class EpisodeDiscount(Wrapper):
 
     Raises:
         InvalidOptionError: if `gamma` is not.
+
+    Examples:
+        >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=[EpisodeDiscount(gamma=0.5)])
+        >>> _, state = env.reset(jax.random.key(0), params)
+        >>> float(env.step(jax.random.key(1), state, 1, params).info["discount"])
+        0.5
     """
 
     def __init__(self, env: Environment, gamma: float = 1.0) -> None:

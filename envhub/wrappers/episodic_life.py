@@ -41,6 +41,12 @@ class EpisodicLife(Wrapper):
         InvalidOptionError: if there is no such entry, if an `AutoReset` inside resets in a step of
             its own, after which no life can go on, or if the environment itself ends where a life
             is lost.
+
+    Examples:
+        >>> env, params = envhub.make("ale::breakout", wrappers=[EpisodicLife])
+        >>> _, state = env.reset(jax.random.key(0), params)
+        >>> bool(env.step(jax.random.key(1), state, 0, params).info["game_over"])
+        False
     """
 
     spans_episodes = True

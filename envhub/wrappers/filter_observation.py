@@ -27,6 +27,12 @@ class FilterObservation(ObservationWrapper):
     Raises:
         InvalidOptionError: if there is nothing of such a name or index, nothing is kept or
             something twice, or observations are neither.
+
+    Examples:
+        >>> wrappers = [FilterObservation(filter_keys=["grid"])]
+        >>> env, params = envhub.make("jumanji::Snake-v1", wrappers=wrappers)
+        >>> list(env.env.observation_space()), list(env.observation_space())
+        (['action_mask', 'grid', 'step_count'], ['grid'])
     """
 
     def __init__(self, env: Environment, filter_keys: Sequence[str | int]) -> None:

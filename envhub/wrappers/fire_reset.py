@@ -31,6 +31,11 @@ class FireReset(InsideAutoReset):
     Raises:
         InvalidOptionError: if no action is called FIRE and none is given, or the one that is given
             does not exist; and as `InsideAutoReset`.
+
+    Examples:
+        >>> env, params = envhub.make("ale::ALE/Breakout-v5", wrappers=[FireReset])
+        >>> env.fire_action
+        1
     """
 
     reason = "an episode that is begun inside of it begins without FIRE"

@@ -27,6 +27,12 @@ class FlattenAction(TransformAction):
     Raises:
         InvalidOptionError: if actions are no `MultiDiscrete`, if there are too many for an int32,
             or if there are several agents.
+
+    Examples:
+        >>> bins = envhub.wrappers.DiscretizeAction(bins=5, multidiscrete=True)
+        >>> env, params = envhub.make("gymnax::Pendulum-v1", wrappers=[bins, FlattenAction])
+        >>> env.env.action_space(), env.action_space()
+        (MultiDiscrete([5]), Discrete(5))
     """
 
     def __init__(self, env: Environment) -> None:

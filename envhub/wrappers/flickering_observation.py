@@ -31,6 +31,13 @@ class FlickeringObservation(RandomObservation):
 
     Raises:
         InvalidOptionError: if the probability is not as above, or observations are no arrays.
+
+    Examples:
+        >>> wrappers = [FlickeringObservation(probability=0.5)]
+        >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=wrappers)
+        >>> obs = jax.vmap(env.reset, (0, None))(jax.random.split(jax.random.key(0), 64), params)[0]
+        >>> 0 < int((obs == 0).all(axis=1).sum()) < 64
+        True
     """
 
     def __init__(self, env: Environment, probability: float) -> None:

@@ -34,6 +34,12 @@ class FrameStackObservation(FramesWrapper):
 
     Raises:
         InvalidOptionError: if an option is none of these; and as `EpisodeWrapper`.
+
+    Examples:
+        >>> wrappers = [FrameStackObservation(stack_size=3)]
+        >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=wrappers)
+        >>> env.observation_space().shape
+        (3, 4)
     """
 
     def __init__(self, env: Environment, stack_size: int, padding_type: Any = "reset") -> None:

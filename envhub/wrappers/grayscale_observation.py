@@ -24,6 +24,12 @@ class GrayscaleObservation(ImageObservation):
 
     Raises:
         InvalidOptionError: if observations are no pictures of three colours.
+
+    Examples:
+        >>> options = {"observation_fn": "rgb", "wrappers": [GrayscaleObservation]}
+        >>> env, params = envhub.make("navix::Navix-Empty-5x5-v0", **options)
+        >>> len(env.env.observation_space().shape), len(env.observation_space().shape)
+        (3, 2)
     """
 
     needs_colour = True

@@ -27,6 +27,12 @@ class MaskObservation(ElementsObservation):
 
     Raises:
         InvalidOptionError: as `ElementsObservation`, and if observations are no arrays.
+
+    Examples:
+        >>> wrappers = [MaskObservation(keep=[0, 2])]
+        >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=wrappers)
+        >>> env.observation_space().shape
+        (2,)
     """
 
     def __init__(self, env: Environment, keep: Sequence[int] | Sequence[bool]) -> None:

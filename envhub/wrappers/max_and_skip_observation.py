@@ -29,6 +29,13 @@ class MaxAndSkipObservation(RepeatAction):
     Raises:
         InvalidOptionError: if that is no such integer, if observations are no arrays (`Box`); and
             as `RepeatAction`.
+
+    Examples:
+        >>> wrappers = [MaxAndSkipObservation(skip=4)]
+        >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=wrappers)
+        >>> _, state = env.reset(jax.random.key(0), params)
+        >>> float(env.step(jax.random.key(1), state, 1, params).reward)
+        4.0
     """
 
     option, least = "skip", 2

@@ -30,6 +30,12 @@ class NoisyObservation(RandomObservation):
     Raises:
         InvalidOptionError: if the scale is negative, infinite or of another shape, or observations
             are no arrays of floats.
+
+    Examples:
+        >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=[NoisyObservation(scale=0.1)])
+        >>> key = jax.random.key(0)
+        >>> bool((env.reset(key, params)[0] != env.env.reset(key, params)[0]).all())
+        True
     """
 
     needs_floats = True

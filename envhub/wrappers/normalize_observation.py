@@ -49,6 +49,12 @@ class NormalizeObservation(StatisticsWrapper):
     Raises:
         InvalidOptionError: if there is no array of numbers to normalise, if `epsilon` is not
             positive, or if the statistics are of something else.
+
+    Examples:
+        >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=[NormalizeObservation])
+        >>> _, state = env.reset(jax.random.key(0), params)
+        >>> int(env.step(jax.random.key(1), state, 1, params).state.statistics.count)
+        2
     """
 
     def __init__(

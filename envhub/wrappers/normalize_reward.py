@@ -59,6 +59,12 @@ class NormalizeReward(StatisticsWrapper):
     Raises:
         InvalidOptionError: if `gamma` is not from 0 to 1, if `epsilon` is not positive, or if the
             statistics are of something else.
+
+    Examples:
+        >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=[NormalizeReward])
+        >>> _, state = env.reset(jax.random.key(0), params)
+        >>> float(env.step(jax.random.key(1), state, 1, params).state.discounted_return)
+        1.0
     """
 
     def __init__(

@@ -30,6 +30,12 @@ class PeriodicObservation(ElementsObservation):
 
     Raises:
         InvalidOptionError: as `ElementsObservation`, and if observations are no arrays of floats.
+
+    Examples:
+        >>> wrappers = [PeriodicObservation(angles=[2])]
+        >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=wrappers)
+        >>> env.observation_space().shape
+        (5,)
     """
 
     needs_floats = True

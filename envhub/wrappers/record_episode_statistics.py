@@ -35,6 +35,12 @@ class RecordEpisodeStatistics(Wrapper):
     its return `r`, float32[] (of several agents float32[num_agents]), and its length `l`, int32[];
     in other steps both are those of the episode so far. It may be inside or outside of an
     `AutoReset`, of either mode.
+
+    Examples:
+        >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=[RecordEpisodeStatistics])
+        >>> _, state = env.reset(jax.random.key(0), params)
+        >>> int(env.step(jax.random.key(1), state, 1, params).info["episode"]["l"])
+        1
     """
 
     def __init__(self, env: Environment) -> None:

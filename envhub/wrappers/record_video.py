@@ -64,6 +64,16 @@ class RecordVideo(Wrapper):
         InvalidOptionError: if an option has no sensible value.
         RenderError: from `reset` and `step`, if they are called inside of `jit`, `vmap` or another
             wrapper.
+
+    Examples:
+        >>> import os, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     video = RecordVideo(video_folder=folder, video_length=2, format="gif")
+        ...     env, params = envhub.make("gymnasium::CartPole-v1", wrappers=[video])
+        ...     _, state = env.reset(jax.random.key(0), params)
+        ...     _ = env.step(jax.random.key(1), state, 1, params)
+        ...     os.listdir(folder)
+        ['rl-video-episode-0.gif']
     """
 
     spans_episodes = True

@@ -42,6 +42,12 @@ class RepeatAction(InsideAutoReset):
     Raises:
         InvalidOptionError: if that is no positive integer, if there are several agents, of which
             one may end before the others; and as `InsideAutoReset`.
+
+    Examples:
+        >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=[RepeatAction(num_repeats=3)])
+        >>> _, state = env.reset(jax.random.key(0), params)
+        >>> float(env.step(jax.random.key(1), state, 1, params).reward)
+        3.0
     """
 
     reason = "it stops at the end of an episode"

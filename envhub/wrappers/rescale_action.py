@@ -24,6 +24,11 @@ class RescaleAction(TransformAction):
     Raises:
         InvalidOptionError: if the bounds are not in order, or if the environment's own are infinite
             or its actions no arrays of floats.
+
+    Examples:
+        >>> env, params = envhub.make("gymnax::Pendulum-v1", wrappers=[RescaleAction])
+        >>> env.env.action_space(), env.action_space()
+        (Box(-2.0, 2.0, (1,), float32), Box(-1.0, 1.0, (1,), float32))
     """
 
     def __init__(self, env: Environment, min_action: float = -1.0, max_action: float = 1.0) -> None:

@@ -25,6 +25,12 @@ class RescaleObservation(BoxObservation):
     Raises:
         InvalidOptionError: if the new bounds are not in order, or an old one is infinite, or as
             good as that in float32.
+
+    Examples:
+        >>> wrappers = [RescaleObservation(min_obs=-1, max_obs=1)]
+        >>> env, params = envhub.make("gymnax::Catch-bsuite", wrappers=wrappers)
+        >>> env.observation_space()
+        Box(-1.0, 1.0, (10, 5), float32)
     """
 
     def __init__(self, env: Environment, min_obs: float, max_obs: float) -> None:

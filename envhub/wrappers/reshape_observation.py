@@ -25,6 +25,12 @@ class ReshapeObservation(BoxObservation):
 
     Raises:
         InvalidOptionError: if the array has another number of elements.
+
+    Examples:
+        >>> wrappers = [ReshapeObservation(shape=(2, 2))]
+        >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=wrappers)
+        >>> env.observation_space().shape
+        (2, 2)
     """
 
     def __init__(self, env: Environment, shape: Sequence[int]) -> None:

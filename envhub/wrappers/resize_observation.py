@@ -27,6 +27,12 @@ class ResizeObservation(ImageObservation):
 
     Raises:
         InvalidOptionError: if that is no height and width, or observations are no pictures.
+
+    Examples:
+        >>> options = {"observation_fn": "rgb", "wrappers": [ResizeObservation(shape=(84, 84))]}
+        >>> env, params = envhub.make("navix::Navix-Empty-5x5-v0", **options)
+        >>> env.observation_space()
+        Box(0, 255, (84, 84, 3), uint8)
     """
 
     def __init__(self, env: Environment, shape: Sequence[int]) -> None:

@@ -21,6 +21,12 @@ class ScaleReward(TransformReward):
 
     Raises:
         InvalidOptionError: if that is no finite number.
+
+    Examples:
+        >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=[ScaleReward(scale=0.5)])
+        >>> _, state = env.reset(jax.random.key(0), params)
+        >>> float(env.step(jax.random.key(1), state, 1, params).reward)
+        0.5
     """
 
     def __init__(self, env: Environment, scale: float) -> None:

@@ -42,6 +42,13 @@ class StickyAction(EpisodeWrapper):
 
     Raises:
         InvalidOptionError: if an option is not as above; and as `EpisodeWrapper`.
+
+    Examples:
+        >>> wrappers = [StickyAction(repeat_action_probability=0.25)]
+        >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=wrappers)
+        >>> _, state = env.reset(jax.random.key(0), params)
+        >>> int(env.step(jax.random.key(1), state, 1, params).state.action)  # what was executed
+        1
     """
 
     def __init__(

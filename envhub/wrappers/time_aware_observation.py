@@ -39,6 +39,12 @@ class TimeAwareObservation(EpisodeWrapper):
         InvalidOptionError: if the time is to be normalised and there is no limit, if the limit is
             no positive integer, if the name is taken, or if something else than arrays (`Box`) is
             to be flattened; and as `EpisodeWrapper`.
+
+    Examples:
+        >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=[TimeAwareObservation])
+        >>> _, state = env.reset(jax.random.key(0), params)
+        >>> float(env.step(jax.random.key(1), state, 1, params).obs[-1])
+        1.0
     """
 
     def __init__(

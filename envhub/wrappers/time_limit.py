@@ -32,6 +32,12 @@ class TimeLimit(EpisodeWrapper):
 
     Raises:
         InvalidOptionError: if it is no positive integer; and as `EpisodeWrapper`.
+
+    Examples:
+        >>> wrappers = [TimeLimit(max_episode_steps=3)]
+        >>> env, params = envhub.make("gymnax::Pendulum-v1", wrappers=wrappers)
+        >>> envhub.rollout(env, params, None, jax.random.key(0), 3).truncated.tolist()
+        [False, False, True]
     """
 
     def __init__(self, env: Environment, max_episode_steps: int) -> None:

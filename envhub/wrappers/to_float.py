@@ -23,6 +23,12 @@ class ToFloat(RescaleObservation):
     Raises:
         InvalidOptionError: if observations are no arrays of integers, or those have no bounds but
             what int32, or a wider dtype, can hold.
+
+    Examples:
+        >>> options = {"observation_fn": "rgb", "wrappers": [ToFloat]}
+        >>> env, params = envhub.make("navix::Navix-Empty-5x5-v0", **options)
+        >>> env.observation_space().dtype, float(env.observation_space().high.max())
+        (dtype('float32'), 1.0)
     """
 
     def __init__(self, env: Environment) -> None:

@@ -22,6 +22,13 @@ class TransformAction(Wrapper):
         env: the environment.
         func: from an action that is given to the environment's own, in `jax.numpy`.
         action_space: of what is given; by default as before.
+
+    Examples:
+        >>> mirrored = TransformAction(func=lambda action: 1 - action)
+        >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=[mirrored])
+        >>> _, state = env.reset(jax.random.key(0), params)
+        >>> bool(env.step(jax.random.key(1), state, 0, params).obs[1] > 0)  # 1 pushes to the right
+        True
     """
 
     def __init__(

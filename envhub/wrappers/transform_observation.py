@@ -19,6 +19,12 @@ class TransformObservation(ObservationWrapper):
         env: the environment.
         func: from an observation to what is shown, in `jax.numpy`.
         observation_space: of what is shown; by default as before.
+
+    Examples:
+        >>> wrappers = [TransformObservation(func=jnp.abs)]
+        >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=wrappers)
+        >>> bool((env.reset(jax.random.key(0), params)[0] >= 0).all())
+        True
     """
 
     def __init__(

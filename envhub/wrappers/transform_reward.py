@@ -19,6 +19,13 @@ class TransformReward(Wrapper):
     Args:
         env: the environment.
         func: from a reward, float32[] (of several agents float32[num_agents]), to another.
+
+    Examples:
+        >>> doubled = TransformReward(func=lambda reward: 2 * reward)
+        >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=[doubled])
+        >>> _, state = env.reset(jax.random.key(0), params)
+        >>> float(env.step(jax.random.key(1), state, 1, params).reward)
+        2.0
     """
 
     def __init__(self, env: Environment, func: Callable[[jax.Array], Any]) -> None:

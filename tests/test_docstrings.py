@@ -1,0 +1,70 @@
+"""Every public class and function has an example that runs."""
+
+import doctest
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import envhub
+from envhub import registry
+
+from .test_rooms import PACKAGES
+
+# What an example need not import, beside the thing itself.
+GIVEN = {"envhub": envhub, "jax": jax, "jnp": jnp, "np": np}
+MODULES = [*PACKAGES, "envhub.errors", "envhub.host", "envhub.params"]
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def public_things() -> Iterator[tuple[str, Any]]:
+    """Every public class and function, by the place where it is found first."""
+    seen = set()
+    for module in map(importlib.import_module, MODULES):
+        for name in getattr(module, "__all__", None) or defined_in(module):
+            thing = getattr(module, name)
+            is_new = (inspect.isclass(thing) or inspect.isfunction(thing)) and thing not in seen
+            if is_new:
+                seen.add(thing)
+                yield f"{module.__name__}.{name}", thing
+
+
+def defined_in(module: Any) -> list[str]:
+    """The names of a module that has no `__all__`."""
+    things = vars(module).items()
+    return [
+        name
+        for name, thing in things
+        if getattr(thing, "__module__", "") == module.__name__ and not name.startswith("_")
+    ]
+
+
+THINGS = dict(public_things())
+
+
+def skip_what_is_not_here(text: str) -> None:
+    for name in re.findall(r"\b(\w+)::", text):
+        if name in registry.BUILTIN:
+            try:
+                registry.get(name).require_installed()
+            except ImportError as reason:
+                pytest.skip(reason=str(reason))
+
+
+@pytest.mark.parametrize("name", THINGS)
+@pytest.mark.xdist_group("docstrings")
+def test_a_public_thing_has_an_example_that_runs(name: str) -> None:
+    thing = THINGS[name]
+    given = {**GIVEN, thing.__name__: thing}
+    parsed = doctest.DocTestParser().get_doctest(thing.__doc__ or "", given, name, None, None)
+    assert parsed.examples, f"the docstring of {name} has no example"
+    skip_what_is_not_here(parsed.docstring or "")
+    said: list[str] = []
+    result = doctest.DocTestRunner(optionflags=FLAGS).run(parsed, out=said.append)
+    assert not result.failed, "".join(said)
