@@ -18,6 +18,7 @@ HEAD = """\
 # Examples
 
 Each is one file in `examples/`, which says what it shows, and runs in a short form in the tests.
+`envhub example NAME --copy` writes one into the current folder, without a clone.
 """
 
 

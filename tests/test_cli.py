@@ -35,6 +35,7 @@ from envhub.flags import FLAGS
 from envhub.vector import VectorEnv
 from envhub.wrappers import AutoReset
 
+from .conftest import REPOSITORY
 from .packages import needed
 
 CARTPOLE = "gymnax::CartPole-v1"
@@ -802,3 +803,38 @@ def test_tour_goes_on_after_a_failure_and_reports_it(only: Any) -> None:
 def test_tour_without_any_suite_fails(only: Any) -> None:
     only("-navix")
     assert 'pip install "envhub-rl[navix]"' in invoke("tour", exit_code=1).stdout
+
+
+# example
+
+EXAMPLES = sorted((REPOSITORY / "examples").glob("*.py"))
+
+
+def test_examples_are_listed_with_what_they_show() -> None:
+    listed = ask("example")["examples"]
+    assert [each["name"] for each in listed] == [path.stem for path in EXAMPLES]
+    assert all(each["title"] for each in listed)
+    shown = words(invoke("example").stdout)
+    assert "ppo PPO in JAX: four seeds" in shown
+    assert "envhub example NAME --copy" in shown
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_is_printed_and_copied_as_it_is(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert invoke("example", path.stem).stdout == path.read_text()
+    assert list(tmp_path.iterdir()) == []
+    assert f"python {path.name} --help" in words(invoke("example", path.stem, "--copy").stdout)
+    assert (tmp_path / path.name).read_text() == path.read_text()
+    (tmp_path / path.name).write_text("mine")
+    assert "is there already" in words(invoke("example", path.stem, "--copy", exit_code=2).stderr)
+    assert (tmp_path / path.name).read_text() == "mine"
+    answer = ask("example", path.stem)
+    assert answer == {"name": path.stem, "source": path.read_text(), "copied_to": None}
+
+
+def test_an_unknown_example_names_the_nearest() -> None:
+    assert "'ppo'" in words(invoke("example", "ppoo", exit_code=2).stderr)
+    assert "which example" in words(invoke("example", "--copy", exit_code=2).stderr)

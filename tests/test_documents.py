@@ -99,7 +99,8 @@ def test_the_package_that_adds_a_suite_is_installed_and_runs(
 
 
 @pytest.mark.full
-def test_the_commands_of_the_readme_run() -> None:
+def test_the_commands_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     commands = re.findall(r"`envhub ([^`]+)`", (REPOSITORY / "README.md").read_text())
     assert len(commands) >= 4
     for command in commands:

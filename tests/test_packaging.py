@@ -34,6 +34,7 @@ SUPPORTED = [python for python in SUPPORTED if _versions.admits(PROJECT["require
 CONSTRAINTS = sorted(REPOSITORY.glob("constraints/*"))
 # Where a package of the tree is, and what it is called once it is installed.
 TREE = {"envhub": "envhub", "adapters": "envhub.adapters"}
+EXAMPLES = {"envhub.examples": "examples"}  # no package: its files are data of `envhub example`
 COMMAND = "_envhub_rl"  # the module where the command starts
 
 once = pytest.mark.xdist_group("packaging")
@@ -64,7 +65,8 @@ def files_of_the_packages() -> dict[str, Path]:
         for path in (REPOSITORY / folder).iterdir()
         if path.is_file() and path.suffix != ".pyc"
     }
-    return {**files, f"{COMMAND}.py": REPOSITORY / f"{COMMAND}.py"}
+    shown = {f"envhub/examples/{path.name}": path for path in REPOSITORY.glob("examples/*.py")}
+    return {**files, **shown, f"{COMMAND}.py": REPOSITORY / f"{COMMAND}.py"}
 
 
 # The tree and what pyproject.toml says of it.
@@ -73,8 +75,9 @@ def files_of_the_packages() -> dict[str, Path]:
 def test_every_package_of_the_tree_is_declared() -> None:
     setuptools = PYPROJECT["tool"]["setuptools"]
     assert setuptools["py-modules"] == [COMMAND]
-    assert sorted(setuptools["packages"]) == sorted(packages_in_the_tree())
-    assert setuptools["package-dir"] == packages_in_the_tree()
+    declared = {**packages_in_the_tree(), **EXAMPLES}
+    assert sorted(setuptools["packages"]) == sorted(declared)
+    assert setuptools["package-dir"] == declared
     for folder in packages_in_the_tree().values():
         assert (REPOSITORY / folder / "__init__.py").is_file()
 
@@ -121,7 +124,7 @@ def test_the_versions_of_python_agree() -> None:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the source distribution, and the wheel that was built from that."""
     source = tmp_path_factory.mktemp("build") / "source"
-    for name in TREE:
+    for name in [*TREE, *EXAMPLES.values()]:
         shutil.copytree(
             REPOSITORY / name, source / name, ignore=shutil.ignore_patterns("__pycache__")
         )
@@ -214,6 +217,8 @@ def test_the_installed_wheel_works_elsewhere(wheel: Path, tmp_path: Path) -> Non
     only_this = {"PYTHONPATH": str(target)}
     told = run(sys.executable, "-c", code, cwd=elsewhere, **only_this)
     assert told.splitlines() == [f"{name} {suite.title}" for name, suite in SUITES.items()]
+    command = [str(target / "bin" / "envhub"), "example", "ppo"]
+    assert run(*command, cwd=elsewhere, **only_this) == (REPOSITORY / "examples/ppo.py").read_text()
     assert "tour" in run(str(target / "bin" / "envhub"), "--help", cwd=elsewhere, **only_this)
     assert list(elsewhere.iterdir()) == []
 

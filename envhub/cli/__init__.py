@@ -6,7 +6,7 @@ goes to stdout: progress, errors and whatever a suite prints go to stderr.
 
 import typer
 
-from envhub.cli import bench, doctor, info, matrix, render, run, tour
+from envhub.cli import bench, doctor, example, info, matrix, render, run, tour
 from envhub.cli.list import list_envs
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app.command("list")(list_envs)
 for command in (
     info.info,
     doctor.doctor,
+    example.example,
     run.run,
     bench.bench,
     render.render,
