@@ -213,7 +213,7 @@ def set_up(name: str, full: bool = False) -> Path:
 def _is_up_to_date(name: str, directory: Path) -> bool:
     stamp = directory / STAMP
     is_whole = os.path.exists(tool(directory, "python")) and stamp.exists()
-    return is_whole and stamp.read_text() == _fingerprint(name)
+    return is_whole and stamp.read_text(encoding="utf-8") == _fingerprint(name)
 
 
 def _make(name: str, directory: Path, constraint: Sequence[str]) -> None:
@@ -231,7 +231,7 @@ def _make(name: str, directory: Path, constraint: Sequence[str]) -> None:
         _say(f"{name}: installing {OTHERS} beside it")
         install_others(directory)
     # Written last, and removed first: an interrupted set-up has none, and starts over.
-    stamp.write_text(_fingerprint(name))
+    stamp.write_text(_fingerprint(name), encoding="utf-8")
     _say(f"{name}: ready after {time.monotonic() - started:.0f} s")
 
 
@@ -259,7 +259,7 @@ def extras(name: str) -> str:
 def pins(name: str, distribution: str) -> bool:
     """Whether a set has a package; the full `pufferlib` has Ocean, which `pufferlib-core` lacks."""
     path = ROOT / "constraints" / f"{name}.txt"
-    return path.exists() and f"\n{distribution}==" in path.read_text()
+    return path.exists() and f"\n{distribution}==" in path.read_text(encoding="utf-8")
 
 
 def install_ocean(directory: Path, *options: str) -> None:
@@ -314,7 +314,9 @@ def write_constraints(version: str) -> int:
         f"# The newest versions that fit each other on Python {version}, written by\n"
         f"# python3 tasks.py constraints --python {version}\n"
     )
-    (ROOT / "constraints" / f"{name}.txt").write_text(header + "\n".join(lines) + "\n")
+    (ROOT / "constraints" / f"{name}.txt").write_text(
+        header + "\n".join(lines) + "\n", encoding="utf-8"
+    )
     _say(f"wrote constraints/{name}.txt, {len(lines)} pins")
     return 0
 
@@ -366,7 +368,7 @@ def run(command: Sequence[str]) -> None:
         check=False,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
         errors="replace",
     )
     if done.returncode:
@@ -383,7 +385,13 @@ def _answer(command: Sequence[str]) -> str | None:
     """What a command prints, or `None` if it cannot run or fails."""
     try:
         done = subprocess.run(
-            command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=60
+            command,
+            cwd=ROOT,
+            check=False,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=60,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

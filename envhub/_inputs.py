@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from envhub import spaces
-from envhub.errors import InvalidActionError, InvalidKeyError, InvalidParamsError
+from envhub.errors import InvalidActionError, InvalidKeyError, InvalidParamsError, brief
 from envhub.spaces._trees import map_space
 
 _ARRAYS = (jax.Array, np.ndarray, np.generic, bool, int, float)
@@ -56,8 +56,8 @@ def check_params(params: Any, default: Any) -> None:
         structure.flatten_up_to(params)
     except (ValueError, TypeError) as error:
         raise InvalidParamsError(
-            f"params do not fit this environment: got {_brief(params)}, expected the structure of "
-            f"env.default_params, {_brief(default)}. Change fields with "
+            f"params do not fit this environment: got {brief(params)}, expected the structure of "
+            f"env.default_params, {brief(default)}. Change fields with "
             "params.replace(field=value)."
         ) from error
     check_arrays("params", params, InvalidParamsError)
@@ -83,7 +83,7 @@ def conform_action(space: spaces.Space, action: Any) -> Any:
     try:
         return map_space(_conform_leaf, space, action)
     except (TypeError, ValueError, KeyError) as error:
-        message = f"the action {_brief(action)} does not fit {space}: {error}"
+        message = f"the action {brief(action)} does not fit {space}: {error}"
         raise InvalidActionError(message) from error
 
 
@@ -97,8 +97,3 @@ def _conform_leaf(space: Any, leaf: Any) -> jax.Array:
     if array.dtype.kind not in accepted:
         raise TypeError(f"its dtype is {array.dtype}, not {space.dtype}")
     return array.astype(jax.dtypes.canonicalize_dtype(space.dtype))
-
-
-def _brief(value: Any, width: int = 200) -> str:
-    text = repr(value)
-    return text if len(text) <= width else f"{text[:width]}…"

@@ -6,6 +6,7 @@ Each derives from `EnvHubError` and from the builtin that a caller would expect,
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class EnvHubError(Exception):
@@ -234,3 +235,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """
     close = nearest(word, known)
     return f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+
+
+def brief(value: Any, width: int = 200) -> str:
+    """A value for a message: its `repr`, shortened, or its kind where there is none."""
+    try:
+        text = repr(value)
+    except Exception:  # as of an int of more than 4300 digits
+        text = f"a {type(value).__name__} that cannot be printed"
+    return text if len(text) <= width else f"{text[:width]}…"

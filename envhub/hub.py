@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from envhub import _missing, registry
 from envhub._sharding import over_all_axes
+from envhub._suggestions import nearest_ids
 from envhub.environment import Environment, EnvSpec
 from envhub.errors import (
     EnvHubError,
@@ -21,11 +23,15 @@ from envhub.errors import (
     MissingCapabilityError,
     MissingDependencyError,
     UnavailableEnvError,
+    UnknownEnvError,
+    brief,
     did_you_mean,
+    nearest,
 )
 from envhub.flags import Capabilities, check_flags
 from envhub.suite import Gap, Suite, blaming, is_accepted, quiet
 from envhub.vector import VectorEnv
+from envhub.wrappers._apply import Wrapping, apply_wrapper, check_wrappers
 from envhub.wrappers.autoreset import AutoReset, Mode
 
 EnvOrId = TypeVar("EnvOrId", bound=Environment | str)
@@ -39,18 +45,42 @@ def parse_id(env_id: str) -> tuple[str, str]:
     """
     suite, separator, name = env_id.partition("::") if isinstance(env_id, str) else ("", "", "")
     if not (suite.strip() and separator and name.strip()):
+        meant = nearest_ids(env_id) if isinstance(env_id, str) else []
         raise InvalidEnvIdError(
             f"an environment id has the form 'suite::Name', such as 'gymnax::CartPole-v1'; "
-            f"got {env_id!r}."
+            f"got {brief(env_id)}.{_or(' Did you mean ', meant, '?')}"
         )
     return suite, name
+
+
+def find(env_id: str, options: Mapping[str, Any]) -> tuple[Suite, str, Capabilities]:
+    """The suite of an id, its name for the environment, and what that can do.
+
+    Raises:
+        InvalidEnvIdError, UnknownSuiteError, UnknownEnvError: if the id names nothing.
+        InvalidOptionError: if an option that decides a capability has an unknown value.
+    """
+    suite_name, name = parse_id(env_id)
+    suite = registry.get(suite_name)
+    try:
+        own_name = suite.resolve(name)
+        with blaming(f"the description of {env_id}"):
+            return suite, own_name, suite.capabilities(own_name, options)
+    except UnknownEnvError as error:
+        told = [f"{suite_name}::{each}" for each in nearest(name, suite.known_names())]
+        meant = [each for each in nearest_ids(name) if each not in told]
+        raise UnknownEnvError(f"{error}{_or(' Like it: ', meant, '.')}") from error
+
+
+def _or(before: str, ids: Sequence[str], after: str) -> str:
+    return f"{before}{' or '.join(map(repr, ids))}{after}" if ids else ""
 
 
 def make(
     env_id: str,
     /,
     *,
-    wrappers: Iterable[Callable[[Environment], Environment]] = (),
+    wrappers: Iterable[Wrapping] | None = (),
     autoreset: Mode | None = None,
     **kwargs: Any,
 ) -> tuple[Environment, Any]:
@@ -80,11 +110,9 @@ def make(
         >>> env.action_space(params), params.max_steps_in_episode
         (Discrete(2), 100)
     """
-    suite_name, name = parse_id(env_id)
-    suite = registry.get(suite_name)
-    version = suite.require_installed()
-    name = suite.resolve(name)
-    capabilities = suite.capabilities(name, kwargs)
+    around = check_wrappers(wrappers)
+    version = registry.get(parse_id(env_id)[0]).require_installed()
+    suite, name, capabilities = find(env_id, kwargs)
     gap = suite.gap(name, kwargs)
     try:
         with quiet():
@@ -95,9 +123,9 @@ def make(
             env.default_params = override_params(env_id, env.default_params, overrides, accepted)
             if gap or len(overrides) < len(kwargs):
                 _trace(env)
-    except EnvHubError:
+    except (EnvHubError, KeyboardInterrupt):
         raise
-    except Exception as error:
+    except BaseException as error:  # `SystemExit` too: an environment ends no process
         raise _construction_error(env_id, kwargs, gap, error) from error
     env.capabilities = capabilities
     env.spec = EnvSpec(
@@ -109,8 +137,8 @@ def make(
         version,
         env.num_agents,
     )
-    for wrap in wrappers:
-        env = wrap(env)
+    for wrap in around:
+        env = apply_wrapper(wrap, env)
     if autoreset is not None:
         env = AutoReset(env, autoreset)
     return env, env.default_params
@@ -178,9 +206,7 @@ def capabilities(env_id: str, /, **kwargs: Any) -> Capabilities:
         >>> caps.forkable, caps.differentiable
         (True, False)
     """
-    suite_name, name = parse_id(env_id)
-    suite = registry.get(suite_name)
-    return suite.capabilities(suite.resolve(name), kwargs)
+    return find(env_id, kwargs)[2]
 
 
 def require(env_or_id: EnvOrId, *flags: str, **kwargs: Any) -> EnvOrId:
@@ -299,31 +325,44 @@ def override_params(
 ) -> Any:
     """The default params with some fields replaced: a copy, checked field by field."""
     fields = [field.name for field in dataclasses.fields(params)] if params is not None else []
-    for name, value in overrides.items():
+    for name in overrides:
         if name not in fields:
             known = sorted(accepted | set(fields))
             raise InvalidOptionError(
                 f"{env_id} does not take {name!r}.{did_you_mean(name, known)} "
                 f"It takes: {', '.join(known) or 'no keywords'}."
             )
-        _check_value(env_id, name, getattr(params, name), value)
-    return dataclasses.replace(params, **overrides) if overrides else params
+    checked = {
+        name: _checked(env_id, name, getattr(params, name), value)
+        for name, value in overrides.items()
+    }
+    return dataclasses.replace(params, **checked) if checked else params
 
 
-def _check_value(env_id: str, name: str, default: Any, value: Any) -> None:
+def _checked(env_id: str, name: str, default: Any, value: Any) -> Any:
     """A param must be as its default is: a number for a number, an array of the same shape."""
     leaves: Any
     structure: Any
     leaves, structure = jax.tree.flatten(default, is_leaf=lambda leaf: leaf is None)
     try:
-        fits = all(map(_fits, leaves, structure.flatten_up_to(value)))
-    except (ValueError, TypeError):
-        fits = False
-    if not fits:
-        raise InvalidOptionError(
-            f"{env_id}: {name}={value!r} does not fit the default {default!r}: give a number or "
-            "an array of the same shape and kind."
-        )
+        given = structure.flatten_up_to(value)
+        if all(map(_fits, leaves, given)):
+            return jax.tree.unflatten(structure, map(_as_kind, leaves, given))
+    except (ValueError, TypeError, OverflowError):
+        pass
+    raise InvalidOptionError(
+        f"{env_id}: {name}={brief(value)} does not fit the default {default!r}: give a number or "
+        "an array of the same shape and kind, which its dtype can hold."
+    )
+
+
+def _as_kind(old: Any, new: Any) -> Any:
+    """An int for a float field is a float: JAX takes no int beyond 32 bits, and would be retraced.
+
+    A field whose default is `None` may hold anything.
+    """
+    is_float = old is not None and jnp.result_type(old).kind == "f"
+    return float(new) if is_float and isinstance(new, int) else new
 
 
 def _fits(old: Any, new: Any) -> bool:
@@ -332,8 +371,12 @@ def _fits(old: Any, new: Any) -> bool:
     if old is None:
         return True
     dtype = jnp.result_type(old)
-    if isinstance(new, int) and dtype.kind in "iu":
-        return not jnp.shape(old) and np.iinfo(dtype).min <= new <= np.iinfo(dtype).max
+    if isinstance(new, (int, np.integer)) and dtype.kind in "iu":
+        return not jnp.shape(old) and np.iinfo(dtype).min <= int(new) <= np.iinfo(dtype).max
+    if isinstance(new, (int, float)) and not isinstance(new, bool) and dtype.kind == "f":
+        # What is finite stays so.
+        is_held: bool = np.isfinite(np.float64(new).astype(dtype)).item() or not math.isfinite(new)
+        return not jnp.shape(old) and is_held
     kinds = {"b": "b", "i": "iu", "u": "iu", "f": "fiu"}[dtype.kind]
     return jnp.shape(new) == jnp.shape(old) and jnp.result_type(new).kind in kinds
 
@@ -347,7 +390,7 @@ def _trace(env: Environment) -> None:
 
 
 def _construction_error(
-    env_id: str, options: Mapping[str, Any], gap: Gap | None, error: Exception
+    env_id: str, options: Mapping[str, Any], gap: Gap | None, error: BaseException
 ) -> EnvHubError:
     what = f"{type(error).__name__}: {error}"
     if gap:
@@ -356,6 +399,6 @@ def _construction_error(
     if remedy := _missing.remedy(error):
         return MissingDependencyError(f"{env_id} could not be constructed: {what}. {remedy}")
     if options:
-        given = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        given = ", ".join(f"{name}={brief(value)}" for name, value in options.items())
         return InvalidOptionError(f"{env_id} refuses {given}: {what}")
     return UnavailableEnvError(f"{env_id} could not be constructed: {what}")

@@ -73,8 +73,7 @@ class VectorEnv:
         batched_params: bool = False,
         sharding: jax.sharding.NamedSharding | None = None,
     ) -> None:
-        if type(num_envs) is not int or num_envs < 1:
-            raise InvalidOptionError(f"num_envs is a positive integer, got {num_envs!r}.")
+        num_envs = _check_number(num_envs)
         self.env, self.num_envs, self.batched_params = env, num_envs, batched_params
         self._axis = 0 if batched_params else None
         self._shards = None if sharding is None else Shards(sharding, env, num_envs)
@@ -170,3 +169,11 @@ class VectorEnv:
 
         compiled = self._shards.split(mapped, axes) if self._shards else jax.jit(whole)
         return functools.partial(self.env._run, compiled)
+
+
+def _check_number(num_envs: Any) -> int:
+    """The number as an int; NumPy's integers are numbers too."""
+    is_number = isinstance(num_envs, (int, np.integer)) and not isinstance(num_envs, bool)
+    if not is_number or not 1 <= num_envs <= np.iinfo(np.int32).max:
+        raise InvalidOptionError(f"num_envs is a positive integer of 32 bits, got {num_envs!r}.")
+    return int(num_envs)

@@ -51,7 +51,7 @@ def get_requires_for_build_wheel(settings=None):
 def prepare_metadata_for_build_wheel(directory, settings=None):
     folder = "pufferlib-{VERSION}.dist-info"
     os.mkdir(os.path.join(directory, folder))
-    with open(os.path.join(directory, folder, "METADATA"), "w") as file:
+    with open(os.path.join(directory, folder, "METADATA"), "w", encoding="utf-8") as file:
         file.write("Metadata-Version: 2.1\\nName: pufferlib\\nVersion: {VERSION}\\n")
     return folder
 """
@@ -176,7 +176,7 @@ def write_module(folder: Path, name: str, text: str) -> None:
     path.parent.mkdir(parents=True)
     for parent in path.relative_to(folder).parents[:-1]:
         (folder / parent / "__init__.py").touch()
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
 
 
 def _pip(command: str) -> list[str]:
@@ -189,7 +189,7 @@ def _run(command: Sequence[str], problem: str, **environment: str) -> None:
         check=False,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
         errors="replace",
         env={**os.environ, **environment},
     )

@@ -7,6 +7,7 @@ import importlib
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,8 @@ import pytest
 import envhub
 from envhub import _versions, errors, registry
 from envhub.export import to_gymnax
+from envhub.wrappers import TimeLimit
+from envhub.wrappers._base import Wrapper
 
 
 @pytest.mark.parametrize(
@@ -446,3 +449,65 @@ def test_the_known_names_are_the_live_ones(suite: str) -> None:
         live = {name for name in live if str(known[name].entry_point).startswith("gymnasium.")}
     assert sorted(described.known_names()) == sorted(live)
     assert described.example in described.known_names()
+
+
+# What is given to `make` and is not what it takes.
+
+
+@pytest.mark.parametrize(
+    "wrappers",
+    [2, "x", TimeLimit, [2], ["x"], [None], [dict], [lambda env: None], {"a": 1},
+     [TimeLimit(max_steps=3)], [TimeLimit(max_episode_steps=3, typo=1)]],
+)  # fmt: skip
+def test_what_is_no_list_of_wrappers_is_refused(wrappers: Any) -> None:
+    with pytest.raises(errors.InvalidOptionError, match=r"wrappers=|TimeLimit|dict"):
+        envhub.make("gymnax::CartPole-v1", wrappers=wrappers)
+
+
+def test_no_wrappers_may_be_none() -> None:
+    env, _ = envhub.make("gymnax::CartPole-v1", wrappers=None)
+    assert not isinstance(env, Wrapper)
+
+
+@pytest.mark.parametrize("suite", ["gymnax", "gymnasium"])
+def test_a_whole_number_for_a_float_is_a_float(suite: str) -> None:
+    for given in (2**31, -(2**40), 10):
+        env, params = envhub.make(f"{suite}::CartPole-v1", gravity=given)
+        assert type(params.gravity) is float
+        assert params.gravity == given
+        _, state = env.reset(jax.random.key(0), params)
+        assert np.isfinite(env.step(jax.random.key(1), state, 0, params).obs).all()
+
+
+@pytest.mark.parametrize(
+    "value", [10**400, 10**5000, -(10**39), 1e300], ids=["e400", "e5000", "e39", "1e300"]
+)
+def test_a_number_that_the_dtype_of_a_param_cannot_hold_is_refused(value: Any) -> None:
+    with pytest.raises(errors.InvalidOptionError, match=r"gravity=.*cannot be printed|dtype can"):
+        envhub.make("gymnax::CartPole-v1", gravity=value)
+
+
+def test_an_int_beyond_32_bits_is_refused_for_a_param_of_ints() -> None:
+    for value in (2**31, np.int64(2**40)):
+        with pytest.raises(errors.InvalidOptionError, match="max_steps_in_episode"):
+            envhub.make("gymnax::CartPole-v1", max_steps_in_episode=value)
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ("ale::PongNoFrameskip-v4", "ale::pong"),
+        ("gymnasium::ALE/Pong-v5", "ale::pong"),
+        ("gymnax::Ant-v5", "gymnasium::Ant-v5"),
+        ("navix::CartPole-v1", "gymnax::CartPole-v1"),
+        ("CartPole-v1", "gymnasium::CartPole-v1"),
+        ("CartPole-v1", "gymnax::CartPole-v1"),
+        ("hopper", "brax::hopper"),
+        ("gymnasium:CartPole-v1", "gymnasium::CartPole-v1"),
+    ],
+)
+def test_what_was_meant_is_suggested_from_all_suites(asked: str, meant: str) -> None:
+    for ask in (envhub.make, envhub.capabilities):
+        with pytest.raises((errors.InvalidEnvIdError, errors.UnknownEnvError)) as caught:
+            ask(asked)
+        assert repr(meant) in str(caught.value)

@@ -147,3 +147,16 @@ def test_wrappers_and_autoreset_are_applied_in_order() -> None:
 def test_a_batch_has_a_positive_number_of_environments(num_envs: Any) -> None:
     with pytest.raises(errors.InvalidOptionError, match="num_envs"):
         envhub.make_vec("gymnax::CartPole-v1", num_envs)
+
+
+@pytest.mark.parametrize("number", [np.int64(3), np.uint8(3), np.int32(3)])
+def test_integers_of_numpy_are_numbers(number: Any) -> None:
+    venv, params = envhub.make_vec("gymnax::CartPole-v1", number)
+    assert type(venv.num_envs) is int
+    assert venv.reset(jax.random.key(0), params)[0].shape == (3, 4)
+
+
+@pytest.mark.parametrize("number", [True, np.bool_(1), 0, -1, 2.0, "3", None, 10**11, np.int64(-1)])
+def test_a_number_of_environments_that_is_none_is_refused(number: Any) -> None:
+    with pytest.raises(errors.InvalidOptionError, match="num_envs is a positive integer"):
+        envhub.make_vec("gymnax::CartPole-v1", number)

@@ -102,4 +102,7 @@ CORES = {
 ASKED_BY_PYTHON = {"BlackjackFunctional": ("natural", "sutton_and_barto")}
 
 
+# What the constructors of MuJoCo's environments pass on to the class of all of them.
+MUJOCO_VIEW = ("width", "height", "camera_id", "camera_name", "max_geom", "visual_options")
+NOT_DRAWN = "it was made with render_mode=None."
 UNKNOWN_STATE = "how to save the state of this environment is not known."

@@ -15,7 +15,13 @@ from .facts import ATTRIBUTES, DERIVED, DRAWS_IN_STEP, PHYSICS
 
 
 class GymnasiumInstance(Instance):
-    """One `gymnasium.Env`, with its time limit; snapshots are those of its family."""
+    """One `gymnasium.Env`, with its time limit; snapshots are those of its family.
+
+    Attributes:
+        reset_options: what each reset is given as `options`; `None` for nothing.
+    """
+
+    reset_options: dict[str, Any] | None = None
 
     def __init__(self, create: Callable[[], Any]) -> None:
         import gymnasium
@@ -30,7 +36,9 @@ class GymnasiumInstance(Instance):
 
     def reset(self, seed: int) -> Any:
         self._is_new = False
-        return self.env.reset(seed=seed)[0]
+        if self.reset_options is None:
+            return self.env.reset(seed=seed)[0]
+        return self.env.reset(seed=seed, options=dict(self.reset_options))[0]
 
     def reset_once(self) -> None:
         """What a step finds unset before the first reset, a restored state does not bring."""
@@ -64,6 +72,17 @@ class GymnasiumInstance(Instance):
                 return env
             env = env.env
         return None
+
+
+def make_instance(
+    kind: Callable[[Callable[[], Any]], GymnasiumInstance],
+    create: Callable[[], Any],
+    reset_options: dict[str, Any] | None,
+) -> GymnasiumInstance:
+    """An instance of that kind, whose episodes start under these options."""
+    instance = kind(create)
+    instance.reset_options = reset_options
+    return instance
 
 
 class PlainInstance(GymnasiumInstance):

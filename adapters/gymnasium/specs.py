@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 from collections.abc import Mapping
 from typing import Any
+
+from envhub.errors import InvalidOptionError, UnavailableEnvError
+from envhub.suite import keywords, takes_any_keyword
+
+DRAWN = "rgb_array"
 
 
 def can_be_made(spec: Any) -> bool:
@@ -24,12 +30,41 @@ def without_checks(spec: Any) -> Any:
 
 
 def make_env(spec: Any, options: Mapping[str, Any]) -> Any:
-    """A `gymnasium.Env`, which draws if it can."""
+    """A `gymnasium.Env`, which draws if it can and `render_mode=None` does not forbid it.
+
+    Raises:
+        InvalidOptionError: if there is no such `render_mode`.
+        UnavailableEnvError: if it can be constructed, but not so that it draws.
+    """
     import gymnasium
 
-    modes = getattr(creator_of(spec), "metadata", {}).get("render_modes", [])
-    drawn = {"render_mode": "rgb_array"} if "rgb_array" in modes else {}
-    return gymnasium.make(spec, disable_env_checker=True, **drawn, **options)
+    others = {key: value for key, value in options.items() if key != "render_mode"}
+    create = functools.partial(gymnasium.make, spec, disable_env_checker=True, **others)
+    mode = options.get("render_mode", DRAWN)
+    if mode not in (DRAWN, None):
+        raise InvalidOptionError(
+            f"render_mode is {DRAWN!r}, or None to leave pictures out, got {mode!r}."
+        )
+    if mode is None or not _can_draw(creator_of(spec)):
+        return create()
+    try:
+        return create(render_mode=DRAWN)
+    except Exception as error:
+        try:
+            create().close()
+        except Exception:
+            raise error from None  # it is not for the pictures
+        raise UnavailableEnvError(
+            f"{spec.id} cannot be constructed with render_mode={DRAWN!r}, and can without: "
+            f"make(…, render_mode=None) leaves its pictures out. [{type(error).__name__}: {error}]"
+        ) from error
+
+
+def _can_draw(creator: Any) -> bool:
+    """Whether it says so, and takes the keyword."""
+    modes = (getattr(creator, "metadata", None) or {}).get("render_modes") or ()
+    takes = "render_mode" in keywords(creator) or takes_any_keyword(creator)
+    return DRAWN in modes and takes
 
 
 def creator_of(spec: Any) -> Any:

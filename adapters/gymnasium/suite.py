@@ -33,12 +33,20 @@ from .facts import (
     FUNCTIONAL,
     MUJOCO,
     MUJOCO_V3,
+    MUJOCO_VIEW,
+    NOT_DRAWN,
     TOY_TEXT,
     UNKNOWN_STATE,
     family,
 )
 from .functional import FunctionalEnvironment
-from .instances import Box2DInstance, CartPoleInstance, GymnasiumInstance, PlainInstance
+from .instances import (
+    Box2DInstance,
+    CartPoleInstance,
+    GymnasiumInstance,
+    PlainInstance,
+    make_instance,
+)
 from .mujoco import MujocoInstance
 from .specs import can_be_made, creator_of, is_functional, make_env, without_checks
 
@@ -96,7 +104,10 @@ class GymnasiumSuite(Suite):
         accepted = {"max_episode_steps", *BRIDGE_OPTIONS, *keywords(creator)}
         if not family(name) and takes_any_keyword(creator):
             accepted.add(ANY_KEYWORD)
-        return (accepted | set(spec.kwargs)) - {"render_mode"}  # the adapter chooses it
+        if family(name) == "mujoco" and takes_any_keyword(creator):
+            base = self.load("envs.mujoco").MujocoEnv
+            accepted |= {each for each in keywords(base) if each in MUJOCO_VIEW}
+        return accepted | set(spec.kwargs) | {"render_mode", "reset_options"}
 
     def limit(self, name: str, options: Mapping[str, Any]) -> str | None:
         return "max_episode_steps"
@@ -120,7 +131,7 @@ class GymnasiumSuite(Suite):
             forkable,
             has_env_params=own in ("classic", "mujoco")
             or "nothing of it can be changed while it lives.",
-            renderable=True if own else unknown,
+            renderable=NOT_DRAWN if options.get("render_mode", 0) is None else bool(own) or unknown,
         )
 
     def gap(self, name: str, options: Mapping[str, Any]) -> Gap | None:
@@ -255,9 +266,11 @@ class GymnasiumSuite(Suite):
         if name in ("CartPole-v0", "CartPole-v1"):
             kind = CartPoleInstance
         own = {key: value for key, value in options.items() if key not in BRIDGE_OPTIONS}
-        return functools.partial(
-            kind, functools.partial(make_env, without_checks(self._spec(name)), own)
-        )
+        at_reset = own.pop("reset_options", None)
+        if not isinstance(at_reset, dict | None):
+            raise InvalidOptionError(f"reset_options is a dict, as of reset, got {at_reset!r}.")
+        create = functools.partial(make_env, without_checks(self._spec(name)), own)
+        return functools.partial(make_instance, kind, create, at_reset)
 
     def _make_functional(self, name: str, options: dict[str, Any]) -> Environment:
         limit = options.pop("max_episode_steps", None)

@@ -1,17 +1,17 @@
 """From a command's facts to stdout, as JSON or drawn; errors, progress and noise go to stderr."""
 
-import contextlib
+import errno
 import json
 import math
-import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn, TextIO
 
 import jax
 import numpy as np
 import typer
 from rich.console import RenderableType
 
+from envhub._descriptors import own_stdout
 from envhub.cli._drawing import console
 from envhub.cli._facts import Facts, error_facts
 from envhub.errors import EnvHubError
@@ -20,21 +20,40 @@ from envhub.errors import EnvHubError
 def answer(
     work_out: Callable[[], Facts], draw: Callable[[Facts], RenderableType], as_json: bool
 ) -> Facts:
-    """Work out facts and print them; an error of envhub becomes one message, and exit code 1."""
+    """Work out facts and print them; an error of envhub becomes one message, and exit code 1.
+
+    So does the want of memory, and an output that cannot be written.
+    """
     try:
-        with contextlib.redirect_stdout(sys.stderr):
-            facts = work_out()
-    except EnvHubError as error:
-        if as_json:
-            _print_json({"error": error_facts(error)})
-        else:
-            typer.secho(f"Error: {error}", fg="red", err=True)
-        raise typer.Exit(1) from error
-    if as_json:
-        _print_json(facts)
-    else:
-        console().print(draw(facts))
+        with own_stdout() as stdout:
+            try:
+                facts = work_out()
+            except (EnvHubError, MemoryError, RuntimeError) as error:
+                if not _is_to_be_told(error):
+                    raise
+                if as_json:
+                    _print_json({"error": error_facts(error)}, stdout)
+                _fail(error)
+            if as_json:
+                _print_json(facts, stdout)
+            else:
+                console(stdout).print(draw(facts))
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # as of `| head`, where nobody wants to read the rest
+            raise typer.Exit(1) from error
+        _fail(error)
     return facts
+
+
+def _is_to_be_told(error: Exception) -> bool:
+    """Whether it is no mistake of this library's: of the want of memory JAX has only a text."""
+    told = ("RESOURCE_EXHAUSTED", "Out of memory")
+    return isinstance(error, EnvHubError | MemoryError) or any(each in str(error) for each in told)
+
+
+def _fail(error: Exception) -> NoReturn:
+    typer.secho(f"Error: {error or type(error).__name__}", fg="red", err=True)
+    raise typer.Exit(1) from error
 
 
 def is_interrupted(work: Callable[[], None]) -> bool:
@@ -51,8 +70,8 @@ def is_interrupted(work: Callable[[], None]) -> bool:
     return False
 
 
-def _print_json(facts: Facts) -> None:
-    typer.echo(json.dumps(_jsonable(facts), indent=2, allow_nan=False))
+def _print_json(facts: Facts, stdout: TextIO) -> None:
+    typer.echo(json.dumps(_jsonable(facts), indent=2, allow_nan=False), file=stdout)
 
 
 def _jsonable(value: Any) -> Any:

@@ -1,7 +1,9 @@
 """What the commands draw with."""
 
+import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from typing import TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -9,15 +11,15 @@ from rich.table import Table
 from envhub._progress import Report, progress_bar
 
 
-def console(stderr: bool = False) -> Console:
-    """What prints to stdout or stderr."""
+def console(stream: TextIO) -> Console:
+    """What prints to a stream."""
     # Messages hold brackets, such as envhub-rl[brax], that are no markup.
-    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    return Console(file=stream, markup=False, emoji=False, highlight=False)
 
 
 def watched(total: int, label: str, as_json: bool) -> AbstractContextManager[Report]:
     """Progress, shown where somebody watches; see `envhub._progress`."""
-    wanted = not as_json and console(stderr=True).is_terminal
+    wanted = not as_json and console(sys.stderr).is_terminal
     return progress_bar(total, label, wanted=wanted)
 
 

@@ -5,7 +5,7 @@ import platform
 from collections.abc import Mapping
 from typing import Any
 
-from envhub import __version__, _versions, hub, registry
+from envhub import __version__, _versions, hub
 from envhub.suite import Suite
 
 Facts = dict[str, Any]
@@ -13,9 +13,7 @@ Facts = dict[str, Any]
 
 def find(env_id: str) -> tuple[Suite, str]:
     """The suite of an id, and the name in it."""
-    suite_name, name = hub.parse_id(env_id)
-    suite = registry.get(suite_name)
-    return suite, suite.resolve(name)
+    return hub.find(env_id, {})[:2]
 
 
 def gap_facts(suite: Suite, name: str, options: Mapping[str, Any]) -> Facts | None:

@@ -12,8 +12,9 @@ Options = Annotated[
     list[str] | None,
     typer.Option("--option", "-o", metavar="KEY=VALUE", help="A keyword for make; repeatable."),
 ]
-Steps = Annotated[int, typer.Option(min=1, help="Steps in each environment.")]
-NumEnvs = Annotated[int, typer.Option(min=1, help="Environments side by side.")]
+MOST = 2**31 - 1  # that JAX counts without 64 bits
+Steps = Annotated[int, typer.Option(min=1, max=MOST, help="Steps in each environment.")]
+NumEnvs = Annotated[int, typer.Option(min=1, max=MOST, help="Environments side by side.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Decides all that is random.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to stdout, and nothing else.")]
 

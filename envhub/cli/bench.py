@@ -17,7 +17,7 @@ from envhub._speed import CALL_SECONDS, Speed
 from envhub.cli._answer import answer, is_interrupted
 from envhub.cli._drawing import say, say_versions, sheet, watched
 from envhub.cli._facts import Facts, find, version_facts
-from envhub.cli._options import AsJson, EnvId, Options, Seed, check_folder, parse
+from envhub.cli._options import MOST, AsJson, EnvId, Options, Seed, check_folder, parse
 from envhub.errors import InvalidOptionError, MissingDependencyError
 from envhub.vector import VectorEnv
 
@@ -28,11 +28,12 @@ StepsOrTime = Annotated[
     int | None,
     typer.Option(
         min=1,
+        max=MOST,
         help="Steps in each environment and repeat; "
         f"by default as many as take about {CALL_SECONDS} s.",
     ),
 ]
-Repeats = Annotated[int, typer.Option(min=1, help="How often each is measured.")]
+Repeats = Annotated[int, typer.Option(min=1, max=MOST, help="How often each is measured.")]
 Plot = Annotated[
     Path | None,
     typer.Option(dir_okay=False, help="A file for a plot, .png or .svg; it takes matplotlib."),
@@ -96,7 +97,7 @@ def bench(
 def _parse_counts(text: str) -> list[int]:
     """The numbers of environments, each once, the least first."""
     words = [word.strip() for word in text.split(",")]
-    if not all(word.isdecimal() and int(word) for word in words):
+    if not all(word.isdecimal() and len(word) < 11 and 0 < int(word) <= MOST for word in words):
         raise typer.BadParameter(
             f"expected positive integers with commas between them, such as 1,8,64; got {text!r}",
             param_hint="--num-envs",

@@ -25,7 +25,13 @@ import sys, envhub
 envhub.make(sys.argv[1])
 envhub.list_envs(sys.argv[1].partition("::")[0])
 """
-_LIST_DEVICES = "import jax; print(*jax.devices(), sep='\\n')"
+_LIST_DEVICES = """
+import os
+own = os.dup(1)
+os.dup2(2, 1)  # what a plug-in of JAX prints is no device
+import jax
+os.write(own, "\\n".join(map(str, jax.devices())).encode())
+"""
 
 
 def doctor(as_json: AsJson = False) -> None:
@@ -74,7 +80,9 @@ def _in_another_process(script: str, *arguments: str, **variables: str) -> tuple
     """What Python code prints in another process, and how it failed if it did."""
     command = [sys.executable, "-P", "-c", script, *arguments]
     environ = {**os.environ, **variables}
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=environ, capture_output=True, encoding="utf-8", errors="replace", check=False
+    )
     if not done.returncode:
         return done.stdout, None
     code = done.returncode

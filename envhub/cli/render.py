@@ -14,7 +14,7 @@ from envhub._progress import Report
 from envhub.cli._answer import answer
 from envhub.cli._drawing import say, sheet, watched
 from envhub.cli._facts import Facts
-from envhub.cli._options import AsJson, EnvId, Options, Seed, check_folder, parse
+from envhub.cli._options import MOST, AsJson, EnvId, Options, Seed, check_folder, parse
 from envhub.environment import Environment
 
 Out = Annotated[
@@ -37,7 +37,7 @@ def render(
     *,
     out: Out,
     policy: Annotated[Policy, typer.Option(help="What chooses the actions.")] = Policy.random,
-    steps: Annotated[int, typer.Option(min=1, help="Steps at most.")] = 500,
+    steps: Annotated[int, typer.Option(min=1, max=MOST, help="Steps at most.")] = 500,
     seed: Seed = 0,
     fps: Fps = None,
     option: Options = None,

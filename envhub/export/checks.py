@@ -38,3 +38,17 @@ def check_one_episode(env: Any, target: str) -> None:
         raise InvalidOptionError(
             f"{target} takes {env} without its AutoReset: who drives the result resets it."
         )
+
+
+def check_reset_options(options: Any, *known: str) -> None:
+    """Refuse options of a `reset` that would be dropped.
+
+    Raises:
+        InvalidOptionError: if there are any but those that are known.
+    """
+    unknown = sorted(set(options or ()) - set(known), key=str)
+    if unknown:
+        raise InvalidOptionError(
+            f"reset cannot take the options {', '.join(map(repr, unknown))}: those of Gymnasium's "
+            "environments are given once, envhub.make(…, reset_options={…})."
+        )

@@ -9,7 +9,7 @@ from typing import Any
 from envhub import registry, spaces
 from envhub.environment import Environment
 from envhub.errors import MissingCapabilityError
-from envhub.export.checks import check_one_episode
+from envhub.export.checks import check_one_episode, check_reset_options
 from envhub.export.driver import Driver
 from envhub.flags import Capabilities
 
@@ -95,6 +95,7 @@ def _env_class() -> Any:
             )
 
         def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, Any]:
+            check_reset_options(options)
             super().reset(seed=seed)
             if seed is not None:
                 self.driver.seed(seed)

@@ -9,7 +9,7 @@ import numpy as np
 
 from envhub import registry, spaces
 from envhub.errors import InvalidOptionError, UnsupportedVersionError
-from envhub.export.checks import check_one_agent
+from envhub.export.checks import check_one_agent, check_reset_options
 from envhub.export.driver import Driver
 from envhub.export.exchange import Exchange, Kind, exchange_of
 from envhub.export.gymnasium import render_metadata
@@ -129,6 +129,7 @@ def _vector_env_class() -> Any:
         def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, Any]:
             if seed is not None and not isinstance(seed, int | np.integer):
                 raise InvalidOptionError(f"the seed of a batch is one integer, got {seed!r}.")
+            check_reset_options(options, "reset_mask")
             super().reset(seed=seed)
             if seed is not None:
                 self.driver.seed(seed)

@@ -98,13 +98,13 @@ class HostEnvironment(Environment):
         identity = f"{env_id} {version} {own}"
         self._observation_space, self._action_space = observation_space, action_space
         actions, observations = Actions(action_space), Observations(observation_space)
-        self.info_entries = proof.explore(first, actions, observations)
+        agents = () if num_agents is None else (num_agents,)
+        self.info_entries = proof.explore(env_id, first, actions, observations, agents)
         snapshots = None
         if capabilities.forkable:
             largest = proof.prove_forkable(identity, construct, first, actions, observations)
-            size = options.get("snapshot_size") or largest
+            size = proof.room_for(largest, options.get("snapshot_size"))
             snapshots = SnapshotForm(size, observations.num_bytes, zlib.crc32(identity.encode()))
-        agents = () if num_agents is None else (num_agents,)
         num_params = sum(map(np.size, jax.tree.leaves(default_params)))
         protocol = Protocol(actions, observations, self.info_entries, agents, num_params, snapshots)
         if fleet is None:

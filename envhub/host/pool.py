@@ -423,7 +423,7 @@ class Pool:
         """The error to raise; the instances hold no state any more."""
         generations = self._states.rows.generation[slots].tolist()
         self._forget(slots)
-        if not isinstance(error, Exception) or isinstance(error, EnvHubError):
+        if isinstance(error, (KeyboardInterrupt, EnvHubError)):
             return error
         parts = []
         if slots:

@@ -11,14 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from envhub.errors import MissingCapabilityError
+from envhub.errors import InvalidOptionError, MissingCapabilityError, UnavailableEnvError
 from envhub.host.instance import Instance, InstanceStep
 from envhub.host.values import Actions, Entry, Observations
 
 SAVE_POINTS, STEPS_BETWEEN, STEPS_AFTER = 3, 5, 10
 
 
-def explore(instance: Instance, actions: Actions, observations: Observations) -> list[Entry]:
+def explore(
+    env_id: str,
+    instance: Instance,
+    actions: Actions,
+    observations: Observations,
+    agents: tuple[int, ...],
+) -> list[Entry]:
     """Play a few steps, and say which entries of `info` there are.
 
     One is kept if it is numeric, and of one shape whenever it is there. Its dtype takes all values
@@ -26,12 +32,14 @@ def explore(instance: Instance, actions: Actions, observations: Observations) ->
 
     Raises:
         ValueError: if an observation is not what the space says.
+        UnavailableEnvError: if a step returns something else than five values, or its reward is no
+            number (for several agents: a number for each).
     """
     rng = np.random.default_rng(0)
     observations.columns([instance.reset(0)])
     infos = []
     for _ in range(STEPS_BETWEEN):
-        step = InstanceStep(*instance.step(actions.sample(rng)))
+        step = _as_step(env_id, instance.step(actions.sample(rng)), agents)
         observations.columns([step.obs])
         infos.append(step.info)
         if _has_ended(step):
@@ -39,6 +47,25 @@ def explore(instance: Instance, actions: Actions, observations: Observations) ->
     names = sorted({name for info in infos for name in info if isinstance(name, str)})
     found = [_entry(name, [info[name] for info in infos if name in info]) for name in names]
     return [entry for entry in found if entry]
+
+
+def _as_step(env_id: str, returned: Any, agents: tuple[int, ...]) -> InstanceStep:
+    if not isinstance(returned, tuple) or len(returned) != 5:
+        number = f"{len(returned)} values" if isinstance(returned, tuple) else repr(returned)
+        raise UnavailableEnvError(
+            f"{env_id}: its step returned {number}, and not the five of Gymnasium 0.26 and newer: "
+            "obs, reward, terminated, truncated, info. For what was written for older ones there "
+            "are wrappers, such as shimmy.GymV21CompatibilityV0."
+        )
+    step = InstanceStep(*returned)
+    if np.shape(step.reward) != agents:
+        expected = f"{agents[0]} numbers, one for each agent" if agents else "one number"
+        raise UnavailableEnvError(
+            f"{env_id}: its reward has the shape {np.shape(step.reward)}, and a reward is "
+            f"{expected}. Make one of a vector, as mo_gymnasium.wrappers.LinearReward does, and "
+            "give envhub.wrap a function that makes the environment with it."
+        )
+    return step
 
 
 def _has_ended(step: InstanceStep) -> bool:
@@ -68,7 +95,7 @@ def prove_forkable(
     """Save at several points, step on, and do the same again in an instance of another history.
 
     Returns:
-        The bytes to reserve for what `save` returns.
+        The bytes of the largest that `save` returned.
 
     Raises:
         MissingCapabilityError: if anything differs.
@@ -83,9 +110,25 @@ def prove_forkable(
             ]
         finally:
             other.close()
-        # A little more than was seen: what an emulator saves varies by a few percent.
-        _proved[identity] = max(sizes) + max(32, max(sizes) // 8)
+        _proved[identity] = max(sizes)
     return _proved[identity]
+
+
+def room_for(largest: int, asked: int | None) -> int:
+    """The bytes to reserve for what `save` returns.
+
+    Raises:
+        InvalidOptionError: if those that are asked for are too few.
+    """
+    if asked is None:
+        # A little more than was seen: what an emulator saves varies by a few percent.
+        return largest + max(32, largest // 8)
+    if asked < largest:
+        raise InvalidOptionError(
+            f"snapshot_size={asked} is too small: a snapshot took {largest} bytes. Leave it out, "
+            "or give more than that."
+        )
+    return asked
 
 
 _proved: dict[str, int] = {}

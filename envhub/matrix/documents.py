@@ -29,4 +29,4 @@ def write(results: Results, repository: Path) -> None:
     for place, text in documents(results).items():
         path = repository / place
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")

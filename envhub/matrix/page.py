@@ -11,7 +11,7 @@ from envhub.matrix.results import CLAUSES, LETTERS, Results, dump
 
 def document(results: Results) -> str:
     """The page; it loads nothing."""
-    template = resources.files("envhub.matrix").joinpath("page.html").read_text()
+    template = resources.files("envhub.matrix").joinpath("page.html").read_text(encoding="utf-8")
     # In a script, only the end tag of it would be more than data.
     data = dump(results).replace("</", "<\\/")
     titles = ",".join(f'"{column}":"{title}"' for column, title in CLAUSES.items())

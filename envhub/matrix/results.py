@@ -174,7 +174,7 @@ def load(path: Path = PLACE) -> Results:
     if not path.exists():
         return Results({}, ())
     try:
-        data = json.loads(path.read_text())
+        data = json.loads(path.read_text(encoding="utf-8"))
         if data["schema"] != SCHEMA:
             raise ValueError(f"its schema is {data['schema']}, and this version reads {SCHEMA}")
         runs = {key: Run(**run) for key, run in data["runs"].items()}

@@ -141,7 +141,7 @@ def stale(results: Results, constraints: Path = CONSTRAINTS) -> list[Stale]:
 
 def read_pins(path: Path) -> dict[str, str]:
     """From a constraints file, the version of each package."""
-    return dict(re.findall(r"^([\w.-]+)==(\S+)", path.read_text(), re.MULTILINE))
+    return dict(re.findall(r"^([\w.-]+)==(\S+)", path.read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def _reasons(run: Run, pins: Mapping[str, str] | None) -> Iterable[str]:
@@ -166,7 +166,9 @@ def _reasons(run: Run, pins: Mapping[str, str] | None) -> Iterable[str]:
 
 def _digest(paths: Iterable[Path]) -> str:
     """Of source files, whatever their blank lines, comments and links."""
-    lines = [line.rstrip() for path in paths for line in path.read_text().splitlines()]
+    lines = [
+        line.rstrip() for path in paths for line in path.read_text(encoding="utf-8").splitlines()
+    ]
     return short_hash("\n".join(line for line in lines if line and not _decides_nothing(line)))
 
 

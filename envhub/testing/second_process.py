@@ -5,7 +5,6 @@ Run as `python -m envhub.testing`, it answers requests, one JSON object a line.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import importlib
 import json
@@ -19,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from envhub import hub
+from envhub._descriptors import own_stdout
 from envhub.environment import Environment
 
 
@@ -63,7 +63,7 @@ class SecondProcess:
             [sys.executable, "-m", "envhub.testing"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
             env=self._environ,
         )
 
@@ -115,13 +115,14 @@ def _typed(shape: Any, array: np.ndarray) -> Any:
 
 def serve() -> None:
     """Answer requests from standard input until it ends."""
-    answers = sys.stdout
-    with contextlib.redirect_stdout(sys.stderr):  # suites print
+    with own_stdout() as answers:  # suites print
         for line in sys.stdin:
             try:
                 function, arguments = json.loads(line)
                 answer = {"result": _resolve(function)(**arguments)}
-            except Exception as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 answer = {"error": f"{type(error).__name__}: {error}"}
             answers.write(json.dumps(answer) + "\n")
             answers.flush()

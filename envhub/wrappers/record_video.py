@@ -102,6 +102,12 @@ class RecordVideo(Wrapper):
             )
         if fps is None:
             fps = getattr(env.unwrapped, "metadata", {}).get("render_fps", 30)
+        is_name = isinstance(name_prefix, str) and "\0" not in name_prefix
+        if not is_name or name_prefix != Path(f"x{name_prefix}").name[1:]:
+            raise InvalidOptionError(
+                f"name_prefix is the beginning of a file's name, without a folder: give that as "
+                f"video_folder; got {name_prefix!r}."
+            )
         if not 0 < fps < np.inf:
             raise InvalidOptionError(f"fps is a positive number, got {fps!r}.")
         _video.require(format)  # now, and not after an episode

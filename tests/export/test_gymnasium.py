@@ -10,7 +10,7 @@ import pytest
 
 import envhub
 from envhub import errors, registry
-from envhub.export import to_gymnasium
+from envhub.export import to_gymnasium, to_gymnasium_vec
 from tests.packages import needed
 
 gymnasium = needed("gymnasium")
@@ -133,6 +133,17 @@ def test_reset_comes_first() -> None:
         env.step(0)
     with pytest.raises(gymnasium.error.ResetNeeded):
         env.render()
+
+
+def test_options_of_reset_are_refused_and_not_dropped() -> None:
+    env = to_gymnasium(*envhub.make("gymnax::CartPole-v1"), seed=0)
+    env.reset(options={})
+    with pytest.raises(errors.InvalidOptionError, match=r"'low'.*reset_options="):
+        env.reset(options={"low": 0.0})
+    batch = to_gymnasium_vec(*envhub.make_vec("gymnax::CartPole-v1", 2, autoreset="next_step"))
+    batch.reset(options={})
+    with pytest.raises(errors.InvalidOptionError, match=r"'low'.*reset_options="):
+        batch.reset(options={"low": 0.0})
 
 
 def test_it_draws_where_the_environment_does() -> None:

@@ -1,0 +1,54 @@
+"""What `wrappers=` of `make` holds, and putting it around an environment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from envhub.environment import Environment
+from envhub.errors import EnvHubError, InvalidOptionError
+
+Wrapping = Callable[[Environment], Environment]
+
+
+def check_wrappers(wrappers: Any) -> list[Wrapping]:
+    """What there is to put around an environment, the innermost first.
+
+    Raises:
+        InvalidOptionError: if it is no list of classes of wrappers and functions.
+    """
+    if wrappers is None:
+        return []
+    if callable(wrappers) or isinstance(wrappers, str) or not isinstance(wrappers, Iterable):
+        raise InvalidOptionError(
+            f"wrappers= is a list, such as [TimeLimit(max_episode_steps=100)], got {wrappers!r}."
+        )
+    found = list(wrappers)
+    for each in found:
+        if not callable(each):
+            raise InvalidOptionError(
+                f"wrappers= holds {each!r}, which is neither a wrapper nor a function of an "
+                "environment."
+            )
+    return found
+
+
+def apply_wrapper(wrap: Wrapping, env: Environment) -> Environment:
+    """One wrapper around an environment.
+
+    Raises:
+        InvalidOptionError: if it raises, or returns something else.
+    """
+    name = getattr(getattr(wrap, "func", wrap), "__name__", repr(wrap))  # `func` is a partial's
+    try:
+        wrapped = wrap(env)
+    except (EnvHubError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        what = f"{type(error).__name__}: {error}"
+        raise InvalidOptionError(f"{name} cannot be put around {env}: {what}") from error
+    if not isinstance(wrapped, Environment):
+        raise InvalidOptionError(
+            f"{name} of wrappers= is to return an environment; it returned {wrapped!r}."
+        )
+    return wrapped

@@ -1,0 +1,134 @@
+"""What the command line prints: its answer alone, on whatever stdout is."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from envhub import Environment
+from envhub._random_policy import Rollout
+from envhub.testing.second_process import SecondProcess, make_by_recipe
+
+from .test_cli import CARTPOLE, crashing, invoke  # noqa: F401 (the second is a fixture)
+
+ENVHUB = [sys.executable, "-c", "from envhub.cli import app; app()"]
+
+
+def outside(
+    *arguments: str, stdout: Any = subprocess.PIPE, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """A command in a process of its own."""
+    return subprocess.run(
+        [*ENVHUB, *arguments],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        check=False,
+        encoding="utf-8",
+        env={**os.environ, **variables},
+    )
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_an_output_that_cannot_be_written_is_one_message(form: list[str]) -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = outside("list", "craftax", *form, stdout=full)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == ["Error: [Errno 28] No space left on device"]
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    command = " ".join(map(shlex.quote, [*ENVHUB, "list", "gymnasium", "--json"]))
+    done = subprocess.run(
+        ["bash", "-c", f"{command} | head -1"], capture_output=True, encoding="utf-8", check=True
+    )
+    assert done.stdout == "{\n"
+    assert "Traceback" not in done.stderr
+    assert "Error" not in done.stderr
+
+
+def test_a_terminal_without_the_signs_gets_others() -> None:
+    ascii_alone = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = outside("list", "craftax", **ascii_alone)
+    assert done.returncode == 0, done.stderr
+    assert "craftax::Craftax-Pixels-v1           y y y y y y y . y y" in done.stdout
+    for arguments in (["info", "craftax::Craftax-Pixels-v1"], ["matrix", "craftax"]):
+        done = outside(*arguments, **ascii_alone)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "bench", "tour"])
+def test_more_environments_than_there_can_be_are_a_usage_error(command: str) -> None:
+    env_id = [] if command == "tour" else [CARTPOLE]
+    assert (
+        "--num-envs" in invoke(command, *env_id, "--num-envs", "1" + "0" * 11, exit_code=2).stderr
+    )
+
+
+def test_the_want_of_memory_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    def want(*_: Any) -> None:
+        raise RuntimeError("INTERNAL: Error dispatching computation: Out of memory allocating 1")
+
+    monkeypatch.setattr(Rollout, "__iter__", want)
+    told = invoke("run", CARTPOLE, "--steps", "1", exit_code=1).stderr
+    assert told.startswith("Error: INTERNAL: Error dispatching")
+
+
+LOUD = """
+import os
+from tests.test_cli import ToySuite
+
+os.write(1, b"printed on import")
+
+class LoudSuite(ToySuite):
+    name = "crashing"
+    supported = ">=1"
+
+    def make(self, name, options):
+        import ctypes
+        ctypes.CDLL(None).puts(b"printed by C, which keeps it until the end")
+        print("printed by Python")
+        return super().make(name, options)
+
+SUITE = LoudSuite()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the C library has another name there")
+@pytest.mark.usefixtures("crashing")
+def test_what_a_suite_prints_in_c_stays_out_of_the_answer(tmp_path: Path) -> None:
+    (tmp_path / "crashing.py").write_text(LOUD, encoding="utf-8")
+    for arguments in (["run", "crashing::Three", "--steps", "4"], ["list", "crashing"], ["doctor"]):
+        done = outside(*arguments, "--json")
+        assert json.loads(done.stdout), done.stderr
+        assert "printed on import" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the C library has another name there")
+@pytest.mark.usefixtures("crashing")
+def test_what_a_suite_prints_in_c_stays_out_of_the_second_process(tmp_path: Path) -> None:
+    (tmp_path / "crashing.py").write_text(LOUD, encoding="utf-8")
+    other = SecondProcess()
+    for _ in range(2):
+        recipe = {"id": "crashing::Three"}
+        assert other.call("tests.test_cli_output:is_made", recipe=recipe)
+    with pytest.raises(RuntimeError, match="SystemExit: enough"):
+        other.call("tests.test_cli_output:leave")
+    assert other.call("tests.test_cli_output:is_made", recipe={"id": CARTPOLE})
+    other.close()
+
+
+def is_made(recipe: Mapping[str, Any]) -> bool:
+    return isinstance(make_by_recipe(recipe)[0], Environment)
+
+
+def leave() -> None:
+    raise SystemExit("enough")
