@@ -54,11 +54,22 @@ def to_brax(env: Environment, params: Any = None) -> Any:
     actions = env.action_space(params)
     if not isinstance(actions, spaces.Box) or actions.dtype.kind != "f":
         raise InvalidOptionError(
-            f"the actions of brax's policies are floats, and those of {env} are {actions}. Take an "
-            "environment whose actions are a Box, or map floats to them: "
-            "envhub.wrappers.TransformAction(func=jnp.argmax, action_space=Box(-1, 1, (n,)))."
+            f"the actions of brax's policies are floats, and those of {env} are {actions}. "
+            + _floats_for(actions)
         )
     return _env_class()(env, params, actions, _sizes(env, env.observation_space(params)))
+
+
+def _floats_for(actions: spaces.Space) -> str:
+    """How to take floats for other actions."""
+    if not isinstance(actions, spaces.Discrete):
+        return "envhub.wrappers.TransformAction maps floats to them."
+    start = f" + {actions.start}" if actions.start else ""
+    return (
+        f"Choose by the greatest of {actions.n} floats: envhub.wrappers.TransformAction("
+        f"func=lambda scores: jnp.argmax(scores){start}, "
+        f"action_space=envhub.spaces.Box(-1, 1, ({actions.n},)))."
+    )
 
 
 def _sizes(env: Environment, space: spaces.Space) -> Any:

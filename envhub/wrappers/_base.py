@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import jax
@@ -11,8 +12,23 @@ from envhub import spaces
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
 from envhub.flags import Capabilities
+from envhub.vector import VectorEnv
 
 W = TypeVar("W", bound="Wrapper")
+
+
+def arranged(names: Iterable[str]) -> str:
+    """The keywords of `make` and `make_vec` that give these wrappers, the innermost first."""
+    return f"wrappers=[{', '.join(names)}], autoreset=None"
+
+
+def layers_of(env: Environment) -> list[Wrapper]:
+    """The wrappers around an environment, the innermost first."""
+    layers: list[Wrapper] = []
+    while isinstance(env, Wrapper):
+        layers.insert(0, env)
+        env = env.env
+    return layers
 
 
 class Wrapper(Environment):
@@ -32,6 +48,7 @@ class Wrapper(Environment):
         env: the environment inside.
         spans_episodes: whether it remembers something beyond the end of an episode, so that an
             `AutoReset` around it, which would reset that too, is refused.
+        inside_batches: whether a batch may be made of what is wrapped.
 
     Examples:
         >>> class Halved(Wrapper):
@@ -45,6 +62,7 @@ class Wrapper(Environment):
     """
 
     spans_episodes = False
+    inside_batches = True
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Make a wrapper, or a function that makes one.
@@ -54,8 +72,7 @@ class Wrapper(Environment):
         """
         if args and not isinstance(args[0], Environment):
             raise InvalidOptionError(
-                f"{cls.__name__} wraps an environment, got {args[0]!r}. Give options by keyword: "
-                "without an environment they are kept for one."
+                f"{cls.__name__} wraps one environment, got {args[0]!r}. {cls._instead(args[0])}"
             )
         return super().__new__(cls) if args or "env" in kwargs else functools.partial(cls, **kwargs)
 
@@ -65,6 +82,17 @@ class Wrapper(Environment):
         )
         self.env = env
         self.num_agents = env.num_agents
+
+    @classmethod
+    def _instead(cls, given: Any) -> str:
+        """What to do with what is not an environment."""
+        if not isinstance(given, VectorEnv):
+            return "Give options by keyword: without an environment they are kept for one."
+        name = cls.__name__
+        if not cls.inside_batches:
+            return f"Give it the one that the batch is made of: {name}(venv.env)."
+        order = ["AutoReset", name] if cls.spans_episodes else [name, "AutoReset"]
+        return f"It belongs inside of the batch: {arranged(dict.fromkeys(order))} of make_vec."
 
     def inner_state(self, state: Any) -> Any:
         """The state of the environment inside."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
 from envhub.flags import Capabilities
-from envhub.wrappers._base import Wrapper
-from envhub.wrappers.autoreset import AutoReset
+from envhub.wrappers._base import Wrapper, arranged, layers_of
+from envhub.wrappers.autoreset import AutoReset, name_of
 
 
 class InsideAutoReset(Wrapper):
@@ -24,7 +24,10 @@ class InsideAutoReset(Wrapper):
     def __init__(self, env: Environment, capabilities: Capabilities | None = None) -> None:
         super().__init__(env, capabilities)
         if self.find(AutoReset):
-            name = type(self).__name__
+            layers = layers_of(env)
+            place = next(n for n, layer in enumerate(layers) if isinstance(layer, AutoReset))
+            names = [name_of(layer) for layer in [*layers[:place], self, *layers[place:]]]
             raise InvalidOptionError(
-                f"put {name} inside of AutoReset, for {self.reason}: wrappers=[{name}, AutoReset]."
+                f"put {type(self).__name__} inside of AutoReset, for {self.reason}: "
+                f"{arranged(names)}."
             )

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
-from envhub.wrappers._base import Wrapper
+from envhub.wrappers._base import Wrapper, arranged, layers_of
 
 Mode = Literal["same_step", "next_step"]
 
@@ -42,7 +42,8 @@ class AutoReset(Wrapper):
             returns the observation of the reset, with reward 0 and both flags false.
 
     Raises:
-        InvalidOptionError: if there is no such mode, or a wrapper inside spans episodes.
+        InvalidOptionError: if there is no such mode, a wrapper inside spans episodes, or there is
+            an `AutoReset` inside already, of which this one would not see the ends of episodes.
 
     Examples:
         >>> options = {"max_steps_in_episode": 2, "wrappers": [AutoReset]}
@@ -56,15 +57,19 @@ class AutoReset(Wrapper):
             raise InvalidOptionError(f"mode is 'same_step' or 'next_step', got {mode!r}.")
         super().__init__(env)
         self.mode = mode
-        inside: Environment = env
-        while isinstance(inside, Wrapper):
-            if inside.spans_episodes:
-                name = type(inside).__name__
-                raise InvalidOptionError(
-                    f"put {name} outside of AutoReset, for it remembers more than an episode: "
-                    f"wrappers=[AutoReset, {name}], and no autoreset= of make."
-                )
-            inside = inside.env
+        inside = layers_of(env)
+        if any(isinstance(layer, AutoReset) for layer in inside):
+            raise InvalidOptionError(
+                f"{env} has an AutoReset already, and one around that would take the first "
+                f"observation of an episode for the last: {arranged(map(name_of, inside))}."
+            )
+        spanning = [name_of(layer) for layer in inside if layer.spans_episodes]
+        if spanning:
+            others = [name_of(layer) for layer in inside if not layer.spans_episodes]
+            raise InvalidOptionError(
+                f"put {' and '.join(spanning)} outside of AutoReset, for it remembers more than an "
+                f"episode: {arranged([*others, name_of(self), *spanning])}."
+            )
 
     def inner_state(self, state: Any) -> Any:
         return state if self.mode == "same_step" else state.env
@@ -79,3 +84,9 @@ class AutoReset(Wrapper):
             return result._replace(info={**result.info, "final_obs": last_obs})
         result = self.env.step_or_reset(state.done, key, state.env, action, params)
         return result._replace(state=Waiting(result.state, jnp.all(result.done)))
+
+
+def name_of(layer: Wrapper) -> str:
+    """How `wrappers=` gives it, but for options other than this mode."""
+    is_other = isinstance(layer, AutoReset) and layer.mode != "same_step"
+    return type(layer).__name__ + ("(mode='next_step')" if is_other else "")

@@ -77,6 +77,7 @@ class RecordVideo(Wrapper):
     """
 
     spans_episodes = True
+    inside_batches = False
 
     def __init__(
         self,
