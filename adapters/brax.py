@@ -14,9 +14,10 @@ import numpy as np
 
 from envhub import spaces
 from envhub._headless import is_opengl_chosen, opengl_errors
+from envhub._inputs import check_leaves
 from envhub._nonempty import NonEmpty
 from envhub.environment import Environment, StepResult
-from envhub.errors import InvalidOptionError
+from envhub.errors import InvalidOptionError, InvalidParamsError
 from envhub.flags import Capabilities, Claim
 from envhub.params import params_dataclass
 from envhub.suite import Gap, Suite, keywords
@@ -159,6 +160,20 @@ class BraxEnvironment(Environment):
     def __init__(self, unwrapped: Any, capabilities: Capabilities, action_repeat: int) -> None:
         super().__init__(unwrapped, BraxParams(), capabilities)
         self.action_repeat = action_repeat
+
+    def check_params(self, params: Any) -> None:
+        super().check_params(params)
+        if params.sys is not None:
+            own, given = self.unwrapped.sys, params.sys
+            # Two that were read from one file differ in what is no array, and are alike.
+            leaves = jax.tree.leaves(given, is_leaf=lambda leaf: leaf is None)
+            number = len(jax.tree.leaves(own, is_leaf=lambda leaf: leaf is None))
+            if type(given) is not type(own) or len(leaves) != number:
+                raise InvalidParamsError(
+                    f"params.sys is the model of something else than {self}: change its own, "
+                    "env.unwrapped.sys.replace(field=value)."
+                )
+            check_leaves("params.sys", leaves, own)
 
     def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
         state = self._under(params).reset(key)

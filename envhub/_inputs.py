@@ -4,6 +4,7 @@ Shapes, dtypes and structures are static in JAX, so these checks run while a pro
 and cost nothing in the compiled one.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -11,49 +12,76 @@ import jax.numpy as jnp
 import numpy as np
 
 from envhub import spaces
-from envhub.errors import InvalidActionError, InvalidKeyError, InvalidParamsError, brief
+from envhub.errors import (
+    InvalidActionError,
+    InvalidKeyError,
+    InvalidParamsError,
+    InvalidStateError,
+    brief,
+)
 from envhub.spaces._trees import map_space
 
 _ARRAYS = (jax.Array, np.ndarray, np.generic, bool, int, float)
 
 
-def check_key(key: Any) -> None:
-    """Refuse what is not one PRNG key, typed or legacy `uint32[2]` (`uint32[4]` for rbg).
+# uint32s in a legacy key of each of JAX's generators.
+LEGACY_SIZES = {"threefry2x32": 2, "rbg": 4, "unsafe_rbg": 4}
+
+
+def check_key(
+    key: Any,
+    of_a_batch: str = "vmap the call: jax.vmap(env.reset, in_axes=(0, None))(keys, params)",
+) -> None:
+    """Refuse what is not one PRNG key, typed or legacy.
+
+    A legacy one is of the generator that JAX takes by default: `uint32[2]`, or of rbg `uint32[4]`.
+
+    Args:
+        key: what is given.
+        of_a_batch: what to do with several keys.
 
     Raises:
         InvalidKeyError: naming what was given and how to make a key.
     """
     dtype, shape = getattr(key, "dtype", None), getattr(key, "shape", ())
+    config: Any = jax.config
+    chosen = config.jax_default_prng_impl
+    hint = "Make one with jax.random.key(seed)."
     if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key):
-        single, batched = shape == (), bool(shape)
-    else:
-        is_legacy = dtype == np.uint32
-        single = is_legacy and shape in ((2,), (4,))
-        batched = is_legacy and not single and shape[-1:] in ((2,), (4,))
-    if single:
-        return
+        if shape == ():
+            return
+        hint = f"For a batch of keys, {of_a_batch}."
+    elif dtype == np.uint32 and shape and shape[-1] in LEGACY_SIZES.values():
+        if shape == (LEGACY_SIZES.get(chosen, shape[0]),):
+            return
+        hint = (
+            f"For a batch of keys, {of_a_batch}."
+            if len(shape) > 1
+            else f"A legacy key is read as one of jax_default_prng_impl={chosen!r}; for another, "
+            "jax.random.wrap_key_data(key, impl=name) says whose it is."
+        )
     given = f"an array of {dtype}{list(shape)}" if dtype is not None else repr(key)
-    hint = (
-        "For a batch of keys, vmap the call: jax.vmap(env.reset, in_axes=(0, None))(keys, params)."
-        if batched
-        else "Make one with jax.random.key(seed)."
-    )
     raise InvalidKeyError(f"expected one PRNG key, got {given}. {hint}")
 
 
-def check_params(params: Any, default: Any) -> None:
-    """Refuse params that do not have the structure of the default ones.
+def check_params(params: Any, default: Any, lanes: int | None = None) -> None:
+    """Refuse params that do not have the structure, shapes and kinds of the default ones.
 
-    A field whose default is `None` may hold anything; other leaves must be arrays or numbers.
+    A field whose default is `None` may hold anything.
+
+    Args:
+        params: what is given.
+        default: the default ones.
+        lanes: how many environments have params of their own, and the default ones a leading axis.
 
     Raises:
-        InvalidParamsError: naming the structure that is expected.
+        InvalidParamsError: naming the structure that is expected, or the field.
     """
     structure: Any = jax.tree.structure(default, is_leaf=lambda leaf: leaf is None)
     try:
         if default is None and params is not None:
             raise ValueError("this environment has no params")
-        structure.flatten_up_to(params)
+        leaves = structure.flatten_up_to(params)
     except (ValueError, TypeError) as error:
         raise InvalidParamsError(
             f"params do not fit this environment: got {brief(params)}, expected the structure of "
@@ -61,6 +89,78 @@ def check_params(params: Any, default: Any) -> None:
             "params.replace(field=value)."
         ) from error
     check_arrays("params", params, InvalidParamsError)
+    check_leaves("params", leaves, default, lanes)
+
+
+def check_leaves(what: str, leaves: Sequence[Any], like: Any, lanes: int | None = None) -> None:
+    """Refuse a leaf of another shape or kind than the one in whose place it is.
+
+    Raises:
+        InvalidParamsError: naming the leaf, and how to give several.
+    """
+    wanted = jax.tree_util.tree_flatten_with_path(like, is_leaf=lambda leaf: leaf is None)[0]
+    for (path, default), leaf in zip(wanted, leaves, strict=True):
+        if default is None:
+            continue
+        (shape, kind), (given_shape, given_kind) = form(default), form(leaf)
+        if given_shape == shape and given_kind in FITTING[kind]:
+            continue
+        given = f"{given_kind}{list(given_shape)}" if given_kind != "object" else repr(leaf)
+        raise InvalidParamsError(
+            f"{what}{jax.tree_util.keystr(path)} is {given}, and "
+            f"{f'a batch of {lanes}' if lanes else 'one environment'} takes "
+            f"{kind}{list(shape)} there. {_remedy(given_shape, shape, lanes)}"
+        )
+
+
+def _remedy(given: tuple[int, ...], shape: tuple[int, ...], lanes: int | None) -> str:
+    if not lanes and given[len(given) - len(shape) :] == shape != given:
+        return "For several params vmap the call, or make_vec(…, batched_params=True)."
+    if lanes and given == shape[1:]:
+        return (
+            "There each field has a leading axis: "
+            f"jax.tree.map(lambda leaf: jnp.stack([leaf] * {lanes}), params)."
+        )
+    return "Change fields with params.replace(field=value)."
+
+
+KINDS = {"bool": np.bool_, "integer": np.integer, "float": np.floating}
+FITTING = {
+    "bool": ("bool",),
+    "integer": ("integer",),
+    "float": ("float", "integer"),
+    "key": ("key",),
+    "object": (),
+}
+
+
+def form(leaf: Any) -> tuple[tuple[int, ...], str]:
+    """The shape of an array or a number, and of what kind it is."""
+    for kind, number in (("bool", bool), ("integer", int), ("float", float)):
+        if isinstance(leaf, number):
+            return (), kind
+    dtype = getattr(leaf, "dtype", None)
+    if dtype is None:
+        return (), "object"
+    if jnp.issubdtype(dtype, jax.dtypes.prng_key):
+        return leaf.shape, "key"
+    # JAX's own function knows bfloat16, whose `dtype.kind` is "V".
+    kinds = (kind for kind, group in KINDS.items() if jnp.issubdtype(dtype, group))
+    return leaf.shape, next(kinds, "object")
+
+
+def check_state(env: Any, state: Any, expected: Any) -> None:
+    """Refuse a state of another structure or other shapes than those expected.
+
+    Raises:
+        InvalidStateError: naming the environment.
+    """
+    structures: list[Any] = list(map(jax.tree.structure, (state, expected)))
+    shapes = [[jnp.shape(leaf) for leaf in jax.tree.leaves(tree)] for tree in (state, expected)]
+    if structures[0] != structures[1] or shapes[0] != shapes[1]:
+        raise InvalidStateError(
+            f"this state was not made by {env}: pass the one that its reset or last step returned."
+        )
 
 
 def check_arrays(what: str, tree: Any, error: type[Exception]) -> None:
@@ -82,18 +182,52 @@ def conform_action(space: spaces.Space, action: Any) -> Any:
     """
     try:
         return map_space(_conform_leaf, space, action)
-    except (TypeError, ValueError, KeyError) as error:
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
         message = f"the action {brief(action)} does not fit {space}: {error}"
         raise InvalidActionError(message) from error
+
+
+def check_widths(action: Any) -> None:
+    """Refuse integers of Python or NumPy in an action that JAX would cut to 32 bits.
+
+    Raises:
+        InvalidActionError: saying so.
+    """
+    for leaf in jax.tree.leaves(action):
+        if not isinstance(leaf, jax.Array):
+            try:
+                _check_width(leaf)
+            except ValueError as error:
+                raise InvalidActionError(
+                    f"the action {brief(action)} does not fit: {error}"
+                ) from None
+
+
+def _check_width(leaf: Any) -> None:
+    """Refuse integers of Python or NumPy that JAX would cut to 32 bits.
+
+    Raises:
+        ValueError: saying so.
+    """
+    if not isinstance(leaf, np.ndarray | np.generic | int) or (
+        jax.dtypes.canonicalize_dtype(np.int64) == np.int64
+    ):
+        return
+    array = np.asarray(leaf)
+    if array.dtype.kind in "iu" and array.dtype.itemsize > 4:
+        limits = np.iinfo(np.uint32 if array.dtype.kind == "u" else np.int32)
+        if ((array < limits.min) | (array > limits.max)).any():
+            raise ValueError("it is beyond 32 bits, which JAX has without its x64 mode")
 
 
 def _conform_leaf(space: Any, leaf: Any) -> jax.Array:
     if not isinstance(leaf, _ARRAYS):
         raise TypeError("it is not an array")
+    shape, kind = form(leaf)
+    if shape != space.shape:
+        raise ValueError(f"its shape is {shape}, not {space.shape}")
+    if kind not in ("integer", "float" if space.dtype.kind == "f" else "integer"):
+        raise TypeError(f"its dtype is {jnp.result_type(leaf)}, not {space.dtype}")
+    _check_width(leaf)
     array = jnp.asarray(leaf)
-    if array.shape != space.shape:
-        raise ValueError(f"its shape is {array.shape}, not {space.shape}")
-    accepted = "if" if space.dtype.kind == "f" else "iu"
-    if array.dtype.kind not in accepted:
-        raise TypeError(f"its dtype is {array.dtype}, not {space.dtype}")
     return array.astype(jax.dtypes.canonicalize_dtype(space.dtype))

@@ -17,8 +17,6 @@ from envhub._display import brief, lines, table
 from envhub._reset_where import reset_where
 from envhub.errors import (
     EnvHubError,
-    InvalidActionError,
-    InvalidStateError,
     MissingCapabilityError,
     RenderError,
 )
@@ -135,6 +133,7 @@ class Environment(abc.ABC):
         self.default_params = default_params
         self.capabilities = capabilities
         self.spec = spec
+        self._placed: tuple[Any, Any] | None = None  # the default params, and those arrays of JAX
 
     @abc.abstractmethod
     def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
@@ -214,10 +213,17 @@ class Environment(abc.ABC):
 
         Raises:
             InvalidKeyError: if `key` is not one PRNG key.
-            InvalidParamsError: if `params` has another structure.
+            InvalidParamsError: if `params` has another structure, or a field another shape or kind.
         """
         _inputs.check_key(key)
-        obs, state = self._run(self._compiled_reset, key, self._params_in_force(params))
+        params = self._params_in_force(params)
+        try:
+            obs, state = self._run(self._compiled_reset, key, params)
+        except EnvHubError:
+            raise
+        except Exception:
+            self.check_params(params)
+            raise
         return obs, state
 
     def step(self, key: jax.Array, state: Any, action: Any, params: Any = None) -> StepResult:
@@ -238,14 +244,16 @@ class Environment(abc.ABC):
             InvalidStateError: if the state is not one of this environment's.
         """
         _inputs.check_key(key)
+        _inputs.check_widths(action)
         params = self._params_in_force(params)
         try:
             result: StepResult = self._run(self._compiled_step, key, state, action, params)
         except EnvHubError:
             raise
         except Exception:
-            _inputs.check_arrays("the action", action, InvalidActionError)
-            self._check_state(key, state, params)
+            self.check_params(params)
+            _inputs.conform_action(self._actions, action)
+            _inputs.check_state(self, state, jax.eval_shape(self._compiled_reset, key, params)[1])
             raise
         return result
 
@@ -269,7 +277,9 @@ class Environment(abc.ABC):
             )
         if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(state)):
             raise RenderError("render draws concrete states: call it outside jit and vmap.")
-        return np.asarray(self.render_env(state, self._params_in_force(params)), dtype=np.uint8)
+        params = self.default_params if params is None else params
+        self.check_params(params)
+        return np.asarray(self.render_env(state, params), dtype=np.uint8)
 
     def expect(self, num_envs: int) -> None:  # noqa: B027 (most need not know)
         """Learn that so many are driven together, which several devices' calls do not show."""
@@ -285,11 +295,20 @@ class Environment(abc.ABC):
         name = self.spec.id if self.spec else type(self.unwrapped).__name__
         return f"<{type(self).__name__} {name}>"
 
-    def _params_in_force(self, params: Any) -> Any:
-        if params is None or params is self.default_params:
-            return self.default_params
+    def check_params(self, params: Any) -> None:
+        """Refuse params that do not fit; while a program is traced, so that it costs nothing there.
+
+        Raises:
+            InvalidParamsError: naming the field.
+        """
         _inputs.check_params(params, self.default_params)
-        return params
+
+    def _params_in_force(self, params: Any) -> Any:
+        if params is not None and params is not self.default_params:
+            return params
+        if self._placed is None or self._placed[0] is not self.default_params:
+            self._placed = self.default_params, placed(self.default_params)
+        return self._placed[1]
 
     def _run(self, compiled: Any, *arguments: Any) -> Any:
         """Where the host bridge tells an error of the host from one of the caller."""
@@ -301,6 +320,7 @@ class Environment(abc.ABC):
     @functools.cached_property
     def _compiled_reset(self) -> Any:
         def reset(key: jax.Array, params: Any) -> tuple[Any, Any]:
+            self.check_params(params)
             obs, state = self.reset_env(key, params)
             return jax.tree.map(_narrow, obs), jax.tree.map(strong, state)
 
@@ -309,6 +329,7 @@ class Environment(abc.ABC):
     @functools.cached_property
     def _compiled_step(self) -> Any:
         def step(key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+            self.check_params(params)
             action = _inputs.conform_action(self._actions, action)
             dtypes = jax.tree.map(lambda leaf: leaf.dtype, state)
             agents = () if self.num_agents == 1 else (self.num_agents,)
@@ -336,14 +357,11 @@ class Environment(abc.ABC):
         shapes = jax.eval_shape(self._compiled_reset, jax.random.key(0), self.default_params)
         return shapes[0], shapes[1]
 
-    def _check_state(self, key: jax.Array, state: Any, params: Any) -> None:
-        expected = jax.eval_shape(self._compiled_reset, key, params)[1]
-        structure: Any = jax.tree.structure(state)
-        if structure != jax.tree.structure(expected) or _shapes(expected) != _shapes(state):
-            raise InvalidStateError(
-                f"this state was not made by {self}: pass the one that its reset or last step "
-                "returned."
-            )
+
+def placed(params: Any) -> Any:
+    """The params as arrays of JAX, made for good and once, which no transfer guard minds."""
+    with jax.ensure_compile_time_eval(), jax.transfer_guard("allow"):
+        return jax.tree.map(jnp.asarray, params)
 
 
 def strong(leaf: Any) -> jax.Array:
@@ -367,7 +385,3 @@ def _narrow(leaf: Any) -> jax.Array:
 
 def _shaped(value: Any, dtype: Any, shape: tuple[int, ...]) -> jax.Array:
     return strong(jnp.asarray(value).astype(dtype).reshape(shape))
-
-
-def _shapes(tree: Any) -> list[tuple[int, ...]]:
-    return [jnp.shape(leaf) for leaf in jax.tree.leaves(tree)]

@@ -6,12 +6,13 @@ import functools
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from envhub import spaces
+from envhub import _inputs, spaces
 from envhub._sharding import Shards
-from envhub.environment import Environment, EnvSpec, StepResult
-from envhub.errors import InvalidOptionError
+from envhub.environment import Environment, EnvSpec, StepResult, placed
+from envhub.errors import EnvHubError, InvalidOptionError, InvalidStateError
 from envhub.flags import Capabilities
 
 AXIS = "envs"
@@ -79,7 +80,7 @@ class VectorEnv:
         self._shards = None if sharding is None else Shards(sharding, env, num_envs)
         self.sharding = self._shards and self._shards.sharding
 
-    @property
+    @functools.cached_property
     def default_params(self) -> Any:
         """The params in force when a call gives none, as they are given."""
         params = self.env.default_params
@@ -106,9 +107,18 @@ class VectorEnv:
 
         Returns:
             Observations and states.
+
+        Raises:
+            InvalidKeyError, InvalidParamsError: as `Environment.reset`.
         """
-        params = self.default_params if params is None else params
-        obs, state = self._reset(key, params)
+        params = self._params_in_force(params)
+        try:
+            obs, state = self._reset(key, params)
+        except EnvHubError:
+            raise
+        except Exception:
+            self._check(key, params)
+            raise
         return obs, state
 
     def step(self, key: jax.Array, state: Any, action: Any, params: Any = None) -> StepResult:
@@ -119,9 +129,22 @@ class VectorEnv:
             state: what `reset` or the last `step` returned.
             action: one for each environment.
             params: as for `reset`.
+
+        Raises:
+            InvalidKeyError, InvalidParamsError, InvalidActionError, InvalidStateError: as
+                `Environment.step`.
         """
-        params = self.default_params if params is None else params
-        result: StepResult = self._step(key, state, action, params)
+        _inputs.check_widths(action)
+        params = self._params_in_force(params)
+        try:
+            result: StepResult = self._step(key, state, action, params)
+        except EnvHubError:
+            raise
+        except Exception:
+            self._check(key, params)
+            _inputs.conform_action(spaces.batch(self.env._actions, self.num_envs), action)
+            _inputs.check_state(self, state, jax.eval_shape(self.reset, key, params)[1])
+            raise
         return result
 
     def single_observation_space(self, params: Any = None) -> spaces.Space:
@@ -141,7 +164,18 @@ class VectorEnv:
         return spaces.batch(self.env.action_space(params), self.num_envs)
 
     def render(self, state: Any, params: Any = None, index: int = 0) -> np.ndarray:
-        """Draw one of the environments; see `Environment.render`."""
+        """Draw one of the environments; see `Environment.render`.
+
+        Raises:
+            InvalidOptionError: if there is no environment of this index.
+            InvalidStateError: if these are not the states of a batch of this size.
+        """
+        if index not in range(-self.num_envs, self.num_envs):
+            raise InvalidOptionError(f"{self} has no environment {index!r} to render.")
+        if any(jnp.shape(leaf)[:1] != (self.num_envs,) for leaf in jax.tree.leaves(state)):
+            raise InvalidStateError(f"these are not the states of {self}: give all of them.")
+        if self.batched_params and params is None:
+            params = self.default_params
         pick = functools.partial(jax.tree.map, lambda leaf: leaf[index])
         return self.env.render(pick(state), pick(params) if self.batched_params else params)
 
@@ -151,6 +185,26 @@ class VectorEnv:
 
     def __repr__(self) -> str:
         return f"<VectorEnv of {self.num_envs} {self.env!r}>"
+
+    @functools.cached_property
+    def _placed(self) -> Any:
+        return placed(self.default_params)
+
+    def _params_in_force(self, params: Any) -> Any:
+        is_default = params is None or params is self.default_params
+        return self._placed if is_default else params
+
+    def _check(self, key: Any, params: Any) -> None:
+        """Raise what the table of the contract has for these, if they do not fit.
+
+        It is called when something failed: what fits needs no look at it, for `vmap` refuses lanes
+        of other sizes, and the environment inside checks what each lane gets.
+        """
+        _inputs.check_key(key, "give one, which the batch splits among its environments")
+        if not self.batched_params:
+            self.env.check_params(params)
+            return
+        _inputs.check_params(params, self.default_params, self.num_envs)
 
     @functools.cached_property
     def _reset(self) -> Any:

@@ -121,6 +121,10 @@ def rolled_out(key: Any) -> Any:
     return envhub.rollout(made(CARTPOLE), None, None, key, 2, progress=True)
 
 
+def of_two(params: Any) -> Any:
+    return jax.tree.map(lambda leaf: jnp.stack([leaf] * 2), params)
+
+
 def line() -> Any:
     """A class of Gymnasium's that nobody has registered."""
     import gymnasium
@@ -230,6 +234,27 @@ ADVICE = {
         lambda code: value(
             code.replace("field", "gravity"), params=made(CARTPOLE).default_params, value=1.0
         ),
+    ),
+    "params of two": Advice(
+        lambda: made(CARTPOLE).reset(KEY, of_two(made(CARTPOLE).default_params)),
+        r"(make_vec\(…, (batched_params=True)\))",
+        lambda code: envhub.make_vec(CARTPOLE, 2, batched_params=True)[0].reset(
+            KEY, of_two(made(CARTPOLE).default_params)
+        ),
+    ),
+    "params of one": Advice(
+        lambda: envhub.make_vec(CARTPOLE, 2, batched_params=True)[0].reset(
+            KEY, made(CARTPOLE).default_params
+        ),
+        r"(jax\.tree\.map\(.*\))",
+        lambda code: envhub.make_vec(CARTPOLE, 2, batched_params=True)[0].reset(
+            KEY, value(code, params=made(CARTPOLE).default_params)
+        ),
+    ),
+    "a key of another generator": Advice(
+        lambda: made(CARTPOLE).reset(jnp.zeros(4, jnp.uint32)),
+        r"(jax\.random\.wrap_key_data\(key, impl=name\))",
+        lambda code: made(CARTPOLE).reset(value(code, key=jnp.zeros(4, jnp.uint32), name="rbg")),
     ),
     "discrete actions for brax": Advice(
         lambda: export.to_brax(made(CARTPOLE)),

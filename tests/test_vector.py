@@ -11,7 +11,7 @@ import pytest
 
 import envhub
 from envhub import errors, spaces
-from envhub.wrappers import AutoReset
+from envhub.wrappers import AutoReset, ClipReward, ScaleReward
 
 from .packages import needed
 
@@ -133,12 +133,13 @@ def test_batches_of_spaces_are_gymnasiums() -> None:
 
 
 def test_wrappers_and_autoreset_are_applied_in_order() -> None:
-    env, _ = envhub.make("gymnax::CartPole-v1", wrappers=[AutoReset], autoreset="next_step")
+    inside = [ClipReward(max_reward=0.5), ScaleReward(scale=2.0)]
+    env, _ = envhub.make("gymnax::CartPole-v1", wrappers=inside, autoreset="next_step")
     assert isinstance(env, AutoReset)
     assert env.mode == "next_step"
     assert env.find(AutoReset) is env
-    assert isinstance(env.env, AutoReset)
-    assert env.env.mode == "same_step"
+    assert isinstance(env.env, ScaleReward)
+    assert isinstance(env.env.env, ClipReward)
     assert env.spec is not None
     assert env.spec.id == "gymnax::CartPole-v1"
 

@@ -113,6 +113,12 @@ class Wrapper(Environment):
     def render_env(self, state: Any, params: Any) -> Any:
         return self.env.render_env(self.inner_state(state), params)
 
+    def check_params(self, params: Any) -> None:
+        if self.default_params is self.env.default_params:
+            self.env.check_params(params)
+        else:  # a wrapper with params of its own
+            super().check_params(params)
+
     def expect(self, num_envs: int) -> None:
         self.env.expect(num_envs)
 

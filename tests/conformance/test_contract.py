@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 
 import jax
@@ -11,7 +12,7 @@ import pytest
 from envhub.adapters.gymnasium.facts import MUJOCO, MUJOCO_V3
 
 import envhub
-from envhub import registry
+from envhub import errors, registry
 from envhub.flags import FLAGS
 from envhub.testing import CHECKS, FAIL, NOT_RUN, Report, Trial, Verdict, second_process
 
@@ -71,6 +72,16 @@ def test_keyword_of_a_param_overrides_its_field(case: Case, trial: Trial) -> Non
     assert np.all(getattr(params, field) == value)
     assert np.all(getattr(env.default_params, field) == value)
     assert not np.all(getattr(trial.env.default_params, field) == value)
+
+
+def test_a_param_of_another_shape_is_refused_by_its_name(trial: Trial) -> None:
+    leaves, structure = jax.tree_util.tree_flatten_with_path(trial.params)
+    for place, (path, leaf) in enumerate(leaves):
+        changed = [leaf for _, leaf in leaves]
+        changed[place] = np.stack([np.asarray(leaf)] * 2)
+        field = re.escape(jax.tree_util.keystr(path))
+        with pytest.raises(errors.InvalidParamsError, match=f"{field} is .*batched_params"):
+            trial.env.reset(trial.keys[0], jax.tree.unflatten(structure, changed))
 
 
 def test_spec_says_where_it_comes_from(case: Case, trial: Trial) -> None:
