@@ -36,6 +36,7 @@ CONSTRAINTS = sorted(REPOSITORY.glob("constraints/*"))
 TREE = {"envhub": "envhub", "adapters": "envhub.adapters"}
 EXAMPLES = {"envhub.examples": "examples"}  # no package: its files are data of `envhub example`
 COMMAND = "_envhub_rl"  # the module where the command starts
+BACKEND = "scripts/build_backend.py"
 
 once = pytest.mark.xdist_group("packaging")
 
@@ -128,8 +129,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(
             REPOSITORY / name, source / name, ignore=shutil.ignore_patterns("__pycache__")
         )
-    for name in (f"{COMMAND}.py", "pyproject.toml", "README.md", "LICENSE"):
+    for name in (f"{COMMAND}.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"):
         shutil.copy(REPOSITORY / name, source)
+    (source / "scripts").mkdir()
+    shutil.copy(REPOSITORY / BACKEND, source / BACKEND)
     run(sys.executable, "-m", "build", "--no-isolation", str(source), cwd=source.parent)
     return source / "dist"
 
@@ -196,7 +199,7 @@ def test_the_source_distribution_holds_the_packages(built: Path) -> None:
     with tarfile.open(path) as archive:
         held = {name.partition("/")[2] for name in archive.getnames()}
     expected = {str(path.relative_to(REPOSITORY)) for path in files_of_the_packages().values()}
-    assert expected | {"pyproject.toml", "README.md", "LICENSE"} <= held
+    assert expected | {"pyproject.toml", "README.md", "LICENSE", BACKEND} <= held
 
 
 @once

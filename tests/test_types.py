@@ -1,0 +1,148 @@
+"""What type checkers say of the programs in the documents, as users have envhub."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import venv
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import pytest
+
+from . import typed_pages
+from .conftest import REPOSITORY
+from .test_documents import WITH_CODE, blocks, named
+from .test_packaging import built, once, run, wheel
+
+__all__ = ["built", "wheel"]  # fixtures
+
+pytestmark = [
+    once,
+    pytest.mark.skipif(
+        jax.__version_info__ < (0, 8), reason="the annotations of an older jax are other ones"
+    ),
+]
+# What an editor knows of spaces.
+SPACES = """
+from typing import Any, assert_type
+
+import envhub
+import jax
+import numpy as np
+from envhub import spaces
+
+key = jax.random.key(0)
+box = spaces.Box(-1, 1, (3,))
+assert_type(box.shape, tuple[int, ...])
+assert_type(box.dtype, np.dtype[Any])
+assert_type(box.sample(key), jax.Array)
+assert_type(spaces.batch(spaces.Discrete(3), 4), spaces.MultiDiscrete)
+assert_type(spaces.batch(box, 4), spaces.Box)
+both = spaces.Tuple([box, spaces.Discrete(3)])
+assert_type(both[0], spaces.Space)
+assert_type(both[:1], tuple[spaces.Space, ...])
+assert_type(spaces.Dict({"both": both}).sample(key), dict[str, Any])
+
+env, params = envhub.make("gymnax::CartPole-v1")
+assert_type(env, envhub.Environment)
+print(env.observation_space(params).shape[0], env.observation_space(params).dtype.kind)
+
+
+def insist(env: envhub.Environment, space: spaces.Space) -> envhub.Environment:
+    return envhub.require(env, "forkable")
+"""
+# A wrapper with its options and without an environment, which is not typed yet.
+WITHOUT_AN_ENVIRONMENT = r'Missing positional argument "env"|expected "Callable\[\[Environment'
+# What both checkers refuse: they see the types at all.
+MISTAKES = [
+    "spaces.Discrete('three')",
+    "spaces.Box(-1, 1).n",
+    "envhub.make(3)",
+    "envhub.Capabilities.native(forkable=3)",
+]
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with each block of Python on the pages as a module."""
+    folder = tmp_path_factory.mktemp("programs")
+    for page in WITH_CODE:
+        name = named(page).removesuffix(".md").replace("/", "_").replace("-", "_")
+        typed_pages.write(folder, name, blocks(page, "python"))
+    (folder / "what_an_editor_knows.py").write_text(SPACES)
+    lines = ["import envhub", "from envhub import spaces", *MISTAKES]
+    (folder / "mistakes.py").write_text("\n".join(lines))
+    return folder
+
+
+@pytest.fixture(scope="module", params=["wheel", "editable"])
+def python(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    built: Path,
+    wheel: Path,
+) -> Path:
+    """The interpreter of an environment in which envhub is installed in this way."""
+    folder = tmp_path_factory.mktemp(request.param)
+    made = folder / "environment"
+    venv.create(made, symlinks=True)
+    interpreter = made / "bin" / "python"
+    minor = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    # The libraries are those of these tests, whose own envhub is not looked for there.
+    libraries = sysconfig.get_path("purelib")
+    (made / "lib" / minor / "site-packages" / "libraries.pth").write_text(libraries)
+    editable = ["--no-build-isolation", "--editable", str(built.parent)]
+    what = [str(wheel)] if request.param == "wheel" else editable
+    pip = [sys.executable, "-m", "pip", "--python", str(interpreter), "install", "--quiet"]
+    run(*pip, "--no-deps", "--no-index", *what, cwd=folder)
+    return interpreter
+
+
+def mypy(python: Path, programs: Path) -> str:
+    """What mypy says."""
+    command = [sys.executable, "-m", "mypy", "--strict", "--ignore-missing-imports"]
+    command += ["--config-file=", "--python-executable", str(python)]
+    command += ["--cache-dir", str(REPOSITORY / ".mypy_cache" / "programs"), "."]
+    return said_by(command, programs)
+
+
+def pyright(python: Path, programs: Path) -> str:
+    """What pyright says."""
+    if not importlib.util.find_spec("pyright"):
+        pytest.skip(reason="pyright is not installed: it comes with the extra dev")
+    (programs / "pyrightconfig.json").write_text(json.dumps({"reportMissingModuleSource": False}))
+    command = [sys.executable, "-m", "pyright", "--pythonpath", str(python), "--project", "."]
+    return said_by(command, programs)
+
+
+def said_by(command: list[str], programs: Path) -> str:
+    done = subprocess.run(
+        command,
+        check=False,
+        cwd=programs,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "PYRIGHT_PYTHON_USE_BUNDLED_PYRIGHT": "1"},
+    )
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("checker", [mypy, pyright], ids=lambda checker: checker.__name__)
+def test_the_programs_of_the_documents_are_well_typed(
+    checker: Callable[[Path, Path], str], python: Path, programs: Path
+) -> None:
+    said = checker(python, programs).splitlines()
+    wrong = [line for line in said if re.search(r"\berror: ", line.replace(" - ", ": "))]
+    wrong = [line for line in wrong if not re.search(WITHOUT_AN_ENVIRONMENT, line)]
+    noticed = {int(line) for line in re.findall(r"mistakes\.py:(\d+)", "\n".join(wrong))}
+    assert noticed == set(range(3, 3 + len(MISTAKES)))
+    assert not [line for line in wrong if "mistakes.py" not in line]
