@@ -235,6 +235,21 @@ ADVICE = {
             code.replace("field", "gravity"), params=made(CARTPOLE).default_params, value=1.0
         ),
     ),
+    "wrappers that are no list": Advice(
+        lambda: envhub.make(CARTPOLE, wrappers=2),  # type: ignore[arg-type]
+        r"(\[TimeLimit\(.*?\)\])",
+        lambda code: stepped(made(CARTPOLE, *value(code))),
+    ),
+    "options of a reset": Advice(
+        lambda: export.to_gymnasium(made("gymnasium::CartPole-v1")).reset(options={"low": 0.0}),
+        r"envhub\.make\(…, (reset_options=)",
+        lambda code: stepped(
+            made(
+                "gymnasium::CartPole-v1",
+                **value(f"dict({code}options)", options={"low": 0.0, "high": 0.01}),
+            )
+        ),
+    ),
     "params of two": Advice(
         lambda: made(CARTPOLE).reset(KEY, of_two(made(CARTPOLE).default_params)),
         r"(make_vec\(…, (batched_params=True)\))",
@@ -385,7 +400,8 @@ ADVICE = {
 
 # Texts with code that advise nothing, or what cannot be done here.
 SAYS_WHAT_IS = [
-    "mesh= is a ", "sharding= is a ", "sharding= says ", "is installed, whose vector environments",
+    "mesh= is a ", "of wrappers= is to", "wrappers= holds",
+    "sharding= is a ", "sharding= says ", "is installed, whose vector environments",
     "array='torch' needs", "(mode='next_step')",
 ]  # fmt: skip
 if importlib.util.find_spec("torch") is None:
