@@ -21,10 +21,10 @@ class Episode(NamedTuple):
     """Episodes as arrays of one shape: as far as they have come, or those that ended.
 
     Attributes:
-        total: the sum of the rewards.
+        total: the sum of the rewards; of several agents their mean.
         length: the number of steps.
-        terminated: whether the last step ended the MDP.
-        truncated: whether the last step met a limit; both may be true.
+        terminated: whether the last step ended the MDP, for an agent at least.
+        truncated: whether the last step met a limit, likewise; both may be true.
     """
 
     total: Any
@@ -35,6 +35,8 @@ class Episode(NamedTuple):
 
 class Rollout:
     """A random policy in copies of one environment, each reset when its episode ends.
+
+    An episode of several agents ends when all of them are done.
 
     Iterating runs it, and gives the number of steps taken so far in each copy. `report` says what
     was measured until then, also when the iteration was interrupted.
@@ -107,14 +109,24 @@ class Rollout:
         action = jax.vmap(self._space.sample)(action_keys)
         step = jax.vmap(self._env.step, (0, 0, 0, None))
         result = step(step_keys, state, action, self._params)
-        seen = Episode(total + result.reward, length + 1, result.terminated, result.truncated)
+        ended = self._of_agents(result.done).all(-1)
+        seen = Episode(
+            total + self._of_agents(result.reward).mean(-1),
+            length + 1,
+            ended & self._of_agents(result.terminated).any(-1),
+            ended & self._of_agents(result.truncated).any(-1),
+        )
 
         def restart(running: Any) -> Any:
-            return jax.vmap(_select)(result.done, self._fresh(reset_key), running)
+            return jax.vmap(_select)(ended, self._fresh(reset_key), running)
 
         # Resets of the whole batch are paid for only where an episode ended in it.
         running = (result.state, seen.total, seen.length)
-        return (key, jax.lax.cond(result.done.any(), restart, lambda same: same, running)), seen
+        return (key, jax.lax.cond(ended.any(), restart, lambda same: same, running)), seen
+
+    def _of_agents(self, values: jax.Array) -> jax.Array:
+        """What each agent of each copy has: an axis for the agents, where there is one too."""
+        return values.reshape(self._num_envs, -1)
 
     def _record(self, seen: Episode, seconds: float) -> None:
         counted = min(self._chunk, self.steps - self._taken)

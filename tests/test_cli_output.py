@@ -11,13 +11,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import pytest
 
-from envhub import Environment
+import envhub
+from envhub import Environment, StepResult, registry, spaces
 from envhub._random_policy import Rollout
 from envhub.testing.second_process import SecondProcess, make_by_recipe
 
-from .test_cli import CARTPOLE, crashing, invoke  # noqa: F401 (the second is a fixture)
+from .test_cli import CARTPOLE, ToyEnvironment, ToySuite, ask, crashing, invoke  # noqa: F401 (a fixture)
 
 ENVHUB = [sys.executable, "-c", "from envhub.cli import app; app()"]
 
@@ -132,3 +135,46 @@ def is_made(recipe: Mapping[str, Any]) -> bool:
 
 def leave() -> None:
     raise SystemExit("enough")
+
+
+# Several agents
+
+
+class TeamEnvironment(ToyEnvironment):
+    """Agent n of three gets n a step, and is done after n + 1 steps."""
+
+    num_agents = 3
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        agents = jnp.arange(3)
+        done = state + 1 > agents
+        return StepResult(state + 1, state + 1, agents, done, jnp.zeros(3, bool), {})
+
+    def observation_space(self, params: Any = None) -> spaces.Space:
+        return spaces.Discrete(9)
+
+    def action_space(self, params: Any = None) -> spaces.Space:
+        return spaces.MultiDiscrete([2, 2, 2])
+
+
+class TeamSuite(ToySuite):
+    name = "team"
+
+    def make(self, name: str, options: Mapping[str, Any]) -> Environment:
+        return TeamEnvironment(None, None, self.capabilities(name, options))
+
+
+@pytest.mark.parametrize("num_envs", ["1", "3", "4"])  # as many as agents, and not
+def test_run_and_tour_of_several_agents(num_envs: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    envhub.register("team", TeamSuite())
+    try:
+        monkeypatch.setattr(registry, "suites", lambda: ["team"])
+        ran = ask("run", "team::Three", "--steps", "7", "--num-envs", num_envs)
+        (stop,) = ask("tour", "--steps", "7", "--num-envs", num_envs)["stops"]
+    finally:
+        envhub.unregister("team")
+    for measured in (ran, stop["measured"]):
+        assert measured["episodes"] == measured["terminated"] == 2 * int(num_envs)
+        assert measured["truncated"] == 0
+        assert measured["length"] == {"mean": 3, "min": 3, "max": 3}
+        assert measured["return"] == {"mean": 3, "min": 3, "max": 3}
