@@ -7,6 +7,7 @@ Importing this imports no suite; `make` imports the one that it needs.
 
 from envhub import _distribution, errors, spaces, wrappers
 from envhub._adoption import wrap
+from envhub._checkpoints import pack_state, unpack_state
 from envhub._seeding import host_seed
 from envhub.environment import Environment, EnvSpec, StepResult
 from envhub.flags import Capabilities
@@ -41,11 +42,13 @@ __all__ = [
     "make_multi",
     "make_multi_vec",
     "make_vec",
+    "pack_state",
     "register",
     "require",
     "rollout",
     "spaces",
     "suites",
+    "unpack_state",
     "unregister",
     "wrap",
     "wrappers",

@@ -42,14 +42,13 @@ def play(env: Any, state: Any, first: int, last: int) -> tuple[Any, dict[str, np
 
 def save(state: Any, path: Path) -> None:
     """Write the arrays of a state."""
-    np.savez(path, *jax.tree.leaves(state))
+    np.savez(path, **envhub.pack_state(state))
 
 
 def load(env: Any, path: Path) -> Any:
     """Read a state of this environment, from which nothing is executed."""
-    structure = jax.tree.structure(jax.eval_shape(env.reset, KEY)[1])
     with np.load(path, allow_pickle=False) as saved:
-        return jax.tree.unflatten(structure, [saved[name] for name in saved.files])
+        return envhub.unpack_state(env, saved)
 
 
 def resume(env_id: str, folder: Path) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from envhub._sharding import shard_map
 from envhub.environment import StepResult
+from envhub.errors import RenderError
 from envhub.flags import FLAGS
 from envhub.testing.comparison import (
     NotRunError,
@@ -183,9 +184,14 @@ def multi_device(subject: Subject) -> None:
 
 def renderable(subject: Subject) -> None:
     """A picture of the right type that shows something, at once or soon: some games begin dark."""
-    state = subject.path[-1].state
+    env, state = subject.env, subject.path[-1].state
+    # `render` refuses what is not claimed, and what is there and not claimed is a finding too.
+    draw = env.render if env.capabilities.renderable else env.render_env
     for _ in range(PICTURES):
-        frame = np.asarray(subject.env.render_env(state, subject.params))
+        try:
+            frame = np.asarray(draw(state, subject.params))
+        except RenderError as error:
+            raise NotRunError(str(error)) from error
         if frame.dtype != np.uint8:
             raise Refuted(f"render gives {frame.dtype}")
         if frame.ndim != 3 or frame.shape[-1] != 3:

@@ -5,32 +5,28 @@ Run as `python -m envhub.testing`, it answers requests, one JSON object a line.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from envhub import hub
+from envhub._checkpoints import pack_state
 from envhub._descriptors import own_stdout
 from envhub.environment import Environment
+
+DIED = "the other process died"
 
 
 def pack(tree: Any) -> list[np.ndarray]:
     """The leaves of a pytree as plain arrays; typed keys as their data."""
-    return [np.asarray(_plain(leaf)) for leaf in jax.tree.leaves(tree)]
-
-
-def unpack(shapes: Any, arrays: Sequence[np.ndarray]) -> Any:
-    """The pytree of these shapes, as `Environment.reset_shapes` gives them, from plain arrays."""
-    leaves, structure = jax.tree.flatten(shapes)
-    return jax.tree.unflatten(structure, list(map(_typed, leaves, arrays)))
+    return list(pack_state(tree).values())
 
 
 def make_by_recipe(recipe: Mapping[str, Any]) -> tuple[Environment, Any]:
@@ -82,10 +78,11 @@ class SecondProcess:
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps([function, arguments]) + "\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # then there is no answer either
+            self._process.stdin.write(json.dumps([function, arguments]) + "\n")
+            self._process.stdin.flush()
         line = self._process.stdout.readline()
-        answer = json.loads(line) if line else {"error": "the other process died"}
+        answer = json.loads(line) if line else {"error": DIED}
         if "error" in answer:
             raise RuntimeError(answer["error"])
         return answer["result"]
@@ -99,18 +96,6 @@ class SecondProcess:
 def _resolve(function: str) -> Any:
     module, _, name = function.partition(":")
     return getattr(importlib.import_module(module), name)
-
-
-def _plain(leaf: Any) -> Any:
-    if jnp.issubdtype(jnp.result_type(leaf), jax.dtypes.prng_key):
-        return jax.random.key_data(leaf)
-    return leaf
-
-
-def _typed(shape: Any, array: np.ndarray) -> Any:
-    if jnp.issubdtype(shape.dtype, jax.dtypes.prng_key):
-        return jax.random.wrap_key_data(jnp.asarray(array))
-    return jnp.asarray(array, shape.dtype)
 
 
 def serve() -> None:

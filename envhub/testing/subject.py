@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import tempfile
 from collections.abc import Mapping
 from typing import Any
@@ -12,10 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from envhub._checkpoints import pack_state, unpack_state
 from envhub.environment import Environment, StepResult
 from envhub.testing import second_process
 from envhub.testing.comparison import NotRunError, differ, stack, visible
-from envhub.testing.second_process import SecondProcess
+from envhub.testing.second_process import DIED, SecondProcess
 
 STEPS = 3
 
@@ -138,9 +140,9 @@ class Subject:
     def _replay_in(self, other: SecondProcess, recipe: Mapping[str, Any]) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             saved, replayed = f"{folder}/saved.npz", f"{folder}/replayed.npz"
-            np.savez(saved, *second_process.pack(self.path[STEPS - 1].state))
-            place = "envhub.testing.subject:replay"
-            failed = other.call(place, recipe=dict(recipe), saved=saved, replayed=replayed)
+            packed: Any = pack_state(self.path[STEPS - 1].state)
+            np.savez(saved, **packed)
+            failed = _call(other, recipe=dict(recipe), saved=saved, replayed=replayed)
             with np.load(replayed) as arrays:
                 parts = {
                     part: [arrays[name] for name in arrays.files if name.startswith(part)]
@@ -149,20 +151,47 @@ class Subject:
         return {**parts, "failed": failed} if failed else parts
 
 
+def _call(other: SecondProcess, **arguments: Any) -> str:
+    """What `replay` says there.
+
+    Raises:
+        NotRunError: if the environment cannot be made there, so that nothing can be said of it.
+    """
+    try:
+        json.dumps(arguments)
+    except (TypeError, ValueError) as error:
+        raise NotRunError(
+            f"the recipe cannot be told to another process, give another: {error}"
+        ) from error
+    try:
+        failed: str = other.call("envhub.testing.subject:replay", **arguments)
+    except RuntimeError as error:
+        if NotRunError.__name__ in str(error) or DIED in str(error):
+            raise NotRunError(str(error)) from error
+        raise
+    return failed
+
+
 def replay(recipe: Mapping[str, Any], saved: str, replayed: str) -> str:
     """In the other process: the episode of a `Subject`, and the continuation of a saved state.
 
     Returns:
         Why the saved state could not be continued; empty if it was.
+
+    Raises:
+        NotRunError: if the environment cannot be made here.
     """
-    subject = Subject(*second_process.make_by_recipe(recipe))
-    with np.load(saved) as arrays:
-        leaves = [arrays[name] for name in arrays.files]
-    state = second_process.unpack(subject.env.reset_shapes[1], leaves)
+    try:
+        subject = Subject(*second_process.make_by_recipe(recipe))
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"
+        raise NotRunError(f"another process cannot make it by the recipe: {what}") from error
     # The continuation first, in a process that has never run the environment: what it needs must be
     # in the saved state.
     failed, parts = "", {}
     try:
+        with np.load(saved, allow_pickle=False) as arrays:
+            state = unpack_state(subject.env, arrays)
         parts["continuation"] = visible(subject.walk(state, STEPS, 2 * STEPS))
     except Exception as error:
         failed = f"{type(error).__name__}: {error}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import envhub
@@ -247,3 +249,90 @@ def test_an_object_that_was_wrapped_is_not_made_again() -> None:
     checks = ["reproducible", "the_limit_does_not_terminate", "no_array_of_a_state_is_empty"]
     report = testing.check_env(env, params, checks=checks)
     assert [each.value for each in report.verdicts] == [NOT_RUN, NOT_RUN, PASS]
+
+
+class HoldsKeys(Honest):
+    """Its state holds the key that it was reset with, typed or not."""
+
+    def reset_env(self, key: Any, params: Any) -> tuple[Any, Any]:
+        obs, state = super().reset_env(key, params)
+        return obs, {**state, "key": key}
+
+    def step_env(self, key: Any, state: Any, action: Any, params: Any) -> Any:
+        inner = {name: state[name] for name in state if name != "key"}
+        result = super().step_env(key, inner, action, params)
+        return result._replace(state={**result.state, "key": jax.random.split(state["key"])[0]})
+
+
+def make_with_keys() -> Any:
+    return bad_environments.make(HoldsKeys)
+
+
+def test_the_recipe_for_checkpoints_takes_typed_keys(tmp_path: Any) -> None:
+    env, params = make_with_keys()
+    for key in (jax.random.key(3), jax.random.key(3, impl="rbg"), jax.random.PRNGKey(3)):
+        _, state = env.reset(key, params)
+        np.savez(tmp_path / "saved.npz", **envhub.pack_state(state))
+        with np.load(tmp_path / "saved.npz", allow_pickle=False) as arrays:
+            restored = envhub.unpack_state(env, arrays)
+        assert jax.tree.structure(restored) == jax.tree.structure(state)
+        for one, other in zip(jax.tree.leaves(state), jax.tree.leaves(restored), strict=True):
+            assert one.dtype == other.dtype
+        again, expected = (env.step(key, each, env.action_space(params).sample(jax.random.key(0)),
+                                    params) for each in (restored, state))  # fmt: skip
+        np.testing.assert_array_equal(again.obs, expected.obs)
+
+
+def test_the_probe_takes_the_public_recipe() -> None:
+    env, params = make_with_keys()
+    recipe = {"call": f"{__name__}:make_with_keys"}
+    report = testing.check_env(env, params, recipe=recipe, checks=["checkpointable"])
+    assert [each.value for each in report.verdicts] == [YES], str(report)
+
+
+def test_arrays_of_another_state_are_refused() -> None:
+    env, params = envhub.make("gymnax::CartPole-v1")
+    saved = envhub.pack_state(env.reset(jax.random.key(0), params)[1])
+    name, *_ = saved
+    wrong = [
+        {other: saved[other] for other in saved if other != name},
+        {**saved, name: np.zeros(3, np.float32)},
+        {**saved, name: saved[name].astype(np.int8)},
+        {**{other: saved[other] for other in saved if other != name}, "000000-no such": [1]},
+    ]
+    for arrays in wrong:
+        with pytest.raises(errors.InvalidStateError, match="state of"):
+            envhub.unpack_state(env, arrays)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"id": "gymnax::CartPole-v1", "kwargs": {"gravity": object()}},  # JSON has no word for it
+        {"id": "gymnax::CartPole-v1", "kwargs": {"no_such": 1}},
+        {"call": "no_such_module:make"},
+        {"call": f"{__name__}:dies"},
+    ],
+)
+def test_what_another_process_cannot_make_is_not_called_a_false_claim(recipe: Any) -> None:
+    env, params = envhub.make("gymnax::CartPole-v1")
+    checks = ["checkpointable", "reproducible"]
+    report = testing.check_env(env, params, recipe=recipe, checks=checks)
+    assert [each.value for each in report.verdicts] == [NOT_RUN, NOT_RUN], str(report)
+    assert all(each.reason for each in report.verdicts)
+
+
+def dies() -> Any:
+    os._exit(3)
+
+
+def test_a_machine_that_cannot_draw_is_not_called_a_false_claim(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def draw(*_: Any) -> None:
+        raise errors.RenderError("there is no OpenGL here.")
+
+    env, params = envhub.make("gymnasium::CartPole-v1")
+    monkeypatch.setattr(env, "render_env", draw)
+    (verdict,) = testing.check_env(env, params, checks=["renderable"]).verdicts
+    assert (verdict.value, verdict.reason) == (NOT_RUN, "there is no OpenGL here.")

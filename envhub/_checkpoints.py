@@ -1,0 +1,93 @@
+"""A state as plain arrays, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envhub.environment import Environment
+from envhub.errors import InvalidStateError, brief
+from envhub.vector import VectorEnv
+
+
+def pack_state(state: Any) -> dict[str, np.ndarray[Any, Any]]:
+    """A state, of one environment or of a batch, as arrays that NumPy saves.
+
+    Args:
+        state: what `reset` or `step` returned.
+
+    Returns:
+        The leaves by names of which the order is that of the leaves; of a typed key its data, under
+        a name that ends with the key's kind. `np.savez(path, **pack_state(state))` is a checkpoint.
+
+    Examples:
+        >>> env, params = envhub.make("gymnax::CartPole-v1")
+        >>> _, state = env.reset(jax.random.key(0), params)
+        >>> saved = envhub.pack_state(state)
+        >>> restored = envhub.unpack_state(env, saved)
+        >>> result = env.step(jax.random.key(1), restored, 1, params)
+    """
+    packed = {}
+    for index, leaf in enumerate(jax.tree.leaves(state)):
+        name = f"{index:06}"
+        if jnp.issubdtype(jnp.result_type(leaf), jax.dtypes.prng_key):
+            spec: Any = jax.random.key_impl(leaf)
+            kind = spec if isinstance(spec, str) else spec._impl.name
+            name, leaf = f"{name}-{kind}", jax.random.key_data(leaf)  # noqa: PLW2901
+        packed[name] = np.asarray(leaf)
+    return packed
+
+
+def unpack_state(env: Environment | VectorEnv, arrays: Mapping[str, Any]) -> Any:
+    """The state that `pack_state` made arrays of, for this environment or another like it.
+
+    Args:
+        env: made as the one of the state was; a batch for the state of a batch.
+        arrays: what `pack_state` returned, or `np.load(path)` of what was saved.
+
+    Returns:
+        The state, which continues bit for bit where the environment is `checkpointable`.
+
+    Raises:
+        InvalidStateError: if it is the state of another environment.
+
+    Examples:
+        >>> venv, params = envhub.make_vec("gymnax::CartPole-v1", 2)
+        >>> _, states = venv.reset(jax.random.key(0), params)
+        >>> restored = envhub.unpack_state(venv, envhub.pack_state(states))
+    """
+    one = env.env if isinstance(env, VectorEnv) else env
+    expected, structure = jax.tree.flatten(one.reset_shapes[1])
+    names = sorted(arrays)
+    if len(names) != len(expected):
+        raise InvalidStateError(
+            f"these are not the arrays of a state of {env}: there are {len(names)}, and "
+            f"{len(expected)} are its own."
+        )
+    leaves = [_leaf(env, shape, name, arrays[name]) for shape, name in zip(expected, names)]  # noqa: B905
+    return jax.tree.unflatten(structure, leaves)
+
+
+def _leaf(env: Any, expected: Any, name: str, array: Any) -> jax.Array:
+    _, _, kind = name.partition("-")
+    array = np.asarray(array)
+    if kind:
+        try:
+            keys: jax.Array = jax.random.wrap_key_data(jnp.asarray(array), impl=kind)
+            return keys
+        except (TypeError, ValueError) as error:
+            raise InvalidStateError(f"{name} of a state of {env} is no key: {error}") from error
+    is_key = jnp.issubdtype(expected.dtype, jax.dtypes.prng_key)  # and a legacy one was in force
+    if array.dtype.kind == "V" and array.dtype.itemsize == expected.dtype.itemsize:
+        array = array.view(expected.dtype)  # NumPy saves bfloat16 as bytes without a meaning
+    own = array.shape[array.ndim - len(expected.shape) :]
+    if not is_key and (own != expected.shape or array.dtype != expected.dtype):
+        raise InvalidStateError(
+            f"{name} of a state of {env} is {expected.dtype}{list(expected.shape)}; got "
+            f"{brief(array.dtype)}{list(array.shape)}."
+        )
+    return jnp.asarray(array)
