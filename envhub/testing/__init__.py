@@ -5,7 +5,10 @@ tests of this repository, its compatibility matrix and third parties run the sam
 makes tests of pytest of them.
 """
 
-from envhub.testing.checks import CHECKS, COLUMNS
+import warnings
+from typing import Any
+
+from envhub.testing.checks import CHECKS, CHECKS_BY_COLUMN
 from envhub.testing.reports import (
     FAIL,
     NO,
@@ -26,7 +29,7 @@ from envhub.testing.trial import LimitMaker, Own, Trial
 
 __all__ = [
     "CHECKS",
-    "COLUMNS",
+    "CHECKS_BY_COLUMN",
     "FAIL",
     "NO",
     "NOT_RUN",
@@ -49,3 +52,12 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "COLUMNS":  # its name until 0.1
+        warnings.warn(
+            "envhub.testing.COLUMNS is called CHECKS_BY_COLUMN.", DeprecationWarning, stacklevel=2
+        )
+        return CHECKS_BY_COLUMN
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -271,7 +271,7 @@ def _shapes(tree: Any) -> Any:
     return [(jnp.shape(leaf), leaf.dtype) for leaf in _leaves(tree)]
 
 
-COLUMNS: dict[str, tuple[Check, ...]] = {
+CHECKS_BY_COLUMN: dict[str, tuple[Check, ...]] = {
     "resets": (no_array_of_a_state_is_empty, typed_and_legacy_keys_give_the_same_episode),
     "steps": (
         step_returns_the_documented_types,
@@ -291,7 +291,7 @@ COLUMNS: dict[str, tuple[Check, ...]] = {
 """From a column of the matrix to the checks of it."""
 
 CHECKS: dict[str, Check] = {
-    check.__name__: check for checks in COLUMNS.values() for check in checks
+    check.__name__: check for checks in CHECKS_BY_COLUMN.values() for check in checks
 }
 """From its name to every check, in the order in which they run."""
 

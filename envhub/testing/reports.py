@@ -14,7 +14,7 @@ from envhub.environment import Environment
 from envhub.errors import ContractError, EnvHubError, MissingDependencyError
 from envhub.flags import FLAGS
 from envhub.suite import Gap, Suite
-from envhub.testing.checks import CHECKS, COLUMNS, COMPARED
+from envhub.testing.checks import CHECKS, CHECKS_BY_COLUMN, COMPARED
 from envhub.testing.comparison import NotRunError, Refuted
 from envhub.testing.second_process import SecondProcess
 from envhub.testing.trial import LimitMaker, Own, Trial
@@ -100,11 +100,11 @@ class Report:
         The environment of a gap has the gap in every column.
         """
         if self.verdicts[0].value in GAPS:
-            return dict.fromkeys((MAKES, *COLUMNS), self.verdicts[0])
+            return dict.fromkeys((MAKES, *CHECKS_BY_COLUMN), self.verdicts[0])
         found = {verdict.check: verdict for verdict in self.verdicts}
         columns = {MAKES: found[MAKES]} if MAKES in found else {}
         absent = Verdict("", NOT_RUN, "it was not reached")
-        for column, checks in COLUMNS.items():
+        for column, checks in CHECKS_BY_COLUMN.items():
             verdicts = [found.get(check.__name__, absent) for check in checks]
             columns[column] = min(verdicts, key=lambda verdict: _BADNESS[verdict.value])
         return columns

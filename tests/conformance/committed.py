@@ -11,13 +11,15 @@ from envhub import registry
 from envhub.flags import FLAGS
 from envhub.matrix import results, staleness
 from envhub.matrix.results import NOT_RUN, Row
-from envhub.testing import COLUMNS
+from envhub.testing import CHECKS_BY_COLUMN
 from tests.devices import NUM_DEVICES
 
 from .cases import Case
 
 ENDS, DEVICES = "random_actions_reach_the_end", "multi_device"
-COLUMN_OF = {check.__name__: column for column, checks in COLUMNS.items() for check in checks}
+COLUMN_OF = {
+    check.__name__: column for column, checks in CHECKS_BY_COLUMN.items() for check in checks
+}
 
 
 def must_run(case: Case, check: str) -> bool:

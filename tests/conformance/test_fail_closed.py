@@ -15,7 +15,7 @@ from envhub import registry
 from envhub.errors import MissingDependencyError
 from envhub.flags import FLAGS
 from envhub.matrix.results import NOT_RUN, Cell, Row
-from envhub.testing import CHECKS, COLUMNS, FAIL, Own, Trial, Verdict, check_id, reports
+from envhub.testing import CHECKS, CHECKS_BY_COLUMN, FAIL, Own, Trial, Verdict, check_id, reports
 from envhub.testing.checks import COMPARED
 from envhub.testing.episodes import Episodes
 from envhub.testing.probes import NotRunError
@@ -146,7 +146,7 @@ def test_what_the_matrix_has_not_run_may_be_skipped_and_nothing_else() -> None:
 @needs_devices(2)
 def test_versions_without_rows_are_held_to_what_all_others_could(monkeypatch: Patch) -> None:
     run = committed.here(CASE) and committed.here(CASE).run
-    cells = {column: Cell("pass") for column in COLUMNS}
+    cells = {column: Cell("pass") for column in CHECKS_BY_COLUMN}
     rows = [
         Row(str(CASE), "one", run, cells),
         Row(str(CASE), "other", run, {**cells, "own_bits": Cell(NOT_RUN)}),

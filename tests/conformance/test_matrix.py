@@ -12,8 +12,7 @@ from envhub import registry
 from envhub.flags import FLAGS
 from envhub.matrix import results, staleness
 from envhub.matrix.results import COLUMNS, Cell, Row
-from envhub.testing import CHECKS, FAIL, NOT_RUN
-from envhub.testing import COLUMNS as CHECKED_COLUMNS
+from envhub.testing import CHECKS, CHECKS_BY_COLUMN, FAIL, NOT_RUN
 
 from . import cases, matrix
 from .cases import Case
@@ -23,7 +22,7 @@ CASE = Case("gymnax", "CartPole-v1")
 
 
 def test_the_columns_are_those_that_are_checked() -> None:
-    assert list(COLUMNS) == ["makes", *CHECKED_COLUMNS]
+    assert list(COLUMNS) == ["makes", *CHECKS_BY_COLUMN]
 
 
 def test_the_rows_are_every_variant_of_every_name() -> None:

@@ -11,7 +11,7 @@ import jax
 import pytest
 
 from envhub import registry, wrappers
-from envhub.testing import COLUMNS, Trial, Verdict
+from envhub.testing import CHECKS_BY_COLUMN, Trial, Verdict
 from envhub.testing.second_process import SecondProcess
 
 from . import stacks
@@ -21,7 +21,7 @@ from .test_contract import test_check as examine
 LEFT_OUT = {"truncation", "final_obs", "own_bits"}
 CHECKS = [
     check.__name__
-    for column, checks in COLUMNS.items()
+    for column, checks in CHECKS_BY_COLUMN.items()
     if column not in LEFT_OUT
     for check in checks
 ]

@@ -13,7 +13,7 @@ import pytest
 import envhub
 from envhub import errors, testing
 from envhub.flags import FLAGS
-from envhub.testing import CHECKS, COLUMNS, FAIL, NO, NOT_RUN, PASS, YES, Own
+from envhub.testing import CHECKS, CHECKS_BY_COLUMN, FAIL, NO, NOT_RUN, PASS, YES, Own
 from envhub.testing.probes import PROBES
 from envhub.testing.second_process import SecondProcess
 from envhub.testing.trial import Trial
@@ -35,7 +35,12 @@ def check(kind: type, checks: list[str], **known: Any) -> testing.Report:
 def test_every_check_can_say_no() -> None:
     # That nothing ends is no failure, and the suite's own is compared below.
     assert {*BREACHES.values(), ENDS, BITS, *PROBES} == set(CHECKS)
-    assert set(FLAGS) <= set(COLUMNS)
+    assert set(FLAGS) <= set(CHECKS_BY_COLUMN)
+
+
+def test_the_old_name_of_the_checks_by_column_still_works() -> None:
+    with pytest.deprecated_call(match="CHECKS_BY_COLUMN"):
+        assert testing.COLUMNS is CHECKS_BY_COLUMN
 
 
 @pytest.mark.parametrize(
@@ -113,7 +118,7 @@ def test_a_report_has_a_line_for_each_check(honest: testing.Report) -> None:
 
 
 def test_a_report_has_every_column_of_the_matrix(honest: testing.Report) -> None:
-    assert list(honest.columns()) == list(COLUMNS)
+    assert list(honest.columns()) == list(CHECKS_BY_COLUMN)
 
 
 def test_another_suites_own_is_another(honest: testing.Report) -> None:
