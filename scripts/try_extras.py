@@ -28,7 +28,8 @@ import tasks
 PROJECT = tomllib.loads((tasks.ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 USERS = re.findall(r"\w+", EXTRAS["all"][0].partition("[")[2])
-VIDEO = "video"
+# Several devices are examined too; and compiling, of what runs a few times, is most of the time.
+XLA_FLAGS = "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"
 IN_A_DOCUMENT = re.compile(rf"(?:{PROJECT['name']}|[\"' ]\.)\[([\w,]+)\]")
 # Run elsewhere than in the checkout, whose modules must not take the place of the installed ones.
 TRY = """
@@ -151,7 +152,7 @@ def examine(python: str, extras: str, folder: Path) -> str:
     done = subprocess.run(
         [python, "-P", "-c", TRY, *given],
         cwd=folder,
-        env={**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=4"},
+        env={**os.environ, "XLA_FLAGS": XLA_FLAGS},
         check=False,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
