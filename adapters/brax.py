@@ -74,6 +74,13 @@ class BraxSuite(Suite):
     supported = ">=0.12.1,<1"
     example = "hopper"
     interface = "a brax.envs.Env"
+    misfits = (
+        (
+            "brax<=0.14.2",
+            "jax>=0.10",
+            "brax.training fails, which uses jax.device_put_replicated; the environments work",
+        ),
+    )
     references = (("swimmer", "https://github.com/google/brax/blob/main/brax/fluid.py"),)
 
     def known_names(self) -> Iterable[str]:

@@ -36,6 +36,25 @@ def admits(supported: str, version: str) -> bool:
         return False
 
 
+def is_newer(version: str, other: str) -> bool:
+    """Whether a version is newer than another; one that PEP 440 does not know is not."""
+    return admits(f">={other}", version) and not admits(f"=={other}", version)
+
+
+def met(requirement: str) -> str | None:
+    """What of a requirement such as `"mujoco>=4"` is installed.
+
+    Returns:
+        The distribution and its version, such as `"mujoco 4.0.0"`; `None` if it is absent, or of
+        another version.
+    """
+    from packaging.requirements import Requirement
+
+    wanted = Requirement(requirement)
+    found = installed_version(wanted.name)
+    return f"{wanted.name} {found}" if found and admits(str(wanted.specifier), found) else None
+
+
 @functools.cache  # a package that is imported does not change, and reading takes milliseconds
 def overwriter(distribution: str, package: str, siblings: Collection[str] = ()) -> str | None:
     """The other installed distribution that wrote its files over those of this one.

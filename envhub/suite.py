@@ -68,6 +68,8 @@ class Suite(abc.ABC):
         limit_counts: how many of what its episode limit counts are one step.
         interface: what `adopt` takes, in a few words; empty if that is nothing.
         siblings: other distributions that provide the same package, and belong to the suite too.
+        misfits: pairs of requirements, such as `"mujoco>=4"`, that are known not to work together,
+            each with what fails: for `envhub doctor`.
         references: where to read about the defects behind gaps of the kind `upstream`: names, `"*"`
             for all others, each with a link to the suite's issue or source.
 
@@ -87,6 +89,7 @@ class Suite(abc.ABC):
     limit_counts: ClassVar[int] = 1
     interface: ClassVar[str] = ""
     siblings: ClassVar[tuple[str, ...]] = ()
+    misfits: ClassVar[tuple[tuple[str, str, str], ...]] = ()
     references: ClassVar[tuple[tuple[str, str], ...]] = ()
 
     @abc.abstractmethod

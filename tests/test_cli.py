@@ -31,7 +31,10 @@ from envhub import (
 )
 from envhub._random_policy import CHUNK, Rollout
 from envhub._speed import Speed
+from envhub.cli import doctor
 from envhub.flags import FLAGS
+from envhub.matrix.results import load
+from envhub.matrix.tested import newest
 from envhub.vector import VectorEnv
 from envhub.wrappers import AutoReset
 
@@ -716,6 +719,7 @@ def test_doctor_tries_every_suite(only: Any) -> None:
         "supported": registry.get("gymnax").supported,
         "problem": None,
         "command": 'pip install "envhub-rl[gymnax]"',
+        "misfits": [],
     }
     assert not crashed["works"]
     assert "Killed" in crashed["problem"]
@@ -739,6 +743,36 @@ def test_doctor_shows_what_is_broken_in_red(only: Any, monkeypatch: pytest.Monke
     red = [line for line in shown.splitlines() if "\x1b[31m" in line]
     assert {line.split("m", 1)[1].split()[0] for line in red} >= {"toy", "toy:", "gymnax:"}
     assert not any("navix" in line for line in red)
+
+
+def test_doctor_says_what_is_newer_than_anything_tested_and_what_does_not_fit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tested = newest(load())
+    assert set(tested) >= {"jax", "gymnax", "gymnasium", "mujoco", "numpy"}
+    here = {**tested, "jax": "99.1", "mujoco": "99.0.0", "dm-control": "1.0.50"}
+    monkeypatch.setattr(_versions, "installed_version", here.get)
+    monkeypatch.setattr(registry, "suites", lambda: ["gymnasium"])
+    monkeypatch.setattr(doctor, "_in_another_process", lambda *_, **__: ("cpu", None))
+    answer = ask("doctor")
+    assert answer["newer_than_tested"] == {
+        name: {"installed": here[name], "tested": tested[name]} for name in ("jax", "mujoco")
+    }
+    shown = words(invoke("doctor").stdout)
+    assert f"jax 99.1 is newer than anything tested: {tested['jax']} was." in shown
+    assert "mujoco 99.0.0 and dm-control 1.0.50 do not fit: its tasks cannot be loaded." in shown
+    here |= {"jax": tested["jax"], "mujoco": tested["mujoco"], "dm-control": "99"}
+    answer = ask("doctor")
+    assert answer["newer_than_tested"] == {}
+    assert answer["suites"][0]["misfits"] == []
+
+
+def test_misfits_are_requirements_of_packages() -> None:
+    misfits = [each for name in registry.BUILTIN for each in registry.get(name).misfits]
+    assert misfits
+    for one, other, reason in misfits:
+        assert _versions.met(f"{one},<0") is _versions.met(f"{other},<0") is None
+        assert not reason.endswith(".")
 
 
 def test_doctor_notices_the_strangers_distribution(

@@ -31,6 +31,14 @@ BOX2D = """
 """
 
 
+# Other packages' environments, which are made through Gymnasium's registry.
+MISFITS = (
+    ("mujoco>=3.10", "gymnasium-robotics<=1.4.2", "its Fetch environments cannot be made"),
+    ("mujoco>=3.14", "metaworld<=3.0.0", "its environments cannot be made"),
+    ("mujoco>=4", "dm-control<=1.0.50", "its tasks cannot be loaded"),
+)
+
+
 def family(name: str) -> str:
     """Which of Gymnasium's families an id belongs to; empty for those of third parties."""
     base = name.rpartition("-v")[0]

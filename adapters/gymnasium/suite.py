@@ -31,6 +31,7 @@ from .facts import (
     CLASSIC,
     CORES,
     FUNCTIONAL,
+    MISFITS,
     MUJOCO,
     MUJOCO_V3,
     MUJOCO_VIEW,
@@ -61,6 +62,7 @@ class GymnasiumSuite(Suite):
     supported = ">=1.0,<1.5"
     example = "CartPole-v1"
     interface = "a gymnasium.Env"
+    misfits = MISFITS
     # fmt: off
     references = (("Pusher-v4", "https://github.com/Farama-Foundation/Gymnasium/issues/950"),
                   ("*", "https://github.com/Farama-Foundation/Gymnasium/issues/993"))

@@ -12,13 +12,15 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from envhub import _distribution, registry
+from envhub import _distribution, _versions, registry
 from envhub.cli._answer import answer
 from envhub.cli._drawing import say_versions, sheet
 from envhub.cli._facts import Facts, version_facts
 from envhub.cli._options import AsJson
 from envhub.errors import EnvHubError
-from envhub.suite import blaming
+from envhub.matrix.results import load
+from envhub.matrix.tested import newer_than_tested
+from envhub.suite import Suite, blaming
 
 _EXAMINE = """
 import sys, envhub
@@ -49,6 +51,10 @@ def _diagnose() -> Facts:
     devices, problem = _in_another_process(_LIST_DEVICES)
     return {
         "versions": version_facts(),
+        "newer_than_tested": {
+            name: {"installed": installed, "tested": tested}
+            for name, (installed, tested) in newer_than_tested(load()).items()
+        },
         "stranger": _distribution.stranger() or None,
         "devices": devices.splitlines(),
         "device_problem": problem,
@@ -57,15 +63,26 @@ def _diagnose() -> Facts:
     }
 
 
+def _misfits(suite: Suite) -> list[str]:
+    """Pairs of packages that are installed here and known not to work together."""
+    return [
+        f"{one} and {other} do not fit: {reason}."
+        for *pair, reason in suite.misfits
+        if (one := _versions.met(pair[0])) and (other := _versions.met(pair[1]))
+    ]
+
+
 def _examine(name: str) -> Facts:
     """Try one suite in a process of its own, so that a crash is reported and not suffered."""
     facts: Facts = {"suite": name, **dict.fromkeys(("version", "supported", "command", "problem"))}
+    facts["misfits"] = []
     try:
         with blaming("its description"):
             suite = registry.get(name)
             facts["version"] = suite.installed()
             facts["supported"] = suite.supported
             facts["command"] = suite.install_command
+            facts["misfits"] = _misfits(suite)
             suite.require_installed()
             suite.known_names()
             example = f"{name}::{suite.example}"
@@ -107,6 +124,11 @@ def _draw_doctor(facts: Facts) -> RenderableType:
             hint = f" Run: {command}" if command and command not in problem else ""
             problems.append(Text(f"{suite['suite']}: {problem}{hint}", style))
     problems += [Text(f"{name}: {why}", "red") for name, why in facts["refused_claims"].items()]
+    for name, each in facts["newer_than_tested"].items():
+        newer = f"{name} {each['installed']} is newer than anything tested: {each['tested']} was."
+        problems.append(Text(newer, "yellow"))
+    misfits = [each for suite in facts["suites"] for each in suite["misfits"]]
+    problems += [Text(misfit, "yellow") for misfit in misfits]
     if facts["stranger"]:
         problems.append(Text(facts["stranger"], "red"))
     head = sheet({"versions": say_versions(facts["versions"]), "devices": devices})
