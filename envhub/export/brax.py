@@ -24,8 +24,10 @@ def to_brax(env: Environment, params: Any = None) -> Any:
     episode. `step` draws from a key in `info["key"]`.
 
     `done` is 1.0 where the episode terminated, and not at the environment's own limit, which brax
-    would take for a termination: in brax, a limit is `episode_length` of its training. Give one
-    that is not above the environment's own.
+    would take for a termination: in brax, a limit is `episode_length` of its training. If that is
+    above the environment's own, brax's `EpisodeWrapper` is told to cut the episode in the step
+    after: that step does nothing, and brax leaves it out as it does every truncation. It counts as
+    infinitely many there, so that `eval/avg_episode_length` is infinite.
 
     Actions are those of brax's policies: one axis, from -1 to 1, which finite bounds of the
     environment's own are scaled to. There is no automatic reset and no limit; brax's training wraps
@@ -109,7 +111,7 @@ def _env_class() -> Any:
             shapes = jax.eval_shape(step, key, state, action)
             metrics = {name: jnp.float32(0) for name in _metrics(shapes)}
             zero = jnp.float32(0)
-            info = {"key": key, "truncation": zero}
+            info = {"key": key, "truncation": zero, "limit": zero}
             return base.State(state, _floats(obs), zero, zero, metrics, info)
 
         def step(self, state: Any, action: jax.Array) -> Any:
@@ -117,15 +119,17 @@ def _env_class() -> Any:
             action = self._own_action(action)
             result = self.env.step(step_key, state.pipeline_state, action, self.params)
             metrics = {name: jnp.float32(value) for name, value in _metrics(result).items()}
-            info = {"key": key, "truncation": result.truncated.astype(jnp.float32)}
-            return state.replace(
+            truncation = result.truncated.astype(jnp.float32)
+            limit = truncation * ~result.terminated
+            after = state.replace(
                 pipeline_state=result.state,
                 obs=_floats(result.obs),
                 reward=result.reward,
                 done=result.terminated.astype(jnp.float32),
                 metrics=state.metrics | metrics,
-                info=state.info | info,
+                info=state.info | {"key": key, "truncation": truncation, "limit": limit},
             )
+            return _cut(state, after) if "steps" in state.info else after
 
         @property
         def observation_size(self) -> Any:
@@ -148,6 +152,29 @@ def _env_class() -> Any:
             return jnp.clip(low + (action + 1) * (high - low) / 2, low, high)
 
     return EnvHubBraxEnv
+
+
+def _cut(before: Any, after: Any) -> Any:
+    """Have brax's `EpisodeWrapper` cut an episode that it lets go on beyond its own limit.
+
+    The wrapper writes 0 over the truncation unless its count of steps is up, and takes that from
+    `info` (0.12 to 0.14).
+    """
+    is_over = (before.info["limit"] > 0) & (before.info["truncation"] == 0)
+    steps = before.info["steps"]
+    most = np.inf if steps.dtype.kind == "f" else np.iinfo(steps.dtype).max // 2
+
+    def chosen(old: Any, new: Any) -> Any:
+        return jax.tree.map(functools.partial(jnp.where, is_over), old, new)
+
+    zero, info = jnp.zeros_like(after.reward), after.info
+    kept = {name: chosen(before.info[name], info[name]) for name in ("truncation", "limit")}
+    return after.replace(
+        obs=chosen(before.obs, after.obs),
+        reward=chosen(zero, after.reward),
+        done=chosen(zero, after.done),
+        info=info | kept | {"steps": chosen(jnp.full_like(steps, most), steps)},
+    )
 
 
 def _metrics(result: StepResult) -> dict[str, Any]:

@@ -65,6 +65,37 @@ def test_it_works_under_the_wrappers_of_braxs_training(training: Any) -> None:
     np.testing.assert_array_equal(obs[7], start.obs)
 
 
+@pytest.mark.parametrize("action_repeat", [1, 2])
+@pytest.mark.parametrize("name", [PENDULUM, "gymnasium::Pendulum-v1"])
+def test_a_limit_below_braxs_cuts_the_episode(training: Any, name: str, action_repeat: int) -> None:
+    limit = {"max_episode_steps" if "gymnasium" in name else "max_steps_in_episode": 4}
+    own = to_brax(*envhub.make(name, **limit))
+    env = training.wrap(own, episode_length=50, action_repeat=action_repeat)
+    start = env.reset(jax.random.split(KEY, 2))
+    state, step = start, jax.jit(env.step)
+    own_steps = 4 // action_repeat
+    for turn in range(1, 2 * (own_steps + 1) + 1):
+        before, state = state, step(state, jnp.ones((2, 1)))
+        is_cut = turn % (own_steps + 1) == 0
+        assert (state.done == is_cut).all()
+        assert (state.info["truncation"] == is_cut).all()
+        assert ((state.reward == 0) == is_cut).all()
+        if is_cut:
+            np.testing.assert_array_equal(state.obs, start.obs)
+        else:
+            assert (state.obs != before.obs).any()
+
+
+def test_a_limit_that_is_braxs_cuts_the_episode_once(training: Any) -> None:
+    env = training.wrap(to_brax(*envhub.make(PENDULUM, max_steps_in_episode=4)), episode_length=4)
+    state, step = env.reset(jax.random.split(KEY, 2)), jax.jit(env.step)
+    for turn in range(1, 9):
+        state = step(state, jnp.ones((2, 1)))
+        assert (state.done == (turn % 4 == 0)).all()
+        assert (state.info["truncation"] == state.done).all()
+        assert (state.info["steps"] == (turn - 1) % 4 + 1).all()
+
+
 def test_a_host_environment_goes_back_to_its_first_state(training: Any) -> None:
     env = training.wrap(to_brax(*envhub.make("gymnasium::Pendulum-v1")), episode_length=3)
     start = env.reset(jax.random.split(KEY, 2))
