@@ -14,6 +14,7 @@ from envhub._tracing import concrete_if_known, is_traced, numpy_for
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
 from envhub.flags import Capabilities, Claim
+from envhub.params import Rule, computed
 from envhub.suite import Gap, Suite, in_x64_mode, keywords
 
 NAMES = """
@@ -46,6 +47,13 @@ BROKEN_IN_X64 = {"DiscountingChain-bsuite", "GaussianBandit-misc", "MetaMaze-mis
 BROKEN_IN_X64_SINCE_1_0 = {"Freeway-MinAtar"}
 BROKEN_IN_X64_BEFORE_1_0 = {"FourRooms-misc", "MemoryChain-bsuite"}
 NO_LIMIT = np.iinfo(np.int32).max
+# What gymnax computes once, for the defaults (0.0.9 and 1.0.1).
+DERIVED: dict[str, dict[str, Rule]] = {
+    "CartPole": {
+        "total_mass": ({"masscart", "masspole"}, lambda own: own.masscart + own.masspole),
+        "polemass_length": ({"masspole", "length"}, lambda own: own.masspole * own.length),
+    }
+}
 
 
 class GymnaxSuite(Suite):
@@ -168,6 +176,9 @@ class GymnaxEnvironment(Environment):
     def action_space(self, params: Any = None) -> spaces.Space:
         with concrete_if_known(self.default_params if params is None else params) as known:
             return _convert(self.unwrapped.action_space(known))
+
+    def derived_params(self, params: Any, changed: set[str]) -> dict[str, Any]:
+        return computed(DERIVED.get(type(self.unwrapped).__name__, {}), params, changed)
 
     def render_env(self, state: Any, params: Any) -> Any:
         name = self.unwrapped.name

@@ -151,6 +151,13 @@ class Environment(abc.ABC):
     def action_space(self, params: Any = None) -> spaces.Space:
         """The space of the actions that `step` accepts under these params, which may be traced."""
 
+    def derived_params(self, params: Any, changed: set[str]) -> dict[str, Any]:
+        """The fields that are computed from others, by name, where some of those were changed.
+
+        `make` gives them these values, unless they are given themselves.
+        """
+        return {}
+
     def step_then_reset(
         self, key: jax.Array, state: Any, action: Any, params: Any
     ) -> tuple[StepResult, Any]:

@@ -120,7 +120,7 @@ def make(
             given = {key: kwargs[key] for key in kwargs if is_accepted(key, accepted)}
             env = suite.make(name, given)
             overrides = {key: kwargs[key] for key in kwargs if key not in given}
-            env.default_params = override_params(env_id, env.default_params, overrides, accepted)
+            env.default_params = override_params(env_id, env, overrides, accepted)
             if gap or len(overrides) < len(kwargs):
                 _trace(env)
     except (EnvHubError, KeyboardInterrupt):
@@ -321,9 +321,13 @@ def _with_flags(suite: Suite, names: Iterable[str], flags: Mapping[str, bool]) -
 
 
 def override_params(
-    env_id: str, params: Any, overrides: Mapping[str, Any], accepted: set[str]
+    env_id: str, env: Environment, overrides: Mapping[str, Any], accepted: set[str]
 ) -> Any:
-    """The default params with some fields replaced: a copy, checked field by field."""
+    """The default params with some fields replaced, and what follows from those: a copy.
+
+    Each is checked for its shape and kind.
+    """
+    params = env.default_params
     fields = [field.name for field in dataclasses.fields(params)] if params is not None else []
     for name in overrides:
         if name not in fields:
@@ -336,7 +340,10 @@ def override_params(
         name: _checked(env_id, name, getattr(params, name), value)
         for name, value in overrides.items()
     }
-    return dataclasses.replace(params, **checked) if checked else params
+    if not checked:
+        return params
+    params = dataclasses.replace(params, **checked)
+    return dataclasses.replace(params, **(env.derived_params(params, set(checked)) | checked))
 
 
 def _checked(env_id: str, name: str, default: Any, value: Any) -> Any:

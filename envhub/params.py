@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
@@ -27,6 +27,15 @@ def params_dataclass(cls: type[T]) -> type[T]:
     names = [field.name for field in dataclasses.fields(made)]  # type: ignore[arg-type]
     jax.tree_util.register_dataclass(made, data_fields=names, meta_fields=[])
     return made
+
+
+Rule = tuple[set[str], Callable[[Any], Any]]
+"""The fields that another one is computed from, and its formula."""
+
+
+def computed(rules: Mapping[str, Rule], params: Any, changed: set[str]) -> dict[str, Any]:
+    """The fields whose rule takes one that was changed, with their values under these params."""
+    return {name: formula(params) for name, (of, formula) in rules.items() if of & changed}
 
 
 def named_params(name: str, fields: Sequence[str], values: Sequence[float]) -> Any:

@@ -12,9 +12,18 @@ from envhub import spaces
 from envhub._headless import no_sound
 from envhub.environment import Environment, StepResult
 from envhub.flags import Capabilities
+from envhub.params import Rule, computed
 from envhub.wrappers.time_limit import Counted
 
 from .facts import ASKED_BY_PYTHON
+
+# What Gymnasium computes once, for the defaults; the second is the sum, not the product (to 1.4).
+DERIVED: dict[str, dict[str, Rule]] = {
+    "CartPoleParams": {
+        "total_mass": ({"masscart", "masspole"}, lambda own: own.masscart + own.masspole),
+        "polemass_length": ({"masspole", "length"}, lambda own: own.masspole + own.length),
+    }
+}
 
 
 class FunctionalEnvironment(Environment):
@@ -55,6 +64,9 @@ class FunctionalEnvironment(Environment):
 
     def action_space(self, params: Any = None) -> spaces.Space:
         return spaces.from_gymnasium(self.unwrapped.action_space)
+
+    def derived_params(self, params: Any, changed: set[str]) -> dict[str, Any]:
+        return computed(DERIVED.get(type(params).__name__, {}), params, changed)
 
     def render_env(self, state: Any, params: Any) -> Any:
         with no_sound():

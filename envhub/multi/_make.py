@@ -144,8 +144,8 @@ def _make_members(
             members[name] = alike[0] if alike else hub.make(env_id, **recipe[1])[0]
             made.append((recipe, members[name]))
             overrides = {key: options[key] for key in options if key not in constructing}
-            default = members[name].default_params
-            params[name] = hub.override_params(env_id, default, overrides, accepted - WRAPPING)
+            known = accepted - WRAPPING
+            params[name] = hub.override_params(env_id, members[name], overrides, known)
     return members, params
 
 

@@ -113,6 +113,9 @@ class Wrapper(Environment):
     def render_env(self, state: Any, params: Any) -> Any:
         return self.env.render_env(self.inner_state(state), params)
 
+    def derived_params(self, params: Any, changed: set[str]) -> dict[str, Any]:
+        return self.env.derived_params(params, changed)
+
     def check_params(self, params: Any) -> None:
         if self.default_params is self.env.default_params:
             self.env.check_params(params)

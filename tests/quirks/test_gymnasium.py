@@ -276,3 +276,16 @@ def test_what_gymnasium_no_longer_makes_is_not_listed(register: Callable[..., st
     for env_id in (only_vector, "gymnasium::GymV21Environment-v0"):
         with pytest.raises(errors.UnknownEnvError, match="list_envs"):
             envhub.make(env_id)
+
+
+@pytest.mark.parametrize("name", ["CartPole-v1", "phys2d/CartPole-v1"])
+def test_what_is_computed_from_other_params_follows_them(name: str) -> None:
+    """A heavy cart is pushed as one whose total mass is given too."""
+    heavy, params = envhub.make(f"gymnasium::{name}", masscart=10.0)
+    light, _ = envhub.make(f"gymnasium::{name}")
+    after = [
+        env.step(KEY, env.reset(KEY)[1], 1).obs[1] - env.reset(KEY)[0][1] for env in (light, heavy)
+    ]
+    assert after[0] > 5 * after[1] > 0
+    if name != "CartPole-v1":
+        assert params.total_mass == 10.0 + params.masspole

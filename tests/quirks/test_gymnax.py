@@ -144,3 +144,17 @@ def test_a_registered_environment_is_found() -> None:
     assert env.reset(jax.random.key(0), params)[0].shape == (4,)
     gymnax.registration._registry.pop("TestsOwnPole-v0")
     gymnax.registered_envs.remove("TestsOwnPole-v0")
+
+
+def test_what_is_computed_from_other_params_follows_them() -> None:
+    _, default = envhub.make("gymnax::CartPole-v1")
+    _, params = envhub.make("gymnax::CartPole-v1", masscart=10.0)
+    assert params == default.replace(masscart=10.0, total_mass=10.0 + default.masspole)
+    _, params = envhub.make("gymnax::CartPole-v1", masspole=0.5, length=2.0)
+    assert (params.total_mass, params.polemass_length) == (1.5, 1.0)
+    _, params = envhub.make("gymnax::CartPole-v1", masscart=10.0, total_mass=3.0)
+    assert params.total_mass == 3.0
+    _, params = envhub.make("gymnax::CartPole-v1", gravity=1.0)
+    assert params == default.replace(gravity=1.0)
+    _, fleet = envhub.make_multi({"heavy": ("gymnax::CartPole-v1", {"masscart": 10.0})})
+    assert fleet["heavy"].total_mass == 10.0 + default.masspole
