@@ -8,6 +8,8 @@ from typing import Any, TypeVar, dataclass_transform
 import jax
 import numpy as np
 
+__all__ = ["params_dataclass"]
+
 T = TypeVar("T")
 
 
