@@ -9,12 +9,13 @@ from envhub import _distribution, errors, spaces, wrappers
 from envhub._adoption import wrap
 from envhub._checkpoints import pack_state, unpack_state
 from envhub._seeding import host_seed
-from envhub.environment import Environment, EnvSpec, StepResult
+from envhub.environment import Environment, StepResult
 from envhub.flags import Capabilities
 from envhub.hub import capabilities, list_envs, make, make_vec, require
 from envhub.multi._environment import MultiEnv
 from envhub.multi._make import make_multi, make_multi_vec
 from envhub.registry import register, suites, unregister
+from envhub.spec import EnvSpec, WrapperSpec
 from envhub.suite import Gap, Suite
 from envhub.trajectories import Trajectory, rollout
 from envhub.vector import VectorEnv
@@ -34,6 +35,7 @@ __all__ = [
     "Trajectory",
     "VectorEnv",
     "Wrapper",
+    "WrapperSpec",
     "capabilities",
     "errors",
     "host_seed",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from types import MappingProxyType
 from typing import Any
 
 from envhub import registry
-from envhub.environment import Environment, EnvSpec
+from envhub.environment import Environment
 from envhub.errors import EnvHubError, InvalidOptionError, MissingDependencyError
 from envhub.hub import usable_suites
+from envhub.spec import EnvSpec, MadeBy
 from envhub.suite import Suite, blaming, quiet
 
 
@@ -79,15 +79,17 @@ def _ask_suites(obj: Any, construct: Callable[[], Any] | None) -> Environment | 
         adopted = _adopted(suite, obj, construct) if suite.module in sys.modules else None
         if adopted is not None:
             name, env = adopted
+            source = construct or _source_of(obj, suite.maker(obj), env)
+            provider, version = suite.origin(name, env.unwrapped)
             env.spec = EnvSpec(
                 f"{suite.name}::{name}",
                 suite.name,
                 name,
-                MappingProxyType({}),
-                suite.provider(),
-                suite.require_installed(),
-                env.num_agents,
-                recreatable=False,
+                distribution=provider,
+                version=version,
+                num_agents=env.num_agents,
+                source=source,
+                recreatable=source is not None,
             )
             return env
     return None
@@ -104,3 +106,11 @@ def _adopted(
             raise InvalidOptionError(f"{suite.name} cannot take {obj!r}: {error}") from error
         registry.leave_out(suite.name, str(error))
         return None
+
+
+def _source_of(obj: Any, maker: Callable[[], Any] | None, env: Environment) -> Any:
+    """What gives the object, or one like it, in another process too."""
+    if maker:
+        return MadeBy(maker)
+    # What is native holds no episode: the object is as good as what made it.
+    return obj if env.capabilities.jax_native else None

@@ -2,6 +2,7 @@
 
 import functools
 import importlib.metadata
+import sys
 from collections.abc import Collection
 from pathlib import Path
 
@@ -94,3 +95,22 @@ def _sizes(distribution: importlib.metadata.Distribution, package: str) -> dict[
         for file in distribution.files or ()
         if file.parts[0] == package and file.suffix == ".py" and file.size is not None
     }
+
+
+def is_inside(module: str, package: str) -> bool:
+    """Whether a module is a package, or in it."""
+    return f"{module}.".startswith(f"{package}.")
+
+
+@functools.cache
+def package_of(module: str) -> tuple[str, str]:
+    """The distribution that a module is of, and its version.
+
+    Of what nobody has installed it is the name of the module's own package, and the version that it
+    says, if it says one.
+    """
+    top = module.partition(".")[0]
+    found = importlib.metadata.packages_distributions().get(top)
+    if found:
+        return found[0], importlib.metadata.version(found[0])
+    return top, str(getattr(sys.modules.get(top), "__version__", ""))

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import abc
-import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envhub import _inputs, spaces
+from envhub import _flax, _inputs, _travel, spaces
+from envhub._arrays import keep_dtype, narrow, placed, shaped, strong
 from envhub._display import brief, lines, table
 from envhub._reset_where import reset_where
+from envhub._value import Alone, Value, key_of
 from envhub.errors import (
     EnvHubError,
     MissingCapabilityError,
     RenderError,
+    UnpicklableError,
 )
 from envhub.flags import Capabilities
+from envhub.spec import EnvSpec, show
 
 
 class StepResult(NamedTuple):
@@ -66,40 +69,16 @@ class StepResult(NamedTuple):
         return {name: brief(value) for name, value in self._asdict().items()}
 
 
-@dataclasses.dataclass(frozen=True)
-class EnvSpec:
-    """Where an environment comes from.
-
-    Attributes:
-        id: the full id, `"suite::Name"`.
-        suite: the suite's name.
-        name: the suite's own id of the environment.
-        kwargs: the keywords given to `make`.
-        distribution: the package that provides the suite.
-        version: that package's installed version.
-        num_agents: how many agents act. Where there are several, they are the leading axis of
-            observations, actions, rewards and flags.
-        recreatable: whether `make` makes it again of the id and the keywords; it does not of an
-            object that `envhub.wrap` was given.
-
-    Examples:
-        >>> env, _ = envhub.make("gymnax::CartPole-v1", max_steps_in_episode=9)
-        >>> env.spec.suite, env.spec.name, dict(env.spec.kwargs)
-        ('gymnax', 'CartPole-v1', {'max_steps_in_episode': 9})
-    """
-
-    id: str
-    suite: str
-    name: str
-    kwargs: Mapping[str, Any]
-    distribution: str
-    version: str
-    num_agents: int = 1
-    recreatable: bool = True
+COMPARED = ("capabilities", "default_params", "spec", "unwrapped")
 
 
-class Environment(abc.ABC):
+class Environment(Value, abc.ABC):
     """An environment as pure functions of keys, states, actions and params.
+
+    It is a value, made of what its `spec` says: JAX-native ones that are made alike are equal, and
+    share what they compile. One on the host is equal to itself alone, for its states may name its
+    own instances. A copy (`copy.copy`, `copy.deepcopy`) is the environment itself, since episodes
+    are in states; pickled, it is made again where it is restored, with instances of its own.
 
     Adapters implement the hooks `reset_env`, `step_env`, `observation_space`, `action_space` and,
     where the suite can draw, `render_env`. Callers use `reset`, `step` and `render`, which add
@@ -121,6 +100,12 @@ class Environment(abc.ABC):
     """
 
     num_agents: int = 1
+    _made_of: tuple[tuple[Any, ...], dict[str, Any]] | None  # where no spec says it
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        made = super().__new__(cls)
+        made._made_of = args, kwargs
+        return made
 
     def __init__(
         self,
@@ -288,19 +273,47 @@ class Environment(abc.ABC):
         self.check_params(params)
         return np.asarray(self.render_env(state, params), dtype=np.uint8)
 
-    def expect(self, num_envs: int) -> None:  # noqa: B027 (most need not know)
+    def expect(self, num_envs: int) -> None:
         """Learn that so many are driven together, which several devices' calls do not show."""
 
-    def close(self) -> None:  # noqa: B027 (most have nothing to free)
+    def close(self) -> None:
         """Free what the environment holds outside of JAX; idempotent."""
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Environment:
-        # Trainers copy their configuration (rejax 0.1.3). Episodes are in states, so it is shared.
-        return self
+    @functools.cached_property
+    def _key(self) -> Hashable:
+        spec = self.spec
+        if spec is None or not self.capabilities.jax_native or callable(spec.source):
+            return Alone()
+        # The classes, because a suite may have registered another one under the name.
+        return type(self), type(self.unwrapped), spec, key_of(self.default_params)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in COMPARED:  # what it is equal to is found out when it is needed
+            vars(self).pop("_key", None)
+            vars(self).pop("_shared", None)
+        super().__setattr__(name, value)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        after = {"default_params": self.default_params}
+        spec = self.spec
+        if spec is None:
+            args, kwargs = self._made_of or ((), {})
+            _travel.check(self, kwargs, args)
+            return _travel.call, (type(self), args, kwargs), after
+        if not spec.recreatable:
+            raise UnpicklableError(
+                f"{self} cannot be pickled, for it is one live object, which envhub.wrap was "
+                "given: give envhub.wrap a function that makes it."
+            )
+        _travel.check(self, {**spec.kwargs, "source": spec.source})
+        return _made_again, (spec,), after
 
     def __repr__(self) -> str:
-        name = self.spec.id if self.spec else type(self.unwrapped).__name__
-        return f"<{type(self).__name__} {name}>"
+        spec = self.spec
+        if spec is None:
+            return f"<{type(self).__name__} {type(self.unwrapped).__name__}>"
+        options = f"({show(spec.kwargs)})" if spec.kwargs else ""
+        return f"<{type(self).__name__} {spec.id}{options}>"
 
     def check_params(self, params: Any) -> None:
         """Refuse params that do not fit; while a program is traced, so that it costs nothing there.
@@ -326,31 +339,11 @@ class Environment(abc.ABC):
 
     @functools.cached_property
     def _compiled_reset(self) -> Any:
-        def reset(key: jax.Array, params: Any) -> tuple[Any, Any]:
-            self.check_params(params)
-            obs, state = self.reset_env(key, params)
-            return jax.tree.map(_narrow, obs), jax.tree.map(strong, state)
-
-        return jax.jit(reset)
+        return self._shared.get("reset", _compile_reset)
 
     @functools.cached_property
     def _compiled_step(self) -> Any:
-        def step(key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
-            self.check_params(params)
-            action = _inputs.conform_action(self._actions, action)
-            dtypes = jax.tree.map(lambda leaf: leaf.dtype, state)
-            agents = () if self.num_agents == 1 else (self.num_agents,)
-            result = self.step_env(key, state, action, params)
-            return StepResult(
-                obs=jax.tree.map(_narrow, result.obs),
-                state=jax.tree.map(_keep_dtype, result.state, dtypes),
-                reward=_shaped(result.reward, jnp.float32, agents),
-                terminated=_shaped(result.terminated, jnp.bool_, agents),
-                truncated=_shaped(result.truncated, jnp.bool_, agents),
-                info=jax.tree.map(strong, result.info),
-            )
-
-        return jax.jit(step)
+        return self._shared.get("step", _compile_step)
 
     @functools.cached_property
     def _actions(self) -> spaces.Space:
@@ -365,30 +358,34 @@ class Environment(abc.ABC):
         return shapes[0], shapes[1]
 
 
-def placed(params: Any) -> Any:
-    """The params as arrays of JAX, made for good and once, which no transfer guard minds."""
-    with jax.ensure_compile_time_eval(), jax.transfer_guard("allow"):
-        return jax.tree.map(jnp.asarray, params)
+def _compile_reset(env: Environment) -> Any:
+    def reset(key: jax.Array, params: Any) -> tuple[Any, Any]:
+        env.check_params(params)
+        obs, state = env.reset_env(key, params)
+        _flax.accept(state)
+        return jax.tree.map(narrow, obs), jax.tree.map(strong, state)
+
+    return jax.jit(reset)
 
 
-def strong(leaf: Any) -> jax.Array:
-    """The leaf as an array without a weak type, so that all steps share one compilation."""
-    array = jnp.asarray(leaf)
-    return jax.lax.convert_element_type(array, array.dtype) if array.weak_type else array
+def _compile_step(env: Environment) -> Any:
+    def step(key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        env.check_params(params)
+        action = _inputs.conform_action(env._actions, action)
+        dtypes = jax.tree.map(lambda leaf: leaf.dtype, state)
+        agents = () if env.num_agents == 1 else (env.num_agents,)
+        result = env.step_env(key, state, action, params)
+        return StepResult(
+            obs=jax.tree.map(narrow, result.obs),
+            state=jax.tree.map(keep_dtype, result.state, dtypes),
+            reward=shaped(result.reward, jnp.float32, agents),
+            terminated=shaped(result.terminated, jnp.bool_, agents),
+            truncated=shaped(result.truncated, jnp.bool_, agents),
+            info=jax.tree.map(strong, result.info),
+        )
+
+    return jax.jit(step)
 
 
-def _keep_dtype(leaf: Any, dtype: Any) -> jax.Array:
-    """In x64 mode some suites' steps change the width of a state's leaf, which no scan carries."""
-    array = strong(leaf)
-    return array if array.dtype == dtype else array.astype(dtype)
-
-
-def _narrow(leaf: Any) -> jax.Array:
-    """In x64 mode suites compute wider observations than their spaces say: 32 bits is enough."""
-    array = strong(leaf)
-    narrower = {"f": jnp.float32, "i": jnp.int32, "u": jnp.uint32}.get(array.dtype.kind)
-    return array.astype(narrower) if narrower and array.dtype.itemsize > 4 else array
-
-
-def _shaped(value: Any, dtype: Any, shape: tuple[int, ...]) -> jax.Array:
-    return strong(jnp.asarray(value).astype(dtype).reshape(shape))
+def _made_again(spec: EnvSpec) -> Environment:
+    return spec.make()[0]

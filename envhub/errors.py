@@ -157,6 +157,19 @@ class MissingCapabilityError(EnvHubError, TypeError):
     """
 
 
+class UnpicklableError(EnvHubError, TypeError):
+    """An environment of something that cannot go to another process.
+
+    Examples:
+        >>> import pickle
+        >>> halve = envhub.wrappers.TransformReward(func=lambda reward: reward / 2)
+        >>> env, _ = envhub.make("gymnax::CartPole-v1", wrappers=[halve])
+        >>> pickle.dumps(env)  # doctest: +IGNORE_EXCEPTION_DETAIL
+        Traceback (most recent call last):
+        UnpicklableError: ... Functions and classes travel by name: ...
+    """
+
+
 class StaleStateError(EnvHubError, RuntimeError):
     """A host state without a snapshot whose instance has moved on, or is gone.
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, TypeVar
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
-from envhub import _missing, registry
+from envhub import _flax, _missing, registry
+from envhub._keywords import explicit, override_params, sort_keywords
 from envhub._sharding import over_all_axes
 from envhub._suggestions import nearest_ids
-from envhub.environment import Environment, EnvSpec
+from envhub.environment import Environment
 from envhub.errors import (
     EnvHubError,
     InvalidEnvIdError,
@@ -25,13 +21,13 @@ from envhub.errors import (
     UnavailableEnvError,
     UnknownEnvError,
     brief,
-    did_you_mean,
     nearest,
 )
 from envhub.flags import Capabilities, check_flags
-from envhub.suite import Gap, Suite, blaming, is_accepted, quiet
+from envhub.spec import EnvSpec, WrapperSpec
+from envhub.suite import Gap, Suite, blaming, quiet
 from envhub.vector import VectorEnv
-from envhub.wrappers._apply import Wrapping, apply_wrapper, check_wrappers
+from envhub.wrappers._apply import Wrapping, apply_wrappers, check_wrappers
 from envhub.wrappers.autoreset import AutoReset, Mode
 
 EnvOrId = TypeVar("EnvOrId", bound=Environment | str)
@@ -82,6 +78,8 @@ def make(
     *,
     wrappers: Iterable[Wrapping] | None = (),
     autoreset: Mode | None = None,
+    params: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
     **kwargs: Any,
 ) -> tuple[Environment, Any]:
     """Make an environment of any suite.
@@ -91,12 +89,15 @@ def make(
         wrappers: classes of wrappers, or functions of an environment, the innermost first.
         autoreset: the mode of an `envhub.wrappers.AutoReset` around all of them; by default there
             is none.
-        **kwargs: a keyword that names a field of the environment's params overrides that field;
-            any other goes to the suite's constructor.
+        params: overrides fields of the environment's params, by name.
+        options: keywords for the suite's constructor, those too that have the name of one of
+            `make`'s.
+        **kwargs: either, by name: a keyword that the suite's constructor takes goes there, and one
+            that names a field of the params overrides that field.
 
     Returns:
         The environment, and its default params: the suite's parameter pytree, or `None` where it
-        has none. Two calls share nothing.
+        has none. Environments that are made alike are equal, and share what they compile.
 
     Raises:
         InvalidEnvIdError, UnknownSuiteError, UnknownEnvError: if the id names nothing.
@@ -111,36 +112,39 @@ def make(
         (Discrete(2), 100)
     """
     around = check_wrappers(wrappers)
-    version = registry.get(parse_id(env_id)[0]).require_installed()
-    suite, name, capabilities = find(env_id, kwargs)
-    gap = suite.gap(name, kwargs)
+    if autoreset is not None:
+        around.append(WrapperSpec(AutoReset, {"mode": autoreset}))
+    registry.get(parse_id(env_id)[0]).require_installed()
+    options, params = explicit(env_id, "options", options), explicit(env_id, "params", params)
+    both = {**kwargs, **params, **options}
+    suite, name, capabilities = find(env_id, both)
+    gap = suite.gap(name, both)
     try:
         with quiet():
             accepted = set(suite.options(name))
-            given = {key: kwargs[key] for key in kwargs if is_accepted(key, accepted)}
-            env = suite.make(name, given)
-            overrides = {key: kwargs[key] for key in kwargs if key not in given}
+            own, overrides = sort_keywords(env_id, accepted, kwargs, options, params)
+            env = suite.make(name, own)
             env.default_params = override_params(env_id, env, overrides, accepted)
-            if gap or len(overrides) < len(kwargs):
+            _flax.accept(env.default_params)
+            env.capabilities = capabilities
+            provider, version = suite.origin(name, env.unwrapped)
+            env.spec = EnvSpec(
+                env_id,
+                suite.name,
+                name,
+                own,
+                {field: getattr(env.default_params, field) for field in overrides},
+                distribution=provider,
+                version=version,
+                num_agents=env.num_agents,
+            )
+            if gap or own:
                 _trace(env)
     except (EnvHubError, KeyboardInterrupt):
         raise
     except BaseException as error:  # `SystemExit` too: an environment ends no process
-        raise _construction_error(env_id, kwargs, gap, error) from error
-    env.capabilities = capabilities
-    env.spec = EnvSpec(
-        env_id,
-        suite.name,
-        name,
-        MappingProxyType(kwargs),
-        suite.provider(),
-        version,
-        env.num_agents,
-    )
-    for wrap in around:
-        env = apply_wrapper(wrap, env)
-    if autoreset is not None:
-        env = AutoReset(env, autoreset)
+        raise _construction_error(env_id, both, gap, error) from error
+    env = apply_wrappers(around, env)
     return env, env.default_params
 
 
@@ -190,11 +194,20 @@ def make_vec(
     return venv, venv.default_params
 
 
-def capabilities(env_id: str, /, **kwargs: Any) -> Capabilities:
+def capabilities(
+    env_id: str,
+    /,
+    *,
+    params: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    **kwargs: Any,
+) -> Capabilities:
     """What an environment can do, without constructing it and without importing its suite.
 
     Args:
         env_id: `"suite::Name"`.
+        params: as for `make`.
+        options: likewise.
         **kwargs: what would be given to `make`; the answer is for these options.
 
     Raises:
@@ -206,7 +219,8 @@ def capabilities(env_id: str, /, **kwargs: Any) -> Capabilities:
         >>> caps.forkable, caps.differentiable
         (True, False)
     """
-    return find(env_id, kwargs)[2]
+    both = {**kwargs, **explicit(env_id, "params", params), **explicit(env_id, "options", options)}
+    return find(env_id, both)[2]
 
 
 def require(env_or_id: EnvOrId, *flags: str, **kwargs: Any) -> EnvOrId:
@@ -318,74 +332,6 @@ def _with_flags(suite: Suite, names: Iterable[str], flags: Mapping[str, bool]) -
     return sorted(
         f"{suite.name}::{name}" for name in names if fits(suite.capabilities(name, options))
     )
-
-
-def override_params(
-    env_id: str, env: Environment, overrides: Mapping[str, Any], accepted: set[str]
-) -> Any:
-    """The default params with some fields replaced, and what follows from those: a copy.
-
-    Each is checked for its shape and kind.
-    """
-    params = env.default_params
-    fields = [field.name for field in dataclasses.fields(params)] if params is not None else []
-    for name in overrides:
-        if name not in fields:
-            known = sorted(accepted | set(fields))
-            raise InvalidOptionError(
-                f"{env_id} does not take {name!r}.{did_you_mean(name, known)} "
-                f"It takes: {', '.join(known) or 'no keywords'}."
-            )
-    checked = {
-        name: _checked(env_id, name, getattr(params, name), value)
-        for name, value in overrides.items()
-    }
-    if not checked:
-        return params
-    params = dataclasses.replace(params, **checked)
-    return dataclasses.replace(params, **(env.derived_params(params, set(checked)) | checked))
-
-
-def _checked(env_id: str, name: str, default: Any, value: Any) -> Any:
-    """A param must be as its default is: a number for a number, an array of the same shape."""
-    leaves: Any
-    structure: Any
-    leaves, structure = jax.tree.flatten(default, is_leaf=lambda leaf: leaf is None)
-    try:
-        given = structure.flatten_up_to(value)
-        if all(map(_fits, leaves, given)):
-            return jax.tree.unflatten(structure, map(_as_kind, leaves, given))
-    except (ValueError, TypeError, OverflowError):
-        pass
-    raise InvalidOptionError(
-        f"{env_id}: {name}={brief(value)} does not fit the default {default!r}: give a number or "
-        "an array of the same shape and kind, which its dtype can hold."
-    )
-
-
-def _as_kind(old: Any, new: Any) -> Any:
-    """An int for a float field is a float: JAX takes no int beyond 32 bits, and would be retraced.
-
-    A field whose default is `None` may hold anything.
-    """
-    is_float = old is not None and jnp.result_type(old).kind == "f"
-    return float(new) if is_float and isinstance(new, int) else new
-
-
-def _fits(old: Any, new: Any) -> bool:
-    if not isinstance(new, (bool, int, float, np.ndarray, np.generic, jax.Array)):
-        return old is None and new is None
-    if old is None:
-        return True
-    dtype = jnp.result_type(old)
-    if isinstance(new, (int, np.integer)) and dtype.kind in "iu":
-        return not jnp.shape(old) and np.iinfo(dtype).min <= int(new) <= np.iinfo(dtype).max
-    if isinstance(new, (int, float)) and not isinstance(new, bool) and dtype.kind == "f":
-        # What is finite stays so.
-        is_held: bool = np.isfinite(np.float64(new).astype(dtype)).item() or not math.isfinite(new)
-        return not jnp.shape(old) and is_held
-    kinds = {"b": "b", "i": "iu", "u": "iu", "f": "fiu"}[dtype.kind]
-    return jnp.shape(new) == jnp.shape(old) and jnp.result_type(new).kind in kinds
 
 
 def _trace(env: Environment) -> None:

@@ -8,6 +8,8 @@ from typing import Any, TypeVar, dataclass_transform
 import jax
 import numpy as np
 
+from envhub import _flax
+
 __all__ = ["params_dataclass"]
 
 T = TypeVar("T")
@@ -28,6 +30,7 @@ def params_dataclass(cls: type[T]) -> type[T]:
     made.replace = _replace  # type: ignore[attr-defined]
     names = [field.name for field in dataclasses.fields(made)]  # type: ignore[arg-type]
     jax.tree_util.register_dataclass(made, data_fields=names, meta_fields=[])
+    _flax.accept_kind(made)
     return made
 
 
@@ -40,8 +43,8 @@ def computed(rules: Mapping[str, Rule], params: Any, changed: set[str]) -> dict[
     return {name: formula(params) for name, (of, formula) in rules.items() if of & changed}
 
 
-def named_params(name: str, fields: Sequence[str], values: Sequence[float]) -> Any:
-    """Params of a class made for the occasion, each field a float32[].
+def named_params(name: str, fields: Sequence[str], values: Sequence[Any]) -> Any:
+    """Params of a class made for the occasion, each field a float32 number or array.
 
     Examples:
         >>> params = named_params("Walk", ["goal", "wind"], [3.0, 0.5])
@@ -54,9 +57,15 @@ def named_params(name: str, fields: Sequence[str], values: Sequence[float]) -> A
 
 @functools.cache  # JAX tells pytrees apart by their class
 def _named_class(name: str, fields: tuple[str, ...]) -> Any:
-    return params_dataclass(
-        type(f"{name}Params", (), {"__annotations__": dict.fromkeys(fields, Any)})
-    )
+    def reduce(self: Any) -> tuple[Any, ...]:
+        return _restored, (name, fields, tuple(getattr(self, field) for field in fields))
+
+    namespace = {"__annotations__": dict.fromkeys(fields, Any), "__reduce__": reduce}
+    return params_dataclass(type(f"{name}Params", (), namespace))
+
+
+def _restored(name: str, fields: tuple[str, ...], values: tuple[Any, ...]) -> Any:
+    return _named_class(name, fields)(*values)
 
 
 def _replace(self: Any, **changes: Any) -> Any:

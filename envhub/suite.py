@@ -134,6 +134,13 @@ class Suite(abc.ABC):
         """
         return None
 
+    def maker(self, obj: Any) -> Callable[[], Any] | None:
+        """A function that makes an object like this one, of which `adopt` makes instances.
+
+        It is one that can be pickled, where the object knows how it was made.
+        """
+        return None
+
     def gap(self, name: str, options: Mapping[str, Any]) -> Gap | None:
         """The known reason why this environment does not run, if there is one."""
         return None
@@ -166,6 +173,20 @@ class Suite(abc.ABC):
     def provider(self) -> str:
         """The distribution that provides the suite here, for those that have several."""
         return self.distribution
+
+    def origin(self, name: str, unwrapped: Any) -> tuple[str, str]:
+        """The distribution that an environment comes from, and its version.
+
+        It is the suite's own, unless others have registered the name with the suite.
+
+        Args:
+            name: of the environment.
+            unwrapped: the suite's own object.
+        """
+        module = type(getattr(unwrapped, "unwrapped", unwrapped)).__module__
+        if name in self.known_names() or _versions.is_inside(module, self.module):
+            return self.provider(), self.require_installed()
+        return _versions.package_of(module)
 
     def at_least(self, version: str) -> bool:
         """Whether the installed version is this one or newer; an absent suite counts as newest."""

@@ -167,11 +167,10 @@ def _of_one(env: Environment | VectorEnv) -> Environment:
 
 
 def _compiled(env: Environment | VectorEnv) -> Any:
-    """The program, kept by the environment, which a cache of functions would keep alive."""
-    kept = vars(env)
-    if "_compiled_rollout" not in kept:
-        kept["_compiled_rollout"] = jax.jit(functools.partial(_collect, env), static_argnums=4)
-    return kept["_compiled_rollout"]
+    """The program, kept with the environment's others, and not by a cache of functions."""
+    return env._shared.get(
+        "rollout", lambda env: jax.jit(functools.partial(_collect, env), static_argnums=4)
+    )
 
 
 def _collect(

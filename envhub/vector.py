@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Hashable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envhub import _inputs, spaces
+from envhub import _inputs, _travel, spaces
+from envhub._arrays import placed
 from envhub._sharding import Shards
-from envhub.environment import Environment, EnvSpec, StepResult, placed
+from envhub._value import Value
+from envhub.environment import Environment, StepResult
 from envhub.errors import EnvHubError, InvalidOptionError, InvalidStateError
 from envhub.flags import Capabilities
+from envhub.spec import EnvSpec
 
 AXIS = "envs"
 
 
-class VectorEnv:
+class VectorEnv(Value):
     """A batch of environments: every array has a leading axis of `num_envs`.
 
     Make one with `envhub.make_vec`. Its methods are those of `Environment`, under `vmap`, and work
@@ -183,6 +187,14 @@ class VectorEnv:
         """Free what the environments hold outside of JAX; idempotent."""
         self.env.close()
 
+    @functools.cached_property
+    def _key(self) -> Hashable:
+        return type(self), self.env._key, self.num_envs, self.batched_params, self.sharding
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        given = self.env, self.num_envs, self.batched_params, _travel.pack_sharding(self.sharding)
+        return _made_again, (type(self), *given)
+
     def __repr__(self) -> str:
         return f"<VectorEnv of {self.num_envs} {self.env!r}>"
 
@@ -208,21 +220,29 @@ class VectorEnv:
 
     @functools.cached_property
     def _reset(self) -> Any:
-        return self._of_all(self.env.reset, (self._axis,))
+        compiled = self._shared.get("reset", lambda venv: venv._of_all("reset", (venv._axis,)))
+        return functools.partial(self.env._run, compiled)
 
     @functools.cached_property
     def _step(self) -> Any:
-        return self._of_all(self.env.step, (0, 0, self._axis))
+        compiled = self._shared.get("step", lambda venv: venv._of_all("step", (0, 0, venv._axis)))
+        return functools.partial(self.env._run, compiled)
 
-    def _of_all(self, function: Any, axes: tuple[int | None, ...]) -> Any:
-        """`function(key, *arguments)` of each environment, from one key for all."""
-        mapped = jax.vmap(function, in_axes=(0, *axes), axis_name=AXIS)
+    def _of_all(self, method: str, axes: tuple[int | None, ...]) -> Any:
+        """A method of each environment, `method(key, *arguments)`, from one key for all."""
+        mapped = jax.vmap(getattr(self.env, method), in_axes=(0, *axes), axis_name=AXIS)
 
         def whole(key: jax.Array, *arguments: Any) -> Any:
             return mapped(jax.random.split(key, self.num_envs), *arguments)
 
-        compiled = self._shards.split(mapped, axes) if self._shards else jax.jit(whole)
-        return functools.partial(self.env._run, compiled)
+        return self._shards.split(mapped, axes) if self._shards else jax.jit(whole)
+
+
+def _made_again(
+    kind: type[VectorEnv], env: Environment, num_envs: int, batched_params: bool, packed: Any
+) -> VectorEnv:
+    sharding = _travel.unpack_sharding(packed)
+    return kind(env, num_envs, batched_params=batched_params, sharding=sharding)
 
 
 def _check_number(num_envs: Any) -> int:

@@ -238,7 +238,23 @@ ADVICE = {
     "wrappers that are no list": Advice(
         lambda: envhub.make(CARTPOLE, wrappers=2),  # type: ignore[arg-type]
         r"(\[TimeLimit\(.*?\)\])",
-        lambda code: stepped(made(CARTPOLE, *value(code))),
+        lambda code: stepped(made(CARTPOLE, *value(code, TimeLimit=wrappers.TimeLimit))),
+    ),
+    "a keyword of a batch": Advice(
+        lambda: envhub.make(CARTPOLE, num_envs=2),
+        r"(envhub\.make_vec\(.*?\))",
+        lambda code: value(code, num_envs=2)[0].reset(KEY),
+    ),
+    "a keyword that has a name of the hub's": Advice(
+        lambda: envhub.make(CARTPOLE, params=2),  # type: ignore[arg-type]
+        r"give (options=)",
+        lambda code: stepped(
+            value(
+                f"envhub.make(env_id, {code}options)[0]",
+                env_id=CARTPOLE,
+                options={},
+            )
+        ),
     ),
     "options of a reset": Advice(
         lambda: export.to_gymnasium(made("gymnasium::CartPole-v1")).reset(options={"low": 0.0}),

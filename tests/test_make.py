@@ -457,7 +457,7 @@ def test_the_known_names_are_the_live_ones(suite: str) -> None:
 @pytest.mark.parametrize(
     "wrappers",
     [2, "x", TimeLimit, [2], ["x"], [None], [dict], [lambda env: None], {"a": 1},
-     [TimeLimit(max_steps=3)], [TimeLimit(max_episode_steps=3, typo=1)]],
+     [lambda env: TimeLimit(env, max_steps=3)]],
 )  # fmt: skip
 def test_what_is_no_list_of_wrappers_is_refused(wrappers: Any) -> None:
     with pytest.raises(errors.InvalidOptionError, match=r"wrappers=|TimeLimit|dict"):

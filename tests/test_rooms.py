@@ -15,7 +15,6 @@ CROWDED = {
     "envhub/export/gymnasium_vec.py: to_gymnasium_vec",
     "envhub/export/gymnax.py: _env_class",
     "envhub/host/pool.py",
-    "envhub/hub.py",
     "envhub/hub.py: make",
     "envhub/trajectories.py: rollout",
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,30 +11,14 @@ import numpy as np
 
 from envhub._headless import is_opengl_chosen, opengl_errors
 from envhub.host import plain
-from envhub.params import params_dataclass
+from envhub.params import named_params
 
 from .instances import GymnasiumInstance
 
-
-@functools.cache  # made when it is needed: `capabilities` is quick without
-def mujoco_params() -> Any:
-    """The class of the params of MuJoCo's environments."""
-
-    @params_dataclass
-    class MujocoParams:
-        """The physics of MuJoCo's model, in its units.
-
-        Attributes:
-            gravity: float32[3], m/s².
-            body_mass: float32[nbody], kg, the world first.
-            geom_friction: float32[ngeom, 3], sliding, torsional and rolling.
-        """
-
-        gravity: Any
-        body_mass: Any
-        geom_friction: Any
-
-    return MujocoParams
+# The physics of MuJoCo's model, in its units: gravity, float32[3], m/s²; the masses of the bodies,
+# the world first, float32[nbody], kg; and the sliding, torsional and rolling friction of each geom,
+# float32[ngeom, 3].
+PHYSICS = ("gravity", "body_mass", "geom_friction")
 
 
 class MujocoInstance(GymnasiumInstance):
@@ -51,7 +34,7 @@ class MujocoInstance(GymnasiumInstance):
         self._lagged = (self._data.xpos, self._data.xipos)
         self._physics = (self._model.opt.gravity, self._model.body_mass, self._model.geom_friction)
         self._exact = [np.array(each) for each in self._physics]
-        self.default_params = mujoco_params()(*[each.astype(np.float32) for each in self._exact])
+        self.default_params = named_params("Mujoco", PHYSICS, self._exact)
 
     def save(self) -> bytes:
         state = np.empty(self._size)

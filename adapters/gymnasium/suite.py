@@ -174,6 +174,9 @@ class GymnasiumSuite(Suite):
             env.unwrapped = obj
         return name, env
 
+    def maker(self, obj: Any) -> Callable[[], Any] | None:
+        return functools.partial(self.load().make, obj.spec) if obj.spec else None
+
     def _options_of(self, spec: Any) -> dict[str, Any]:
         """The keywords of `make` that say the same."""
         options = {key: value for key, value in spec.kwargs.items() if key != "render_mode"}

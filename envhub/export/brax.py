@@ -13,6 +13,7 @@ from envhub import hub, registry, spaces
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
 from envhub.export.checks import check_one_episode
+from envhub.export.copies import Copied
 
 
 def to_brax(env: Environment, params: Any = None) -> Any:
@@ -96,8 +97,10 @@ def _sizes(env: Environment, space: spaces.Space) -> Any:
 def _env_class() -> Any:
     base: Any = registry.get("brax").load("envs.base")
 
-    class EnvHubBraxEnv(base.Env):  # type: ignore[misc]
+    class EnvHubBraxEnv(Copied, base.Env):  # type: ignore[misc]
         """An environment of envhub; see `envhub.export.to_brax`."""
+
+        class_of = staticmethod(_env_class)
 
         def __init__(self, env: Environment, params: Any, actions: spaces.Box, sizes: Any) -> None:
             self.env, self.params = env, params
@@ -116,7 +119,7 @@ def _env_class() -> Any:
 
         def step(self, state: Any, action: jax.Array) -> Any:
             key, step_key = jax.random.split(state.info["key"])
-            action = self._own_action(action)
+            action = _scaled(action, self._actions)
             result = self.env.step(step_key, state.pipeline_state, action, self.params)
             metrics = {name: jnp.float32(value) for name, value in _metrics(result).items()}
             truncation = result.truncated.astype(jnp.float32)
@@ -143,15 +146,17 @@ def _env_class() -> Any:
         def backend(self) -> str:
             return "envhub"
 
-        def _own_action(self, action: jax.Array) -> jax.Array:
-            low, high = self._actions.low, self._actions.high
-            action = action.reshape(self._actions.shape)
-            is_same = (low == -1).all() and (high == 1).all()
-            if is_same or not np.isfinite([low, high]).all():
-                return action
-            return jnp.clip(low + (action + 1) * (high - low) / 2, low, high)
-
     return EnvHubBraxEnv
+
+
+def _scaled(action: jax.Array, space: spaces.Box) -> jax.Array:
+    """An action of brax's policies, from -1 to 1, as one of the space."""
+    low, high = space.low, space.high
+    action = action.reshape(space.shape)
+    is_same = (low == -1).all() and (high == 1).all()
+    if is_same or not np.isfinite([low, high]).all():
+        return action
+    return jnp.clip(low + (action + 1) * (high - low) / 2, low, high)
 
 
 def _cut(before: Any, after: Any) -> Any:

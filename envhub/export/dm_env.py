@@ -11,6 +11,7 @@ from envhub import spaces
 from envhub.environment import Environment
 from envhub.errors import MissingDependencyError
 from envhub.export.checks import check_one_episode
+from envhub.export.copies import Copied
 from envhub.export.driver import Driver
 
 
@@ -49,8 +50,10 @@ def to_dm_env(env: Environment, params: Any = None, *, seed: int | None = None) 
 def _env_class() -> Any:
     dm_env: Any = _load()
 
-    class EnvHubDmEnv(dm_env.Environment):  # type: ignore[misc]
+    class EnvHubDmEnv(Copied, dm_env.Environment):  # type: ignore[misc]
         """An environment of envhub; see `envhub.export.to_dm_env`."""
+
+        class_of = staticmethod(_env_class)
 
         def __init__(self, driver: Driver) -> None:
             self.driver = driver

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -45,44 +45,35 @@ class Driver:
         self.actions = env.action_space(self.params_of_one)
         self.obs: Any = None
         self.state: Any = None
-        self._unpack: Any = None
         self._is_owner = True
-        self._run = (env.env if isinstance(env, VectorEnv) else env)._run
+        self._prepare()
         self.seed(seed)
 
-        def reset(key_data: jax.Array, params: Any) -> Any:
-            key, reset_key = _split(key_data)
-            return key, *env.reset(reset_key, params)
+    def _prepare(self) -> None:
+        """What is not pickled."""
+        self._unpack: Any = None
+        self._run = (self.env.env if isinstance(self.env, VectorEnv) else self.env)._run
+        self._programs: _Programs = self.env._shared.get("driver", _programs_of)
 
-        def reset_some(key_data: jax.Array, params: Any, mask: jax.Array, before: Any) -> Any:
-            def choose(new: jax.Array, old: jax.Array) -> jax.Array:
-                return jnp.where(mask.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+    def __getstate__(self) -> dict[str, Any]:
+        made_again = ("_unpack", "_run", "_programs")
+        kept = {name: value for name, value in vars(self).items() if name not in made_again}
+        return kept | {"_is_owner": True}
 
-            key, *fresh = reset(key_data, params)
-            return key, *jax.tree.map(choose, fresh, before)
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        vars(self).update(kept)
+        self._prepare()
 
-        def step(key_data: jax.Array, state: Any, action: Any, params: Any) -> Any:
-            key, step_key = _split(key_data)
-            obs, state, *rest = env.step(step_key, state, action, params)
-            return key, obs, state, (obs, *rest)
-
-        def step_packed(*arguments: Any) -> Any:
-            *kept, shown = step(*arguments)
-            return *kept, pack(shown)
-
-        def step_apart(*arguments: Any) -> Any:
-            *kept, shown = step(*arguments)
-            return *kept, jax.tree.map(jnp.copy, shown)
-
-        self._reset, self._reset_some = jax.jit(reset), jax.jit(reset_some)
-        self._step, self._step_packed = step, jax.jit(step_packed)
-        self._step_apart = jax.jit(step_apart)
+    def __deepcopy__(self, memo: dict[int, Any]) -> Driver:
+        """Another that goes on from here, with the same programs and nothing to close."""
+        other = object.__new__(type(self))
+        vars(other).update(vars(self), _is_owner=False)
+        return other
 
     def copy(self) -> Driver:
         """Another with the same programs, a key of its own, and nothing to close."""
-        other = copy.copy(self)
+        other = copy.deepcopy(self)
         other.obs = other.state = None
-        other._is_owner = False
         other.seed(None)
         return other
 
@@ -109,10 +100,10 @@ class Driver:
 
     def _start(self, mask: np.ndarray[Any, Any] | None) -> None:
         if mask is None:
-            started = self._run(self._reset, self._key, self.params)
+            started = self._run(self._programs.reset, self._key, self.params)
         else:
             before = [self.obs, self.state]
-            started = self._run(self._reset_some, self._key, self.params, mask, before)
+            started = self._run(self._programs.reset_some, self._key, self.params, mask, before)
         self._key, self.obs, self.state = started
 
     def step(self, action: Any) -> tuple[Any, Any, Any, Any, Any]:
@@ -127,15 +118,15 @@ class Driver:
         """
         arguments = self._key, self.state, self._action(action), self.params
         if self._unpack is None:
-            self._unpack = unpacker(jax.eval_shape(self._step, *arguments)[-1])
-        self._key, self.obs, self.state, packed = self._run(self._step_packed, *arguments)
+            self._unpack = unpacker(jax.eval_shape(self._programs.step, *arguments)[-1])
+        self._key, self.obs, self.state, packed = self._run(self._programs.step_packed, *arguments)
         obs, reward, terminated, truncated, info = self._unpack(packed)
         return self.observation(obs), reward, terminated, truncated, info
 
     def step_on_device(self, action: Any) -> tuple[Any, Any, Any, Any, Any]:
         """As `step`, with JAX arrays that nobody else holds; values of actions are not checked."""
         arguments = self._key, self.state, action, self.params
-        self._key, self.obs, self.state, shown = self._run(self._step_apart, *arguments)
+        self._key, self.obs, self.state, shown = self._run(self._programs.step_apart, *arguments)
         obs, reward, terminated, truncated, info = shown
         return obs, reward, terminated, truncated, info
 
@@ -154,6 +145,46 @@ class Driver:
         except (TypeError, ValueError, KeyError) as error:
             message = f"the action {action!r} does not fit {self.actions}: {error}"
             raise InvalidActionError(message) from error
+
+
+class _Programs(NamedTuple):
+    """What is called outside of JAX; `step` is not compiled, and for its shapes."""
+
+    reset: Any
+    reset_some: Any
+    step: Any
+    step_packed: Any
+    step_apart: Any
+
+
+def _programs_of(env: Environment | VectorEnv) -> _Programs:
+    def reset(key_data: jax.Array, params: Any) -> Any:
+        key, reset_key = _split(key_data)
+        return key, *env.reset(reset_key, params)
+
+    def reset_some(key_data: jax.Array, params: Any, mask: jax.Array, before: Any) -> Any:
+        def choose(new: jax.Array, old: jax.Array) -> jax.Array:
+            return jnp.where(mask.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+        key, *fresh = reset(key_data, params)
+        return key, *jax.tree.map(choose, fresh, before)
+
+    def step(key_data: jax.Array, state: Any, action: Any, params: Any) -> Any:
+        key, step_key = _split(key_data)
+        obs, state, *rest = env.step(step_key, state, action, params)
+        return key, obs, state, (obs, *rest)
+
+    def step_packed(*arguments: Any) -> Any:
+        *kept, shown = step(*arguments)
+        return *kept, pack(shown)
+
+    def step_apart(*arguments: Any) -> Any:
+        *kept, shown = step(*arguments)
+        return *kept, jax.tree.map(jnp.copy, shown)
+
+    return _Programs(
+        jax.jit(reset), jax.jit(reset_some), step, jax.jit(step_packed), jax.jit(step_apart)
+    )
 
 
 def _split(key_data: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -31,35 +31,40 @@ def exchange_of(kind: Kind) -> Exchange | None:
     if kind == "numpy":
         return None
     if kind == "jax":
-        return Exchange(lambda tree: tree, lambda tree: tree)
-    if kind == "torch":
-        return _torch()
-    raise InvalidOptionError(f"array is 'numpy', 'jax' or 'torch', got {kind!r}.")
-
-
-def _torch() -> Exchange:
+        return Exchange(_same, _same)
+    if kind != "torch":
+        raise InvalidOptionError(f"array is 'numpy', 'jax' or 'torch', got {kind!r}.")
     try:
-        torch: Any = importlib.import_module("torch")
+        importlib.import_module("torch")
     except ImportError as error:
         raise MissingDependencyError(
             "array='torch' needs the package 'torch', which is not installed. Run: "
             "pip install torch"
         ) from error
+    return Exchange(_to_tensors, _from_tensors)
 
-    def outwards(tree: Any) -> Any:
-        # When all is computed, nobody reads the action any more: it may be written to again.
-        jax.block_until_ready(tree)  # type: ignore[no-untyped-call]
-        return jax.tree.map(torch.from_dlpack, tree)
 
-    def inwards(action: Any) -> Any:
-        try:
-            return jax.tree.map(_from_tensor, action)
-        except Exception as error:  # there is no common base of what the two libraries raise
-            raise InvalidActionError(
-                f"the action is no tensor on the device of the observations: {error}"
-            ) from error
+# At the top level, where pickle finds them.
 
-    return Exchange(outwards, inwards)
+
+def _same(tree: Any) -> Any:
+    return tree
+
+
+def _to_tensors(tree: Any) -> Any:
+    torch: Any = importlib.import_module("torch")
+    # When all is computed, nobody reads the action any more: it may be written to again.
+    jax.block_until_ready(tree)  # type: ignore[no-untyped-call]
+    return jax.tree.map(torch.from_dlpack, tree)
+
+
+def _from_tensors(action: Any) -> Any:
+    try:
+        return jax.tree.map(_from_tensor, action)
+    except Exception as error:  # there is no common base of what the two libraries raise
+        raise InvalidActionError(
+            f"the action is no tensor on the device of the observations: {error}"
+        ) from error
 
 
 def _from_tensor(tensor: Any) -> jax.Array:

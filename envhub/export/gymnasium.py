@@ -10,6 +10,7 @@ from envhub import registry, spaces
 from envhub.environment import Environment
 from envhub.errors import MissingCapabilityError
 from envhub.export.checks import check_one_episode, check_reset_options
+from envhub.export.copies import Copied
 from envhub.export.driver import Driver
 from envhub.flags import Capabilities
 
@@ -72,8 +73,10 @@ def render_metadata(capabilities: Capabilities, render_mode: str | None) -> dict
 def _env_class() -> Any:
     gymnasium: Any = registry.get("gymnasium").load()
 
-    class EnvHubEnv(gymnasium.Env):  # type: ignore[misc]
+    class EnvHubEnv(Copied, gymnasium.Env):  # type: ignore[misc]
         """An environment of envhub; see `envhub.export.to_gymnasium`."""
+
+        class_of = staticmethod(_env_class)
 
         def __init__(
             self, driver: Driver, metadata: dict[str, Any], render_mode: str | None, seed: Any
@@ -84,13 +87,9 @@ def _env_class() -> Any:
             super().reset(seed=seed)
             env = driver.env
 
-            def another(render_mode: str | None = None) -> Any:
-                return EnvHubEnv(driver.copy(), metadata, render_mode, None)
-
-            another.metadata = metadata  # type: ignore[attr-defined] # `gymnasium.make` looks here
             self.spec = gymnasium.envs.registration.EnvSpec(
                 _gymnasium_id(env.spec.id if env.spec else type(env).__name__),
-                entry_point=another,
+                entry_point=_Another(driver, metadata),
                 nondeterministic=not env.capabilities.reproducible,
             )
 
@@ -123,6 +122,20 @@ def _env_class() -> Any:
             return f"<{type(self).__name__}{self.driver.env!r}>"
 
     return EnvHubEnv
+
+
+class _Another:
+    """Makes another environment of the same kind, with an episode of its own.
+
+    Attributes:
+        metadata: of the environment; `gymnasium.make` looks here.
+    """
+
+    def __init__(self, driver: Driver, metadata: dict[str, Any]) -> None:
+        self._driver, self.metadata = driver, metadata
+
+    def __call__(self, render_mode: str | None = None) -> Any:
+        return _env_class()(self._driver.copy(), self.metadata, render_mode, None)
 
 
 def _gymnasium_id(name: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from envhub import registry, spaces
 from envhub.errors import InvalidOptionError, UnsupportedVersionError
 from envhub.export.checks import check_one_agent, check_reset_options
+from envhub.export.copies import Copied
 from envhub.export.driver import Driver
 from envhub.export.exchange import Exchange, Kind, exchange_of
 from envhub.export.gymnasium import render_metadata
@@ -101,8 +102,10 @@ def to_gymnasium_vec(
 def _vector_env_class() -> Any:
     gymnasium: Any = registry.get("gymnasium").load()
 
-    class EnvHubVectorEnv(gymnasium.vector.VectorEnv):  # type: ignore[misc]
+    class EnvHubVectorEnv(Copied, gymnasium.vector.VectorEnv):  # type: ignore[misc]
         """A batch of environments of envhub; see `envhub.export.to_gymnasium_vec`."""
+
+        class_of = staticmethod(_vector_env_class)
 
         def __init__(
             self,
@@ -197,6 +200,8 @@ def _vector_env_class() -> Any:
 def _on_device_class() -> Any:
     class EnvHubDeviceVectorEnv(_vector_env_class()):  # type: ignore[misc]
         """A batch whose arrays stay on the device; see `envhub.export.to_gymnasium_vec`."""
+
+        class_of = staticmethod(_on_device_class)
 
         def __init__(self, exchange: Exchange, *given: Any) -> None:
             super().__init__(*given)

@@ -14,6 +14,7 @@ from envhub import registry, spaces
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
 from envhub.export.checks import check_one_episode
+from envhub.export.copies import Copied
 from envhub.params import params_dataclass
 from envhub.wrappers._base import Wrapper
 from envhub.wrappers._episode import EpisodeWrapper
@@ -159,8 +160,10 @@ def _limit(env: Environment, params: Any) -> int:
 def _env_class() -> Any:
     environment: Any = registry.get("gymnax").load("environments.environment")
 
-    class EnvHubEnvironment(environment.Environment):  # type: ignore[misc]
+    class EnvHubEnvironment(Copied, environment.Environment):  # type: ignore[misc]
         """An environment of envhub; see `envhub.export.to_gymnax`."""
+
+        class_of = staticmethod(_env_class)
 
         def __init__(self, env: _Episodes, *, is_old: bool) -> None:
             self.env, self._is_old = env, is_old

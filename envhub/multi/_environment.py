@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from envhub import _inputs
 from envhub._progress import progress_bar
+from envhub._value import Value, key_of
 from envhub.environment import StepResult
 from envhub.errors import (
     EnvHubError,
@@ -59,7 +60,7 @@ class CompileSeconds(NamedTuple):
     together: float
 
 
-class MultiEnv(Members):
+class MultiEnv(Value, Members):
     """A fleet: several environments, each with a name, driven together.
 
     Make one with `envhub.make_multi` or `make_multi_vec`. What goes in and comes out are dicts by
@@ -219,6 +220,14 @@ class MultiEnv(Members):
         for env in self.envs.values():
             env.close()
 
+    @functools.cached_property
+    def _key(self) -> Hashable:
+        members = tuple((name, env._key) for name, env in self.envs.items())
+        return type(self), members, key_of(self.default_params)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.envs, self.default_params)
+
     def __len__(self) -> int:
         return len(self.names)
 
@@ -258,7 +267,13 @@ class MultiEnv(Members):
         What the host does cannot be in them: outside of `jit` its errors would be texts. So they
         prepare what it is given as well, in the same call.
         """
-        return {method: jax.jit(functools.partial(self._run, method)) for method in TAKES}
+
+        def compiled(method: str) -> Any:
+            return self._shared.get(
+                method, lambda fleet: jax.jit(functools.partial(fleet._run, method))
+            )
+
+        return {method: compiled(method) for method in TAKES}
 
     def _run(self, method: str, key: jax.Array, *given: dict[str, Any]) -> Any:
         """Call the native members, and collect what the groups on the host are to be given."""

@@ -81,7 +81,7 @@ def grouped(envs: Mapping[str, Member], params: Mapping[str, Any]) -> list[Group
     found: dict[Any, list[str]] = {}
     for name, env in envs.items():
         alike = jax.tree.structure(params[name]) if env.capabilities.vmap_safe else name
-        found.setdefault((id(env), alike), []).append(name)
+        found.setdefault((env, alike), []).append(name)
     return [Group(envs[names[0]], names) for names in found.values()]
 
 

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from envhub import hub, registry
+from envhub._keywords import OWN, override_params
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
 from envhub.multi._environment import MultiEnv
@@ -20,7 +21,7 @@ from envhub.wrappers.autoreset import Mode
 
 Entry = str | tuple[str, Mapping[str, Any]]
 """A member: its id, or its id and keywords of `make`."""
-WRAPPING = {"autoreset", "wrappers"}
+OURS = set(OWN)  # keywords of `make` itself
 
 
 def make_multi(
@@ -144,19 +145,19 @@ def _make_members(
             members[name] = alike[0] if alike else hub.make(env_id, **recipe[1])[0]
             made.append((recipe, members[name]))
             overrides = {key: options[key] for key in options if key not in constructing}
-            known = accepted - WRAPPING
-            params[name] = hub.override_params(env_id, members[name], overrides, known)
+            known = accepted - OURS
+            params[name] = override_params(env_id, members[name], overrides, known)
     return members, params
 
 
 def _constructing(env_id: str, options: Mapping[str, Any]) -> set[str]:
     """The keywords that make an environment what it is; the others override its params."""
-    if options["wrappers"] or set(options) == WRAPPING:
+    if options["wrappers"] or set(options) <= OURS:
         return set(options)
     with contextlib.suppress(Exception), quiet():  # `make` says what is wrong
         suite_name, name = hub.parse_id(env_id)
         suite = registry.get(suite_name)
-        return WRAPPING.union(suite.options(suite.resolve(name)))
+        return OURS.union(suite.options(suite.resolve(name)))
     return set(options)
 
 

@@ -33,6 +33,19 @@ def check_wrappers(wrappers: Any) -> list[Wrapping]:
     return found
 
 
+def apply_wrappers(wrappers: Iterable[Wrapping], env: Environment) -> Environment:
+    """All of them around an environment, the innermost first.
+
+    Raises:
+        InvalidOptionError: if one raises, or returns something else.
+    """
+    for wrap in wrappers:
+        inside, env = env, apply_wrapper(wrap, env)
+        if env is not inside and env.spec is not None and env.spec == inside.spec:
+            env.spec = env.spec.within(wrap)  # an environment of somebody else's, no `Wrapper`
+    return env
+
+
 def apply_wrapper(wrap: Wrapping, env: Environment) -> Environment:
     """One wrapper around an environment.
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Any, TypeVar
 
 import jax
 
-from envhub import spaces
+from envhub import _travel, spaces
+from envhub._value import key_of
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
 from envhub.flags import Capabilities
+from envhub.spec import WrapperSpec, show
 from envhub.vector import VectorEnv
 
 W = TypeVar("W", bound="Wrapper")
@@ -63,23 +65,29 @@ class Wrapper(Environment):
 
     spans_episodes = False
     inside_batches = True
+    _recipe: WrapperSpec[Any]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        """Make a wrapper, or a function that makes one.
+        """Make a wrapper, or without an environment a function that makes one.
 
         Raises:
-            InvalidOptionError: if there is something in the place of the environment.
+            InvalidOptionError: if there is something in the place of the environment, or options
+                are not those of the wrapper.
         """
         if args and not isinstance(args[0], Environment):
             raise InvalidOptionError(
                 f"{cls.__name__} wraps one environment, got {args[0]!r}. {cls._instead(args[0])}"
             )
-        return super().__new__(cls) if args or "env" in kwargs else functools.partial(cls, **kwargs)
+        if not (args or "env" in kwargs):
+            return WrapperSpec.of(cls, (None,), kwargs)
+        made = super().__new__(cls)
+        made._recipe = WrapperSpec.of(cls, args, kwargs)
+        made._made_of = None
+        return made
 
     def __init__(self, env: Environment, capabilities: Capabilities | None = None) -> None:
-        super().__init__(
-            env.unwrapped, env.default_params, capabilities or env.capabilities, env.spec
-        )
+        spec = env.spec and env.spec.within(self._recipe)
+        super().__init__(env.unwrapped, env.default_params, capabilities or env.capabilities, spec)
         self.env = env
         self.num_agents = env.num_agents
 
@@ -93,6 +101,17 @@ class Wrapper(Environment):
             return f"Give it the one that the batch is made of: {name}(venv.env)."
         order = ["AutoReset", name] if cls.spans_episodes else [name, "AutoReset"]
         return f"It belongs inside of the batch: {arranged(dict.fromkeys(order))} of make_vec."
+
+    @functools.cached_property
+    def _key(self) -> Hashable:
+        params = self.default_params
+        own = () if params is self.env.default_params else (key_of(params),)
+        return type(self), key_of(self._recipe.options), self.env._key, *own
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        given = self._recipe
+        _travel.check(self, given.kwargs, given.args)
+        return given, (self.env,), {"default_params": self.default_params}
 
     def inner_state(self, state: Any) -> Any:
         """The state of the environment inside."""
@@ -141,4 +160,6 @@ class Wrapper(Environment):
         return self.env._run(compiled, *arguments)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}{self.env!r}>"
+        given = self._recipe
+        options = f"({show(given.kwargs, *given.args)})" if given.kwargs or given.args else ""
+        return f"<{type(self).__name__}{options}{self.env!r}>"

@@ -1,0 +1,85 @@
+"""Environments on the way to another process: pickled as what they were made of."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from envhub.errors import UnpicklableError
+
+FIX = (
+    "Functions and classes travel by name: define them at the top level of a module and, in the "
+    "place of a live object, give a function that makes it"
+)
+
+
+def check(owner: Any, named: Mapping[str, Any], others: Sequence[Any] = ()) -> None:
+    """Refuse what cannot be pickled, with what to do about it.
+
+    Raises:
+        UnpicklableError: naming what was given, and the remedy.
+    """
+    given = [(f"{name}=", value) for name, value in named.items()]
+    for name, value in [*given, *(("", value) for value in others)]:
+        try:
+            pickle.dumps(value)
+        except Exception as error:
+            if _takes_code():
+                continue
+            raise UnpicklableError(
+                f"{owner} cannot be pickled, for {name}{value!r} cannot be: {error}. {FIX}."
+            ) from error
+
+
+def _takes_code() -> bool:
+    """Whether the pickler at work takes functions by their code, as cloudpickle does."""
+    frame: Any = sys._getframe(2)
+    while frame:
+        pickler = frame.f_locals.get("self")
+        if isinstance(pickler, (pickle.Pickler, pickle._Pickler)):
+            return hasattr(pickler, "reducer_override")
+        frame = frame.f_back
+    return False
+
+
+def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Make it again, where it is restored."""
+    return function(*args, **kwargs)
+
+
+def pack_sharding(sharding: Any) -> Any:
+    """A `NamedSharding` without its devices, which JAX does not pickle, but with their numbers."""
+    if sharding is None:
+        return None
+    mesh = sharding.mesh
+    devices = [(device.platform, device.id) for device in mesh.devices.flat]
+    types = getattr(mesh, "axis_types", None)
+    how = {"axis_types": types} if isinstance(types, tuple) else {}  # not so in jax 0.4
+    return devices, mesh.devices.shape, mesh.axis_names, how, tuple(sharding.spec)
+
+
+def unpack_sharding(packed: Any) -> Any:
+    """The sharding over the devices with these numbers here.
+
+    Raises:
+        UnpicklableError: if there are no such devices.
+    """
+    if packed is None:
+        return None
+    wanted, shape, names, how, spec = packed
+    here = {(device.platform, device.id): device for device in jax.devices(wanted[0][0])}
+    missing = [device for device in wanted if device not in here]
+    if missing:
+        raise UnpicklableError(
+            f"this batch is split over devices of which {missing} are not here: there are "
+            f"{list(here)}."
+        )
+    devices = np.array([here[device] for device in wanted]).reshape(shape)
+    made: Any = jax.sharding
+    mesh = made.Mesh(devices, names, **how)
+    return made.NamedSharding(mesh, made.PartitionSpec(*spec))

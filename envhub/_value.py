@@ -1,0 +1,148 @@
+"""What environments, batches and fleets are: values, which are equal if they were made alike."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import functools
+import pickle
+import threading
+import types
+import weakref
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+RECENT = 8  # so many of those that nobody holds any more keep what they have compiled
+
+FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, type)
+
+
+class Alone:
+    """A key that equals no other one."""
+
+
+class Value:
+    """Equal to what was made alike, and its own copy: nothing of it changes from call to call.
+
+    What equal values compile is compiled once.
+    """
+
+    @functools.cached_property
+    def _key(self) -> Hashable:
+        """What it is compared by."""
+        return Alone()
+
+    @functools.cached_property
+    def _shared(self) -> Programs:
+        """What it and its equals have compiled."""
+        return programs_of(self)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Value) and self._key == other._key)
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return self
+
+
+class Programs:
+    """What equal values have compiled.
+
+    The programs are those of a copy that nobody else has, so that they outlive the value that was
+    the first, and do not keep it alive.
+    """
+
+    def __init__(self, value: Value) -> None:
+        self._twin = object.__new__(type(value))
+        vars(self._twin).update(vars(value), _shared=self)
+        self._compiled: dict[str, Any] = {}
+
+    def get(self, name: str, build: Callable[[Any], Any]) -> Any:
+        """What `build(value)` gave for the first of them."""
+        if name not in self._compiled:
+            self._compiled[name] = build(self._twin)
+        return self._compiled[name]
+
+
+_known: weakref.WeakValueDictionary[Hashable, Programs] = weakref.WeakValueDictionary()
+_recent: collections.OrderedDict[Hashable, Programs] = collections.OrderedDict()
+_lock = threading.Lock()
+
+
+def programs_of(value: Value) -> Programs:
+    """The programs of a value and of its equals."""
+    key = value._key
+    with _lock:
+        found = _known.get(key)
+        if found is None:
+            found = _known[key] = Programs(value)
+        if not _is_of_one(key):
+            _recent[key] = found
+            _recent.move_to_end(key)
+            if len(_recent) > RECENT:
+                _recent.popitem(last=False)
+    return found
+
+
+def _is_of_one(key: Any) -> bool:
+    """Whether a key is that of some living object: of an environment on the host, for one."""
+    return isinstance(key, Alone) or (isinstance(key, tuple) and any(map(_is_of_one, key)))
+
+
+def key_of(value: Any) -> Hashable:  # noqa: PLR0911 (one for each kind)
+    """What equal values have in common, and others do not: `1`, `True` and `1.0` are not equal.
+
+    Of what cannot be told to be equal to another, the key is its own.
+    """
+    kind: Any = type(value)
+    if value is None or kind in (bool, int, str, bytes, complex):
+        return kind, value
+    if kind is float:
+        return kind, value.hex()
+    if isinstance(value, (np.ndarray, np.generic, jax.Array)):
+        return _key_of_array(value)
+    if isinstance(value, FUNCTIONS):
+        return value
+    if isinstance(value, (tuple, list)):
+        return kind, *map(key_of, value)
+    if isinstance(value, (set, frozenset)):
+        return kind, frozenset(map(key_of, value))
+    if isinstance(value, (dict, types.MappingProxyType)):
+        items = [(key_of(name), key_of(entry)) for name, entry in value.items()]
+        return dict, *sorted(items, key=repr)
+    if isinstance(value, slice):  # which is hashable from Python 3.12 on
+        return kind, key_of((value.start, value.stop, value.step))
+    if isinstance(value, functools.partial):
+        return kind, key_of(value.func), key_of(value.args), key_of(value.keywords)
+    return _key_of_object(value)
+
+
+def _key_of_array(array: Any) -> Hashable:
+    if isinstance(array, jax.core.Tracer) or array.dtype == object:
+        return Alone()
+    is_key = jnp.issubdtype(array.dtype, jax.dtypes.prng_key)
+    shown: Any = np.asarray(jax.random.key_data(array) if is_key else array)
+    return np.ndarray, str(array.dtype), shown.shape, shown.tobytes()
+
+
+def _key_of_object(value: Any) -> Hashable:
+    kind = type(value)
+    if dataclasses.is_dataclass(value):
+        return kind, *(key_of(getattr(value, each.name)) for each in dataclasses.fields(value))
+    try:
+        own: Any = kind.__eq__
+        if own is not object.__eq__:
+            hash(value)
+            return kind, value
+        return kind, pickle.dumps(value)  # what is restored of equal bytes is equal
+    except Exception:
+        return Alone()

@@ -1,0 +1,256 @@
+"""What environments are made of, as data that can be kept, compared, shown and made again."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import json
+from collections.abc import Callable, Hashable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from envhub import _json
+from envhub._value import key_of
+from envhub.errors import InvalidOptionError, did_you_mean
+
+if TYPE_CHECKING:
+    from envhub.environment import Environment
+
+E_co = TypeVar("E_co", covariant=True)
+
+
+class _Data:
+    """A frozen dataclass that is compared by `key_of` its fields, whose mappings are read-only."""
+
+    def __post_init__(self) -> None:
+        for field in self._all():
+            value = getattr(self, field.name)
+            if isinstance(value, dict):
+                object.__setattr__(self, field.name, MappingProxyType(value))
+
+    def _all(self) -> tuple[dataclasses.Field[Any], ...]:
+        itself: Any = self
+        return dataclasses.fields(itself)
+
+    @functools.cached_property
+    def _key(self) -> Hashable:
+        return key_of(self._fields())
+
+    def _fields(self) -> tuple[Any, ...]:
+        """The fields in order, with mappings as dicts."""
+        values = [getattr(self, field.name) for field in self._all()]
+        return tuple(dict(v) if isinstance(v, MappingProxyType) else v for v in values)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __reduce__(self) -> tuple[Any, ...]:  # a read-only mapping cannot be pickled
+        return type(self), self._fields()
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class WrapperSpec(_Data, Generic[E_co]):
+    """A wrapper with its options and without an environment: a function of one.
+
+    `TimeLimit(max_episode_steps=5)` is one.
+
+    Attributes:
+        kind: the class of the wrapper.
+        kwargs: its options by name.
+        args: those that have none.
+
+    Examples:
+        >>> limit = envhub.wrappers.TimeLimit(max_episode_steps=5)
+        >>> limit
+        TimeLimit(max_episode_steps=5)
+        >>> env, _ = envhub.make("gymnax::CartPole-v1")
+        >>> limit(env)
+        <TimeLimit(max_episode_steps=5)<GymnaxEnvironment gymnax::CartPole-v1>>
+    """
+
+    kind: Callable[..., E_co]
+    kwargs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    args: tuple[Any, ...] = ()
+
+    def __call__(self, env: Environment) -> E_co:
+        return self.kind(env, *self.args, **self.kwargs)
+
+    @property
+    def __name__(self) -> str:
+        return self.kind.__name__
+
+    @classmethod
+    def of(cls, kind: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> WrapperSpec[Any]:
+        """Of the arguments of a wrapper, the environment among them.
+
+        Raises:
+            InvalidOptionError: if they are not those of the wrapper, naming those that are.
+        """
+        signature = _signature(kind)
+        try:
+            given = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise _wrong_options(kind, signature, kwargs, error) from error
+        named, others = {}, given.args[1:]
+        kinds = [each.kind for each in signature.parameters.values()]
+        if inspect.Parameter.VAR_POSITIONAL not in kinds:
+            named, others = dict(zip(list(signature.parameters)[1:], others, strict=False)), ()
+        kept = {name: value for name, value in given.kwargs.items() if name != "env"}
+        return cls(kind, {**named, **kept}, others)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """All options by name, those that were not given too."""
+        bound = _signature(self.kind).bind(None, *self.args, **self.kwargs)
+        bound.apply_defaults()
+        return dict(list(bound.arguments.items())[1:])
+
+    def __repr__(self) -> str:
+        return f"{self.__name__}({show(self.kwargs, *self.args)})"
+
+
+@dataclasses.dataclass(frozen=True)
+class MadeBy:
+    """What is to be wrapped again is not the function, but an object that it makes."""
+
+    function: Callable[[], Any]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class EnvSpec(_Data):
+    """What an environment was made of.
+
+    Specs are equal if all that is in them is, can be pickled, and with `to_json` be kept as text.
+
+    Attributes:
+        id: the full id, `"suite::Name"`.
+        suite: the suite's name.
+        name: the suite's own id of the environment.
+        options: the keywords that went to the suite's constructor.
+        params: those that override fields of the params.
+        wrappers: what is around it, the innermost first; an `AutoReset` among them.
+        distribution: the package that provides the environment: of what others have registered with
+            a suite, theirs.
+        version: that package's installed version; empty if nobody has installed it.
+        num_agents: how many agents act. Where there are several, they are the leading axis of
+            observations, actions, rewards and flags.
+        source: of what `envhub.wrap` was given, what it is made of again: the function that it was
+            given, the object where that is a value, or what makes one like it; `None` for what
+            `envhub.make` makes.
+        recreatable: whether `make` makes it again. It does not of one live object, which `wrap` was
+            given.
+
+    Examples:
+        >>> env, _ = envhub.make("gymnax::CartPole-v1", gravity=9.0, autoreset="same_step")
+        >>> env.spec.name, dict(env.spec.params), env.spec.wrappers
+        ('CartPole-v1', {'gravity': 9.0}, (AutoReset(mode='same_step'),))
+        >>> again, params = env.spec.make()
+        >>> again == env, envhub.EnvSpec.from_json(env.spec.to_json()) == env.spec
+        (True, True)
+    """
+
+    id: str
+    suite: str
+    name: str
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    params: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    wrappers: tuple[Callable[[Environment], Environment], ...] = ()
+    distribution: str = ""
+    version: str = ""
+    num_agents: int = 1
+    source: Any = None
+    recreatable: bool = True
+
+    @property
+    def kwargs(self) -> Mapping[str, Any]:
+        """The keywords given to `make`, but for `wrappers` and `autoreset`."""
+        return MappingProxyType({**self.options, **self.params})
+
+    def make(self) -> tuple[Environment, Any]:
+        """Make the environment again, wrappers included.
+
+        Returns:
+            The environment, and its default params.
+
+        Raises:
+            InvalidOptionError: if it cannot be made again; and all that `envhub.make` raises.
+        """
+        from envhub import hub
+        from envhub._adoption import wrap
+        from envhub.wrappers._apply import apply_wrappers
+
+        if not self.recreatable:
+            raise InvalidOptionError(
+                f"{self.id} is one live object, which envhub.wrap was given, and cannot be made "
+                "again: give envhub.wrap a function that makes it."
+            )
+        if self.source is None:
+            return hub.make(
+                self.id, wrappers=self.wrappers, options=self.options, params=self.params
+            )
+        obj = self.source.function() if isinstance(self.source, MadeBy) else self.source
+        env = apply_wrappers(self.wrappers, wrap(obj)[0])
+        return env, env.default_params
+
+    def to_json(self) -> str:
+        """The spec as a text, which `from_json` reads.
+
+        Raises:
+            InvalidOptionError: if an option is of a kind that has no such form, as a lambda.
+        """
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return json.dumps({name: _json.encode(name, value) for name, value in fields.items()})
+
+    @classmethod
+    def from_json(cls, text: str) -> EnvSpec:
+        """Read what `to_json` wrote.
+
+        It imports the functions and classes that the text names, and calls none of them but those
+        of wrappers, spaces and data: `make` does. Read texts of people whose code you would run.
+
+        Raises:
+            InvalidOptionError: if it is no such text, or names what is not there.
+        """
+        try:
+            fields = {name: _json.decode(value) for name, value in json.loads(text).items()}
+            return cls(**fields)
+        except (ValueError, TypeError, AttributeError, ImportError, LookupError) as error:
+            raise InvalidOptionError(f"this is no spec of an environment: {error}") from error
+
+    def within(self, wrapper: Callable[[Environment], Environment]) -> EnvSpec:
+        """The spec of the environment with one more wrapper around it."""
+        return dataclasses.replace(self, wrappers=(*self.wrappers, wrapper))
+
+
+def _signature(kind: Any) -> inspect.Signature:
+    """Of the constructor of a wrapper, the environment first."""
+    signature = inspect.signature(kind.__init__)
+    return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
+def _wrong_options(
+    kind: Any, signature: inspect.Signature, given: Mapping[str, Any], error: TypeError
+) -> InvalidOptionError:
+    known = list(signature.parameters)[1:]
+    wrong = [name for name in given if name not in signature.parameters]
+    what = (
+        f"does not take {wrong[0]!r}.{did_you_mean(wrong[0], known)}" if wrong else f"is {error}."
+    )
+    takes = ", ".join(known) or "no options"
+    return InvalidOptionError(f"{kind.__name__} {what} It takes: {takes}.")
+
+
+def show(named: Mapping[str, Any], *others: Any) -> str:
+    """Options as one writes them, long ones shortened."""
+    texts = [_short(value) for value in others]
+    texts += [f"{name}={_short(value)}" for name, value in named.items()]
+    return ", ".join(texts)
+
+
+def _short(value: Any, width: int = 60) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= width else f"{text[:width]}…"
