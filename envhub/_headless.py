@@ -15,6 +15,19 @@ def is_opengl_chosen() -> bool:
 
 
 @contextlib.contextmanager
+def egl_without_display() -> Iterator[None]:
+    """Have MuJoCo's drawing take EGL where nobody chose: Gymnasium 1.3 tries GLFW, which warns."""
+    if is_opengl_chosen():
+        yield
+        return
+    os.environ["MUJOCO_GL"] = "egl"
+    try:
+        yield
+    finally:
+        del os.environ["MUJOCO_GL"]
+
+
+@contextlib.contextmanager
 def opengl_errors() -> Iterator[None]:
     """Name the remedy where there is no OpenGL.
 

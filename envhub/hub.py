@@ -126,7 +126,8 @@ def make(
             env = suite.make(name, own)
             env.default_params = override_params(env_id, env, overrides, accepted)
             _flax.accept(env.default_params)
-            env.capabilities = capabilities
+            if not suite.finds_out:
+                env.capabilities = capabilities
             provider, version = suite.origin(name, env.unwrapped)
             env.spec = EnvSpec(
                 env_id,

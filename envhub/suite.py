@@ -66,6 +66,8 @@ class Suite(abc.ABC):
         supported: the versions that the adapter knows, such as `">=0.0.9,<2"`.
         example: the name of one typical environment that is quick to compile.
         limit_counts: how many of what its episode limit counts are one step.
+        finds_out: whether some of what an environment can do is known only when it is made, so that
+            it says itself what that is.
         interface: what `adopt` takes, in a few words; empty if that is nothing.
         siblings: other distributions that provide the same package, and belong to the suite too.
         misfits: pairs of requirements, such as `"mujoco>=4"`, that are known not to work together,
@@ -87,6 +89,7 @@ class Suite(abc.ABC):
     supported: ClassVar[str]
     example: ClassVar[str]
     limit_counts: ClassVar[int] = 1
+    finds_out: ClassVar[bool] = False
     interface: ClassVar[str] = ""
     siblings: ClassVar[tuple[str, ...]] = ()
     misfits: ClassVar[tuple[tuple[str, str, str], ...]] = ()

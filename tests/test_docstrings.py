@@ -14,7 +14,6 @@ import pytest
 
 import envhub
 from envhub import registry
-from envhub.errors import EnvHubError
 
 from .test_rooms import PACKAGES
 
@@ -28,7 +27,7 @@ def public_things() -> Iterator[tuple[str, Any]]:
     """Every public class and function, by the place where it is found first."""
     seen = set()
     for module in map(importlib.import_module, MODULES):
-        for name in getattr(module, "__all__", None) or errors_of(module):
+        for name in getattr(module, "__all__", None) or defined_in(module):
             thing = getattr(module, name)
             is_new = (inspect.isclass(thing) or inspect.isfunction(thing)) and thing not in seen
             if is_new:
@@ -36,12 +35,13 @@ def public_things() -> Iterator[tuple[str, Any]]:
                 yield f"{module.__name__}.{name}", thing
 
 
-def errors_of(module: Any) -> list[str]:
-    """The names of the errors of a module that has no `__all__`."""
+def defined_in(module: Any) -> list[str]:
+    """The names of a module that has no `__all__`."""
+    things = vars(module).items()
     return [
         name
-        for name, thing in vars(module).items()
-        if inspect.isclass(thing) and issubclass(thing, EnvHubError)
+        for name, thing in things
+        if getattr(thing, "__module__", "") == module.__name__ and not name.startswith("_")
     ]
 
 

@@ -25,10 +25,7 @@ class RawInstance(AleInstance):
             "grayscale": self.screen_shape,
             "ram": (self.emulator.getRAMSize(),),
         }[kind]
-
-    @property
-    def observation_space(self) -> spaces.Space:
-        return spaces.Box(0, 255, self._shape, np.uint8)
+        self.observation_space = spaces.Box(0, 255, self._shape, np.uint8)
 
     def reset(self, seed: int) -> Any:
         self._rng = np.random.default_rng(seed)
@@ -63,15 +60,12 @@ class PreprocessedInstance(AleInstance):
         depth = () if s.grayscale else (3,)
         self._kind = "grayscale" if s.grayscale else "rgb"
         self._shape = (s.stack_num, s.img_height, s.img_width, *depth)
+        self.observation_space = spaces.Box(0, 255, self._shape, np.uint8)
         self._shrink = shrinking(self.screen_shape, (s.img_height, s.img_width))
         # What the last frame of a step shows, pooled at its end; and the last but one.
         self._frames = [np.zeros((*self.screen_shape, *depth), np.uint8) for _ in range(2)]
         self._stack = np.zeros(self._shape, np.uint8)
         self.fires = s.use_fire_reset and FIRE in self.actions
-
-    @property
-    def observation_space(self) -> spaces.Space:
-        return spaces.Box(0, 255, self._shape, np.uint8)
 
     def reset(self, seed: int) -> Any:
         self._rng = np.random.default_rng(seed)

@@ -65,8 +65,9 @@ class AleInstance(Instance):
         self.difficulties = sorted(difficulties)
         wanted = "getLegalActionSet" if settings.full_action_space else "getMinimalActionSet"
         self.actions = [action.value for action in getattr(self.emulator, wanted)()]
+        self.action_space = spaces.Discrete(len(self.actions))
         self.screen_shape = self.emulator.getScreenDims()
-        self._load_state, self._rom = ale_py.ALEState, rom
+        self._load_state, self.rom = ale_py.ALEState, rom
         self._is_forkable, self._is_leaky = is_forkable, is_leaky
         self._sticky = float(settings.repeat_action_probability)
         self._rng = np.random.default_rng(0)
@@ -79,9 +80,8 @@ class AleInstance(Instance):
         self._longest = settings.frameskip + 2
 
     @property
-    def observation_space(self) -> spaces.Space:
-        """Of what `reset` and `step` give."""
-        raise NotImplementedError
+    def unwrapped(self) -> Any:
+        return self.emulator
 
     def set_params(self, values: np.ndarray[Any, Any]) -> None:
         mode, difficulty, sticky = values.tolist()
@@ -141,7 +141,7 @@ class AleInstance(Instance):
         }
 
     def _start(self, mode: int, difficulty: int) -> Start:
-        key = (self._rom, mode, difficulty)
+        key = (self.rom, mode, difficulty)
         if key not in _starts:
             self._load(mode, difficulty)
             screens = {kind: getattr(self.emulator, read)() for kind, read in SCREENS.items()}
@@ -150,7 +150,7 @@ class AleInstance(Instance):
 
     def _load(self, mode: int, difficulty: int) -> None:
         # `reset_game` alone starts elsewhere in a used emulator: it goes on counting cycles.
-        self.emulator.loadROM(self._rom)
+        self.emulator.loadROM(self.rom)
         if mode != self._initial[0]:
             self.emulator.setMode(mode)
         if difficulty != self._initial[1]:

@@ -70,13 +70,8 @@ class Raw:
 
 Settings = Preprocessed | Raw
 
-
 ENGINES = ("vector", "python")
-
-
 ONLY_PYTHON = ("mode", "difficulty", "workers")
-
-
 LACKS, INSTEAD = "ALE's vector engine cannot", "make it with engine='python'"
 
 
@@ -127,18 +122,17 @@ def settings_of(kind: type[Settings], options: Mapping[str, Any]) -> Any:
     return settings
 
 
-def params_of(settings: Settings, options: Mapping[str, Any], first: AleInstance) -> AleParams:
+def params_of(first: AleInstance, options: Mapping[str, Any]) -> AleParams:
     """The default params, which the options may decide.
 
     Raises:
         InvalidOptionError: if the game has no such mode or difficulty.
     """
+    difficulty = options.get("difficulty")
     return AleParams(
         mode=_among("mode", options.get("mode"), first.modes, first.mode),
-        difficulty=_among(
-            "difficulty", options.get("difficulty"), first.difficulties, first.difficulty
-        ),
-        repeat_action_probability=np.float32(settings.repeat_action_probability),
+        difficulty=_among("difficulty", difficulty, first.difficulties, first.difficulty),
+        repeat_action_probability=np.float32(first.settings.repeat_action_probability),
     )
 
 

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from envhub import spaces
 from envhub.environment import Environment
-from envhub.flags import Capabilities, Claim
-from envhub.host import BRIDGE_OPTIONS, host_capabilities
-from envhub.suite import Suite
+from envhub.flags import FLAGS, Claim
+from envhub.host import BRIDGE_OPTIONS, HostSuite
 
 from .facts import GAMES, LEAK, LEAKY, STEADY, game_of
 from .games import PreprocessedInstance, RawInstance
+from .instances import AleInstance
 from .settings import INSTEAD, LACKS, Preprocessed, engine_of, kind_of, params_of, settings_of
 from .vector import VectorFleet
 
 
-class AleSuite(Suite):
+class AleSuite(HostSuite):
     """The Arcade Learning Environment.
 
     `ale::pong`, or `ale::Pong`, is the game as agents usually see it: four gray frames of 84x84.
@@ -36,9 +35,6 @@ class AleSuite(Suite):
     limit_counts = 4  # frames
 
     def known_names(self) -> Iterable[str]:
-        return GAMES
-
-    def live_names(self) -> Iterable[str]:
         return GAMES  # those that the package does not ship have no settings in the emulator
 
     def resolve(self, name: str) -> str:
@@ -59,54 +55,42 @@ class AleSuite(Suite):
         is_plain = not name.startswith("ALE/") and options.get("noop_max") != 0
         return None if is_plain else "max_num_frames_per_episode"
 
-    def capabilities(self, name: str, options: Mapping[str, Any]) -> Capabilities:
+    def claims(self, name: str, options: Mapping[str, Any]) -> Mapping[str, Claim]:
         can_be_forked: Claim = LEAK if game_of(name) in LEAKY else True
+        everything: dict[str, Claim] = {**dict.fromkeys(FLAGS, True), "forkable": can_be_forked}
         if engine_of(name, options) == "python":
-            return host_capabilities(options, can_be_forked)
-        saves = f"{LACKS} save a state; {INSTEAD}, or forkable=True."
-        return host_capabilities(
-            options,
-            saves if can_be_forked is True else can_be_forked,
-            has_env_params=f"{LACKS} change its settings; {INSTEAD}.",
-            renderable=f"{LACKS} show the screen; {INSTEAD}.",
+            return everything
+        if can_be_forked is True:
+            can_be_forked = f"{LACKS} save a state; {INSTEAD}, or forkable=True."
+        return {
+            **everything,
+            "forkable": can_be_forked,
+            "has_env_params": f"{LACKS} change its settings; {INSTEAD}.",
+            "renderable": f"{LACKS} show the screen; {INSTEAD}.",
+        }
+
+    def instances(self, name: str, options: Mapping[str, Any]) -> Callable[[], AleInstance]:
+        settings, game = settings_of(kind_of(name), options), game_of(name)
+        return functools.partial(
+            PreprocessedInstance if isinstance(settings, Preprocessed) else RawInstance,
+            str(self.load("roms").get_rom_path(game)),
+            settings,
+            is_forkable=self.capabilities(name, options).forkable,
+            is_leaky=game in LEAKY,
         )
 
     def make(self, name: str, options: Mapping[str, Any]) -> Environment:
-        from envhub.host.environment import HostEnvironment
-
-        engine = engine_of(name, options)
-        game = game_of(name)
-        settings = settings_of(kind_of(name), options)
-        capabilities = self.capabilities(name, options)
-        kind = PreprocessedInstance if isinstance(settings, Preprocessed) else RawInstance
-        rom = str(self.load("roms").get_rom_path(game))
-        construct = functools.partial(
-            kind,
-            rom,
-            settings,
-            is_forkable=capabilities.forkable,
-            is_leaky=game in LEAKY,
-        )
+        construct = self.instances(name, options)
         first: Any = construct()
-        fleet = default_params = None
-        if engine == "vector":
-            fleet = VectorFleet(rom, first, is_steady=game in STEADY)
+        fleet = None
+        if engine_of(name, options) == "vector":
+            fleet = VectorFleet(first, is_steady=game_of(name) in STEADY)
         else:
-            default_params = params_of(settings, options, first)
-        return HostEnvironment(
-            f"ale::{name}",
-            construct,
-            first,
-            unwrapped=first.emulator,
-            observation_space=first.observation_space,
-            action_space=spaces.Discrete(len(first.actions)),
-            capabilities=capabilities,
-            default_params=default_params,
-            # A snapshot fits whichever way the engine was chosen.
-            options={key: options[key] for key in options if key != "engine"},
-            version=self.require_installed(),
-            fleet=fleet,
-        )
+            first.default_params = params_of(first, options)
+        # A snapshot fits whichever way the engine was chosen.
+        others = {key: options[key] for key in options if key != "engine"}
+        claims = self.claims(name, options)
+        return self.environment(name, construct, first, others, claims=claims, fleet=fleet)
 
 
 SUITE = AleSuite()

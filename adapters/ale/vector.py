@@ -27,12 +27,11 @@ class VectorFleet(Fleet):
     no-ops are steps, because how many frames ALE plays in a reset is its own generator's choice.
 
     Args:
-        rom: the path of the game.
         example: an instance of the other engine with the same settings.
         is_steady: whether the game is one of `STEADY`.
     """
 
-    def __init__(self, rom: str, example: PreprocessedInstance, *, is_steady: bool) -> None:
+    def __init__(self, example: PreprocessedInstance, *, is_steady: bool) -> None:
         from concurrent import futures  # a millisecond, which `capabilities` does not need
 
         from ale_py._ale_py import ALEVectorInterface  # ale_py has it with gymnasium 1.1 only
@@ -40,7 +39,7 @@ class VectorFleet(Fleet):
         s = example.settings
         self._construct = functools.partial(
             ALEVectorInterface,
-            rom,
+            example.rom,
             1,
             frame_skip=s.frameskip,
             stack_num=s.stack_num,

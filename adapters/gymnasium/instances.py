@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from envhub._headless import no_sound
+from envhub import spaces
+from envhub._headless import egl_without_display, no_sound
 from envhub.host import Instance, plain
 from envhub.params import named_params
 
@@ -23,16 +23,21 @@ class GymnasiumInstance(Instance):
 
     reset_options: dict[str, Any] | None = None
 
-    def __init__(self, create: Callable[[], Any]) -> None:
+    def __init__(self, env: Any) -> None:
         import gymnasium
 
-        self.env: Any = create()
-        self.step = self.env.step  # type: ignore[method-assign] # one call less in every step
-        self.inner = self.env.unwrapped
+        self.env = env
+        self.step = env.step  # type: ignore[method-assign] # one call less in every step
+        self.inner = env.unwrapped
         self.kind = type(self.inner).__name__
         self.limit = self._wrapper(gymnasium.wrappers.TimeLimit)
-        self.default_params: Any = None
+        self.observation_space = spaces.from_gymnasium(env.observation_space)
+        self.action_space = spaces.from_gymnasium(env.action_space)
         self._is_new = True
+
+    @property
+    def unwrapped(self) -> Any:
+        return self.inner
 
     def reset(self, seed: int) -> Any:
         self._is_new = False
@@ -49,7 +54,7 @@ class GymnasiumInstance(Instance):
         return self.env.step(action)
 
     def render(self) -> Any:
-        with no_sound():
+        with no_sound(), egl_without_display():
             return self.env.render()
 
     def close(self) -> None:
@@ -74,22 +79,11 @@ class GymnasiumInstance(Instance):
         return None
 
 
-def make_instance(
-    kind: Callable[[Callable[[], Any]], GymnasiumInstance],
-    create: Callable[[], Any],
-    reset_options: dict[str, Any] | None,
-) -> GymnasiumInstance:
-    """An instance of that kind, whose episodes start under these options."""
-    instance = kind(create)
-    instance.reset_options = reset_options
-    return instance
-
-
 class PlainInstance(GymnasiumInstance):
     """Classic control and toy text: the state is a few attributes, and so is the physics."""
 
-    def __init__(self, create: Callable[[], Any]) -> None:
-        super().__init__(create)
+    def __init__(self, env: Any) -> None:
+        super().__init__(env)
         self._attributes = ATTRIBUTES.get(self.kind, ())
         self._draws = self.kind in DRAWS_IN_STEP
         self._physics = PHYSICS.get(self.kind, ())

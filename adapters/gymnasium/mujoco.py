@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from envhub._headless import is_opengl_chosen, opengl_errors
+from envhub._headless import egl_without_display, opengl_errors
 from envhub.host import plain
 from envhub.params import named_params
 
@@ -24,8 +21,8 @@ PHYSICS = ("gravity", "body_mass", "geom_friction")
 class MujocoInstance(GymnasiumInstance):
     """MuJoCo: the integration state, and two arrays that rewards read before they are renewed."""
 
-    def __init__(self, create: Callable[[], Any]) -> None:
-        super().__init__(create)
+    def __init__(self, env: Any) -> None:
+        super().__init__(env)
         import mujoco
 
         self._mujoco, self._model, self._data = mujoco, self.inner.model, self.inner.data
@@ -63,20 +60,7 @@ class MujocoInstance(GymnasiumInstance):
     def render(self) -> Any:
         before = self.save()
         self._mujoco.mj_forward(self._model, self._data)  # where the bodies are drawn
-        with opengl_errors(), _egl_without_display():
+        with opengl_errors(), egl_without_display():
             picture = self.env.render()
         self.restore(before, None)
         return picture
-
-
-@contextlib.contextmanager
-def _egl_without_display() -> Iterator[None]:
-    """Have Gymnasium take EGL where nobody chose: it tries GLFW first, which warns (1.3)."""
-    if is_opengl_chosen():
-        yield
-        return
-    os.environ["MUJOCO_GL"] = "egl"
-    try:
-        yield
-    finally:
-        del os.environ["MUJOCO_GL"]

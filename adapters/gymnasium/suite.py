@@ -8,17 +8,15 @@ from typing import Any
 
 import jax
 
-from envhub import _versions, spaces
+from envhub import _versions
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError, UnavailableEnvError
 from envhub.flags import Capabilities, Claim
-from envhub.host import BRIDGE_OPTIONS, host_capabilities, of_one_instance
-from envhub.host.fleet import Fleet
+from envhub.host import BRIDGE_OPTIONS, HostSuite, Instance
+from envhub.host.options import own_options
 from envhub.suite import (
     ANY_KEYWORD,
     Gap,
-    Suite,
-    first_then_others,
     import_named,
     is_qualified,
     keywords,
@@ -26,6 +24,7 @@ from envhub.suite import (
 )
 
 from .cartpoles import CartPoleFleet
+from .changes import changes
 from .facts import (
     BOX2D,
     CLASSIC,
@@ -35,24 +34,19 @@ from .facts import (
     MUJOCO,
     MUJOCO_V3,
     MUJOCO_VIEW,
-    NOT_DRAWN,
     TOY_TEXT,
-    UNKNOWN_STATE,
-    family,
+    claims_of,
 )
 from .functional import FunctionalEnvironment
-from .instances import (
-    Box2DInstance,
-    CartPoleInstance,
-    GymnasiumInstance,
-    PlainInstance,
-    make_instance,
-)
-from .mujoco import MujocoInstance
-from .specs import can_be_made, creator_of, is_functional, make_env, without_checks
+from .identity import family_of, family_of_id, is_functional
+from .instances import CartPoleInstance, GymnasiumInstance
+from .making import instance_of, is_by_the_book
+from .specs import can_be_made, creator_of, make_env, without_checks
+
+AS_FUNCTION = "Give a function that makes it: envhub.wrap(lambda: …)."
 
 
-class GymnasiumSuite(Suite):
+class GymnasiumSuite(HostSuite):
     """Every id that Gymnasium's registry can make, each instance a `gymnasium.Env` of its own."""
 
     name = "gymnasium"
@@ -99,14 +93,14 @@ class GymnasiumSuite(Suite):
         return super().resolve(name if newest is None or name in names else f"{start}{newest}")
 
     def options(self, name: str) -> Iterable[str]:
-        if family(name) == "functional":
+        if family_of_id(name) == "functional":
             return ["max_episode_steps", *keywords(self._core(name))]
         spec = self._spec(name)
         creator = creator_of(spec)
         accepted = {"max_episode_steps", *BRIDGE_OPTIONS, *keywords(creator)}
-        if not family(name) and takes_any_keyword(creator):
+        if not family_of_id(name) and takes_any_keyword(creator):
             accepted.add(ANY_KEYWORD)
-        if family(name) == "mujoco" and takes_any_keyword(creator):
+        if family_of_id(name) == "mujoco" and takes_any_keyword(creator):
             base = self.load("envs.mujoco").MujocoEnv
             accepted |= {each for each in keywords(base) if each in MUJOCO_VIEW}
         return accepted | set(spec.kwargs) | {"render_mode", "reset_options"}
@@ -115,26 +109,15 @@ class GymnasiumSuite(Suite):
         return "max_episode_steps"
 
     def capabilities(self, name: str, options: Mapping[str, Any]) -> Capabilities:
-        gap = self.gap(name, options)
-        if gap:
-            return Capabilities.none(gap.reason)
-        own = family(name)
-        if own == "functional":
-            return Capabilities.native(
-                differentiable=name == "phys2d/Pendulum-v0" or "actions are discrete.",
-                has_env_params=name != "tabular/CliffWalking-v0" or "Gymnasium gives it none.",
-            )
-        forkable: Claim = own in ("classic", "toy_text", "mujoco") or (
-            "Box2D's worlds cannot be saved." if own == "box2d" else UNKNOWN_STATE
+        if family_of_id(name) != "functional":
+            return super().capabilities(name, options)
+        return Capabilities.native(
+            differentiable=name == "phys2d/Pendulum-v0" or "actions are discrete.",
+            has_env_params=name != "tabular/CliffWalking-v0" or "Gymnasium gives it none.",
         )
-        unknown = "not known before it is made, for an environment of a third party."
-        return host_capabilities(
-            options,
-            forkable,
-            has_env_params=own in ("classic", "mujoco")
-            or "nothing of it can be changed while it lives.",
-            renderable=NOT_DRAWN if options.get("render_mode", 0) is None else bool(own) or unknown,
-        )
+
+    def claims(self, name: str, options: Mapping[str, Any]) -> Mapping[str, Claim]:
+        return claims_of(family_of_id(name), options)
 
     def gap(self, name: str, options: Mapping[str, Any]) -> Gap | None:
         base, _, version = name.rpartition("-")
@@ -145,17 +128,16 @@ class GymnasiumSuite(Suite):
         return None
 
     def make(self, name: str, options: Mapping[str, Any]) -> Environment:
-        if family(name) == "functional":
+        if family_of_id(name) == "functional":
             return self._make_functional(name, dict(options))
-        create = self.instances(name, options)
+        create = self.instances(name, own_options(options))
         first = create()
-        if is_functional(first.inner):
+        if _is_in_jax(first):
             raise UnavailableEnvError(
                 f"gymnasium::{name} is written in JAX, which deadlocks inside a callback; "
-                "envhub.wrap takes its object."
+                "envhub.wrap takes its object if it is functional."
             )
-        capabilities = self.capabilities(name, options)
-        return self._environment(name, create, first, capabilities, options)
+        return self.environment(name, create, first, options)
 
     def adopt(
         self, obj: Any, construct: Callable[[], Any] | None
@@ -164,12 +146,12 @@ class GymnasiumSuite(Suite):
         if not isinstance(obj, self.load().Env) or hasattr(obj, "single_observation_space"):
             return None
         name = obj.spec.id if obj.spec else type(obj.unwrapped).__name__
-        if obj.spec and not obj.spec.additional_wrappers and not construct and family(name):
-            env = self.make(name, self._options_of(obj.spec))
-        elif is_functional(obj.unwrapped):
-            env = self._adopt_functional(obj)
+        if is_functional(obj.unwrapped):
+            env = self._adopt_functional(name, obj)
+        elif obj.spec and not construct:
+            env = self._adopt_spec(name, obj)
         else:
-            env = self._adopt_instances(name, obj, construct)
+            env = self.adopted(name, obj, construct, _adopted_instance)
         if not env.capabilities.jax_native:
             env.unwrapped = obj
         return name, env
@@ -177,105 +159,73 @@ class GymnasiumSuite(Suite):
     def maker(self, obj: Any) -> Callable[[], Any] | None:
         return functools.partial(self.load().make, obj.spec) if obj.spec else None
 
-    def _options_of(self, spec: Any) -> dict[str, Any]:
-        """The keywords of `make` that say the same."""
-        options = {key: value for key, value in spec.kwargs.items() if key != "render_mode"}
-        if spec.max_episode_steps != self._spec(spec.id).max_episode_steps:
-            options["max_episode_steps"] = spec.max_episode_steps or -1
-        return options
-
-    def _adopt_functional(self, obj: Any) -> Environment:
+    def _adopt_functional(self, name: str, obj: Any) -> Environment:
         if obj.spec.additional_wrappers if obj.spec else obj is not obj.unwrapped:
             raise InvalidOptionError(
                 f"{obj} is written in JAX, and its wrappers are not: give obj.unwrapped."
             )
-        core = obj.unwrapped.func_env
-        has_params = core.get_default_params() is not None
-        capabilities = Capabilities.native(
-            differentiable="not known of an environment of a third party.",
-            has_env_params=has_params or "it has none.",
-            renderable="rgb_array" in obj.metadata.get("render_modes", []) or "it draws nothing.",
-        )
+        core, kind = obj.unwrapped.func_env, type(obj.unwrapped)
+        shell = self.load("envs.functional_jax_env").FunctionalJaxEnv
+        if (kind.reset, kind.step) != (shell.reset, shell.step):
+            raise InvalidOptionError(
+                f"{obj} has a reset or step of its own around its functional core, which deadlocks "
+                "inside a callback: wrap what is inside."
+            )
+        if family_of_id(name) == "functional" and type(core) is self._core(name):
+            capabilities = self.capabilities(name, {})
+        else:
+            has_params = core.get_default_params() is not None
+            draws = "rgb_array" in obj.metadata.get("render_modes", [])
+            capabilities = Capabilities.native(
+                differentiable="not known of an environment of a third party.",
+                has_env_params=has_params or "it has none.",
+                renderable=draws or "it draws nothing.",
+            )
         return FunctionalEnvironment(core, obj.spec and obj.spec.max_episode_steps, capabilities)
 
-    def _adopt_instances(
-        self, name: str, obj: Any, construct: Callable[[], Any] | None
-    ) -> Environment:
-        if obj.spec and not construct:
-            spec = without_checks(obj.spec)
-            spec.kwargs.pop("render_mode", None)
-            create_env: Callable[[], Any] = functools.partial(make_env, spec, {})
-        else:
-            create_env = first_then_others(obj, construct)
-        create = functools.partial(GymnasiumInstance, create_env)
+    def _adopt_spec(self, name: str, obj: Any) -> Environment:
+        spec = without_checks(obj.spec)
+        spec.kwargs.pop("render_mode", None)
+        create = functools.partial(_adopted_instance, functools.partial(make_env, spec, {}))
         try:
             first = create()
+        except InvalidOptionError:
+            raise
         except Exception as error:
             raise InvalidOptionError(
-                f"{obj} cannot be made again from its spec: {error} Give a function that makes it: "
-                "envhub.wrap(lambda: …)."
+                f"{obj} cannot be made again from its spec: {error} {AS_FUNCTION}"
             ) from error
-        if any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(first.reset(0))):
+        changed = changes(obj, first.env)
+        if changed:
+            first.close()
             raise InvalidOptionError(
-                f"{obj} is written in JAX, which deadlocks inside a callback: wrap what is inside."
+                f"{obj} is not as its spec makes it: {'; '.join(changed[:3])}. {AS_FUNCTION}"
             )
-        same: Claim = True
-        if obj.spec and obj.spec.nondeterministic:
-            same = "its spec says that it is not deterministic."
-        compared = ("reproducible", "vmap_safe", "isolated_reset", "multi_device")
-        capabilities = host_capabilities(
-            {},
-            UNKNOWN_STATE,
-            has_env_params="nothing of it can be changed while it lives.",
-            renderable=first.env.render_mode == "rgb_array"
-            or "it is not made with render_mode='rgb_array'.",
-            **dict.fromkeys(compared, same),
-        )
-        options: dict[str, Any] = {}
-        if not (obj.spec or construct):
-            capabilities, options = of_one_instance(capabilities)
-        return self._environment(name, create, first, capabilities, options)
+        return self.environment(name, create, first, _options_of(obj.spec), claims={})
 
-    def _environment(
+    def environment(
         self,
         name: str,
-        create: Callable[[], GymnasiumInstance],
-        first: GymnasiumInstance,
-        capabilities: Capabilities,
+        construct: Callable[[], Instance],
+        first: Instance,
         options: Mapping[str, Any],
+        **given: Any,
     ) -> Environment:
-        from envhub.host.environment import HostEnvironment
-
-        fleet: Fleet | None = None
-        if isinstance(first, CartPoleInstance) and not options.get("workers"):
-            # Gymnasium can step them in one go.
+        # Gymnasium can step CartPoles in one go.
+        is_serial = not options.get("workers")
+        if is_serial and isinstance(first, CartPoleInstance) and is_by_the_book(first.env):
             vectorised = self.load("envs.classic_control.cartpole").CartPoleVectorEnv
-            fleet = CartPoleFleet(vectorised, first, saves=capabilities.forkable)
-        return HostEnvironment(
-            f"gymnasium::{name}",
-            create,
-            first,
-            unwrapped=first.inner,
-            observation_space=spaces.from_gymnasium(first.env.observation_space),
-            action_space=spaces.from_gymnasium(first.env.action_space),
-            capabilities=capabilities,
-            default_params=first.default_params,
-            options=options,
-            version=self.require_installed(),
-            fleet=fleet,
-        )
+            saves = options.get("forkable", True) is not False
+            given["fleet"] = CartPoleFleet(vectorised, first, saves=saves)
+        return super().environment(name, construct, first, options, **given)
 
     def instances(self, name: str, options: Mapping[str, Any]) -> Callable[[], GymnasiumInstance]:
-        """What makes one instance, for the bridge and for suites that wrap Gymnasium's."""
-        kind = {"mujoco": MujocoInstance, "box2d": Box2DInstance}.get(family(name), PlainInstance)
-        if name in ("CartPole-v0", "CartPole-v1"):
-            kind = CartPoleInstance
-        own = {key: value for key, value in options.items() if key not in BRIDGE_OPTIONS}
+        own = dict(options)
         at_reset = own.pop("reset_options", None)
         if not isinstance(at_reset, dict | None):
             raise InvalidOptionError(f"reset_options is a dict, as of reset, got {at_reset!r}.")
         create = functools.partial(make_env, without_checks(self._spec(name)), own)
-        return functools.partial(make_instance, kind, create, at_reset)
+        return functools.partial(instance_of, create, at_reset)
 
     def _make_functional(self, name: str, options: dict[str, Any]) -> Environment:
         limit = options.pop("max_episode_steps", None)
@@ -299,6 +249,38 @@ class GymnasiumSuite(Suite):
             import_named(f"gymnasium::{name}", module)
             own = self._resolve(own)
         return registration.spec(own)
+
+
+def _options_of(spec: Any) -> dict[str, Any]:
+    """What makes an environment of a spec another than that of its id, as keywords."""
+    from gymnasium.envs.registration import registry
+
+    options = {key: value for key, value in spec.kwargs.items() if key != "render_mode"}
+    registered = registry.get(spec.id)
+    if registered is None or spec.max_episode_steps != registered.max_episode_steps:
+        options["max_episode_steps"] = spec.max_episode_steps or -1
+    if spec.additional_wrappers:
+        options["wrappers"] = spec.additional_wrappers
+    return options
+
+
+def _adopted_instance(create: Callable[[], Any]) -> GymnasiumInstance:
+    instance = instance_of(create)
+    if _is_in_jax(instance):
+        raise InvalidOptionError(
+            f"{instance.env} is written in JAX, which deadlocks inside a callback: wrap what is "
+            "inside."
+        )
+    return instance
+
+
+def _is_in_jax(instance: GymnasiumInstance) -> bool:
+    if is_functional(instance.inner):
+        return True
+    is_known = family_of(instance.env) != ""
+    return not is_known and any(
+        isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(instance.reset(0))
+    )
 
 
 SUITE = GymnasiumSuite()

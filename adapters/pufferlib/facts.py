@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from envhub.host.options import FIXED
+
 # The names that `pufferlib.ocean.env_creator` knows, in pufferlib 3.0.0.
 OCEAN = """
     blastar boids breakout cartpole checkers connect4 convert cpr drone enduro freeway go gpudrive
@@ -68,4 +70,9 @@ DRAWS_NOTHING = ("boids", "freeway", "multiagent")
 SHARED = "it draws from C's generator, and this C library has one for all of the process."
 
 
-UNKNOWN = "not known before it is made, for an environment of a third party."
+# What is known of every environment but those of Gymnasium's.
+OF_ALL = {
+    "forkable": "what it is made of cannot be saved.",
+    "has_env_params": FIXED,
+    "renderable": "what PufferLib draws appears in a window.",
+}

@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import weakref
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from envhub import registry, spaces
 from envhub.errors import InvalidOptionError, UnavailableEnvError
+from envhub.flags import Claim
 from envhub.host import Instance, InstanceStep
 from envhub.host.libc import OwnGenerator
+from envhub.host.options import UNKNOWN
 
-from .facts import UNEMULATED
+from .facts import OF_ALL, UNEMULATED
 
 
 class PufferInstance(Instance):
@@ -24,30 +27,29 @@ class PufferInstance(Instance):
     itself, within the step: the observation there is the first of the next episode.
     """
 
-    default_params: Any = None
+    claims: Mapping[str, Claim] = {**OF_ALL, "reproducible": UNKNOWN}
 
-    def __init__(self, creator: Callable[..., Any], given: Mapping[str, Any]) -> None:
+    def __init__(
+        self, creator: Callable[..., Any], given: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
         self._creator, self._given = creator, dict(given)
         self._generator = OwnGenerator()
         self.env: Any
         self._make()
-        self.num_agents = int(self.env.num_agents)
-        self._is_batch = self.num_agents > 1
+        self._count = int(self.env.num_agents)
+        self._is_batch = self._count > 1
+        self.num_agents = self._count if self._is_batch else None
         single = self.env.single_action_space
         self._dtype = single.dtype if single.dtype.kind == "f" else np.dtype(np.int32)
         # PufferLib's emulation takes an action without the axis of the agents if there is one.
         is_bare = _is_emulation(self.env) and not self._is_batch
-        self._form = (single.shape or (1,)) if is_bare else (self.num_agents, *single.shape)
+        self._form = (single.shape or (1,)) if is_bare else (self._count, *single.shape)
+        self.observation_space = self._of_all(self._observed())
+        self.action_space = self._of_all(spaces.from_gymnasium(single))
 
     @property
-    def observation_space(self) -> spaces.Space:
-        """Of all agents, or of the one."""
-        return self._of_all(self.env.single_observation_space)
-
-    @property
-    def action_space(self) -> spaces.Space:
-        """Of all agents, or of the one."""
-        return self._of_all(self.env.single_action_space)
+    def unwrapped(self) -> Any:
+        return self.env
 
     def reset(self, seed: int) -> Any:
         with self._generator:
@@ -82,13 +84,19 @@ class PufferInstance(Instance):
         """What all agents see, or the one: a copy."""
         return array.copy() if self._is_batch else array[0].copy()
 
-    def _of_all(self, single: Any) -> spaces.Space:
-        space = spaces.from_gymnasium(single)
-        return spaces.batch(space, self.num_agents) if self._is_batch else space
+    def _observed(self) -> spaces.Space:
+        """What one agent sees."""
+        return spaces.from_gymnasium(self.env.single_observation_space)
+
+    def _of_all(self, space: spaces.Space) -> spaces.Space:
+        """Of all agents, or of the one."""
+        return spaces.batch(space, self._count) if self._is_batch else space
 
 
 class OceanInstance(PufferInstance):
     """One of Ocean's."""
+
+    claims = OF_ALL
 
     def __init__(
         self, creator: Callable[..., Any], given: Mapping[str, Any], *, is_kept: bool
@@ -96,9 +104,8 @@ class OceanInstance(PufferInstance):
         super().__init__(creator, given)
         self._is_kept, self._is_new = is_kept, True
 
-    @property
-    def observation_space(self) -> spaces.Space:
-        space: Any = super().observation_space
+    def _observed(self) -> spaces.Space:
+        space: Any = super()._observed()
         if _is_emulation(self.env):
             return space  # type: ignore[no-any-return]
         # Two thirds of them show values outside of the bounds that they give (pufferlib 3.0.0).
@@ -125,7 +132,7 @@ class EmulatedInstance(PufferInstance):
         self.inner = inner()
         emulation = registry.get("pufferlib").load("emulation")
         super().__init__(emulation.GymnasiumPufferEnv, {"env": Emulated(self.inner)})
-        self.default_params = self.inner.default_params
+        self.default_params, self.claims = self.inner.default_params, self.inner.claims
 
     def save(self) -> bytes:
         saved: bytes = self.inner.save()

@@ -23,10 +23,11 @@ from envhub.errors import (
     UnknownEnvError,
     did_you_mean,
 )
-from envhub.flags import Capabilities, Claim
-from envhub.host import BRIDGE_OPTIONS, host_capabilities, of_one_instance
+from envhub.flags import Claim
+from envhub.host import BRIDGE_OPTIONS, HostSuite, Instance
 from envhub.host.libc import has_own_generators
-from envhub.suite import Gap, Suite, first_then_others, import_named, is_qualified, keywords
+from envhub.host.options import OF_EPISODES, UNKNOWN
+from envhub.suite import Gap, import_named, is_qualified, keywords
 
 from .facts import (
     BROKEN,
@@ -36,15 +37,15 @@ from .facts import (
     NO_OCEAN,
     NOT_REPRODUCIBLE,
     OCEAN,
+    OF_ALL,
     SHARED,
     TOY_TEXT,
     UNEMULATED,
-    UNKNOWN,
 )
 from .instances import EmulatedInstance, OceanInstance, PufferInstance, is_puffers
 
 
-class PufferlibSuite(Suite):
+class PufferlibSuite(HostSuite):
     """What is importable of PufferLib, whichever distribution it came from.
 
     `pufferlib::breakout` is of Ocean. `pufferlib::CartPole-v1`, or another id of Gymnasium's, is
@@ -81,16 +82,13 @@ class PufferlibSuite(Suite):
     def known_names(self) -> Iterable[str]:
         return [*EMULATED, *(OCEAN if has_ocean() else [])]
 
-    def live_names(self) -> Iterable[str]:
-        return self.known_names()
-
     def resolve(self, name: str) -> str:
         # With `env_creator=` any name is one, so it takes `capabilities` to refuse others.
         return name.removeprefix("puffer_")
 
     def options(self, name: str) -> Iterable[str]:
         if _is_gymnasiums(name):
-            return registry.get("gymnasium").options(name)
+            return _gymnasium().options(name)
         is_here = ":" in name or (name in OCEAN and not self.gap(name, {}))
         own = keywords(self._creator(name, {})) if is_here else []
         return {"env_creator", "env_kwargs", *BRIDGE_OPTIONS, *own} - {"buf"}
@@ -98,18 +96,14 @@ class PufferlibSuite(Suite):
     def limit(self, name: str, options: Mapping[str, Any]) -> str | None:
         return "max_episode_steps" if _is_gymnasiums(name) else None
 
-    def capabilities(self, name: str, options: Mapping[str, Any]) -> Capabilities:
-        gap = self.gap(name, options)
-        if gap:
-            return Capabilities.none(gap.reason)
+    def claims(self, name: str, options: Mapping[str, Any]) -> Mapping[str, Claim]:
         if "env_creator" in options or is_qualified(f"pufferlib::{name}", name):
-            return _of_a_puffer_env(options, reproducible=UNKNOWN)
+            return {**OF_ALL, **dict.fromkeys(OF_EPISODES, True), "reproducible": UNKNOWN}
         if name in OCEAN:
             drawn: Claim = name in DRAWS_NOTHING or has_own_generators() or SHARED
             same = NOT_REPRODUCIBLE.get(name, drawn)
-            compared = ("reproducible", "vmap_safe", "isolated_reset", "multi_device")
-            return _of_a_puffer_env(options, **dict.fromkeys(compared, same))
-        return registry.get("gymnasium").capabilities(self._gymnasiums(name), options)
+            return {**OF_ALL, **dict.fromkeys(OF_EPISODES, same)}
+        return _gymnasium().claims(self._gymnasiums(name), options)
 
     def gap(self, name: str, options: Mapping[str, Any]) -> Gap | None:
         if "env_creator" in options:
@@ -122,60 +116,28 @@ class PufferlibSuite(Suite):
             return Gap("upstream", f"{UNEMULATED} (pufferlib 3.0.0)")
         if name.startswith(("phys2d/", "tabular/")):
             return Gap("never", f"it is written in JAX: make gymnasium::{name}, which is native.")
-        return registry.get("gymnasium").gap(name, options) if _is_gymnasiums(name) else None
+        return _gymnasium().gap(name, options) if _is_gymnasiums(name) else None
 
     def make(self, name: str, options: Mapping[str, Any]) -> Environment:
         gap = self.gap(name, options)
         if gap:  # and do not try: one of them would not return
             raise UnavailableEnvError(f"pufferlib::{name} does not run here: {gap.reason}")
-        construct = self._construction(name, options)
-        return self._environment(name, construct, self.capabilities(name, options), options)
+        return super().make(name, options)
 
     def adopt(
         self, obj: Any, construct: Callable[[], Any] | None
     ) -> tuple[str, Environment] | None:
         if not is_puffers(obj):
             return None
-        create = functools.partial(PufferInstance, first_then_others(obj, construct), {})
-        capabilities = _of_a_puffer_env({}, reproducible=UNKNOWN)
-        options: dict[str, Any] = {}
-        if construct is None:
-            capabilities, options = of_one_instance(capabilities)
         name = type(obj).__name__
-        return name, self._environment(name, create, capabilities, options)
+        return name, self.adopted(name, obj, construct, PufferInstance)
 
-    def _environment(
-        self,
-        name: str,
-        construct: Callable[[], PufferInstance],
-        capabilities: Capabilities,
-        options: Mapping[str, Any],
-    ) -> Environment:
-        from envhub.host.environment import HostEnvironment
-
-        first = construct()
-        return HostEnvironment(
-            f"pufferlib::{name}",
-            construct,
-            first,
-            unwrapped=first.env,
-            observation_space=first.observation_space,
-            action_space=first.action_space,
-            capabilities=capabilities,
-            default_params=first.default_params,
-            options=options,
-            version=self.require_installed(),
-            num_agents=first.num_agents if first.num_agents > 1 else None,
-        )
-
-    def _construction(self, name: str, options: Mapping[str, Any]) -> Callable[[], PufferInstance]:
+    def instances(self, name: str, options: Mapping[str, Any]) -> Callable[[], Instance]:
         self.load()
         if _is_gymnasiums(name) and "env_creator" not in options:
-            inner = registry.get("gymnasium").instances(name, options)  # type: ignore[attr-defined]
-            return functools.partial(EmulatedInstance, inner)
+            return functools.partial(EmulatedInstance, _gymnasium().instances(name, options))
         creator = self._creator(name, options)
-        taken = {*BRIDGE_OPTIONS, "env_creator", "env_kwargs"}
-        given = {key: value for key, value in options.items() if key not in taken}
+        given = {key: options[key] for key in options if key not in ("env_creator", "env_kwargs")}
         given |= options.get("env_kwargs") or {}
         if "num_envs" in keywords(creator):
             given.setdefault("num_envs", 1)
@@ -217,7 +179,7 @@ class PufferlibSuite(Suite):
         if name in EMULATED:
             return name  # quickly
         try:
-            return registry.get("gymnasium").resolve(name)
+            return _gymnasium().resolve(name)
         except UnknownEnvError as error:
             names = list(self.known_names())
             raise UnknownEnvError(
@@ -225,6 +187,13 @@ class PufferlibSuite(Suite):
                 f"Ocean's names, Gymnasium's ids, 'module.path:Factory', and any name with "
                 f"env_creator=. List {len(names)} with envhub.list_envs('pufferlib')."
             ) from error
+
+
+def _gymnasium() -> HostSuite:
+    """The suite that is emulated."""
+    suite = registry.get("gymnasium")
+    assert isinstance(suite, HostSuite)
+    return suite
 
 
 def _is_gymnasiums(name: str) -> bool:
@@ -236,16 +205,6 @@ def has_ocean() -> bool:
     found = importlib.util.find_spec("pufferlib")
     folders = (found and found.submodule_search_locations) or []
     return not found or any(Path(folder, "ocean").is_dir() for folder in folders)
-
-
-def _of_a_puffer_env(options: Mapping[str, Any], **claims: Claim) -> Capabilities:
-    return host_capabilities(
-        options,
-        "what it is made of cannot be saved.",
-        has_env_params="nothing of it can be changed while it lives.",
-        renderable="what PufferLib draws appears in a window.",
-        **claims,
-    )
 
 
 @contextlib.contextmanager

@@ -1,17 +1,20 @@
 """The host bridge: CPU libraries under the contract, without the usual limits of callbacks.
 
-An adapter describes one live instance of its suite (`Instance`); the bridge owns everything else:
-the environment that callers see (`environment`), the calls from compiled programs (`transport`),
-states and batches (`pool`), what instances do (`crew`), who runs them (`fleet`, and in parallel
-`workers`), and snapshots (`snapshot`).
+An adapter describes one live instance of its suite (`Instance`), and its suite by what makes one
+(`HostSuite`); the bridge owns everything else: the environment that callers see (`environment`),
+the calls from compiled programs (`transport`), with which arrays (`protocol`), what each state of a
+batch is (`states`), the instances (`pool`), who runs them (`fleet`, and in parallel `workers`), and
+snapshots (`snapshot`).
 """
 
 # Not `environment`, which makes JAX load its callbacks: an adapter imports it where it makes one.
 from envhub.host.instance import Instance, InstanceStep
 from envhub.host.options import BRIDGE_OPTIONS, host_capabilities, of_one_instance
+from envhub.host.suite import HostSuite
 
 __all__ = [
     "BRIDGE_OPTIONS",
+    "HostSuite",
     "Instance",
     "InstanceStep",
     "host_capabilities",

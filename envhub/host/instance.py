@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from envhub import spaces
+from envhub.flags import Claim
 
 
 class InstanceStep(NamedTuple):
@@ -37,6 +42,15 @@ class Instance(abc.ABC):
     The bridge calls it from one thread at a time, and never after `close`. Nothing here may touch
     JAX: it runs inside a callback of a compiled program, where that deadlocks.
 
+    Attributes:
+        observation_space: of what `reset` and `step` give.
+        action_space: of what `step` takes.
+        default_params: a pytree of float32 arrays, or `None`; see `set_params`.
+        num_agents: how many agents act in it, the leading axis of observations, actions, rewards
+            and flags; `None` for one without that axis.
+        claims: what is known of it, by flag: what it can do, or why not. Other flags are found out:
+            what it lacks a method or params for it cannot do, and the rest is tried.
+
     Examples:
         >>> class Walk(Instance):
         ...     def reset(self, seed):
@@ -49,6 +63,17 @@ class Instance(abc.ABC):
         >>> int(walk.reset(5)), int(walk.step(1).obs)
         (2, 3)
     """
+
+    observation_space: spaces.Space
+    action_space: spaces.Space
+    default_params: Any = None
+    num_agents: int | None = None
+    claims: Mapping[str, Claim] = MappingProxyType({})
+
+    @property
+    def unwrapped(self) -> Any:
+        """The library's own object."""
+        return self
 
     @abc.abstractmethod
     def reset(self, seed: int) -> Any:

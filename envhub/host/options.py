@@ -9,13 +9,17 @@ from typing import Any
 import jax
 
 from envhub.errors import InvalidOptionError, MissingCapabilityError
-from envhub.flags import Capabilities, Claim
+from envhub.flags import FLAGS, Capabilities, Claim
 
 BRIDGE_OPTIONS = ("forkable", "max_instances", "snapshot_size", "workers", "num_workers")
 WORKERS = ("serial", "thread", "process")
 # jax 0.4.35 does in one program of a few hundred; 0.10 and newer do not, and what lies between was
 # not tried.
 CALLBACKS_HANG = "jax before 0.5 waits for ever now and then: callbacks on several CPU devices."
+FIXED = "nothing of it can be changed while it lives."
+UNKNOWN = "not known before it is made: envhub.make finds out."
+# What shows in the episodes of two instances, or in neither: the seed decides them, or not.
+OF_EPISODES = ("reproducible", "vmap_safe", "isolated_reset", "multi_device")
 MOST_WORKERS = 16  # that are started unasked: a process takes a second and 200 MB
 
 
@@ -35,19 +39,27 @@ def host_capabilities(
         >>> caps.jax_native, caps.forkable
         (False, True)
     """
-    forkable = can_be_forked
-    if can_be_forked is True and options.get("forkable", True) is False:
+    return capabilities_of(
+        options, {**dict.fromkeys(FLAGS, True), "forkable": can_be_forked, **claims}
+    )
+
+
+def capabilities_of(options: Mapping[str, Any], claims: Mapping[str, Claim]) -> Capabilities:
+    """The same of claims by flag; what nobody claims is not known before it is made."""
+    claims = {**dict.fromkeys(FLAGS, UNKNOWN), **claims}
+    forkable = claims["forkable"]
+    if forkable is True and options.get("forkable", True) is False:
         forkable = "it was made with forkable=False."
     leaves = "a state without a snapshot cannot leave its process: "
-    native: dict[str, Claim] = {
+    decided: dict[str, Claim] = {
         "jax_native": "its steps run on the host, through a callback.",
         "forkable": forkable,
-        "checkpointable": True if forkable is True else leaves + forkable,
+        "checkpointable": forkable if forkable in (True, UNKNOWN) else f"{leaves}{forkable}",
         "differentiable": "no gradient flows through a program on the host.",
     }
-    if jax.__version_info__ < (0, 5) and claims.get("multi_device", True) is True:
-        claims["multi_device"] = CALLBACKS_HANG
-    return Capabilities.native(**native | claims)
+    if jax.__version_info__ < (0, 5) and claims["multi_device"] is True:
+        decided["multi_device"] = CALLBACKS_HANG
+    return Capabilities.claim(**claims | decided)
 
 
 def of_one_instance(capabilities: Capabilities) -> tuple[Capabilities, dict[str, Any]]:
@@ -63,7 +75,7 @@ def of_one_instance(capabilities: Capabilities) -> tuple[Capabilities, dict[str,
         (False, {'max_instances': 1})
     """
     reason = "it is one live environment: give envhub.wrap a function that makes it."
-    lost = ("vmap_safe", "isolated_reset", "multi_device")
+    lost = ("forkable", "checkpointable", "vmap_safe", "isolated_reset", "multi_device")
     return capabilities.without(**dict.fromkeys(lost, reason)), {"max_instances": 1}
 
 
@@ -91,6 +103,11 @@ def check_options(env_id: str, options: Mapping[str, Any], capabilities: Capabil
         raise InvalidOptionError(
             "num_workers is for workers='thread' or workers='process'; serial instances have none."
         )
+
+
+def own_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of the suite, without those of the bridge."""
+    return {key: value for key, value in options.items() if key not in BRIDGE_OPTIONS}
 
 
 def number_of_workers(options: Mapping[str, Any]) -> int:

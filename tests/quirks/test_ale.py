@@ -44,11 +44,8 @@ def instance(name: str, is_forkable: bool = True, **options: Any) -> Any:
 
 def fleet(name: str, **options: Any) -> Any:
     """Emulators of the vector engine, without the bridge."""
-    from ale_py import roms
-
-    game, example = facts.game_of(name), instance(name, is_forkable=False, **options)
-    rom = str(roms.get_rom_path(game))
-    return VectorFleet(rom, example, is_steady=game in facts.STEADY)
+    example = instance(name, is_forkable=False, **options)
+    return VectorFleet(example, is_steady=facts.game_of(name) in facts.STEADY)
 
 
 def lanes(outcomes: Any) -> list[Any]:

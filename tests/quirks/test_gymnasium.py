@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from envhub.adapters.gymnasium.facts import FUNCTIONAL
+from gymnasium.envs.classic_control import CartPoleEnv
 
 import envhub
 from envhub import errors
@@ -80,7 +81,9 @@ def test_options_that_nobody_takes(options: dict[str, Any]) -> None:
 
 
 def test_the_constructors_options_pass_through() -> None:
-    env, params = envhub.make("gymnasium::phys2d/Pendulum-v0", options={"max_torque": 0.0}, g=9.0)
+    env, params = envhub.make(
+        "gymnasium::phys2d/Pendulum-v0", options={"options": {"max_torque": 0.0}}, g=9.0
+    )
     assert params.g == 9.0
     _, state = env.reset(KEY)
     ends = [env.step(KEY, state, jnp.array([torque])).obs for torque in (-2.0, 2.0)]
@@ -289,3 +292,227 @@ def test_what_is_computed_from_other_params_follows_them(name: str) -> None:
     assert after[0] > 5 * after[1] > 0
     if name != "CartPole-v1":
         assert params.total_mass == 10.0 + params.masspole
+
+
+# What it is, and not what it is called.
+
+
+class Straight(CartPoleEnv):  # type: ignore[misc]
+    """Ends at another angle, for another reward."""
+
+    def __init__(self, **keywords: Any) -> None:
+        super().__init__(**keywords)
+        self.theta_threshold_radians *= 3
+
+    def step(self, action: Any) -> Any:
+        obs, _, *rest = super().step(action)
+        return (obs, -1.0, *rest)
+
+
+def straight(**keywords: Any) -> Straight:
+    return Straight(**keywords)
+
+
+class PendulumEnv(Counting):
+    """Merely called so."""
+
+
+@pytest.fixture
+def registered_otherwise() -> Iterator[Callable[..., None]]:
+    """Registers something else under an id of Gymnasium's, for a while."""
+    before = dict(gymnasium.registry)
+
+    def register_again(name: str, entry_point: Any, **spec: Any) -> None:
+        gymnasium.registry.pop(name, None)
+        gymnasium.register(name, entry_point, **spec)
+
+    yield register_again
+    gymnasium.registry.clear()
+    gymnasium.registry.update(before)
+
+
+def played(env: Any, actions: Any) -> tuple[list[Any], list[float]]:
+    """Observations and rewards of an episode."""
+    obs, state = env.reset(KEY)
+    seen, rewards = [np.asarray(obs)], []
+    for action in actions:
+        result = env.step(KEY, state, action)
+        state = result.state
+        seen.append(np.asarray(result.obs))
+        rewards.append(float(result.reward))
+        if result.done:
+            break
+    return seen, rewards
+
+
+def played_by_gymnasium(env: Any, actions: Any) -> tuple[list[Any], list[float]]:
+    seen, rewards = [env.reset(seed=envhub.host_seed(KEY))[0]], []
+    for action in actions:
+        obs, reward, terminated, truncated, _ = env.step(action)
+        seen.append(np.asarray(obs, np.float32))
+        rewards.append(float(reward))
+        if terminated or truncated:
+            break
+    return seen, rewards
+
+
+def assert_theirs(name: str, how: str, actions: Any) -> Any:
+    """An id plays what `gymnasium.make` plays under it; gives the environment."""
+    obj = gymnasium.make(name)
+    env, _ = envhub.make(f"gymnasium::{name}") if how == "make" else envhub.wrap(obj)
+    for mine, theirs in zip(
+        played(env, actions), played_by_gymnasium(gymnasium.make(name), actions), strict=True
+    ):
+        assert len(mine) == len(theirs)
+        for one, other in zip(mine, theirs, strict=True):
+            np.testing.assert_array_equal(one, other)
+    return env
+
+
+@pytest.mark.parametrize("how", ["make", "wrap"])
+@pytest.mark.parametrize(
+    "entry_point",
+    [Straight, straight, f"{__name__}:Straight"],
+    ids=["class", "function", "text"],
+)
+def test_an_edited_cartpole_under_gymnasiums_id_is_played_as_it_is(
+    how: str, entry_point: Any, registered_otherwise: Callable[..., None]
+) -> None:
+    registered_otherwise("CartPole-v1", entry_point, max_episode_steps=500)
+    assert not envhub.capabilities("gymnasium::CartPole-v1").forkable
+    env = assert_theirs("CartPole-v1", how, [0] * 30)
+    assert played(env, [0] * 30)[1][0] == -1
+    assert not env.capabilities.forkable
+    assert env.default_params is None
+    venv, _ = envhub.make_vec("gymnasium::CartPole-v1", 2)  # no fleet of Gymnasium's own
+    _, state = venv.reset(KEY)
+    assert (venv.step(KEY, state, jnp.zeros(2, jnp.int32)).reward == -1).all()
+
+
+@pytest.mark.parametrize("how", ["make", "wrap"])
+def test_under_another_name_of_the_class_it_steps(
+    how: str, registered_otherwise: Callable[..., None]
+) -> None:
+    registered_otherwise("Straight-v0", Straight, max_episode_steps=20)
+    assert_theirs("Straight-v0", how, [0, 1] * 15)
+
+
+@pytest.mark.parametrize("how", ["make", "wrap"])
+@pytest.mark.parametrize("name", ["Pendulum-v7", "Hopper-v6", "Taxi-v9", "CartPole-v7"])
+def test_a_prefix_of_a_name_says_nothing(
+    name: str, how: str, registered_otherwise: Callable[..., None]
+) -> None:
+    registered_otherwise(name, Counting)
+    assert not envhub.capabilities(f"gymnasium::{name}").forkable
+    assert not assert_theirs(name, how, [0] * 5).capabilities.forkable
+
+
+@pytest.mark.parametrize("how", ["make", "wrap"])
+def test_the_name_of_a_class_says_nothing(
+    how: str, registered_otherwise: Callable[..., None]
+) -> None:
+    for name in ("Mine-v0", "Pendulum-v1"):
+        registered_otherwise(name, PendulumEnv)
+        env = assert_theirs(name, how, [0] * 5)
+        assert env.default_params is None
+
+
+def test_gymnasiums_class_under_another_id_is_gymnasiums(
+    registered_otherwise: Callable[..., None],
+) -> None:
+    registered_otherwise(
+        "Slow-v0", "gymnasium.envs.classic_control:CartPoleEnv", max_episode_steps=9
+    )
+    env = assert_theirs("Slow-v0", "make", [0, 1] * 9)
+    assert env.capabilities.forkable
+    assert env.capabilities.has_env_params
+    assert env.default_params.gravity == np.float32(9.8)
+
+
+@pytest.mark.parametrize("how", ["make", "wrap"])
+def test_what_a_function_does_to_gymnasiums_class_is_kept(
+    how: str, registered_otherwise: Callable[..., None]
+) -> None:
+    def weak(**keywords: Any) -> Any:
+        env = CartPoleEnv(**keywords)
+        env.force_mag, env.x_threshold = 1.0, 0.01
+        return env
+
+    registered_otherwise("CartPole-v1", weak)
+    env = assert_theirs("CartPole-v1", how, [0] * 30)
+    assert env.default_params.force_mag == 1
+    assert len(played(env, [0] * 30)[1]) < 8
+
+
+def test_a_replaced_method_of_gymnasiums_class_is_played(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = CartPoleEnv.step
+    monkeypatch.setattr(CartPoleEnv, "step", lambda self, action: own(self, 1 - action))
+    assert not assert_theirs("CartPole-v1", "make", [0] * 9).capabilities.forkable
+
+
+def test_wrappers_of_a_registration_are_kept(registered_otherwise: Callable[..., None]) -> None:
+    wrapped = gymnasium.wrappers.FlattenObservation.wrapper_spec()
+    registered_otherwise("CartPole-v1", CartPoleEnv, additional_wrappers=(wrapped,))
+    assert not assert_theirs("CartPole-v1", "make", [0] * 9).capabilities.forkable
+
+
+def change_force(env: Any) -> None:
+    env.unwrapped.force_mag = 1.0
+
+
+def change_limit(env: Any) -> None:
+    env._max_episode_steps = 3
+
+
+def change_method(env: Any) -> None:
+    env.unwrapped.step = lambda action: None
+
+
+def add_attribute(env: Any) -> None:
+    env.unwrapped.bonus = 3
+
+
+@pytest.mark.parametrize("is_used", [False, True], ids=["new", "used"])
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (change_force, r"CartPoleEnv\.force_mag is 1\.0 and not 10\.0"),
+        (change_limit, r"TimeLimit\._max_episode_steps is 3"),
+        (change_method, r"CartPoleEnv\.step is"),
+        (add_attribute, r"CartPoleEnv\.bonus is 3"),
+    ],
+)
+def test_an_object_that_was_changed_by_hand_is_refused(
+    change: Callable[[Any], None], told: str, is_used: bool
+) -> None:
+    obj = gymnasium.make("CartPole-v1")
+    if is_used:
+        played_by_gymnasium(obj, [0] * 30)
+    envhub.wrap(obj)
+    change(obj)
+    with pytest.raises(errors.InvalidOptionError, match=told) as caught:
+        envhub.wrap(obj)
+    assert "envhub.wrap(lambda" in str(caught.value)
+
+
+def test_changed_physics_of_mujoco_are_refused() -> None:
+    pytest.importorskip("mujoco", reason="mujoco is not installed")
+    obj = gymnasium.make("InvertedPendulum-v5")
+    obj.reset(seed=0)
+    obj.step(obj.action_space.sample())
+    assert envhub.wrap(obj)[0].capabilities.forkable
+    obj.unwrapped.model.opt.gravity[2] = -1
+    with pytest.raises(errors.InvalidOptionError, match="model"):
+        envhub.wrap(obj)
+
+
+def test_what_was_changed_by_hand_comes_as_a_function() -> None:
+    def weak() -> Any:
+        env = gymnasium.make("CartPole-v1")
+        env.unwrapped.force_mag = 1.0
+        return env
+
+    env, _ = envhub.wrap(weak)
+    theirs = played_by_gymnasium(weak(), [0, 1] * 15)
+    for mine, own in zip(played(env, [0, 1] * 15)[0], theirs[0], strict=True):
+        np.testing.assert_array_equal(mine, own)

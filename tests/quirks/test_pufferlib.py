@@ -42,7 +42,7 @@ KEY = jax.random.key(0)
 
 def instance(name: str, **options: Any) -> Any:
     """One environment as the adapter makes it, without the bridge."""
-    return SUITE._construction(name, options)()  # type: ignore[attr-defined]
+    return SUITE.instances(name, options)()  # type: ignore[attr-defined]
 
 
 def users(name: str) -> Any:
@@ -122,7 +122,7 @@ def test_the_table_has_the_names_of_ocean() -> None:
 def test_the_seed_decides_the_episode(name: str) -> None:
     """Whatever was played before, and although others draw in between."""
     one, used, other = (instance(name) for _ in range(3))
-    actions = actions_of(one, STEPS if one.num_agents < 100 else 20)
+    actions = actions_of(one, STEPS if one.env.num_agents < 100 else 20)
     if name in EMULATED:  # these do not reset by themselves
         actions = actions[:1]
     expected = [one.reset(5).tobytes(), *(shown(one.step(action)) for action in actions)]
@@ -241,7 +241,7 @@ def digests(names: list[str], **variables: str) -> dict[str, str]:
 def digest(name: str) -> str:
     """Of two episodes."""
     one, seen = instance(name), hashlib.sha256()
-    actions = actions_of(one, STEPS if one.num_agents < 100 else 20)
+    actions = actions_of(one, STEPS if one.env.num_agents < 100 else 20)
     for seed in (1, 2):
         seen.update(one.reset(seed).tobytes())
         for action in actions[:1] if name in EMULATED else actions:

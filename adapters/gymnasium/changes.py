@@ -1,0 +1,141 @@
+"""What was changed by hand of an environment that its spec does not make again."""
+
+from __future__ import annotations
+
+import collections
+import inspect
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+PLAIN = (bool, int, float, complex, str, bytes, np.generic, type(None))
+# What is chosen for the copy and not copied, and what only says how to make it.
+LEFT_OUT = {"env", "render_mode", "spec", "_spec", "_cached_spec", "_saved_kwargs"}
+LEFT_OUT |= {"_ezpickle_args", "_ezpickle_kwargs"}
+CHECKS = ("OrderEnforcing", "PassiveEnvChecker")
+OF_CODE = ("numpy", "mujoco", "pygame", "Box2D", "")  # whose objects have no data of their own
+MOST_STEPS, DEEPEST = 100, 3
+
+
+def changes(obj: Any, fresh: Any) -> list[str]:
+    """The attributes that an object has otherwise than one that its spec just made.
+
+    What resets and steps change is left out: it is tried out on the fresh one.
+
+    Args:
+        obj: the environment, at any moment of an episode.
+        fresh: another one of its spec, with which a few episodes are played.
+
+    Returns:
+        A line for each: where it is, and both values.
+    """
+    mine = _attributes(obj)
+    moments = list(_play(fresh))
+    seen = {path: [moment[path] for moment in moments if path in moment] for path in mine}
+    lines = []
+    for path, value in mine.items():
+        values = seen[path]
+        stays = len(values) == len(moments) and all(_equal(values[0], each) for each in values)
+        if not values:
+            lines.append(f"{path} is {_short(value)}, and one that was just made has none")
+        elif stays and not _equal(value, values[0]):
+            lines.append(f"{path} is {_short(value)} and not {_short(values[0])}")
+    return lines
+
+
+def _play(env: Any) -> Iterator[dict[str, Any]]:
+    """The attributes at some moments: when it was made, in an episode, at its end, in another."""
+    yield _attributes(env)
+    try:
+        for seed in (0, 1):
+            env.reset(seed=seed)
+            yield _attributes(env)
+            env.action_space.seed(seed)
+            for step in range(MOST_STEPS):
+                _, _, terminated, truncated, _ = env.step(env.action_space.sample())
+                if step == 0 or terminated or truncated:
+                    yield _attributes(env)
+                if terminated or truncated:
+                    break
+    except Exception:  # an action that it refuses, say: what was seen until then decides
+        return
+
+
+def _attributes(env: Any) -> dict[str, Any]:
+    """All that is data in an environment and its wrappers, by where it is."""
+    found: dict[str, Any] = {}
+    while True:
+        if type(env).__name__ not in CHECKS:
+            _collect(env, type(env).__name__, found, DEEPEST, {id(env)})
+        if env is env.unwrapped:
+            return found
+        env = env.env
+
+
+def _collect(obj: Any, path: str, found: dict[str, Any], depth: int, known: set[int]) -> None:
+    for name, value in vars(obj).items():
+        where = f"{path}.{name}"
+        if name in LEFT_OUT:
+            continue
+        if _is_data(value):
+            found[where] = _copy(value)
+        elif _package(value) == "mujoco" and type(value).__name__ == "MjModel":
+            found[where] = pickle.dumps(value)
+        elif depth and id(value) not in known and _is_looked_into(value):
+            _collect(value, where, found, depth - 1, known | {id(value)})
+
+
+def _is_looked_into(value: Any) -> bool:
+    return hasattr(value, "__dict__") and _package(value) not in OF_CODE
+
+
+def _package(value: Any) -> str:
+    return str(getattr(type(value), "__module__", "")).partition(".")[0]
+
+
+def _is_data(value: Any) -> bool:
+    if isinstance(value, (list, tuple, set, frozenset, collections.deque)):
+        return all(map(_is_data, value))
+    if isinstance(value, dict):
+        return all(_is_data(key) and _is_data(each) for key, each in value.items())
+    if isinstance(value, np.ndarray):
+        return bool(value.dtype.kind != "O")
+    return isinstance(value, PLAIN) or _is_space(value) or inspect.isroutine(value)
+
+
+def _is_space(value: Any) -> bool:
+    from gymnasium import Space
+
+    return bool(isinstance(value, Space))
+
+
+def _copy(value: Any) -> Any:
+    """Of what is written to in place."""
+    if isinstance(value, (list, dict, set, collections.deque, np.ndarray)):
+        return pickle.loads(pickle.dumps(value)) if not _has_code(value) else value
+    return value
+
+
+def _has_code(value: Any) -> bool:
+    parts = value.values() if isinstance(value, dict) else value
+    return not isinstance(value, np.ndarray) and any(map(inspect.isroutine, parts))
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if inspect.isroutine(one) and inspect.isroutine(other):
+        return getattr(one, "__code__", one) == getattr(other, "__code__", other)
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        same = np.shape(one) == np.shape(other)
+        return same and bool(np.asarray(one == other).all() or repr(one) == repr(other))
+    if type(one) is type(other) and isinstance(one, (list, tuple, collections.deque)):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
+    return bool(one == other) or repr(one) == repr(other) == "nan"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) < 60 else f"{text[:57]}…"

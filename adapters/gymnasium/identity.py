@@ -1,0 +1,81 @@
+"""What an environment is: by its class and what made it, whatever it is called."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from typing import Any
+
+from .facts import DERIVED, FAMILY_OF, FAMILY_OF_PACKAGE
+
+
+def family_of_id(name: str) -> str:
+    """Which of Gymnasium's families an id is of; empty for those of third parties.
+
+    Where Gymnasium is not imported, nobody can have registered something else under the id.
+    """
+    registration = sys.modules.get("gymnasium.envs.registration")
+    # The module of `module:Id-v0` may register anything, once it is imported.
+    spec = registration.registry.get(name) if registration else None
+    known = FAMILY_OF.get(name, "")
+    family = known if spec is None else family_of_spec(spec)
+    # The functional cores are known by id.
+    return "" if family == "functional" != known else family
+
+
+def family_of_spec(spec: Any) -> str:
+    """The family of what a spec makes, if a class of Gymnasium's makes it and nothing else."""
+    entry_point = spec.entry_point
+    if not entry_point or spec.additional_wrappers:
+        return ""
+    if isinstance(entry_point, str):
+        is_own = entry_point.startswith("gymnasium.envs.")
+        return _of_module(entry_point) if is_own else ""
+    return _family_of_class(entry_point) if isinstance(entry_point, type) else ""
+
+
+def family_of(env: Any) -> str:
+    """The family of an environment whose state and physics are known; empty for all others."""
+    from gymnasium.wrappers import TimeLimit
+
+    inner, layer = env.unwrapped, env
+    while layer is not inner:
+        if type(layer) is not TimeLimit:
+            return ""
+        layer = layer.env
+    kind = type(inner)
+    is_patched = any(callable(getattr(kind, name, None)) for name in vars(inner))
+    derived = DERIVED.get(kind.__name__, {}).items()
+    if is_patched or (family := _family_of_class(kind)) == "":
+        return ""
+    is_consistent = all(getattr(inner, name) == formula(inner) for name, formula in derived)
+    return family if is_consistent else ""
+
+
+def is_functional(env: Any) -> bool:
+    """Whether it is one of Gymnasium's shells around a functional core in JAX."""
+    own = sys.modules.get("gymnasium.envs.functional_jax_env")
+    return own is not None and isinstance(env, own.FunctionalJaxEnv)
+
+
+def _family_of_class(kind: type) -> str:
+    """The family of one of Gymnasium's classes, if it is that very object with its own methods."""
+    is_own = kind.__module__.startswith("gymnasium.envs.") and (
+        getattr(sys.modules.get(kind.__module__), kind.__qualname__, None) is kind
+    )
+    return _of_module(kind.__module__) if is_own and not _replaced(kind) else ""
+
+
+def _replaced(kind: type) -> list[str]:
+    """Methods that somebody else put into a class of Gymnasium's, or into its bases."""
+    bases = [base for base in kind.__mro__ if base.__module__.startswith("gymnasium.")]
+    return [
+        name
+        for base in bases
+        for name, value in vars(base).items()
+        if inspect.isfunction(value) and not str(value.__module__).startswith("gymnasium.")
+    ]
+
+
+def _of_module(path: str) -> str:
+    return FAMILY_OF_PACKAGE.get(path.split(".")[2], "")

@@ -1,0 +1,162 @@
+"""What every suite on the CPU needs, made of how one instance is constructed."""
+
+from __future__ import annotations
+
+import abc
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from envhub.environment import Environment
+from envhub.flags import Capabilities, Claim
+from envhub.host.fleet import Fleet
+from envhub.host.instance import Instance
+from envhub.host.options import (
+    BRIDGE_OPTIONS,
+    FIXED,
+    OF_EPISODES,
+    capabilities_of,
+    of_one_instance,
+    own_options,
+)
+from envhub.suite import Suite, first_then_others, keywords
+
+
+class HostSuite(Suite):
+    """A suite on the CPU: its facts, and what makes one instance of an environment.
+
+    The options, the capabilities and the environments follow from the instances. A suite overrides
+    `claims` where it knows them before there is an instance, and `options` where the constructor of
+    the instances does not name them.
+
+    Examples:
+        >>> import functools
+        >>> class Walk(envhub.host.Instance):
+        ...     observation_space = envhub.spaces.Box(-99, 99, (), np.int32)
+        ...     action_space = envhub.spaces.Discrete(2)
+        ...     def __init__(self, stride=1):
+        ...         self.stride = stride
+        ...     def reset(self, seed):
+        ...         self.place = np.int32(seed % 3)
+        ...         return self.place
+        ...     def step(self, action):
+        ...         self.place += np.int32(self.stride if action else -self.stride)
+        ...         return envhub.host.InstanceStep(self.place, 0.0, False, False, {})
+        >>> class Walks(HostSuite):
+        ...     name, title, example = "hostwalks", "walks on a line", "Walk-v0"
+        ...     module = distribution = "numpy"
+        ...     supported = ">=1"
+        ...     def known_names(self):
+        ...         return ["Walk-v0"]
+        ...     def instances(self, name, options):
+        ...         return functools.partial(Walk, **options)
+        >>> envhub.register("hostwalks", Walks())
+        >>> env, params = envhub.make("hostwalks::Walk-v0", stride=2)
+        >>> obs, state = env.reset(jax.random.key(0), params)
+        >>> int(env.step(jax.random.key(0), state, 1, params).obs - obs)
+        2
+        >>> envhub.unregister("hostwalks")
+    """
+
+    finds_out = True
+
+    @abc.abstractmethod
+    def instances(self, name: str, options: Mapping[str, Any]) -> Callable[[], Instance]:
+        """What makes one instance each time it is called; with `workers="process"` it is pickled.
+
+        Args:
+            name: of the environment.
+            options: the suite's own keywords of `make`, without those of the bridge.
+        """
+
+    def claims(self, name: str, options: Mapping[str, Any]) -> Mapping[str, Claim]:
+        """What is known of an environment before it is made, by flag."""
+        return {}
+
+    def live_names(self) -> Iterable[str]:
+        return self.known_names()
+
+    def options(self, name: str) -> Iterable[str]:
+        return {*keywords(self.instances(name, {})), *BRIDGE_OPTIONS}
+
+    def capabilities(self, name: str, options: Mapping[str, Any]) -> Capabilities:
+        gap = self.gap(name, options)
+        if gap:
+            return Capabilities.none(gap.reason)
+        return capabilities_of(options, self.claims(name, options))
+
+    def make(self, name: str, options: Mapping[str, Any]) -> Environment:
+        construct = self.instances(name, own_options(options))
+        return self.environment(name, construct, construct(), options)
+
+    def adopted(
+        self,
+        name: str,
+        obj: Any,
+        construct: Callable[[], Any] | None,
+        instance: Callable[[Callable[[], Any]], Instance],
+    ) -> Environment:
+        """The environment of an object that somebody else made, for `adopt`.
+
+        Args:
+            name: of the environment.
+            obj: the object.
+            construct: what has made it, and makes others; `None` if nobody knows.
+            instance: makes an instance of what gives an object.
+        """
+        create = functools.partial(instance, first_then_others(obj, construct))
+        return self.environment(name, create, create(), {}, claims={}, is_alone=construct is None)
+
+    def environment(
+        self,
+        name: str,
+        construct: Callable[[], Instance],
+        first: Instance,
+        options: Mapping[str, Any],
+        *,
+        claims: Mapping[str, Claim] | None = None,
+        fleet: Fleet | None = None,
+        is_alone: bool = False,
+    ) -> Environment:
+        """The environment of an instance and of those like it.
+
+        Args:
+            name: of the environment.
+            construct: makes an instance.
+            first: the first that it made.
+            options: of `make`, those of the bridge among them.
+            claims: what is known of it; by default what `claims` says. An instance's own go before.
+            fleet: what runs the instances, if it is the suite's own.
+            is_alone: whether there is this one instance and no other, which every reset takes over.
+        """
+        from envhub.host.environment import HostEnvironment
+
+        known = self.claims(name, options) if claims is None else claims
+        capabilities = capabilities_of(options, {**_has(first), **known, **first.claims})
+        if is_alone:
+            capabilities, options = of_one_instance(capabilities)
+        return HostEnvironment(
+            f"{self.name}::{name}",
+            construct,
+            first,
+            unwrapped=first.unwrapped,
+            observation_space=first.observation_space,
+            action_space=first.action_space,
+            capabilities=capabilities,
+            default_params=first.default_params,
+            options=options,
+            version=self.require_installed(),
+            num_agents=first.num_agents,
+            fleet=fleet,
+        )
+
+
+def _has(instance: Instance) -> dict[str, Claim]:
+    """What an instance can do as far as its methods say."""
+    kind, has_params = type(instance), instance.default_params is not None
+    return {
+        **dict.fromkeys(OF_EPISODES, True),
+        "forkable": kind.save is not Instance.save or "it cannot be saved.",
+        "renderable": kind.render is not Instance.render or "there is nothing to see.",
+        "has_env_params": has_params or FIXED,
+    }
