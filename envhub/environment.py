@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import functools
 from collections.abc import Hashable
-from typing import Any, NamedTuple
+from typing import Any, Generic, Self
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +13,10 @@ import numpy as np
 
 from envhub import _flax, _inputs, _travel, spaces
 from envhub._arrays import keep_dtype, narrow, placed, shaped, strong
-from envhub._display import brief, lines, table
+from envhub._display import table
 from envhub._reset_where import reset_where
+from envhub._result import StepResult
+from envhub._typing import Obs, Params, State
 from envhub._value import Alone, Value, key_of
 from envhub.errors import (
     EnvHubError,
@@ -25,54 +27,12 @@ from envhub.errors import (
 from envhub.flags import Capabilities
 from envhub.spec import EnvSpec, show
 
-
-class StepResult(NamedTuple):
-    """What `Environment.step` returns; it unpacks as a tuple of six.
-
-    Attributes:
-        obs: the observation after the transition, never one of a reset.
-        state: the next state, of the structure, shapes and dtypes that `reset` returns.
-        reward: float32[]; of several agents float32[num_agents], and so the flags.
-        terminated: bool[], the MDP ended: no bootstrap.
-        truncated: bool[], a time limit or another cut from outside: bootstrap from `obs`. Both
-            flags may be true at once.
-        info: a dict of arrays whose structure never changes.
-
-    Examples:
-        >>> env, params = envhub.make("gymnax::CartPole-v1")
-        >>> _, state = env.reset(jax.random.key(0), params)
-        >>> obs, state, reward, *flags, info = env.step(jax.random.key(1), state, 1, params)
-        >>> reward.dtype, [flag.dtype for flag in flags]
-        (dtype('float32'), [dtype('bool'), dtype('bool')])
-    """
-
-    obs: Any
-    state: Any
-    reward: jax.Array
-    terminated: jax.Array
-    truncated: jax.Array
-    info: dict[str, Any]
-
-    @property
-    def done(self) -> jax.Array:
-        """bool[], whether the episode ended, for either reason."""
-        return self.terminated | self.truncated
-
-    def __repr__(self) -> str:
-        return lines(type(self).__name__, self._fields_shown())
-
-    def _repr_html_(self) -> str:
-        """A table, for notebooks."""
-        return table(self._fields_shown().items())
-
-    def _fields_shown(self) -> dict[str, str]:
-        return {name: brief(value) for name, value in self._asdict().items()}
-
+__all__ = ["Environment", "StepResult"]
 
 COMPARED = ("capabilities", "default_params", "spec", "unwrapped")
 
 
-class Environment(Value, abc.ABC):
+class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
     """An environment as pure functions of keys, states, actions and params.
 
     It is a value, made of what its `spec` says: JAX-native ones that are made alike are equal, and
@@ -83,6 +43,9 @@ class Environment(Value, abc.ABC):
     Adapters implement the hooks `reset_env`, `step_env`, `observation_space`, `action_space` and,
     where the suite can draw, `render_env`. Callers use `reset`, `step` and `render`, which add
     what all suites need: checked input, compiled calls outside `jit`, and stable dtypes.
+
+    To a type checker, `Environment[Obs, State, Params]` is one with these types; what is left out
+    is `Any`.
 
     Attributes:
         default_params: the params in force when a call gives none; `None` where there are none.
@@ -102,7 +65,7 @@ class Environment(Value, abc.ABC):
     num_agents: int = 1
     _made_of: tuple[tuple[Any, ...], dict[str, Any]] | None  # where no spec says it
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         made = super().__new__(cls)
         made._made_of = args, kwargs
         return made
@@ -110,7 +73,7 @@ class Environment(Value, abc.ABC):
     def __init__(
         self,
         unwrapped: Any,
-        default_params: Any,
+        default_params: Params,
         capabilities: Capabilities,
         spec: EnvSpec | None = None,
     ) -> None:
@@ -121,19 +84,21 @@ class Environment(Value, abc.ABC):
         self._placed: tuple[Any, Any] | None = None  # the default params, and those arrays of JAX
 
     @abc.abstractmethod
-    def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
+    def reset_env(self, key: jax.Array, params: Params) -> tuple[Obs, State]:
         """The suite's own reset, as `(obs, state)`."""
 
     @abc.abstractmethod
-    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+    def step_env(
+        self, key: jax.Array, state: State, action: Any, params: Params
+    ) -> StepResult[Obs, State]:
         """The suite's own step that never resets."""
 
     @abc.abstractmethod
-    def observation_space(self, params: Any = None) -> spaces.Space:
+    def observation_space(self, params: Params | None = None) -> spaces.Space[Obs]:
         """The space that contains every observation under these params, which may be traced."""
 
     @abc.abstractmethod
-    def action_space(self, params: Any = None) -> spaces.Space:
+    def action_space(self, params: Params | None = None) -> spaces.Space:
         """The space of the actions that `step` accepts under these params, which may be traced."""
 
     def derived_params(self, params: Any, changed: set[str]) -> dict[str, Any]:
@@ -144,8 +109,8 @@ class Environment(Value, abc.ABC):
         return {}
 
     def step_then_reset(
-        self, key: jax.Array, state: Any, action: Any, params: Any
-    ) -> tuple[StepResult, Any]:
+        self, key: jax.Array, state: State, action: Any, params: Params
+    ) -> tuple[StepResult[Obs, State], Obs]:
         """Advance one step, and start the next episode where one ended: for `AutoReset`.
 
         The key is split in two, the first for the step and the second for the reset.
@@ -162,10 +127,10 @@ class Environment(Value, abc.ABC):
         self,
         is_reset: jax.Array,
         key: jax.Array,
-        state: Any,
+        state: State,
         action: Any,
-        params: Any,
-    ) -> StepResult:
+        params: Params,
+    ) -> StepResult[Obs, State]:
         """Start an episode, with no reward and no end, or advance one step: for `AutoReset`.
 
         The key is split as in `step_then_reset`.
@@ -188,11 +153,11 @@ class Environment(Value, abc.ABC):
         obs, state = reset_where(chosen, reset, key, params, stepped, one_by_one=on_host)
         return obs, state
 
-    def render_env(self, state: Any, params: Any) -> Any:
+    def render_env(self, state: State, params: Params) -> Any:
         """The suite's own picture of a concrete state: uint8[H, W, 3]."""
         raise NotImplementedError
 
-    def reset(self, key: jax.Array, params: Any = None) -> tuple[Any, Any]:
+    def reset(self, key: jax.Array, params: Params | None = None) -> tuple[Obs, State]:
         """Start an episode.
 
         Args:
@@ -218,7 +183,9 @@ class Environment(Value, abc.ABC):
             raise
         return obs, state
 
-    def step(self, key: jax.Array, state: Any, action: Any, params: Any = None) -> StepResult:
+    def step(
+        self, key: jax.Array, state: State, action: Any, params: Params | None = None
+    ) -> StepResult[Obs, State]:
         """Advance one step; never reset.
 
         Args:
@@ -239,7 +206,9 @@ class Environment(Value, abc.ABC):
         _inputs.check_widths(action)
         params = self._params_in_force(params)
         try:
-            result: StepResult = self._run(self._compiled_step, key, state, action, params)
+            result: StepResult[Obs, State] = self._run(
+                self._compiled_step, key, state, action, params
+            )
         except EnvHubError:
             raise
         except Exception:
@@ -249,7 +218,7 @@ class Environment(Value, abc.ABC):
             raise
         return result
 
-    def render(self, state: Any, params: Any = None) -> np.ndarray:
+    def render(self, state: State, params: Params | None = None) -> np.ndarray:
         """Draw one state, without a display.
 
         Args:
@@ -314,6 +283,12 @@ class Environment(Value, abc.ABC):
             return f"<{type(self).__name__} {type(self.unwrapped).__name__}>"
         options = f"({show(spec.kwargs)})" if spec.kwargs else ""
         return f"<{type(self).__name__} {spec.id}{options}>"
+
+    def _repr_html_(self) -> str:
+        """A table with what it shows, takes and can do, for notebooks."""
+        spaces = {"observations": self.observation_space(), "actions": self.action_space()}
+        shown = {"environment": repr(self), **spaces, **self.capabilities.answers()}
+        return table(shown.items())
 
     def check_params(self, params: Any) -> None:
         """Refuse params that do not fit; while a program is traced, so that it costs nothing there.

@@ -102,13 +102,13 @@ class Capabilities:
         return {name: getattr(self, name) for name in FLAGS}
 
     def __repr__(self) -> str:
-        return lines("Capabilities", self._answers())
+        return lines("Capabilities", self.answers())
 
     def _repr_html_(self) -> str:
         """A table, for notebooks."""
-        return table(self._answers().items())
+        return table(self.answers().items())
 
-    def _answers(self) -> dict[str, str]:
+    def answers(self) -> dict[str, str]:
         """By flag `yes`, or `no` and why."""
         flags = self.as_dict().items()
         return {flag: "yes" if is_true else f"no: {self.why(flag)}" for flag, is_true in flags}

@@ -115,6 +115,17 @@ def make(
     if autoreset is not None:
         around.append(WrapperSpec(AutoReset, {"mode": autoreset}))
     registry.get(parse_id(env_id)[0]).require_installed()
+    env = apply_wrappers(around, _construct(env_id, kwargs, options, params))
+    return env, env.default_params
+
+
+def _construct(
+    env_id: str,
+    kwargs: Mapping[str, Any],
+    options: Mapping[str, Any] | None,
+    params: Mapping[str, Any] | None,
+) -> Environment:
+    """The suite's environment, with its params, capabilities and spec."""
     options, params = explicit(env_id, "options", options), explicit(env_id, "params", params)
     both = {**kwargs, **params, **options}
     suite, name, capabilities = find(env_id, both)
@@ -145,8 +156,7 @@ def make(
         raise
     except BaseException as error:  # `SystemExit` too: an environment ends no process
         raise _construction_error(env_id, both, gap, error) from error
-    env = apply_wrappers(around, env)
-    return env, env.default_params
+    return env
 
 
 def make_vec(

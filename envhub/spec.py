@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from envhub import _json
+from envhub._display import table
 from envhub._value import key_of
 from envhub.errors import InvalidOptionError, did_you_mean
 
@@ -195,6 +196,10 @@ class EnvSpec(_Data):
         obj = self.source.function() if isinstance(self.source, MadeBy) else self.source
         env = apply_wrappers(self.wrappers, wrap(obj)[0])
         return env, env.default_params
+
+    def _repr_html_(self) -> str:
+        """A table, for notebooks."""
+        return table(zip([field.name for field in self._all()], self._fields(), strict=True))
 
     def to_json(self) -> str:
         """The spec as a text, which `from_json` reads.

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from envhub import _inputs, spaces
 from envhub._progress import progress_bar
 from envhub._random_policy import CHUNK
+from envhub._typing import Obs, Params, State
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError, InvalidParamsError, InvalidStateError
 from envhub.vector import VectorEnv
@@ -22,8 +23,20 @@ Policy = Callable[[jax.Array, Any], Any]
 """From a key and an observation to an action, in JAX."""
 
 
-class Trajectory(NamedTuple):
+class Trajectory(NamedTuple, Generic[Obs, State]):
     """What `rollout` returns: arrays with time first, but for `last` and `key`.
+
+    It is what this loop sees:
+
+        key, reset_key = jax.random.split(key)
+        obs, state = env.reset(reset_key, params)
+        for _ in range(num_steps):
+            key, policy_key, step_key = jax.random.split(key, 3)
+            action = policy(policy_key, obs)
+            obs, state, … = env.step(step_key, state, action, params)
+
+    To go on, `rollout(env, params, policy, trajectory.key, num_steps, state=trajectory.last)`: the
+    two are one longer trajectory.
 
     Under `vmap` the axes of the `vmap` come before time; of a `VectorEnv` its axis comes after.
 
@@ -46,13 +59,13 @@ class Trajectory(NamedTuple):
         ((5, 4), [1.0, 1.0, 1.0, 1.0, 1.0], (4,))
     """
 
-    obs: Any
+    obs: Obs
     action: Any
     reward: jax.Array
     terminated: jax.Array
     truncated: jax.Array
     info: dict[str, Any]
-    last: tuple[Any, Any]
+    last: tuple[Obs, State]
     key: jax.Array
 
     @property
@@ -62,31 +75,20 @@ class Trajectory(NamedTuple):
 
 
 def rollout(
-    env: Environment | VectorEnv,
-    params: Any,
+    env: Environment[Obs, State, Params] | VectorEnv[Obs, State, Params],
+    params: Params | None,
     policy: Policy | None,
     key: jax.Array,
     num_steps: int,
     *,
-    state: tuple[Any, Any] | None = None,
+    state: tuple[Obs, State] | None = None,
     progress: bool = False,
-) -> Trajectory:
-    """Collect a trajectory.
+) -> Trajectory[Obs, State]:
+    """Collect a trajectory, as one compiled program.
 
-    It equals this loop, but for the last bit where XLA rounds otherwise in a larger program:
-
-        key, reset_key = jax.random.split(key)
-        obs, state = env.reset(reset_key, params)
-        for _ in range(num_steps):
-            key, policy_key, step_key = jax.random.split(key, 3)
-            action = policy(policy_key, obs)
-            obs, state, … = env.step(step_key, state, action, params)
-
-    The steps are one compiled program, for each environment, policy and `num_steps`; further calls
-    compile nothing. It works inside `jit`, `scan` and `vmap` too.
-
-    To go on, `rollout(env, params, policy, trajectory.key, num_steps, state=trajectory.last)`: the
-    two are one longer trajectory.
+    It equals the loop that `Trajectory` shows, but for the last bit where XLA rounds otherwise in a
+    larger program. It is compiled once for each environment, policy and `num_steps`, and works
+    inside `jit`, `scan` and `vmap` too.
 
     Episodes follow each other if there is an `AutoReset` in the environment, as in every batch of
     `envhub.make_vec`. Without one, the steps after the end of an episode do what the suite does.
@@ -114,11 +116,21 @@ def rollout(
 
     Examples:
         >>> env, params = envhub.make("gymnax::CartPole-v1")
-        >>> def push_right(key, obs):
-        ...     return 1
-        >>> rollout(env, params, push_right, jax.random.key(0), 4).action.tolist()
+        >>> rollout(env, params, lambda key, obs: 1, jax.random.key(0), 4).action.tolist()
         [1, 1, 1, 1]
     """
+    _check(env, policy, key, num_steps)
+    params = env.default_params if params is None else params
+    _inputs.check_arrays("params", params, InvalidParamsError)
+    key, state = _start(env, params, key, state)
+    run = functools.partial(_of_one(env)._run, _compiled(env), params, _chosen(env, params, policy))
+    if progress:
+        return _in_parts(run, key, state, num_steps)
+    trajectory: Trajectory[Obs, State] = run(key, state, num_steps)
+    return trajectory
+
+
+def _check(env: Any, policy: Any, key: Any, num_steps: Any) -> None:
     if not isinstance(env, Environment | VectorEnv):
         raise InvalidOptionError(f"a rollout is of an environment or a VectorEnv, got {env!r}.")
     if not (policy is None or callable(policy)):
@@ -126,22 +138,26 @@ def rollout(
     if type(num_steps) is not int or num_steps < 1:
         raise InvalidOptionError(f"num_steps is a positive integer, got {num_steps!r}.")
     _inputs.check_key(key)
-    params = env.default_params if params is None else params
-    _inputs.check_arrays("params", params, InvalidParamsError)
+
+
+def _start(
+    env: Environment | VectorEnv, params: Any, key: jax.Array, state: Any
+) -> tuple[jax.Array, Any]:
+    """The key to go on with, and the pair `(obs, state)` to start from."""
     if state is None:
         key, reset_key = jax.random.split(key)
         state = env.reset(reset_key, params)
     if not (isinstance(state, tuple) and len(state) == 2):
         raise InvalidStateError("state is the pair (obs, state) that reset returns.")
     _inputs.check_arrays("state", state, InvalidStateError)
+    return key, state
+
+
+def _chosen(env: Environment | VectorEnv, params: Any, policy: Policy | None) -> Any:
     chosen = _Random(_actions(env, params)) if policy is None else policy
     if jax.tree_util.all_leaves([chosen]):  # a function is a part of the program, and not an input
-        chosen = jax.tree_util.Partial(chosen)  # type: ignore[no-untyped-call]
-    run = functools.partial(_of_one(env)._run, _compiled(env), params, chosen)
-    if progress:
-        return _in_parts(run, key, state, num_steps)
-    trajectory: Trajectory = run(key, state, num_steps)
-    return trajectory
+        return jax.tree_util.Partial(chosen)  # type: ignore[no-untyped-call]
+    return chosen
 
 
 @dataclasses.dataclass(frozen=True)

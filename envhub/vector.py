@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, Generic
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,9 @@ import numpy as np
 
 from envhub import _inputs, _travel, spaces
 from envhub._arrays import placed
+from envhub._display import table
 from envhub._sharding import Shards
+from envhub._typing import Obs, Params, State
 from envhub._value import Value
 from envhub.environment import Environment, StepResult
 from envhub.errors import EnvHubError, InvalidOptionError, InvalidStateError
@@ -22,7 +24,7 @@ from envhub.spec import EnvSpec
 AXIS = "envs"
 
 
-class VectorEnv(Value):
+class VectorEnv(Value, Generic[Obs, State, Params]):
     """A batch of environments: every array has a leading axis of `num_envs`.
 
     Make one with `envhub.make_vec`. Its methods are those of `Environment`, under `vmap`, and work
@@ -72,7 +74,7 @@ class VectorEnv(Value):
 
     def __init__(
         self,
-        env: Environment,
+        env: Environment[Obs, State, Params],
         num_envs: int,
         *,
         batched_params: bool = False,
@@ -85,12 +87,15 @@ class VectorEnv(Value):
         self.sharding = self._shards and self._shards.sharding
 
     @functools.cached_property
-    def default_params(self) -> Any:
+    def default_params(self) -> Params:
         """The params in force when a call gives none, as they are given."""
         params = self.env.default_params
         if not self.batched_params:
             return params
-        return jax.tree.map(lambda leaf: np.stack([np.asarray(leaf)] * self.num_envs), params)
+        every: Params = jax.tree.map(
+            lambda leaf: np.stack([np.asarray(leaf)] * self.num_envs), params
+        )
+        return every
 
     @property
     def capabilities(self) -> Capabilities:
@@ -102,7 +107,7 @@ class VectorEnv(Value):
         """Where the environments come from."""
         return self.env.spec
 
-    def reset(self, key: jax.Array, params: Any = None) -> tuple[Any, Any]:
+    def reset(self, key: jax.Array, params: Params | None = None) -> tuple[Obs, State]:
         """Start an episode in each environment, as `Environment.reset` does.
 
         Args:
@@ -125,7 +130,9 @@ class VectorEnv(Value):
             raise
         return obs, state
 
-    def step(self, key: jax.Array, state: Any, action: Any, params: Any = None) -> StepResult:
+    def step(
+        self, key: jax.Array, state: State, action: Any, params: Params | None = None
+    ) -> StepResult[Obs, State]:
         """Advance each environment one step, as `Environment.step` does.
 
         Args:
@@ -151,23 +158,23 @@ class VectorEnv(Value):
             raise
         return result
 
-    def single_observation_space(self, params: Any = None) -> spaces.Space:
+    def single_observation_space(self, params: Params | None = None) -> spaces.Space[Obs]:
         """The observations of one environment under its (concrete, not batched) params."""
         return self.env.observation_space(params)
 
-    def single_action_space(self, params: Any = None) -> spaces.Space:
+    def single_action_space(self, params: Params | None = None) -> spaces.Space:
         """The actions of one environment, likewise."""
         return self.env.action_space(params)
 
-    def observation_space(self, params: Any = None) -> spaces.Space:
+    def observation_space(self, params: Params | None = None) -> spaces.Space[Obs]:
         """The batches of observations, under params of one environment."""
         return spaces.batch(self.env.observation_space(params), self.num_envs)
 
-    def action_space(self, params: Any = None) -> spaces.Space:
+    def action_space(self, params: Params | None = None) -> spaces.Space:
         """The batches of actions, likewise."""
         return spaces.batch(self.env.action_space(params), self.num_envs)
 
-    def render(self, state: Any, params: Any = None, index: int = 0) -> np.ndarray:
+    def render(self, state: State, params: Params | None = None, index: int = 0) -> np.ndarray:
         """Draw one of the environments; see `Environment.render`.
 
         Raises:
@@ -194,6 +201,11 @@ class VectorEnv(Value):
     def __reduce__(self) -> tuple[Any, ...]:
         given = self.env, self.num_envs, self.batched_params, _travel.pack_sharding(self.sharding)
         return _made_again, (type(self), *given)
+
+    def _repr_html_(self) -> str:
+        """A table with what it shows, takes and can do, for notebooks."""
+        spaces = {"observations": self.observation_space(), "actions": self.action_space()}
+        return table({"batch": repr(self), **spaces, **self.capabilities.answers()}.items())
 
     def __repr__(self) -> str:
         return f"<VectorEnv of {self.num_envs} {self.env!r}>"

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envhub import Capabilities, StepResult, spaces
+import envhub
+from envhub import Capabilities, MultiEnv, StepResult, VectorEnv, spaces
 from envhub._display import brief
 
 CAPABILITIES = Capabilities.native(renderable="there is nothing to see <here>.")
@@ -90,3 +91,19 @@ def test_a_notebook_shows_a_table(shown: object, cells: list[str]) -> None:
     assert html.startswith("<table>")
     assert html.endswith("</table>")
     assert all(cell in html for cell in cells)
+
+
+def test_an_environment_a_batch_and_a_fleet_are_tables() -> None:
+    env, _ = envhub.make("gymnax::CartPole-v1")
+    html = env._repr_html_()
+    assert "<th>environment</th><td>&lt;GymnaxEnvironment gymnax::CartPole-v1&gt;</td>" in html
+    assert "<th>actions</th><td>Discrete(2)</td>" in html
+    assert "<th>differentiable</th><td>no: " in html
+    assert "<th>actions</th><td>MultiDiscrete([2 2 2])</td>" in VectorEnv(env, 3)._repr_html_()
+    fleet = MultiEnv({"pole": env})
+    assert "<th>pole</th><td>&lt;GymnaxEnvironment" in fleet._repr_html_()
+
+
+def test_a_spec_is_a_table() -> None:
+    env, _ = envhub.make("gymnax::CartPole-v1", max_steps_in_episode=9)
+    assert "<th>id</th><td>gymnax::CartPole-v1</td>" in env.spec._repr_html_()  # type: ignore[union-attr]

@@ -29,12 +29,13 @@ pytestmark = [
         jax.__version_info__ < (0, 8), reason="the annotations of an older jax are other ones"
     ),
 ]
-# What an editor knows of spaces.
-SPACES = """
-from typing import Any, assert_type
+# What an editor knows.
+PROGRAM = """
+from typing import Any, NamedTuple, assert_type
 
 import envhub
 import jax
+import jax.numpy as jnp
 import numpy as np
 from envhub import spaces
 
@@ -53,10 +54,43 @@ assert_type(spaces.Dict({"both": both}).sample(key), dict[str, Any])
 env, params = envhub.make("gymnax::CartPole-v1")
 assert_type(env, envhub.Environment)
 print(env.observation_space(params).shape[0], env.observation_space(params).dtype.kind)
+venv, params = envhub.make_vec("gymnax::CartPole-v1", 8)
+assert_type(venv.step(key, 3, 4, params).reward, jax.Array)
 
 
 def insist(env: envhub.Environment, space: spaces.Space) -> envhub.Environment:
     return envhub.require(env, "forkable")
+
+
+class State(NamedTuple):
+    place: jax.Array
+
+
+class Walk(envhub.Environment[jax.Array, State, None]):
+    def reset_env(self, key: jax.Array, params: None) -> tuple[jax.Array, State]:
+        place = jnp.float32(0)
+        return place, State(place)
+
+    def step_env(
+        self, key: jax.Array, state: State, action: Any, params: None
+    ) -> envhub.StepResult[jax.Array, State]:
+        place = state.place + action
+        no = jnp.bool_(False)
+        return envhub.StepResult(place, State(place), place, no, no, {})
+
+    def observation_space(self, params: None = None) -> spaces.Box:
+        return box
+
+    def action_space(self, params: None = None) -> spaces.Discrete:
+        return spaces.Discrete(3)
+
+
+walk = Walk(None, None, envhub.Capabilities.native())
+assert_type(walk.reset(key), tuple[jax.Array, State])
+assert_type(walk.step(key, walk.reset(key)[1], 1), envhub.StepResult[jax.Array, State])
+assert_type(walk.action_space().n, int)
+assert_type(envhub.rollout(walk, None, None, key, 3).obs, jax.Array)
+assert_type(envhub.rollout(walk, None, None, key, 3).last, tuple[jax.Array, State])
 """
 # A wrapper with its options and without an environment, which is not typed yet.
 WITHOUT_AN_ENVIRONMENT = r'Missing positional argument "env"|expected "Callable\[\[Environment'
@@ -76,7 +110,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for page in WITH_CODE:
         name = named(page).removesuffix(".md").replace("/", "_").replace("-", "_")
         typed_pages.write(folder, name, blocks(page, "python"))
-    (folder / "what_an_editor_knows.py").write_text(SPACES)
+    (folder / "what_an_editor_knows.py").write_text(PROGRAM)
     lines = ["import envhub", "from envhub import spaces", *MISTAKES]
     (folder / "mistakes.py").write_text("\n".join(lines))
     return folder

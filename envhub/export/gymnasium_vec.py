@@ -16,7 +16,7 @@ from envhub.export.exchange import Exchange, Kind, exchange_of
 from envhub.export.gymnasium import render_metadata
 from envhub.vector import VectorEnv
 from envhub.wrappers._base import Wrapper
-from envhub.wrappers.autoreset import AutoReset
+from envhub.wrappers.autoreset import AutoReset, Mode
 
 MODES = {"same_step": "SAME_STEP", "next_step": "NEXT_STEP", None: "DISABLED"}
 
@@ -74,124 +74,139 @@ def to_gymnasium_vec(
         >>> exported.reset(seed=0)[0].shape
         (16, 4)
     """
+    mode = _check(venv, array)
+    metadata = {**render_metadata(venv.capabilities, render_mode), **_autoreset_metadata(mode)}
+    given = Driver(venv, params, seed), metadata, render_mode, seed, mode
+    exchange = exchange_of(array)
+    return _on_device_class()(exchange, *given) if exchange else _vector_env_class()(*given)
+
+
+def _check(venv: Any, array: Kind) -> Mode | None:
+    """Refuse what is no batch of one agent, or cannot be exported so; the mode of its autoreset."""
     if not isinstance(venv, VectorEnv):
         raise InvalidOptionError(
             f"to_gymnasium_vec takes a batch, as envhub.make_vec gives it, and not {venv!r}."
         )
     check_one_agent(venv.env, "to_gymnasium_vec")
-    metadata = render_metadata(venv.capabilities, render_mode)
-    autoreset = venv.env.find(AutoReset) if isinstance(venv.env, Wrapper) else None
-    mode = autoreset.mode if autoreset else None
-    gymnasium: Any = registry.get("gymnasium").load()
-    if hasattr(gymnasium.vector, "AutoresetMode"):
-        metadata["autoreset_mode"] = gymnasium.vector.AutoresetMode[MODES[mode]]
-    elif mode != "next_step":
-        raise UnsupportedVersionError(
-            f"gymnasium {gymnasium.__version__} is installed, whose vector environments reset in "
-            f'the next step: give autoreset="next_step" to make_vec, and not {mode!r}, or run: '
-            'pip install "gymnasium>=1.1"'
-        )
-    exchange = exchange_of(array)
     if array == "torch" and venv.sharding is not None:
         raise InvalidOptionError("a tensor is on one device: make the batch without mesh=.")
-    given = Driver(venv, params, seed), metadata, render_mode, seed, mode
-    return _on_device_class()(exchange, *given) if exchange else _vector_env_class()(*given)
+    autoreset = venv.env.find(AutoReset) if isinstance(venv.env, Wrapper) else None
+    return autoreset.mode if autoreset else None
+
+
+def _autoreset_metadata(mode: Mode | None) -> dict[str, Any]:
+    gymnasium = _gymnasium()
+    if hasattr(gymnasium.vector, "AutoresetMode"):
+        return {"autoreset_mode": gymnasium.vector.AutoresetMode[MODES[mode]]}
+    if mode == "next_step":
+        return {}
+    raise UnsupportedVersionError(
+        f"gymnasium {gymnasium.__version__} is installed, whose vector environments reset in "
+        f'the next step: give autoreset="next_step" to make_vec, and not {mode!r}, or run: '
+        'pip install "gymnasium>=1.1"'
+    )
+
+
+def _gymnasium() -> Any:
+    return registry.get("gymnasium").load()
+
+
+class _VectorEnv(Copied):
+    """The methods, in front of those of Gymnasium's class."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        metadata: dict[str, Any],
+        render_mode: str | None,
+        seed: int | None,
+        mode: str | None,
+    ) -> None:
+        venv: Any = driver.env
+        self.driver, self.metadata, self.render_mode = driver, metadata, render_mode
+        self.num_envs, self._mode = venv.num_envs, mode
+        self.observation_space = spaces.to_gymnasium(driver.observations)
+        self.action_space = spaces.to_gymnasium(driver.actions)
+        self.single_observation_space = spaces.to_gymnasium(
+            venv.single_observation_space(driver.params_of_one)
+        )
+        self.single_action_space = spaces.to_gymnasium(
+            venv.single_action_space(driver.params_of_one)
+        )
+        self._ended = np.zeros(self.num_envs, bool)
+        super().reset(seed=seed)  # type: ignore[misc]
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, Any]:
+        if seed is not None and not isinstance(seed, int | np.integer):
+            raise InvalidOptionError(f"the seed of a batch is one integer, got {seed!r}.")
+        check_reset_options(options, "reset_mask")
+        super().reset(seed=seed)  # type: ignore[misc]
+        if seed is not None:
+            self.driver.seed(seed)
+        mask = (options or {}).get("reset_mask")
+        if mask is None:
+            self._ended[:] = False
+            return self._start(None), {}
+        self._check_reset()
+        mask = np.asarray(mask)
+        if mask.shape != (self.num_envs,) or mask.dtype != bool or not mask.any():
+            raise InvalidOptionError(
+                f"reset_mask is a bool[{self.num_envs}] that is true somewhere, got {mask!r}."
+            )
+        self._ended[mask] = False
+        return self._start(mask), {}
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        self._check_reset()
+        obs, reward, terminated, truncated, info = self.driver.step(actions)
+        started, self._ended = self._ended, terminated | truncated
+        if self._mode == "same_step":
+            infos = self._with_finals(info)
+        else:
+            infos = _masked(info, ~started if self._mode else np.ones_like(started))
+        return obs, reward.astype(float), terminated.copy(), truncated.copy(), infos
+
+    def render(self) -> Any:
+        if self.render_mode is None:
+            return None
+        self._check_reset()
+        draw: Any = self.driver.env.render
+        state, params = self.driver.state, self.driver.params
+        return tuple(draw(state, params, index) for index in range(self.num_envs))
+
+    def close_extras(self, **kwargs: Any) -> None:
+        self.driver.close()
+
+    def _start(self, mask: np.ndarray[Any, Any] | None) -> Any:
+        return self.driver.reset(mask)
+
+    def _with_finals(self, info: dict[str, Any]) -> dict[str, Any]:
+        ended = self._ended
+        last_obs = info.pop("final_obs")
+        infos = _masked(info, ~ended)
+        if ended.any():
+            each = _gymnasium().vector.utils.iterate(
+                self.observation_space, self.driver.observation(last_obs)
+            )
+            final_obs = np.full(self.num_envs, None, object)
+            for lane, obs in enumerate(each):
+                if ended[lane]:
+                    final_obs[lane] = obs
+            infos |= {"final_obs": final_obs, "_final_obs": ended.copy()}
+            infos |= {"final_info": _masked(info, ended), "_final_info": ended.copy()}
+        return infos
+
+    def _check_reset(self) -> None:
+        if self.driver.state is None:
+            raise _gymnasium().error.ResetNeeded("call reset first.")
 
 
 @functools.cache
 def _vector_env_class() -> Any:
-    gymnasium: Any = registry.get("gymnasium").load()
-
-    class EnvHubVectorEnv(Copied, gymnasium.vector.VectorEnv):  # type: ignore[misc]
+    class EnvHubVectorEnv(_VectorEnv, _gymnasium().vector.VectorEnv):  # type: ignore[misc]
         """A batch of environments of envhub; see `envhub.export.to_gymnasium_vec`."""
 
         class_of = staticmethod(_vector_env_class)
-
-        def __init__(
-            self,
-            driver: Driver,
-            metadata: dict[str, Any],
-            render_mode: str | None,
-            seed: int | None,
-            mode: str | None,
-        ) -> None:
-            venv: Any = driver.env
-            self.driver, self.metadata, self.render_mode = driver, metadata, render_mode
-            self.num_envs, self._mode = venv.num_envs, mode
-            self.observation_space = spaces.to_gymnasium(driver.observations)
-            self.action_space = spaces.to_gymnasium(driver.actions)
-            self.single_observation_space = spaces.to_gymnasium(
-                venv.single_observation_space(driver.params_of_one)
-            )
-            self.single_action_space = spaces.to_gymnasium(
-                venv.single_action_space(driver.params_of_one)
-            )
-            self._ended = np.zeros(self.num_envs, bool)
-            super().reset(seed=seed)
-
-        def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, Any]:
-            if seed is not None and not isinstance(seed, int | np.integer):
-                raise InvalidOptionError(f"the seed of a batch is one integer, got {seed!r}.")
-            check_reset_options(options, "reset_mask")
-            super().reset(seed=seed)
-            if seed is not None:
-                self.driver.seed(seed)
-            mask = (options or {}).get("reset_mask")
-            if mask is None:
-                self._ended[:] = False
-                return self._start(None), {}
-            self._check_reset()
-            mask = np.asarray(mask)
-            if mask.shape != (self.num_envs,) or mask.dtype != bool or not mask.any():
-                raise InvalidOptionError(
-                    f"reset_mask is a bool[{self.num_envs}] that is true somewhere, got {mask!r}."
-                )
-            self._ended[mask] = False
-            return self._start(mask), {}
-
-        def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
-            self._check_reset()
-            obs, reward, terminated, truncated, info = self.driver.step(actions)
-            started, self._ended = self._ended, terminated | truncated
-            if self._mode == "same_step":
-                infos = self._with_finals(info)
-            else:
-                infos = _masked(info, ~started if self._mode else np.ones_like(started))
-            return obs, reward.astype(float), terminated.copy(), truncated.copy(), infos
-
-        def render(self) -> Any:
-            if self.render_mode is None:
-                return None
-            self._check_reset()
-            draw: Any = self.driver.env.render
-            state, params = self.driver.state, self.driver.params
-            return tuple(draw(state, params, index) for index in range(self.num_envs))
-
-        def close_extras(self, **kwargs: Any) -> None:
-            self.driver.close()
-
-        def _start(self, mask: np.ndarray[Any, Any] | None) -> Any:
-            return self.driver.reset(mask)
-
-        def _with_finals(self, info: dict[str, Any]) -> dict[str, Any]:
-            ended = self._ended
-            last_obs = info.pop("final_obs")
-            infos = _masked(info, ~ended)
-            if ended.any():
-                each = gymnasium.vector.utils.iterate(
-                    self.observation_space, self.driver.observation(last_obs)
-                )
-                final_obs = np.full(self.num_envs, None, object)
-                for lane, obs in enumerate(each):
-                    if ended[lane]:
-                        final_obs[lane] = obs
-                infos |= {"final_obs": final_obs, "_final_obs": ended.copy()}
-                infos |= {"final_info": _masked(info, ended), "_final_info": ended.copy()}
-            return infos
-
-        def _check_reset(self) -> None:
-            if self.driver.state is None:
-                raise gymnasium.error.ResetNeeded("call reset first.")
 
     return EnvHubVectorEnv
 

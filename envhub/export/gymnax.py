@@ -156,75 +156,79 @@ def _limit(env: Environment, params: Any) -> int:
     return min(limits, default=2**31 - 1)
 
 
+class _Environment(Copied):
+    """The methods, in front of those of gymnax's class."""
+
+    def __init__(self, env: _Episodes, *, is_old: bool) -> None:
+        self.env, self._is_old = env, is_old
+        self._resetting = AutoReset(env)
+        self._action_space = _space(env.action_space(), of_actions=True)
+
+    @property
+    def default_params(self) -> Any:
+        return self.env.default_params
+
+    def reset(self, key: jax.Array, params: Any = None) -> tuple[Any, Any]:
+        return self.env.reset(key, params)
+
+    def reset_env(self, key: jax.Array, params: Any = None) -> tuple[Any, Any]:
+        return self.env.reset(key, params)
+
+    def step(self, key: jax.Array, state: Any, action: Any, params: Any = None) -> Any:
+        result = self._resetting.step(key, state, action, params)
+        info = self._with_discount(result)
+        last_obs = info.pop("final_obs")
+        flags = {"terminated": result.terminated, "truncated": result.truncated}
+        if self._is_old:
+            return result.obs, result.state, result.reward, result.done, info
+        info |= {**flags, "final_observation": last_obs}
+        return result.obs, result.state, result.reward, *flags.values(), info
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any = None) -> Any:
+        result = self.env.step(key, state, action, params)
+        ended = result.done if self._is_old else result.terminated
+        return result.obs, result.state, result.reward, ended, self._with_discount(result)
+
+    def is_terminated(self, state: State, params: Any = None) -> jax.Array:
+        return state.terminated
+
+    def is_truncated(self, state: State, params: Any = None) -> jax.Array:
+        return state.truncated
+
+    def is_terminal(self, state: State, params: Any = None) -> jax.Array:
+        return state.terminated | state.truncated if self._is_old else state.terminated
+
+    def discount(self, state: State, params: Any = None) -> jax.Array:
+        return jnp.where(self.is_terminal(state), 0.0, 1.0)
+
+    def action_space(self, params: Any = None) -> Any:
+        return self._action_space
+
+    def observation_space(self, params: Any = None) -> Any:
+        return _space(self.env.observation_space(params), of_actions=False)
+
+    @property
+    def num_actions(self) -> int:
+        space = self._action_space
+        return int(space.n) if hasattr(space, "n") else math.prod(space.shape)
+
+    @property
+    def name(self) -> str:
+        return self.env.spec.id if self.env.spec else type(self.env.env).__name__
+
+    def _with_discount(self, result: StepResult) -> dict[str, Any]:
+        ended = result.done if self._is_old else result.terminated
+        return {"discount": jnp.where(ended, 0.0, 1.0), **result.info}
+
+
 @functools.cache
 def _env_class() -> Any:
     environment: Any = registry.get("gymnax").load("environments.environment")
 
-    class EnvHubEnvironment(Copied, environment.Environment):  # type: ignore[misc]
+    class EnvHubEnvironment(_Environment, environment.Environment):  # type: ignore[misc]
         """An environment of envhub; see `envhub.export.to_gymnax`."""
 
         class_of = staticmethod(_env_class)
-
-        def __init__(self, env: _Episodes, *, is_old: bool) -> None:
-            self.env, self._is_old = env, is_old
-            self._resetting = AutoReset(env)
-            self._action_space = _space(env.action_space(), of_actions=True)
-
-        @property
-        def default_params(self) -> Any:
-            return self.env.default_params
-
-        def reset(self, key: jax.Array, params: Any = None) -> tuple[Any, Any]:
-            return self.env.reset(key, params)
-
-        def reset_env(self, key: jax.Array, params: Any = None) -> tuple[Any, Any]:
-            return self.env.reset(key, params)
-
-        def step(self, key: jax.Array, state: Any, action: Any, params: Any = None) -> Any:
-            result = self._resetting.step(key, state, action, params)
-            info = self._with_discount(result)
-            last_obs = info.pop("final_obs")
-            flags = {"terminated": result.terminated, "truncated": result.truncated}
-            if self._is_old:
-                return result.obs, result.state, result.reward, result.done, info
-            info |= {**flags, "final_observation": last_obs}
-            return result.obs, result.state, result.reward, *flags.values(), info
-
-        def step_env(self, key: jax.Array, state: Any, action: Any, params: Any = None) -> Any:
-            result = self.env.step(key, state, action, params)
-            ended = result.done if self._is_old else result.terminated
-            return result.obs, result.state, result.reward, ended, self._with_discount(result)
-
-        def is_terminated(self, state: State, params: Any = None) -> jax.Array:
-            return state.terminated
-
-        def is_truncated(self, state: State, params: Any = None) -> jax.Array:
-            return state.truncated
-
-        def is_terminal(self, state: State, params: Any = None) -> jax.Array:
-            return state.terminated | state.truncated if self._is_old else state.terminated
-
-        def discount(self, state: State, params: Any = None) -> jax.Array:
-            return jnp.where(self.is_terminal(state), 0.0, 1.0)
-
-        def action_space(self, params: Any = None) -> Any:
-            return self._action_space
-
-        def observation_space(self, params: Any = None) -> Any:
-            return _space(self.env.observation_space(params), of_actions=False)
-
-        @property
-        def num_actions(self) -> int:
-            space = self._action_space
-            return int(space.n) if hasattr(space, "n") else math.prod(space.shape)
-
-        @property
-        def name(self) -> str:
-            return self.env.spec.id if self.env.spec else type(self.env.env).__name__
-
-        def _with_discount(self, result: StepResult) -> dict[str, Any]:
-            ended = result.done if self._is_old else result.terminated
-            return {"discount": jnp.where(ended, 0.0, 1.0), **result.info}
 
     return EnvHubEnvironment
 

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from envhub import _inputs
+from envhub._display import table
 from envhub._progress import progress_bar
 from envhub._value import Value, key_of
 from envhub.environment import StepResult
@@ -230,6 +231,10 @@ class MultiEnv(Value, Members):
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def _repr_html_(self) -> str:
+        """A table with the members, for notebooks."""
+        return table(self.envs.items())
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.envs}>"
