@@ -9,6 +9,7 @@ import jax
 
 from envhub import _flax, _missing, registry
 from envhub._keywords import explicit, override_params, sort_keywords
+from envhub._secret import hide_secrets
 from envhub._sharding import over_all_axes
 from envhub._suggestions import nearest_ids
 from envhub.environment import Environment
@@ -127,6 +128,7 @@ def _construct(
 ) -> Environment:
     """The suite's environment, with its params, capabilities and spec."""
     options, params = explicit(env_id, "options", options), explicit(env_id, "params", params)
+    kwargs, options = hide_secrets(kwargs), hide_secrets(options)
     both = {**kwargs, **params, **options}
     suite, name, capabilities = find(env_id, both)
     gap = suite.gap(name, both)

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from envhub import spaces
+from envhub.errors import InvalidStateError
 from envhub.host import Instance
 from envhub.host.plain import GENERATOR_SIZE, dump_generator, load_generator
 
+from .consoles import Console
 from .facts import NOOP
 
 
@@ -78,6 +80,7 @@ class AleInstance(Instance):
         self._mark: Any = None
         self._since: list[int] = []
         self._longest = settings.frameskip + 2
+        self._console = Console(initial.serialize()) if is_forkable else None
 
     @property
     def unwrapped(self) -> Any:
@@ -168,13 +171,14 @@ class AleInstance(Instance):
         return b"".join([counters, since, dump_generator(self._rng), state, padding])
 
     def restore(self, saved: bytes, obs: Any) -> None:
-        self._started_at, last = self.COUNTERS.unpack_from(saved)
         end = self.COUNTERS.size + self._longest
+        console = saved[end + GENERATOR_SIZE :]
         since = saved[self.COUNTERS.size : end].rstrip(bytes([NOTHING]))
+        mode, difficulty = self._check(console, since)
+        self._started_at, last = self.COUNTERS.unpack_from(saved)
         load_generator(self._rng, saved[end : end + GENERATOR_SIZE])
-        self._mark = self._load_state(saved[end + GENERATOR_SIZE :])
+        self._mark = self._load_state(console)
         # Without a frame since, the mark is where the console starts.
-        mode, difficulty = self._mark.getCurrentMode(), self._mark.getDifficulty()
         self._shown = None if since else self._start(mode, difficulty)
         self._since = list(since)
         self.emulator.restoreState(self._mark)
@@ -183,6 +187,17 @@ class AleInstance(Instance):
             self.see(left)
         self._last = last
         self.recall(obs, frames=len(since))
+
+    def _check(self, console: bytes, since: bytes) -> tuple[int, int]:
+        """The mode and difficulty of a console, after the frames were found to be playable."""
+        assert self._console is not None
+        mode, difficulty = self._console.check(console)
+        is_offered = mode in self.modes and difficulty in self.difficulties
+        if not is_offered or not {NOOP, *self.actions}.issuperset(since):
+            raise InvalidStateError(
+                "the snapshot holds a mode, a difficulty or an action that this game does not have."
+            )
+        return mode, difficulty
 
     def see(self, left: int) -> None:
         """Note what a frame shows, the last but `left - 1` of a step."""

@@ -24,8 +24,7 @@ def shrinking(old: tuple[int, int], new: tuple[int, int]) -> Any:
     down, across = old[0] // new[0], old[1] // new[1]
     if (down * new[0], across * new[1]) == old:
         return functools.partial(_shrink_evenly, down=down, across=across)
-    rows, columns = _covers(old[0], new[0]), _covers(old[1], new[1])
-    return functools.partial(_shrink, rows=rows, columns=columns)
+    return functools.partial(_shrink, new=new)
 
 
 def _shrink_evenly(picture: np.ndarray[Any, Any], down: int, across: int) -> np.ndarray[Any, Any]:
@@ -40,21 +39,34 @@ def _shrink_evenly(picture: np.ndarray[Any, Any], down: int, across: int) -> np.
     return shrunk
 
 
-def _shrink(picture: np.ndarray[Any, Any], rows: Any, columns: Any) -> np.ndarray[Any, Any]:
+def _shrink(picture: np.ndarray[Any, Any], new: tuple[int, int]) -> np.ndarray[Any, Any]:
     turned = picture.swapaxes(0, 1).astype(np.float32, order="C")
-    narrow = _mix(turned, *columns).swapaxes(0, 1)
-    mixed = _mix(np.ascontiguousarray(narrow), *rows)
+    narrow = _mix(turned, new[1]).swapaxes(0, 1)
+    mixed = _mix(np.ascontiguousarray(narrow), new[0])
     shrunk: np.ndarray[Any, Any] = np.rint(mixed).astype(np.uint8)
     return shrunk
 
 
-def _mix(lines: np.ndarray[Any, Any], chosen: Any, weights: Any) -> np.ndarray[Any, Any]:
-    """Sums of some lines, weighted."""
-    shape = (-1, *[1] * (lines.ndim - 1))
-    mixed: np.ndarray[Any, Any] = lines[chosen[0]] * weights[0].reshape(shape)
-    for each, weight in zip(chosen[1:], weights[1:], strict=True):
-        mixed += lines[each] * weight.reshape(shape)
-    return mixed
+def _mix(lines: np.ndarray[Any, Any], count: int) -> np.ndarray[Any, Any]:
+    """So many lines instead, each a weighted sum of those that it covers."""
+    flat = lines.reshape(len(lines), -1)
+    (first, share), *others = _terms(*flat.shape, count)
+    mixed: np.ndarray[Any, Any] = flat[first]
+    mixed *= share
+    part = np.empty_like(mixed)
+    for chosen, share in others:
+        np.take(flat, chosen, axis=0, out=part, mode="clip")  # "raise" would copy them twice
+        part *= share
+        mixed += part
+    return mixed.reshape(count, *lines.shape[1:])
+
+
+@functools.cache
+def _terms(old: int, width: int, new: int) -> list[tuple[Any, Any]]:
+    """Which lines to add up, and the share of each, spread over a line: that multiplies faster."""
+    chosen, weights = _covers(old, new)
+    shares = np.ascontiguousarray(np.broadcast_to(weights[..., None], (*weights.shape, width)))
+    return list(zip(chosen, shares, strict=True))
 
 
 def _covers(old: int, new: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

@@ -103,8 +103,13 @@ class CartPoleFleet(Fleet):
         self._held = ()
 
     def _saved(self, rows: np.ndarray[Any, Any]) -> Sequence[bytes]:
-        return [row.tobytes() for row in rows] if self._saves else ()
+        if not self._saves:
+            return ()
+        as_bytes: list[bytes] = rows.view(np.dtype((np.void, rows.strides[0])))[:, 0].tolist()
+        return as_bytes
 
 
 def _rows_of(batch: Any) -> np.ndarray[Any, Any]:
-    return np.column_stack([batch.steps, *batch.state])
+    rows = np.empty((len(batch.steps), 1 + 4))
+    rows[:, 0], rows[:, 1:] = batch.steps, np.transpose(batch.state)
+    return rows

@@ -104,7 +104,8 @@ class HostEnvironment(Environment):
         if capabilities.forkable:
             largest = proof.prove_forkable(identity, construct, first, actions, observations)
             size = proof.room_for(largest, options.get("snapshot_size"))
-            snapshots = SnapshotForm(size, observations.num_bytes, zlib.crc32(identity.encode()))
+            whose, key = zlib.crc32(identity.encode()), options.get("snapshot_key") or b""
+            snapshots = SnapshotForm(size, observations.num_bytes, whose, key)
         num_params = sum(map(np.size, jax.tree.leaves(default_params)))
         protocol = Protocol(actions, observations, self.info_entries, agents, num_params, snapshots)
         if fleet is None:

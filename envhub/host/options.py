@@ -11,7 +11,9 @@ import jax
 from envhub.errors import InvalidOptionError, MissingCapabilityError
 from envhub.flags import FLAGS, Capabilities, Claim
 
-BRIDGE_OPTIONS = ("forkable", "max_instances", "snapshot_size", "workers", "num_workers")
+BRIDGE_OPTIONS = (
+    "forkable", "max_instances", "snapshot_size", "snapshot_key", "workers", "num_workers",
+)  # fmt: skip
 WORKERS = ("serial", "thread", "process")
 # jax 0.4.35 does in one program of a few hundred; 0.10 and newer do not, and what lies between was
 # not tried.
@@ -20,6 +22,7 @@ FIXED = "nothing of it can be changed while it lives."
 UNKNOWN = "not known before it is made: envhub.make finds out."
 # What shows in the episodes of two instances, or in neither: the seed decides them, or not.
 OF_EPISODES = ("reproducible", "vmap_safe", "isolated_reset", "multi_device")
+MIN_KEY, MAX_KEY = 16, 64  # bytes; BLAKE2b takes no more
 MOST_WORKERS = 16  # that are started unasked: a process takes a second and 200 MB
 
 
@@ -95,6 +98,7 @@ def check_options(env_id: str, options: Mapping[str, Any], capabilities: Capabil
         value = options.get(name)
         if value is not None and (type(value) is not int or value < 1):
             raise InvalidOptionError(f"{name} is a positive integer, got {value!r}.")
+    _check_key(env_id, options.get("snapshot_key"), capabilities)
     workers = options.get("workers")
     if workers not in (None, *WORKERS):
         known = ", ".join(map(repr, WORKERS))
@@ -108,6 +112,22 @@ def check_options(env_id: str, options: Mapping[str, Any], capabilities: Capabil
 def own_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options of the suite, without those of the bridge."""
     return {key: value for key, value in options.items() if key not in BRIDGE_OPTIONS}
+
+
+def _check_key(env_id: str, key: Any, capabilities: Capabilities) -> None:
+    if key is None:
+        return
+    if not isinstance(key, bytes) or not MIN_KEY <= len(key) <= MAX_KEY:
+        given = f"{len(key)} bytes" if isinstance(key, bytes) else type(key).__name__
+        raise InvalidOptionError(
+            f"snapshot_key is {MIN_KEY} to {MAX_KEY} bytes that only you know, such as "
+            f"secrets.token_bytes(32); got {given}."
+        )
+    if not capabilities.forkable:
+        raise InvalidOptionError(
+            f"{env_id} has no snapshots that snapshot_key could protect: "
+            f"{capabilities.why('forkable')}"
+        )
 
 
 def number_of_workers(options: Mapping[str, Any]) -> int:

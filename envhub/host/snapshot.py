@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,8 +11,10 @@ import numpy as np
 
 from envhub.errors import InvalidStateError
 
-HEADER = 16  # bytes: four uint32, the checksum of what follows, fingerprint, length, flags
-TERMINATED, TRUNCATED = 1, 2
+DIGEST = 16  # bytes: the BLAKE2b of what follows, or its first half
+FINGERPRINT, LENGTH = DIGEST // 4, DIGEST // 4 + 1  # uint32
+TERMINATED, TRUNCATED = DIGEST + 8, DIGEST + 9  # one byte each
+HEADER = DIGEST + 12
 
 Array = np.ndarray[Any, Any]
 
@@ -22,20 +26,22 @@ class SnapshotForm:
         saved_size: the most bytes that an instance's `save` gives.
         obs_size: bytes of an observation.
         fingerprint: of the environment that made it, so that another's is refused.
+        key: of the hash, at most 64 bytes: who does not have it can make no snapshot. Empty for a
+            hash that anybody can compute.
 
     Attributes:
         size: bytes of a row.
         saved_size: as above, rounded up.
     """
 
-    def __init__(self, saved_size: int, obs_size: int, fingerprint: int) -> None:
+    def __init__(self, saved_size: int, obs_size: int, fingerprint: int, key: bytes = b"") -> None:
         self.saved_size = -(-saved_size // 4) * 4
         self.size = HEADER + self.saved_size + -(-obs_size // 4) * 4
         self._split, self._end = HEADER + self.saved_size, HEADER + self.saved_size + obs_size
         self._fingerprint = fingerprint
-        # Odd, so that no change of one word goes unseen; of many, one in four billion does.
-        words = np.arange(1, self.size // 4, dtype=np.uint32)
-        self._weights = words * np.uint32(0x9E3779B2) | np.uint32(1)
+        self._body = np.dtype((np.void, self.size - DIGEST))
+        # Without keywords, which cost as much as the hash of a small snapshot.
+        self._hash = functools.partial(hashlib.blake2b, key=key) if key else hashlib.blake2b
 
     def pack(
         self, saved: Sequence[bytes], obs: Array, terminated: Array, truncated: Array
@@ -54,41 +60,50 @@ class SnapshotForm:
         Raises:
             ValueError: if an instance saved more than there is room for.
         """
-        lengths = list(map(len, saved))
-        if max(lengths) > self.saved_size:
+        sizes = {*map(len, saved)}
+        most = max(sizes)
+        if most > self.saved_size:
             raise ValueError(
-                f"what it saved takes {max(lengths)} bytes, where a snapshot has room for "
-                f"{self.saved_size}: make it with snapshot_size={2 * max(lengths)}."
+                f"what it saved takes {most} bytes, where a snapshot has room for "
+                f"{self.saved_size}: make it with snapshot_size={2 * most}."
             )
         rows = np.zeros((len(saved), self.size), np.uint8)
-        padded = b"".join([each.ljust(self.saved_size, b"\0") for each in saved])
-        rows[:, HEADER : self._split] = np.frombuffer(padded, np.uint8).reshape(len(saved), -1)
-        rows[:, self._split : self._end] = obs
         words = rows.view(np.uint32)
-        words[:, 1] = self._fingerprint
-        words[:, 2] = lengths
-        words[:, 3] = TERMINATED * terminated + TRUNCATED * truncated
-        words[:, 0] = self._checksums(words)
+        words[:, FINGERPRINT], words[:, LENGTH] = self._fingerprint, most
+        if len(sizes) > 1:  # seldom
+            words[:, LENGTH] = list(map(len, saved))
+            saved = [each.ljust(most, b"\0") for each in saved]
+        rows[:, TERMINATED], rows[:, TRUNCATED] = terminated, truncated
+        content = np.frombuffer(b"".join(saved), np.uint8)
+        rows[:, HEADER : HEADER + most] = content.reshape(len(saved), most)
+        rows[:, self._split : self._end] = obs
+        rows[:, :DIGEST] = self._digests(rows)
         return rows
 
     def check(self, rows: Array) -> None:
         """Refuse rows that are not of this environment, or are damaged.
 
+        Args:
+            rows: uint8[n, size].
+
         Raises:
             InvalidStateError: saying which of the two.
         """
+        if not np.array_equal(rows[:, :DIGEST], self._digests(rows)):
+            raise InvalidStateError(
+                "the snapshot in this state is damaged, or was made with another snapshot_key; it "
+                "was not restored."
+            )
         words = rows.view(np.uint32)
-        if (words[:, 1] != self._fingerprint).any():
+        is_own = words[:, FINGERPRINT] == self._fingerprint
+        if not (is_own & (words[:, LENGTH] <= self.saved_size)).all():
             raise InvalidStateError("this state holds the snapshot of another environment.")
-        fits = (words[:, 2] <= self.saved_size) & (words[:, 0] == self._checksums(words))
-        if not fits.all():
-            raise InvalidStateError("the snapshot in this state is damaged; it was not restored.")
 
     # Of rows that were checked.
 
     def saved(self, rows: Array) -> list[bytes]:
         """What each instance saved."""
-        ends = (HEADER + rows.view(np.uint32)[:, 2].astype(int)).tolist()
+        ends = (HEADER + rows.view(np.uint32)[:, LENGTH].astype(int)).tolist()
         return [row[HEADER:end].tobytes() for row, end in zip(rows, ends, strict=True)]
 
     def obs(self, rows: Array) -> Array:
@@ -97,14 +112,17 @@ class SnapshotForm:
 
     def flags(self, rows: Array) -> tuple[Array, Array]:
         """How the episodes ended: whether they terminated, and whether they were truncated."""
-        flags = rows.view(np.uint32)[:, 3]
-        return flags & TERMINATED != 0, flags & TRUNCATED != 0
+        return rows[:, TERMINATED] != 0, rows[:, TRUNCATED] != 0
 
     def ends(self, rows: Array) -> Array:
         """Whether the episodes ended."""
-        ended: Array = rows.view(np.uint32)[:, 3] != 0
+        terminated, truncated = self.flags(rows)
+        ended: Array = terminated | truncated
         return ended
 
-    def _checksums(self, words: Array) -> Array:
-        sums: Array = (words[:, 1:] * self._weights).sum(1, np.uint32)
-        return sums
+    def _digests(self, rows: Array) -> Array:
+        """uint8[n, DIGEST]; `hashlib` takes one row after another."""
+        bodies: list[bytes] = rows[:, DIGEST:].view(self._body)[:, 0].tolist()
+        hash_ = self._hash
+        digests = b"".join([hash_(body).digest() for body in bodies])
+        return np.frombuffer(digests, np.uint8).reshape(len(rows), -1)[:, :DIGEST]

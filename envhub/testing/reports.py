@@ -10,6 +10,7 @@ from typing import Any
 import jax
 
 from envhub import hub, registry
+from envhub._secret import hide_secrets
 from envhub.environment import Environment
 from envhub.errors import ContractError, EnvHubError, MissingDependencyError
 from envhub.flags import FLAGS
@@ -366,7 +367,7 @@ def label(env_id: str, options: Mapping[str, Any]) -> str:
         >>> label("brax::ant", {"backend": "mjx"})
         'brax::ant,backend=mjx'
     """
-    return ",".join([env_id, *(f"{key}={value}" for key, value in options.items())])
+    return ",".join([env_id, *(f"{key}={value}" for key, value in hide_secrets(options).items())])
 
 
 def limit_of(env: Environment, params: Any) -> str | LimitMaker | None:

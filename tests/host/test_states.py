@@ -117,17 +117,15 @@ def test_states_of_others_are_refused() -> None:
         opaque.step(KEY, state, 1)
 
 
-@pytest.mark.parametrize(
-    ("position", "message"), [(0, "damaged"), (4, "another environment"), (30, "damaged")]
-)
-def test_a_damaged_snapshot_is_not_restored(position: int, message: str) -> None:
+@pytest.mark.parametrize("position", [0, 16, 30])  # its hash, whose it is, and what it holds
+def test_a_damaged_snapshot_is_not_restored(position: int) -> None:
     env, _ = envhub.make(CARTPOLE)
     _, state = env.reset(KEY)
     assert state.snapshot is not None
     snapshot = state.snapshot.at[position].add(1)
     elsewhere = state._replace(handle=jnp.zeros(3, jnp.uint32), snapshot=snapshot)
     steps = env.counts.steps
-    with pytest.raises(errors.InvalidStateError, match=message):
+    with pytest.raises(errors.InvalidStateError, match="damaged"):
         env.step(KEY, elsewhere, 1)
     assert env.counts.steps == steps
 
