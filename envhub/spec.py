@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from envhub import _json
-from envhub._display import table
+from envhub._display import lines, table
 from envhub._value import key_of
 from envhub.errors import InvalidOptionError, did_you_mean
 
@@ -121,7 +121,7 @@ class MadeBy:
     function: Callable[[], Any]
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class EnvSpec(_Data):
     """What an environment was made of.
 
@@ -197,9 +197,17 @@ class EnvSpec(_Data):
         env = apply_wrappers(self.wrappers, wrap(obj)[0])
         return env, env.default_params
 
+    def __repr__(self) -> str:
+        return lines("EnvSpec", self._fields_shown())
+
     def _repr_html_(self) -> str:
         """A table, for notebooks."""
-        return table(zip([field.name for field in self._all()], self._fields(), strict=True))
+        return table(self._fields_shown().items())
+
+    def _fields_shown(self) -> dict[str, str]:
+        """The fields that say something: what was not given is left out."""
+        named = zip([field.name for field in self._all()], self._fields(), strict=True)
+        return {name: str(value) for name, value in named if value not in ({}, (), None, "")}
 
     def to_json(self) -> str:
         """The spec as a text, which `from_json` reads.

@@ -104,6 +104,12 @@ def test_an_environment_a_batch_and_a_fleet_are_tables() -> None:
     assert "<th>pole</th><td>&lt;GymnaxEnvironment" in fleet._repr_html_()
 
 
-def test_a_spec_is_a_table() -> None:
-    env, _ = envhub.make("gymnax::CartPole-v1", max_steps_in_episode=9)
-    assert "<th>id</th><td>gymnax::CartPole-v1</td>" in env.spec._repr_html_()  # type: ignore[union-attr]
+def test_a_spec_says_what_was_given() -> None:
+    env, _ = envhub.make("gymnax::CartPole-v1", gravity=9.0, autoreset="same_step")
+    shown = dict(line.split(maxsplit=1) for line in repr(env.spec).splitlines()[1:])
+    assert shown["id"] == "gymnax::CartPole-v1"
+    assert shown["params"] == "{'gravity': 9.0}"
+    assert shown["wrappers"] == "(AutoReset(mode='same_step'),)"
+    assert "options" not in shown
+    assert env.spec
+    assert "<th>id</th><td>gymnax::CartPole-v1</td>" in env.spec._repr_html_()

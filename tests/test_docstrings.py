@@ -14,6 +14,7 @@ import pytest
 
 import envhub
 from envhub import registry
+from envhub.errors import EnvHubError
 
 from .test_rooms import PACKAGES
 
@@ -27,7 +28,7 @@ def public_things() -> Iterator[tuple[str, Any]]:
     """Every public class and function, by the place where it is found first."""
     seen = set()
     for module in map(importlib.import_module, MODULES):
-        for name in getattr(module, "__all__", None) or defined_in(module):
+        for name in getattr(module, "__all__", None) or errors_of(module):
             thing = getattr(module, name)
             is_new = (inspect.isclass(thing) or inspect.isfunction(thing)) and thing not in seen
             if is_new:
@@ -35,13 +36,12 @@ def public_things() -> Iterator[tuple[str, Any]]:
                 yield f"{module.__name__}.{name}", thing
 
 
-def defined_in(module: Any) -> list[str]:
-    """The names of a module that has no `__all__`."""
-    things = vars(module).items()
+def errors_of(module: Any) -> list[str]:
+    """The names of the errors of a module that has no `__all__`."""
     return [
         name
-        for name, thing in things
-        if getattr(thing, "__module__", "") == module.__name__ and not name.startswith("_")
+        for name, thing in vars(module).items()
+        if inspect.isclass(thing) and issubclass(thing, EnvHubError)
     ]
 
 
