@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "tour": lambda: _status([tool(set_up(newest(RUNNING)), "envhub"), "tour", *extra]),
         "test": lambda: test(options, extra),
         "matrix": lambda: write_matrix(options, extra),
-        "constraints": lambda: write_constraints(options.python),
+        "constraints": lambda: write_constraints(options.set or newest(options.python)),
     }[options.task]
     try:
         return work()
@@ -102,7 +102,9 @@ def _parser() -> argparse.ArgumentParser:
     sets.add_argument("--set", choices=set_names(), help="this set; by default the newest")
     sets.add_argument("--all-sets", action="store_true", help="one set after another")
     constraints = tasks.add_parser("constraints", help="write a set of today's newest versions")
-    constraints.add_argument("--python", choices=PYTHONS, default=RUNNING)
+    of = constraints.add_mutually_exclusive_group()
+    of.add_argument("--python", choices=PYTHONS, default=RUNNING, help="the newest set of it")
+    of.add_argument("--set", choices=[name for name in set_names() if "oldest" not in name])
     tasks.add_parser("extras", help="each extra alone; extras --help says more")
     return parser
 
@@ -144,8 +146,9 @@ def _test_set(name: str, full: bool, extra: Sequence[str], ready: Future[Path]) 
         _say(f"{name}: {' '.join(lint)}")
         if _status([tool(directory, lint[0]), *lint[1:]]):
             failed.append(f"{' '.join(lint)} failed")
-    _say(f"{name}: pytest{' --full' * full}")
-    status, summary = _pytest(directory, [*["--full"] * full, *extra])
+    selection = [*["--full"] * full, *tests_without(left_out(name))]
+    _say(" ".join([f"{name}: pytest", *selection]))
+    status, summary = _pytest(directory, [*selection, *extra])
     state = "FAILED" if failed or status else "passed"
     return Outcome(name, state, ", ".join([summary, *failed]), time.monotonic() - started)
 
@@ -189,13 +192,8 @@ def set_names() -> list[str]:
 def set_up(name: str, full: bool = False) -> Path:
     """Make the virtual environment of a set, unless an up-to-date one is there.
 
-    Args:
-        name: of the set.
-        full: whether to install the trainers of the examples too, if the set has them: PyTorch
-            alone is larger than all the rest.
-
-    Returns:
-        Its directory.
+    With `full` it has the trainers of the examples too, if the set has them: PyTorch alone is
+    larger than all the rest.
 
     Raises:
         PythonNotFoundError: if there is no such Python.
@@ -252,8 +250,24 @@ def install(directory: Path, extras: str, *options: str) -> None:
 
 
 def extras(name: str) -> str:
-    """What a set has besides envhub: all suites, tools, and those of the site if it pins them."""
-    return "all,dev" + ",docs" * pins(name, "mkdocs")
+    """What a set has besides envhub: its suites, tools, and those of the site if it pins them."""
+    import tomllib  # here: an older Python gets as far as being told so
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    users = re.findall(r"\w+", project["optional-dependencies"]["all"][0].partition("[")[2])
+    suites = ",".join(each for each in users if each != left_out(name)) if left_out(name) else "all"
+    return f"{suites},dev" + ",docs" * pins(name, "mkdocs")
+
+
+def left_out(name: str) -> str:
+    """The suite that holds the others back, so that a set named `without-…` is without it."""
+    return name.removeprefix("without-").partition("-py")[0] if name.startswith("without-") else ""
+
+
+def tests_without(suite: str) -> list[str]:
+    """Which tests do without a suite that serves as the example in most others."""
+    files = ["tests/conformance/test_contract.py", "tests/quirks"]
+    return ["--without", suite, "--ignore", f"tests/quirks/test_{suite}.py", *files] * bool(suite)
 
 
 def pins(name: str, distribution: str) -> bool:
@@ -294,9 +308,9 @@ def write_matrix(options: argparse.Namespace, extra: Sequence[str]) -> int:
     return max(statuses, default=1)
 
 
-def write_constraints(version: str) -> int:
-    """Resolve everything anew for one version of Python, and write what that gives."""
-    name, python = newest(version), find_python(version)
+def write_constraints(name: str) -> int:
+    """Resolve everything of a set anew, and write what that gives."""
+    python = find_python(version := name.partition("-py")[2])
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary) / name
         _say(f"{name}: resolving the newest versions (minutes)")
@@ -312,7 +326,7 @@ def write_constraints(version: str) -> int:
         raise TaskError(f"not all of these are plain pins: {lines}")
     header = (
         f"# The newest versions that fit each other on Python {version}, written by\n"
-        f"# python3 tasks.py constraints --python {version}\n"
+        f"# python3 tasks.py constraints --set {name}\n"
     )
     (ROOT / "constraints" / f"{name}.txt").write_text(
         header + "\n".join(lines) + "\n", encoding="utf-8"

@@ -40,6 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--full", action="store_true", help="what takes long, too: every id is at least stepped"
     )
+    parser.addoption("--without", help="a suite that the set of versions leaves out")
     parser.addoption(
         "--stacks", type=int, default=1, help="random stacks of wrappers over each suite"
     )

@@ -283,7 +283,8 @@ def pins_of(path: Path) -> dict[str, str]:
 def test_there_is_a_newest_and_an_oldest_set_for_every_python() -> None:
     expected = [f"newest-py{python}.txt" for python in SUPPORTED]
     oldest = [f"oldest-py{python}.txt" for python in SUPPORTED]
-    assert [path.name for path in CONSTRAINTS] == [*expected, *oldest]
+    without = [path.name for path in CONSTRAINTS if tasks.left_out(path.stem)]
+    assert [path.name for path in CONSTRAINTS] == [*expected, *oldest, *without]
     assert tasks.OLDEST.endswith(f"-py{SUPPORTED[0]}")
     assert tasks.set_names() == [path.stem for path in CONSTRAINTS]
     assert [tasks.newest(python) + ".txt" for python in SUPPORTED] == expected
@@ -308,7 +309,10 @@ class TestConstraints:
     def test_they_pin_what_this_project_asks_for(self, path: Path) -> None:
         pins = pins_of(path)
         asked = [*PROJECT["dependencies"], *EXTRAS["dev"], *PYPROJECT["build-system"]["requires"]]
-        asked += [text for name in [*SUITES, "video"] for text in EXTRAS[name]]
+        left_out = tasks.left_out(path.stem)
+        held = [name for name in [*SUITES, "video"] if name != left_out]
+        asked += [text for name in held for text in EXTRAS[name]]
+        assert tasks.extras(path.stem).startswith(",".join(held) if left_out else "all")
         for extra, sign in (("docs", "mkdocs"), ("examples", "torch")):
             asked += EXTRAS[extra] if tasks.pins(path.stem, sign) else []
         for distribution, range_ in map(requirement, asked):
@@ -317,6 +321,21 @@ class TestConstraints:
                 continue
             assert distribution in pins
             assert not range_ or _versions.admits(range_, pins[distribution]), distribution
+
+
+def test_a_set_without_a_suite_has_what_that_suite_holds_back() -> None:
+    """What somebody gets who installs one of the others alone is in a set."""
+    without = {path: name for path in CONSTRAINTS if (name := tasks.left_out(path.stem))}
+    assert set(without.values()) == {"gymnax"}
+    for path, name in without.items():
+        pins = pins_of(path)
+        assert SUITES[name].distribution not in pins
+        asked = [each for each in map(requirement, EXTRAS[name]) if each[0] in pins]
+        newer = {each for each, range_ in asked if not _versions.admits(range_, pins[each])}
+        assert newer == {"gymnasium", "jax"}
+        selection = tasks.tests_without(name)
+        assert selection[:2] == ["--without", name]
+        assert all((REPOSITORY / file).exists() for file in selection[3:])
 
 
 def test_the_oldest_set_is_at_the_lower_bounds() -> None:
@@ -373,6 +392,7 @@ def test_ocean_is_part_of_some_sets_and_not_of_others(steps: list[str]) -> None:
         "oldest-py3.11": False,
         "oldest-py3.12": False,
         "oldest-py3.13": False,
+        "without-gymnax-py3.12": False,
     }
     name = tasks.newest("3.12")
     tasks.set_up(name)

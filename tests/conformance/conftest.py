@@ -21,6 +21,7 @@ def chosen(config: pytest.Config) -> tuple[list[cases.Case], list[cases.Case]]:
     """The cases that run, and those that a gap keeps from running."""
     full = config.getoption("full")
     every = list(cases.every_case(all_variants=False) if full else cases.sample_cases())
+    every = [case for case in every if case.suite != config.getoption("without")]
     gaps = [case for case in every if cases.gap_of(case)]
     return [case for case in every if case not in gaps], gaps
 

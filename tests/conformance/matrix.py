@@ -24,6 +24,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
+import tasks
 from envhub import registry
 from envhub.matrix import documents, results, staleness
 from envhub.matrix.results import Cell, Row, Run
@@ -232,12 +233,18 @@ def say_progress(done: int, total: int, began: float, row: Row) -> None:
     print(f"[{done}/{total}, about {left / 60:.0f} min left] {row.label}: {state}", flush=True)
 
 
+def cases_of(set_name: str) -> list[Case]:
+    """Every case of the suites that a set has."""
+    every = cases.every_case(all_variants=True)
+    return [case for case in every if case.suite != tasks.left_out(set_name)]
+
+
 def selected(arguments: argparse.Namespace) -> list[Case]:
     """The cases asked for, in an order by which an estimate from the first ones is a fair one."""
     words = arguments.keyword.split() if arguments.keyword else []
     every = [
         case
-        for case in cases.every_case(all_variants=True)
+        for case in cases_of(arguments.set)
         if arguments.suite in (None, case.suite) and all(word in str(case) for word in words)
     ]
     return sorted(every, key=lambda case: staleness.short_hash(str(case)))
@@ -252,12 +259,12 @@ def still_to_do(every: Iterable[Case], known: results.Results, name: str) -> lis
 def not_run(set_name: str, known: results.Results) -> list[Row]:
     """Rows that say so, for the cases that have no other."""
     have = {row.label for row in known.of(set_name=set_name)}
-    every = map(str, cases.every_case(all_variants=True))
+    every = map(str, cases_of(set_name))
     return [Row(label, set_name) for label in every if label not in have]
 
 
 def without_the_gone(known: results.Results, set_name: str) -> results.Results:
-    every = {str(case) for case in cases.every_case(all_variants=True)}
+    every = {str(case) for case in cases_of(set_name)}
     kept = [row for row in known.rows if row.set_name != set_name or row.label in every]
     return results.Results(known.sets, tuple(kept))
 
