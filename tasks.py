@@ -32,6 +32,7 @@ RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 OLDEST = "oldest-py3.11"
 STAMP = "set-up-complete"
 BUILD_OCEAN = "scripts/build_ocean.py"
+SCRIPTS = {"constraints": "scripts.write_constraints", "extras": "scripts.try_extras"}
 # The libraries of docs/coming_from.md, of which Envrax needs Python 3.13 and others gymnax 0.0.9.
 OTHERS, OTHERS_FOLDER, WITH_OTHERS = "tests/other_libraries.txt", "others", "newest-py3.13"
 LINTS = (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"])
@@ -61,14 +62,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "--" in arguments:
         split = arguments.index("--")
         arguments, extra = arguments[:split], arguments[split + 1 :]
-    if arguments[:1] == ["extras"]:
-        return _status([sys.executable, "-m", "scripts.try_extras", *arguments[1:]])
+    if arguments and arguments[0] in SCRIPTS:
+        return _status([sys.executable, "-m", SCRIPTS[arguments[0]], *arguments[1:]])
     options = _parser().parse_args(arguments)
     work = {
         "tour": lambda: _status([tool(set_up(newest(RUNNING)), "envhub"), "tour", *extra]),
         "test": lambda: test(options, extra),
         "matrix": lambda: write_matrix(options, extra),
-        "constraints": lambda: write_constraints(options.set or newest(options.python)),
     }[options.task]
     try:
         return work()
@@ -101,10 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     sets = matrix.add_mutually_exclusive_group()
     sets.add_argument("--set", choices=set_names(), help="this set; by default the newest")
     sets.add_argument("--all-sets", action="store_true", help="one set after another")
-    constraints = tasks.add_parser("constraints", help="write a set of today's newest versions")
-    of = constraints.add_mutually_exclusive_group()
-    of.add_argument("--python", choices=PYTHONS, default=RUNNING, help="the newest set of it")
-    of.add_argument("--set", choices=[name for name in set_names() if "oldest" not in name])
+    tasks.add_parser("constraints", help="write a set of today's newest versions")
     tasks.add_parser("extras", help="each extra alone; extras --help says more")
     return parser
 
@@ -124,7 +121,7 @@ def test(options: argparse.Namespace, extra: Sequence[str]) -> int:
         ready = [pool.submit(set_up, name, full) for name, full in runs]
         for (name, full), directory in zip(runs, ready, strict=True):
             outcomes.append(_test_set(name, full, extra, directory))
-            _say(_line(outcomes[-1]))
+            say(_line(outcomes[-1]))
     finally:
         pool.shutdown(cancel_futures=True)
     if len(outcomes) > 1:
@@ -143,11 +140,11 @@ def _test_set(name: str, full: bool, extra: Sequence[str], ready: Future[Path]) 
     failed = []
     # The findings of linters do not depend on what is installed, but those of mypy do.
     for lint in LINTS if name == newest(RUNNING) else ():
-        _say(f"{name}: {' '.join(lint)}")
+        say(f"{name}: {' '.join(lint)}")
         if _status([tool(directory, lint[0]), *lint[1:]]):
             failed.append(f"{' '.join(lint)} failed")
     selection = [*["--full"] * full, *tests_without(left_out(name))]
-    _say(" ".join([f"{name}: pytest", *selection]))
+    say(" ".join([f"{name}: pytest", *selection]))
     status, summary = _pytest(directory, [*selection, *extra])
     state = "FAILED" if failed or status else "passed"
     return Outcome(name, state, ", ".join([summary, *failed]), time.monotonic() - started)
@@ -203,7 +200,7 @@ def set_up(name: str, full: bool = False) -> Path:
     if not _is_up_to_date(name, directory):
         _make(name, directory, constraint)
     if full and pins(name, "torch"):
-        _say(f"{name}: installing what the examples need, if it is not there")
+        say(f"{name}: installing what the examples need, if it is not there")
         install(directory, "examples", *constraint)
     return directory
 
@@ -217,26 +214,26 @@ def _is_up_to_date(name: str, directory: Path) -> bool:
 def _make(name: str, directory: Path, constraint: Sequence[str]) -> None:
     stamp = directory / STAMP
     python, started = find_python(name.partition("-py")[2]), time.monotonic()
-    _say(f"{name}: making .venv/{name} with {python}")
+    say(f"{name}: making .venv/{name} with {python}")
     stamp.unlink(missing_ok=True)
     create(python, directory)
-    _say(f"{name}: installing envhub and all suites (minutes, the first time)")
+    say(f"{name}: installing envhub and all suites (minutes, the first time)")
     install(directory, extras(name), *constraint)
     if pins(name, "pufferlib"):
-        _say(f"{name}: building PufferLib's Ocean")
+        say(f"{name}: building PufferLib's Ocean")
         install_ocean(directory, *constraint)
     if name == WITH_OTHERS:
-        _say(f"{name}: installing {OTHERS} beside it")
+        say(f"{name}: installing {OTHERS} beside it")
         install_others(directory)
     # Written last, and removed first: an interrupted set-up has none, and starts over.
     stamp.write_text(_fingerprint(name), encoding="utf-8")
-    _say(f"{name}: ready after {time.monotonic() - started:.0f} s")
+    say(f"{name}: ready after {time.monotonic() - started:.0f} s")
 
 
 def create(python: str, directory: Path) -> None:
     """Make an empty virtual environment with pip, in the place of whatever is there."""
     venv = [python, "-m", "venv", "--clear", str(directory)]
-    if _answer([python, "-c", "import ensurepip"]) is not None:
+    if answer([python, "-c", "import ensurepip"]) is not None:
         run(venv)
     else:  # as on a Debian without python3-venv, where the outer pip can fill it
         run([*venv, "--without-pip"])
@@ -301,44 +298,11 @@ def write_matrix(options: argparse.Namespace, extra: Sequence[str]) -> int:
         try:
             python = tool(set_up(name), "python")
         except PythonNotFoundError as error:
-            _say(f"{name}: not run: {error}")
+            say(f"{name}: not run: {error}")
             continue
         module = [python, "-m", "tests.conformance.matrix", "--set", name]
         statuses.append(_status([*module, *arguments, *extra]))
     return max(statuses, default=1)
-
-
-def write_constraints(name: str) -> int:
-    """Resolve everything of a set anew, and write what that gives."""
-    python = find_python(version := name.partition("-py")[2])
-    with tempfile.TemporaryDirectory() as temporary:
-        directory = Path(temporary) / name
-        _say(f"{name}: resolving the newest versions (minutes)")
-        create(python, directory)
-        install(directory, extras(name) + ",examples" * pins(name, "torch"))
-        if pins(name, "pufferlib"):
-            install_ocean(directory)
-        freeze = [tool(directory, "python"), "-m", "pip", "list", "--format=freeze"]
-        freeze += ["--exclude-editable"]  # a wheel of our own is in the list by its version
-        frozen = _answer([*freeze, "--exclude", "pip"]) or ""
-    lines = sorted(map(_canonical, frozen.splitlines()))
-    if not lines or not all(re.fullmatch(r"[a-z0-9-]+==[\w.!]+", line) for line in lines):
-        raise TaskError(f"not all of these are plain pins: {lines}")
-    header = (
-        f"# The newest versions that fit each other on Python {version}, written by\n"
-        f"# python3 tasks.py constraints --set {name}\n"
-    )
-    (ROOT / "constraints" / f"{name}.txt").write_text(
-        header + "\n".join(lines) + "\n", encoding="utf-8"
-    )
-    _say(f"wrote constraints/{name}.txt, {len(lines)} pins")
-    return 0
-
-
-def _canonical(pin: str) -> str:
-    """The package's name as pip compares it, and the version without the label of a build."""
-    distribution, _, version = pin.partition("==")
-    return re.sub(r"[-_.]+", "-", distribution).lower() + "==" + version.partition("+")[0]
 
 
 def find_python(version: str) -> str:
@@ -354,7 +318,7 @@ def find_python(version: str) -> str:
     candidates += map(str, sorted(pyenv.glob(f"versions/{version}.*/bin/{name}"), reverse=True))
     ask = "import sys, venv; print('%d.%d' % sys.version_info[:2])"
     for path in candidates:
-        if _answer([path, "-c", ask]) == version:
+        if answer([path, "-c", ask]) == version:
             return path
     raise PythonNotFoundError(f"Python {version} was not found here.")
 
@@ -395,7 +359,7 @@ def _status(command: Sequence[str]) -> int:
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
-def _answer(command: Sequence[str]) -> str | None:
+def answer(command: Sequence[str]) -> str | None:
     """What a command prints, or `None` if it cannot run or fails."""
     try:
         done = subprocess.run(
@@ -412,7 +376,8 @@ def _answer(command: Sequence[str]) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Tell how far the task has got."""
     print(f"[tasks] {text}", flush=True)
 
 

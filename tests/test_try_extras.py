@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 import tasks
 from envhub import registry
-from scripts import try_extras
+from scripts import try_extras, write_constraints
 
 ONE = ["--here", "--extra", "video"]  # the quickest: .ci/run tries others for real
 
@@ -98,4 +100,33 @@ def test_the_task_hands_its_arguments_on(monkeypatch: pytest.MonkeyPatch) -> Non
     ran: list[Sequence[str]] = []
     monkeypatch.setattr(tasks, "_status", lambda command: ran.append(command) or 0)
     assert tasks.main(["extras", *ONE]) == 0
-    assert ran == [[sys.executable, "-m", "scripts.try_extras", *ONE]]
+    assert tasks.main(["constraints", "--set", tasks.OLDEST]) == 0
+    assert ran == [
+        [sys.executable, "-m", "scripts.try_extras", *ONE],
+        [sys.executable, "-m", "scripts.write_constraints", "--set", tasks.OLDEST],
+    ]
+
+
+def test_a_set_of_the_oldest_versions_is_written_by_hand() -> None:
+    with pytest.raises(SystemExit) as caught:
+        write_constraints.main(["--set", tasks.OLDEST])
+    assert caught.value.code == 2
+
+
+def test_what_pip_lists_becomes_pins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (name,) = (name for name in tasks.set_names() if tasks.left_out(name) == "gymnax")
+    installed: list[str] = []
+    for place in ("pyproject.toml", f"constraints/{name}.txt"):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        shutil.copy(tasks.ROOT / place, tmp_path / place)
+    monkeypatch.setattr(tasks, "ROOT", tmp_path)
+    monkeypatch.setattr(tasks, "find_python", lambda version: f"python{version}")
+    monkeypatch.setattr(tasks, "create", lambda python, directory: None)
+    monkeypatch.setattr(tasks, "install", lambda directory, extras: installed.append(extras))
+    monkeypatch.setattr(tasks, "answer", lambda command: "Navix==4.0.0\njax==0.12+cuda\nA_b.c==1")
+    assert write_constraints.main(["--set", name]) == 0
+    assert "gymnax" not in installed[0].split(",")
+    assert {"navix", "gymnasium", "video", "dev"} <= set(installed[0].split(","))
+    _, command, *pins = (tmp_path / "constraints" / f"{name}.txt").read_text().splitlines()
+    assert command == f"# python3 tasks.py constraints --set {name}"
+    assert pins == ["a-b-c==1", "jax==0.12", "navix==4.0.0"]
