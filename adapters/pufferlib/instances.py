@@ -15,7 +15,6 @@ from envhub.errors import InvalidOptionError, UnavailableEnvError
 from envhub.flags import Claim
 from envhub.host import Instance, InstanceStep
 from envhub.host.libc import OwnGenerator
-from envhub.host.options import UNKNOWN
 
 from .facts import OF_ALL, UNEMULATED
 
@@ -27,7 +26,7 @@ class PufferInstance(Instance):
     itself, within the step: the observation there is the first of the next episode.
     """
 
-    claims: Mapping[str, Claim] = {**OF_ALL, "reproducible": UNKNOWN}
+    claims: Mapping[str, Claim] = OF_ALL
 
     def __init__(
         self, creator: Callable[..., Any], given: Mapping[str, Any] = MappingProxyType({})
@@ -95,8 +94,6 @@ class PufferInstance(Instance):
 
 class OceanInstance(PufferInstance):
     """One of Ocean's."""
-
-    claims = OF_ALL
 
     def __init__(
         self, creator: Callable[..., Any], given: Mapping[str, Any], *, is_kept: bool

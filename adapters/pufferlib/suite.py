@@ -26,7 +26,7 @@ from envhub.errors import (
 from envhub.flags import Claim
 from envhub.host import BRIDGE_OPTIONS, HostSuite, Instance
 from envhub.host.libc import has_own_generators
-from envhub.host.options import OF_EPISODES, UNKNOWN
+from envhub.host.options import OF_EPISODES
 from envhub.suite import Gap, import_named, is_qualified, keywords
 
 from .facts import (
@@ -98,7 +98,7 @@ class PufferlibSuite(HostSuite):
 
     def claims(self, name: str, options: Mapping[str, Any]) -> Mapping[str, Claim]:
         if "env_creator" in options or is_qualified(f"pufferlib::{name}", name):
-            return {**OF_ALL, **dict.fromkeys(OF_EPISODES, True), "reproducible": UNKNOWN}
+            return OF_ALL
         if name in OCEAN:
             drawn: Claim = name in DRAWS_NOTHING or has_own_generators() or SHARED
             same = NOT_REPRODUCIBLE.get(name, drawn)

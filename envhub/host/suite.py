@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from envhub.environment import Environment
+from envhub.errors import MissingCapabilityError
 from envhub.flags import Capabilities, Claim
 from envhub.host.fleet import Fleet
 from envhub.host.instance import Instance
@@ -19,6 +20,7 @@ from envhub.host.options import (
     of_one_instance,
     own_options,
 )
+from envhub.host.repeats import why_not_repeatable
 from envhub.suite import Suite, first_then_others, keywords
 
 
@@ -132,30 +134,60 @@ class HostSuite(Suite):
         from envhub.host.environment import HostEnvironment
 
         known = self.claims(name, options) if claims is None else claims
-        capabilities = capabilities_of(options, {**_has(first), **known, **first.claims})
+        said = {**known, **first.claims}
+        found = {**_has(first), **said, **_tried(construct, first, said, is_alone=is_alone)}
+        if first.num_agents is not None and found["forkable"] is True:
+            found["forkable"] = "a snapshot has room for the flags of one agent."
+        capabilities = capabilities_of(options, found)
         if is_alone:
             capabilities, options = of_one_instance(capabilities)
-        return HostEnvironment(
+        make = functools.partial(
+            HostEnvironment,
             f"{self.name}::{name}",
             construct,
             first,
             unwrapped=first.unwrapped,
             observation_space=first.observation_space,
             action_space=first.action_space,
-            capabilities=capabilities,
             default_params=first.default_params,
             options=options,
             version=self.require_installed(),
             num_agents=first.num_agents,
             fleet=fleet,
         )
+        try:
+            return make(capabilities=capabilities)
+        except MissingCapabilityError as error:
+            if "forkable" in said or options.get("forkable"):
+                raise
+            # Nobody claimed it: what can be saved need not continue the same way.
+            lost = dict.fromkeys(("forkable", "checkpointable"), str(error))
+            return make(capabilities=capabilities.without(**lost))
+
+
+def _tried(
+    construct: Callable[[], Instance],
+    first: Instance,
+    said: Mapping[str, Claim],
+    *,
+    is_alone: bool,
+) -> dict[str, Claim]:
+    """What two instances show of the flags that nobody said anything of."""
+    unknown = [flag for flag in OF_EPISODES if flag not in said]
+    if not unknown:
+        return {}
+    other = None if is_alone else construct()
+    try:
+        return dict.fromkeys(unknown, why_not_repeatable(first, other) or True)
+    finally:
+        if other is not None:
+            other.close()
 
 
 def _has(instance: Instance) -> dict[str, Claim]:
     """What an instance can do as far as its methods say."""
     kind, has_params = type(instance), instance.default_params is not None
     return {
-        **dict.fromkeys(OF_EPISODES, True),
         "forkable": kind.save is not Instance.save or "it cannot be saved.",
         "renderable": kind.render is not Instance.render or "there is nothing to see.",
         "has_env_params": has_params or FIXED,

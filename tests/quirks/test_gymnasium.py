@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import random
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -516,3 +518,143 @@ def test_what_was_changed_by_hand_comes_as_a_function() -> None:
     theirs = played_by_gymnasium(weak(), [0, 1] * 15)
     for mine, own in zip(played(env, [0, 1] * 15)[0], theirs[0], strict=True):
         np.testing.assert_array_equal(mine, own)
+
+
+# What is tried out of an environment of which nobody knows.
+
+OF_EPISODES = ("reproducible", "vmap_safe", "isolated_reset", "multi_device")
+SIMULATOR = {"place": 0.0}
+
+
+class Noisy(Counting):
+    """Draws from NumPy's generator of the process."""
+
+    def reset(self, **keywords: Any) -> Any:
+        obs, info = super().reset(**keywords)
+        return obs + np.float32(np.random.rand()), info
+
+
+class Aging(Counting):
+    """Counts its episodes."""
+
+    episodes = 0
+
+    def reset(self, **keywords: Any) -> Any:
+        self.episodes += 1
+        return super().reset(**keywords)
+
+    def step(self, action: Any) -> Any:
+        obs, _, *rest = super().step(action)
+        return (obs, float(self.episodes), *rest)
+
+
+class Shared(Counting):
+    """Has one simulator for all of the module, which a reset starts anew."""
+
+    def reset(self, **keywords: Any) -> Any:
+        SIMULATOR["place"] = 0.0
+        return super().reset(**keywords)
+
+    def step(self, action: Any) -> Any:
+        SIMULATOR["place"] += 1.0
+        return (np.full(1, SIMULATOR["place"], np.float32), *super().step(action)[1:])
+
+
+class Drawn(Counting):
+    """Has a picture."""
+
+    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012
+
+    def __init__(self, goal: int = 3, render_mode: str | None = None) -> None:
+        super().__init__(goal)
+        self.render_mode = render_mode
+
+    def render(self) -> Any:
+        return np.full((8, 8, 3), self.count, np.uint8)
+
+
+def denied(env: Any) -> set[str]:
+    """The reasons why flags that are tried out are false."""
+    caps = env.capabilities
+    if jax.__version_info__ < (0, 5):
+        assert not caps.multi_device
+    assert len({getattr(caps, flag) for flag in OF_EPISODES[:3]}) == 1
+    return {caps.why(flag) for flag in OF_EPISODES[:3]}
+
+
+@pytest.mark.parametrize("how", ["make", "wrap", "wrap a function"])
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        (Counting, ""),
+        (Noisy, "another observation at step 0 in the instance that played it before"),
+        (Aging, "another reward at step 1 in the instance that played it before"),
+        (Shared, "another observation at step .* while another instance played"),
+    ],
+)
+def test_the_seed_is_tried_out(kind: Any, why: str, how: str, register: Callable[..., str]) -> None:
+    env_id = register(kind, max_episode_steps=15, kwargs={"goal": 40})
+    before = envhub.capabilities(env_id)
+    assert {before.why(flag) for flag in (*OF_EPISODES[:3], "renderable")} == {
+        "not known before it is made: envhub.make finds out."
+    }
+    with pytest.raises(errors.MissingCapabilityError, match="not known before it is made"):
+        envhub.require(env_id, "reproducible")
+    name = env_id.partition("::")[2]
+    if how == "make":
+        env, _ = envhub.make(env_id)
+    else:
+        env, _ = envhub.wrap(gymnasium.make(name) if how == "wrap" else lambda: kind(40))
+    (told,) = denied(env)
+    if why:
+        assert re.search(why, told)
+    else:
+        assert told == ""
+        envhub.require(env, *OF_EPISODES[:3])
+
+
+def test_a_map_for_each_instance() -> None:
+    options = {"desc": None, "map_name": None}
+    env, _ = envhub.make("gymnasium::FrozenLake-v1", **options)
+    (told,) = denied(env)
+    assert "map of its own" in told
+    assert not env.capabilities.forkable
+    assert env.capabilities == envhub.capabilities("gymnasium::FrozenLake-v1", **options)
+    assert envhub.make("gymnasium::FrozenLake-v1")[0].capabilities.reproducible
+    (told,) = denied(envhub.wrap(lambda: gymnasium.make("FrozenLake-v1", **options))[0])
+    assert "in another instance" in told
+
+
+def test_statistics_that_go_on_over_episodes() -> None:
+    obj = gymnasium.wrappers.NormalizeObservation(gymnasium.make("CartPole-v1"))
+    (told,) = denied(envhub.wrap(obj)[0])
+    assert "another observation at step 0" in told
+
+
+def test_what_its_spec_says_is_not_deterministic(register: Callable[..., str]) -> None:
+    env_id = register(Counting, nondeterministic=True)
+    for env, _ in (envhub.make(env_id), envhub.wrap(gymnasium.make(env_id.partition("::")[2]))):
+        assert denied(env) == {"its spec says that it is not deterministic."}
+
+
+def test_a_picture_of_a_third_partys_is_claimed_when_it_is_made(
+    register: Callable[..., str],
+) -> None:
+    env_id = register(Drawn)
+    assert "not known before" in envhub.capabilities(env_id).why("renderable")
+    env, params = envhub.make(env_id)
+    assert env.capabilities.renderable
+    _, state = env.reset(KEY)
+    assert env.render(state, params).shape == (8, 8, 3)
+    env, _ = envhub.make(env_id, render_mode=None)
+    assert "render_mode=None" in env.capabilities.why("renderable")
+    env, _ = envhub.make(register(Counting, "Blank-v0"))
+    assert "has no render_mode" in env.capabilities.why("renderable")
+
+
+def test_trying_out_takes_no_random_number_of_the_process(register: Callable[..., str]) -> None:
+    env_id = register(Counting)
+    before = random.getstate(), np.random.get_state()[1].copy()
+    envhub.make(env_id)
+    assert random.getstate() == before[0]
+    np.testing.assert_array_equal(np.random.get_state()[1], before[1])

@@ -1,0 +1,116 @@
+"""Whether the seed decides an episode: tried out when an instance is made of which nobody knows."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from envhub.host.instance import Instance, InstanceStep
+from envhub.host.values import Actions
+
+STEPS = 20
+
+Shown = dict[str, Any]  # what there is to compare, by what it is
+
+
+def why_not_repeatable(one: Instance, other: Instance | None) -> str:
+    """Play the same seed and actions again, and compare bit for bit.
+
+    In the same instance after its first episode, in another one, and in both by turns, with other
+    states of Python's and NumPy's generators of the process each time. Those are put back.
+
+    Args:
+        one: an instance, at best a new one.
+        other: another of the same environment; `None` if there is only the one.
+
+    Returns:
+        What differed, and where; empty if nothing did.
+    """
+    with _other_global_generators() as shuffle:
+        expected = list(_play(one, 0))
+        shuffle()
+        where = _difference(expected, list(_play(one, 0)))
+        if where:
+            return _told(where, "in the instance that played it before")
+        if other is None:
+            return ""
+        shuffle()
+        expected_beside = list(_play(other, 1))
+        shuffle()
+        where = _difference(expected, list(_play(other, 0)))
+        if where:
+            return _told(where, "in another instance")
+        shuffle()
+        turns: list[Any] = list(itertools.zip_longest(_play(one, 0), _play(other, 1), fillvalue={}))
+        seen, seen_beside = ([turn[lane] for turn in turns if turn[lane]] for lane in (0, 1))
+        where = _difference(expected, seen) or _difference(expected_beside, seen_beside)
+        return _told(where, "while another instance played") if where else ""
+
+
+def _told(where: str, circumstances: str) -> str:
+    return f"it was tried: the same seed and actions gave {where} {circumstances}."
+
+
+def _play(instance: Instance, seed: int) -> Iterator[Shown]:
+    """What some steps show, over the ends of episodes; up to what raises, which is told too."""
+    rng, actions = np.random.default_rng(seed), Actions(instance.action_space)
+    try:
+        yield {"observation": _bits(instance.reset(seed))}
+        for _ in range(STEPS):
+            step = InstanceStep(*instance.step(actions.sample(rng)))
+            info = {f"info[{name!r}]": _bits(step.info[name]) for name in _numbers(step.info)}
+            yield {
+                "observation": _bits(step.obs),
+                "reward": _bits(step.reward),
+                "end": (_bits(step.terminated), _bits(step.truncated)),
+                **info,
+            }
+            if np.logical_or(step.terminated, step.truncated).all():
+                seed += 1000
+                yield {"observation": _bits(instance.reset(seed))}
+    except Exception as error:  # an action that it refuses, say
+        yield {"exception": type(error).__name__}
+
+
+def _difference(expected: list[Shown], seen: list[Shown]) -> str:
+    """What differs first; empty if nothing does."""
+    for step, (one, other) in enumerate(zip(expected, seen, strict=False)):
+        if one != other:
+            names = [name for name in {**one, **other} if one.get(name) != other.get(name)]
+            return f"another {names[0]} at step {step}"
+    return "" if len(expected) == len(seen) else "an episode of another length"
+
+
+def _bits(value: Any) -> Any:
+    return [(np.shape(leaf), np.asarray(leaf).tobytes()) for leaf in jax.tree.leaves(value)]
+
+
+def _numbers(info: dict[str, Any]) -> list[str]:
+    """The entries that are kept of an `info`."""
+    kinds = (bool, int, float, np.generic, np.ndarray)
+    return [name for name, value in info.items() if isinstance(value, kinds)]
+
+
+@contextlib.contextmanager
+def _other_global_generators() -> Iterator[Any]:
+    """Give what puts the generators of the process into other states; those of before come back."""
+    seeds = itertools.count(1)
+
+    def shuffle() -> None:
+        seed = next(seeds)
+        random.seed(seed)
+        np.random.seed(seed)
+
+    before = random.getstate(), np.random.get_state()
+    try:
+        shuffle()
+        yield shuffle
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])
