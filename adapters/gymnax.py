@@ -169,13 +169,19 @@ class GymnaxEnvironment(Environment):
 
     def observation_space(self, params: Any = None) -> spaces.Space:
         correct = CORRECTIONS.get(type(self.unwrapped).__name__)
-        with concrete_if_known(self.default_params if params is None else params) as known:
+        with concrete_if_known(self._params_of(params)) as known:
             space = _convert(self.unwrapped.observation_space(known))
             return correct(self.unwrapped, known, space) if correct else space
 
     def action_space(self, params: Any = None) -> spaces.Space:
-        with concrete_if_known(self.default_params if params is None else params) as known:
+        with concrete_if_known(self._params_of(params)) as known:
             return _convert(self.unwrapped.action_space(known))
+
+    def _params_of(self, params: Any) -> Any:
+        if params is None:
+            return self.default_params
+        self.check_params(params)
+        return params
 
     def derived_params(self, params: Any, changed: set[str]) -> dict[str, Any]:
         return computed(DERIVED.get(type(self.unwrapped).__name__, {}), params, changed)

@@ -7,6 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from envhub.errors import InvalidKeyError
+
 
 def placed(params: Any) -> Any:
     """The params as arrays of JAX, made for good and once, which no transfer guard minds."""
@@ -23,7 +25,14 @@ def strong(leaf: Any) -> jax.Array:
 def keep_dtype(leaf: Any, dtype: Any) -> jax.Array:
     """In x64 mode some suites' steps change the width of a state's leaf, which no scan carries."""
     array = strong(leaf)
-    return array if array.dtype == dtype else array.astype(dtype)
+    if array.dtype == dtype:
+        return array
+    if jnp.issubdtype(dtype, jax.dtypes.prng_key):
+        raise InvalidKeyError(
+            f"the state holds a key of the kind {dtype}, and the one that was given is "
+            f"{array.dtype}: take keys of one kind for an episode."
+        )
+    return array.astype(dtype)
 
 
 def narrow(leaf: Any) -> jax.Array:

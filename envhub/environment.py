@@ -230,7 +230,8 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
 
         Raises:
             MissingCapabilityError: if the environment cannot be drawn.
-            RenderError: if it can, and this machine lacks what that needs.
+            RenderError: if it can, and this machine lacks what that needs, or the suite fails.
+            InvalidStateError: if the state is not one of this environment's.
         """
         if not self.capabilities.renderable:
             raise MissingCapabilityError(
@@ -240,7 +241,15 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
             raise RenderError("render draws concrete states: call it outside jit and vmap.")
         params = self.default_params if params is None else params
         self.check_params(params)
-        return np.asarray(self.render_env(state, params), dtype=np.uint8)
+        try:
+            return np.asarray(self.render_env(state, params), dtype=np.uint8)
+        except EnvHubError:
+            raise
+        except Exception as error:
+            _inputs.check_state(self, state, self.reset_shapes[1])
+            raise RenderError(
+                f"{self} cannot draw this state: {type(error).__name__}: {error}"
+            ) from error
 
     def expect(self, num_envs: int) -> None:
         """Learn that so many are driven together, which several devices' calls do not show."""

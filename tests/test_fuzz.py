@@ -1,36 +1,23 @@
-"""Whatever is given as an id or a keyword: an environment, or an error of envhub."""
+"""Whatever is given: an answer, or an error of envhub. `tests/fuzz_input.py` says what is given.
+
+A run draws the same input each time. With --full it is 5,000 calls and 200 commands more.
+"""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
+from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import envhub
-from envhub import registry
 from envhub.errors import EnvHubError
 
-KNOWN = [
-    f"{suite}::{name}" for suite in envhub.suites() for name in registry.get(suite).known_names()
-]
-FIELDS = [
-    "gravity", "max_steps_in_episode", "rows", "columns", "num_bits", "use_visual_obs", "max_steps",
-    "penalty_coeff", "gamma", "observation_fn", "max_timesteps", "fractal_noise_angles",
-    "static_env_params", "episode_length", "backend", "action_repeat", "n_frames", "sys",
-    "transition_gradients", "self", "name", "options", "params", "key",
-]  # fmt: skip
-# The cheap ones to construct: what is fuzzed are the keywords.
-CONSTRUCTED = [
-    "gymnax::CartPole-v1",
-    "gymnax::Catch-bsuite",
-    "gymnax::FourRooms-misc",
-    "navix::Navix-Empty-5x5-v0",
-    "craftax::Craftax-Classic-Symbolic-v1",
-    "brax::fast",
-    "brax::swimmer",
-]
+from . import fuzz_input
+from .fuzz_input import KNOWN
 
 near_ids = st.builds(
     lambda known, cut, tail: known[:cut] + tail,
@@ -39,25 +26,33 @@ near_ids = st.builds(
     st.sampled_from(["", "::", "-v0", "x", "\0", "…"]),
 )
 anything = st.one_of(st.text(), near_ids, st.none(), st.integers(), st.binary())
-scalars = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-3, 60),
-    st.integers(),
-    st.floats(),
-    st.text(max_size=5),
-    st.sampled_from(["spring", "mjx", "rgb", "categorical"]),
-)
-values = st.one_of(scalars, st.lists(scalars, max_size=4), st.just(object()), st.just(print))
-# An integer that a constructor takes for a size may honestly allocate gigabytes.
-SIZES = {"rows", "columns", "num_bits", "n_frames", "action_repeat"}
+
+
+def times(few: int, many: int) -> Callable[[Callable[..., None]], Any]:
+    """The test with a few examples, and with many where --full asks for what takes long."""
+
+    def twice(test: Callable[..., None]) -> Any:
+        each = [
+            pytest.param(few, id="few"),
+            pytest.param(many, id="many", marks=pytest.mark.full),
+        ]
+
+        @pytest.mark.parametrize("number", each)
+        def run(number: int) -> None:
+            slow = [HealthCheck.too_slow, HealthCheck.data_too_large]  # environments are made there
+            settings(max_examples=number, deadline=None, suppress_health_check=slow)(test)()
+
+        run.__doc__ = test.__doc__
+        return run
+
+    return twice
 
 
 def test_a_run_can_be_repeated(pytestconfig: pytest.Config) -> None:
     assert settings().derandomize or pytestconfig.getoption("--hypothesis-seed") is not None
 
 
-@settings(max_examples=300, deadline=None)
+@times(300, 1000)
 @given(anything)
 @example("gymnax::CartPole-v1")
 @example("::")
@@ -79,16 +74,36 @@ def test_ids(env_id: object) -> None:
             envhub.make(env_id)  # type: ignore[arg-type]
 
 
-@settings(max_examples=120, deadline=None)
-@given(st.sampled_from(CONSTRUCTED), st.dictionaries(st.sampled_from(FIELDS), values, max_size=2))
-def test_keywords(env_id: str, options: dict[str, object]) -> None:
-    for name in SIZES & set(options):
-        value = options[name]
-        if isinstance(value, (int, float)) and abs(value) > 60:
-            options[name] = 60
+@times(60, 1000)
+@given(fuzz_input.making())
+def test_keywords(drawn: tuple[str, dict[str, Any]]) -> None:
+    env_id, options = drawn
     with contextlib.suppress(EnvHubError):
         env, params = envhub.make(env_id, **options)
         assert env.default_params is params
+        env.close()
+
+
+@times(60, 500)
+@given(fuzz_input.wrapping())
+def test_wrappers(drawn: tuple[str, Any, dict[str, Any]]) -> None:
+    with contextlib.suppress(EnvHubError):
+        fuzz_input.wrap_and_trace(*drawn)
+
+
+@times(250, 2500)
+@given(fuzz_input.calls())
+def test_keys_states_actions_and_params(drawn: tuple[str, str, dict[str, Any], bool]) -> None:
+    with contextlib.suppress(EnvHubError):
+        fuzz_input.make_call(*drawn)
+
+
+@times(25, 200)
+@given(fuzz_input.commands())
+def test_commands(arguments: list[str]) -> None:
+    exit_code, said = fuzz_input.run_command(arguments)
+    assert exit_code in (0, 1, 2)
+    assert "Traceback" not in said
 
 
 @settings(max_examples=100, deadline=None)

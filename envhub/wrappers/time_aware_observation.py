@@ -57,6 +57,8 @@ class TimeAwareObservation(EpisodeWrapper):
     ) -> None:
         super().__init__(env)
         inside = env.find(TimeLimit) if isinstance(env, Wrapper) else None
+        if not isinstance(dict_time_key, str):
+            raise InvalidOptionError(f"dict_time_key is a name, got {dict_time_key!r}.")
         if max_episode_steps is not None:
             check_count("max_episode_steps", max_episode_steps, 1)
         elif inside is not None:

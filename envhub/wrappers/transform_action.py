@@ -11,6 +11,7 @@ from envhub import spaces
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
 from envhub.wrappers._base import Wrapper
+from envhub.wrappers._options import check_function, check_space
 
 
 class TransformAction(Wrapper):
@@ -37,6 +38,8 @@ class TransformAction(Wrapper):
         func: Callable[[Any], Any],
         action_space: spaces.Space | None = None,
     ) -> None:
+        check_function("func", func)
+        check_space("action_space", action_space)
         super().__init__(env)
         self._func, self._space = func, action_space
 

@@ -8,6 +8,7 @@ from typing import Any
 from envhub import spaces
 from envhub.environment import Environment
 from envhub.wrappers._observation import ObservationWrapper
+from envhub.wrappers._options import check_function, check_space
 
 
 class TransformObservation(ObservationWrapper):
@@ -33,6 +34,8 @@ class TransformObservation(ObservationWrapper):
         func: Callable[[Any], Any],
         observation_space: spaces.Space | None = None,
     ) -> None:
+        check_function("func", func)
+        check_space("observation_space", observation_space)
         super().__init__(env)
         self._func, self._space = func, observation_space
 

@@ -9,6 +9,7 @@ import jax
 
 from envhub.environment import Environment, StepResult
 from envhub.wrappers._base import Wrapper
+from envhub.wrappers._options import check_function
 
 
 class TransformReward(Wrapper):
@@ -29,6 +30,7 @@ class TransformReward(Wrapper):
     """
 
     def __init__(self, env: Environment, func: Callable[[jax.Array], Any]) -> None:
+        check_function("func", func)
         super().__init__(env)
         self._func = func
 
