@@ -5,6 +5,10 @@ episode ends: neither resets anything while it is timed. On one side they are pl
 scan over steps of a vmap over environments; on the other by a loop over `SyncVectorEnv.step` or
 `AtariVectorEnv.step`. The two run in turn in one process, and only the ratio of a pair counts.
 
+Rows named `…-mctx-…` are searches: mctx plans an action for each environment, with 32 simulations,
+each a step of the hub from a state that is somewhere in the tree. Beside it the library steps as
+many environments as often, straight on: what a search would cost that had nothing to bring back.
+
 Rows named `…-bound-…` have no hub: the vector environment itself is stepped by a compiled program,
 all at once. No bridge can be faster, whatever it makes of states.
 
@@ -25,6 +29,9 @@ from _timing import Program, comparison, seconds, time_in_turn
 
 import envhub
 from envhub.host import transport
+
+SIMULATIONS = 32
+"""In a search."""
 
 CALLS = 1000
 """In one run of the program that does nothing but call the host."""
@@ -54,6 +61,7 @@ class Row(NamedTuple):
     options: Mapping[str, Any] | None
     num_envs: int
     wanted: float | None
+    is_search: bool = False
 
 
 def gymnasiums(name: str) -> Callable[[int], Any]:
@@ -106,9 +114,14 @@ def press_anything(rng: np.random.Generator, obs: Any) -> Any:
     return rng.integers(0, 6, len(obs), dtype=np.int32)
 
 
+def press_anything_of_three(rng: np.random.Generator, obs: Any) -> Any:
+    return rng.integers(0, 3, len(obs), dtype=np.int32)
+
+
 VECTORISED = "vector_entry_point"
 CARTPOLE = Kind("gymnasium::CartPole-v1", gymnasiums("CartPole-v1"), keep_the_pole_up, True)
 CARTPOLE_VECTORISED = CARTPOLE._replace(own=VectorisedCartPole)
+ACROBOT = Kind("gymnasium::Acrobot-v1", gymnasiums("Acrobot-v1"), press_anything_of_three, True)
 HOPPER = Kind("gymnasium::Hopper-v5", gymnasiums("Hopper-v5"), hardly_move, True)
 # A seed decides how many frames are idled away at the start, and each side draws them by its own.
 PONG = Kind("ale::pong", ales(), press_anything, False)
@@ -121,6 +134,10 @@ ROWS = {
     "cartpole-opaque-256": Row(CARTPOLE, OPAQUE, 256, 1.4),
     "cartpole-vectorised-256": Row(CARTPOLE_VECTORISED, OPAQUE, 256, None),
     "cartpole-forkable-64": Row(CARTPOLE, FORKABLE, 64, 0.6),
+    "cartpole-mctx-8": Row(CARTPOLE, FORKABLE, 8, None, is_search=True),
+    "cartpole-mctx-64": Row(CARTPOLE, FORKABLE, 64, None, is_search=True),
+    "acrobot-mctx-8": Row(ACROBOT, FORKABLE, 8, None, is_search=True),
+    "acrobot-mctx-64": Row(ACROBOT, FORKABLE, 64, None, is_search=True),
     "hopper-opaque-64": Row(HOPPER, OPAQUE, 64, 1.0),
     "hopper-forkable-64": Row(HOPPER, FORKABLE, 64, 0.9),
     "pong-vector-8": Row(PONG, VECTOR, 8, 0.95),
@@ -150,7 +167,12 @@ def both_sides(row: Row, steps: int) -> Sides:
     # Seeded resets of ALE load the ROM again; the others start the hub's episodes.
     seeds = [envhub.host_seed(key) for key in keys] if row.kind.same_seeds else None
     actions = chosen_actions(row.kind, own, seeds, steps)
-    hub = without_hub(row, seeds, actions) if row.options is None else with_hub(row, keys, actions)
+    if row.is_search:
+        hub = search(row, keys)
+    elif row.options is None:
+        hub = without_hub(row, seeds, actions)
+    else:
+        hub = with_hub(row, keys, actions)
     return Sides(hub, Program(lambda _: own_play(own, actions), lambda: own.reset(seed=seeds)[0]))
 
 
@@ -159,6 +181,38 @@ def with_hub(row: Row, keys: Any, actions: Any) -> Program:
     env, params = envhub.make(row.kind.id, **(row.options or {}), max_instances=row.num_envs)
     given, reset, play = jnp.asarray(actions), hub_reset(env), hub_play(env)
     return Program(lambda start: play(*start, given, params), lambda: reset(keys, params))
+
+
+def search(row: Row, keys: Any) -> Program:
+    """A plan for each environment."""
+    import mctx
+
+    env, params = envhub.make(row.kind.id, **(row.options or {}))
+    key, num_actions = jax.random.key(0), env.action_space().n  # type: ignore[attr-defined]
+
+    def imagine(_: Any, key: Any, actions: Any, states: Any) -> Any:
+        step = jax.vmap(env.step, in_axes=(None, 0, 0, None))
+        result = step(key, states, actions, params)
+        output = mctx.RecurrentFnOutput(  # type: ignore[call-arg]
+            reward=result.reward,
+            discount=jnp.where(result.done, 0.0, 0.95),
+            prior_logits=jnp.zeros((row.num_envs, num_actions)),
+            value=result.obs.sum(-1),
+        )
+        return output, result.state
+
+    @jax.jit
+    def plan(obs: Any, states: Any) -> Any:
+        root = mctx.RootFnOutput(  # type: ignore[call-arg]
+            prior_logits=jnp.zeros((row.num_envs, num_actions)),
+            value=jnp.zeros(row.num_envs),
+            embedding=states,
+        )
+        planned = mctx.gumbel_muzero_policy(None, key, root, imagine, SIMULATIONS)
+        return obs, planned.action_weights
+
+    reset = hub_reset(env)
+    return Program(lambda start: plan(*start), lambda: reset(keys, params))
 
 
 def without_hub(row: Row, seeds: Any, actions: Any) -> Program:
@@ -244,15 +298,17 @@ def own_play(own: Any, actions: Any) -> Any:
 
 def compare(row: Row, steps: int, repeats: int) -> Facts:
     """Run both sides in turn, and compare them pair by pair."""
+    steps = SIMULATIONS if row.is_search else steps
     sides = both_sides(row, steps)
     hub_obs, own_obs = (side.run(side.prepare())[0] for side in sides)
     found = comparison(time_in_turn(sides, repeats), Sides._fields, row.num_envs * steps)
+    is_comparable = row.kind.same_seeds and not row.is_search
     same = np.array_equal(hub_obs, own_obs.astype(hub_obs.dtype))
     return {
         **found,
         "wanted": row.wanted,
         "met": row.wanted is None or found["ratio"]["median"] >= row.wanted,
-        "same_observations": same if row.kind.same_seeds else None,
+        "same_observations": same if is_comparable else None,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -16,10 +17,11 @@ from envhub._seeding import traced_seed
 from envhub.environment import Environment, StepResult
 from envhub.flags import Capabilities
 from envhub.host import proof, transport
-from envhub.host.fleet import Fleet
+from envhub.host.fleet import Counts, Fleet
 from envhub.host.instance import Instance
 from envhub.host.options import BRIDGE_OPTIONS, check_options
-from envhub.host.pool import Call, Counts, Method, Pool
+from envhub.host.parallel import make_fleet
+from envhub.host.pool import Method, Pool, find_pool
 from envhub.host.protocol import (
     HANDLE,
     IS_RESET,
@@ -30,11 +32,13 @@ from envhub.host.protocol import (
     TERMINATED,
     TRUNCATED,
     Columns,
+    Form,
     Protocol,
+    flatten,
+    unflatten,
 )
 from envhub.host.snapshot import SnapshotForm
-from envhub.host.values import Actions, Form, Observations, flatten, unflatten
-from envhub.host.workers import make_fleet
+from envhub.host.values import Actions, Observations, Values
 
 
 class HostState(NamedTuple):
@@ -47,6 +51,26 @@ class HostState(NamedTuple):
 
     handle: jax.Array
     snapshot: jax.Array | None
+
+
+class Call(NamedTuple):
+    """A method of a pool as a hashable value.
+
+    What is traced has this one, and JAX's caches may hold that for ever: it does not keep the pool
+    alive. What is compiled has what `bind` gives, and does: nobody may have waited for its results
+    when the environment goes.
+    """
+
+    nonce: int
+    method: Method
+
+    def bind(self) -> functools.partial[None]:
+        """The function itself.
+
+        Raises:
+            StaleStateError: if the environment is closed or gone.
+        """
+        return functools.partial(find_pool(self.nonce).serve, self.method)
 
 
 class HostEnvironment(Environment):
@@ -107,11 +131,16 @@ class HostEnvironment(Environment):
             whose, key = zlib.crc32(identity.encode()), options.get("snapshot_key") or b""
             snapshots = SnapshotForm(size, observations.num_bytes, whose, key)
         num_params = sum(map(np.size, jax.tree.leaves(default_params)))
-        protocol = Protocol(actions, observations, self.info_entries, agents, num_params, snapshots)
+        size = snapshots.size if snapshots else 0
+        self._protocol = Protocol(
+            actions.forms, observations.forms, self.info_entries, agents, num_params, size
+        )
         if fleet is None:
-            fleet = make_fleet(construct, first, options, saves=capabilities.forkable)
-        self._protocol = protocol
-        self._pool = Pool(env_id, fleet, protocol, options.get("max_instances"))
+            saves, info = capabilities.forkable, [entry.name for entry in self.info_entries]
+            fleet = make_fleet(construct, first, options, saves=saves, info=info)
+        values = Values(self._protocol, actions, observations, snapshots)
+        limit = options.get("max_instances")
+        self._pool = Pool(env_id, fleet, self._protocol, values, limit)
 
     @property
     def last_error(self) -> BaseException | None:

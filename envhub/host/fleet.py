@@ -7,12 +7,13 @@ the pool's to know. NumPy only: this runs inside callbacks of compiled programs.
 from __future__ import annotations
 
 import abc
-import operator
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from envhub.errors import HostEnvError
 from envhub.host.instance import Instance
 from envhub.host.interrupts import admitting
 
@@ -42,11 +43,42 @@ class Outcomes(NamedTuple):
     failures: Mapping[int, BaseException] = {}
     lost: Sequence[int] = ()
 
-    def at(self, place: int) -> Outcomes:
-        """One of the lanes that came through."""
-        part = slice(place, place + 1)
-        columns: Any = (column[part] if len(column) else () for column in self[:6])
-        return Outcomes(*columns)
+    def some(
+        self,
+        places: Sequence[int],
+        lanes: Sequence[int] | None = None,
+        failures: Mapping[int, BaseException] | None = None,
+    ) -> Outcomes:
+        """Some of the lanes that came through."""
+        columns: Any = [[column[p] for p in places] if len(column) else () for column in self[:6]]
+        obs, rewards, terminated, truncated, infos, saved = columns
+        return Outcomes(
+            obs, rewards, terminated, truncated, infos, saved, lanes, failures or {}, self.lost
+        )
+
+
+class Counts(NamedTuple):
+    """What the instances of an environment have done, all together.
+
+    Attributes:
+        instances: how many live.
+        calls: how often a program called.
+        resets, steps: of all instances together.
+        processes: the ids of those that run instances, with `workers="process"`.
+    """
+
+    instances: int
+    calls: int
+    resets: int
+    steps: int
+    processes: list[int]
+
+
+COLUMNS = Outcomes._fields[:6]
+"""Those with an entry for each lane that came through."""
+
+Method = Callable[..., Any]
+"""A method of a fleet, as a function."""
 
 
 class Fleet(abc.ABC):
@@ -54,6 +86,11 @@ class Fleet(abc.ABC):
 
     A call names each instance at most once.
     """
+
+    @property
+    def processes(self) -> list[int]:
+        """The ids of the processes that run instances, in order; none where this one does."""
+        return []
 
     @abc.abstractmethod
     def grow(self, count: int) -> None:
@@ -82,6 +119,19 @@ class Fleet(abc.ABC):
     @abc.abstractmethod
     def replace(self, number: int) -> None:
         """Put a fresh instance in the place of one whose state nobody knows."""
+
+    def replace_all(
+        self, numbers: Sequence[int], failures: Mapping[int, BaseException]
+    ) -> list[int]:
+        """Replace the instances of the lanes that failed; what is lost by it is returned."""
+        lost: list[int] = []
+        for lane, error in failures.items():
+            try:
+                self.replace(numbers[lane])
+            except Exception as another:  # the next reset finds that too
+                error.add_note(f"It could not be replaced: {another!r}")
+                lost += getattr(another, "lost", ())
+        return lost
 
     @abc.abstractmethod
     def close(self) -> None:
@@ -118,7 +168,10 @@ class SerialFleet(Fleet):
         try:
             admitting(reset_all)
         except BaseException as error:
-            return self._stopped(Outcomes(obs, (), (), (), (), saved), numbers, error)
+            done = self._done(obs, saved, numbers)
+            failures = {done: error}
+            self.replace_all(numbers, failures)
+            return Outcomes(obs[:done], (), (), (), (), saved[:done], range(done), failures)
         return Outcomes(obs, (), (), (), (), saved)
 
     def step(self, numbers: Sequence[int], actions: Sequence[Any]) -> Outcomes:
@@ -127,19 +180,46 @@ class SerialFleet(Fleet):
         saved: list[bytes] = []
 
         def step_all() -> None:  # every step of every environment goes through this
-            if not self._saves:
-                methods = [instance.step for instance in instances]
-                steps.extend(map(operator.call, methods, actions))  # keeps those before an error
-                return
             for instance, action in zip(instances, actions, strict=True):
                 steps.append(instance.step(action))
-                saved.append(instance.save())
+                if self._saves:
+                    saved.append(instance.save())
 
+        stopped: BaseException | None = None
         try:
             admitting(step_all)
         except BaseException as error:
-            return self._stopped(_columns(steps, saved), numbers, error)
-        return _columns(steps, saved)
+            stopped = error
+        if stopped is None:
+            try:
+                obs, rewards, terminated, truncated, infos = zip(*steps, strict=True)
+            except (TypeError, ValueError):  # one of them is no step
+                pass
+            else:
+                return Outcomes(obs, rewards, terminated, truncated, infos, saved)
+        return self._those_that_are(steps, saved, numbers, stopped)
+
+    def _those_that_are(
+        self,
+        steps: Sequence[Any],
+        saved: Sequence[bytes],
+        numbers: Sequence[int],
+        stopped: BaseException | None,
+    ) -> Outcomes:
+        """The outcomes of the lanes whose step is one, before the one that raised."""
+        done = len(steps) if stopped is None else self._done(steps, saved, numbers)
+        lanes = [lane for lane in range(done) if _is_step(steps[lane])]
+        failures: dict[int, BaseException] = {
+            lane: TypeError(f"a step gives five values, and not {steps[lane]!r:.100}")
+            for lane in set(range(done)).difference(lanes)
+        }
+        if stopped is not None:
+            failures[done] = stopped
+        self.replace_all(numbers, failures)
+        kept = [saved[lane] for lane in lanes] if self._saves else ()
+        columns: Any = zip(*[steps[lane] for lane in lanes], strict=True) if lanes else [()] * 5
+        obs, rewards, terminated, truncated, infos = columns
+        return Outcomes(obs, rewards, terminated, truncated, infos, kept, lanes, failures)
 
     def restore(self, numbers: Sequence[int], saved: Sequence[bytes], obs: Sequence[Any]) -> None:
         for number, each, seen in zip(numbers, saved, obs, strict=True):
@@ -153,7 +233,8 @@ class SerialFleet(Fleet):
         return self._instances[number].render()
 
     def replace(self, number: int) -> None:
-        self._instances[number].close()
+        with contextlib.suppress(Exception):  # nobody knows what it is in
+            self._instances[number].close()
         self._instances[number] = self._construct()
 
     def close(self) -> None:
@@ -161,20 +242,23 @@ class SerialFleet(Fleet):
             instance.close()
         self._instances.clear()
 
-    def _stopped(
-        self, outcomes: Outcomes, numbers: Sequence[int], error: BaseException
-    ) -> Outcomes:
-        """The outcomes of the lanes before the one that raised."""
-        done = len(outcomes.saved) if self._saves else len(outcomes.obs)
-        done = min(done, len(numbers) - 1)  # an interrupt may come when all are through
-        self.replace(numbers[done])
-        return outcomes._replace(
-            **{name: getattr(outcomes, name)[:done] for name in Outcomes._fields[:6]},
-            lanes=range(done),
-            failures={done: error},
-        )
+    def _done(self, made: Sequence[Any], saved: Sequence[bytes], numbers: Sequence[int]) -> int:
+        """How many lanes came through; an interrupt may come when all have."""
+        return min(len(saved) if self._saves else len(made), len(numbers) - 1)
 
 
-def _columns(steps: Sequence[Any], saved: Sequence[bytes]) -> Outcomes:
-    obs, rewards, terminated, truncated, infos = zip(*steps, strict=True) if steps else ((),) * 5
-    return Outcomes(obs, rewards, terminated, truncated, infos, saved)
+def _is_step(step: Any) -> bool:
+    return isinstance(step, tuple) and len(step) == 5
+
+
+def named_error(
+    name: str, slots: Sequence[int], states: Sequence[int], action: Sequence[Any], error: Any
+) -> HostEnvError:
+    """An error that says whose it was, and what it was about to do."""
+    parts = []
+    if slots:
+        parts = [f"instance {', '.join(map(str, slots))}", f"state {', '.join(map(str, states))}"]
+    if action:
+        parts.append(f"action {', '.join(str(leaf.tolist()) for leaf in action)}")
+    where = f": {', '.join(parts)}" if parts else ""
+    return HostEnvError(f"{name}{where}: {type(error).__name__}: {error}")

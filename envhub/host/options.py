@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,7 +22,6 @@ UNKNOWN = "not known before it is made: envhub.make finds out."
 # What shows in the episodes of two instances, or in neither: the seed decides them, or not.
 OF_EPISODES = ("reproducible", "vmap_safe", "isolated_reset", "multi_device")
 MIN_KEY, MAX_KEY = 16, 64  # bytes; BLAKE2b takes no more
-MOST_WORKERS = 16  # that are started unasked: a process takes a second and 200 MB
 
 
 def host_capabilities(
@@ -128,11 +126,3 @@ def _check_key(env_id: str, key: Any, capabilities: Capabilities) -> None:
             f"{env_id} has no snapshots that snapshot_key could protect: "
             f"{capabilities.why('forkable')}"
         )
-
-
-def number_of_workers(options: Mapping[str, Any]) -> int:
-    """How many workers the options ask for; by default one for each CPU that may be used."""
-    usable = (
-        os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    )
-    return options.get("num_workers") or min(len(usable), MOST_WORKERS)

@@ -8,21 +8,42 @@ deadlocks.
 
 from __future__ import annotations
 
-import functools
 import os
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 
-from envhub.errors import EnvHubError, HostEnvError, StaleStateError
-from envhub.host.fleet import Fleet, Outcomes
+from envhub.errors import EnvHubError, StaleStateError
+from envhub.host.fleet import Counts, Fleet, Outcomes, named_error
 from envhub.host.interrupts import deferred
-from envhub.host.protocol import HANDLE, IS_RESET, TERMINATED, TRUNCATED, Columns, Given, Protocol
-from envhub.host.states import AGAIN, ENDED, LOST, STALE, STEP, UNKNOWN, Batch, Rows, States
-from envhub.host.values import firsts, rows_of, stretch
+from envhub.host.protocol import (
+    HANDLE,
+    IS_RESET,
+    SEED,
+    TERMINATED,
+    TRUNCATED,
+    Columns,
+    Given,
+    Protocol,
+    rows_of,
+)
+from envhub.host.states import (
+    AGAIN,
+    ENDED,
+    LOST,
+    STALE,
+    STEP,
+    UNKNOWN,
+    Batch,
+    Rows,
+    States,
+    are_distinct,
+    firsts,
+)
+from envhub.host.values import Values, params_of, stretch
 
 # How many instances may live where nobody says. States that are gone for good need many; snapshots
 # need a few, and making an instance may cost more than restoring one (ALE: 80 ms, and 0.1 ms).
@@ -31,47 +52,11 @@ GONE = "the environment was closed, or is gone."
 FORKABLE = "With forkable=True, where it can be had, any state can be stepped at any time."
 EVERYONE = slice(None)
 
+NOBODY = np.zeros(0, np.intp)
+
 _pools: weakref.WeakValueDictionary[int, Pool] = weakref.WeakValueDictionary()
 
 Method = Callable[["Pool", Columns, Columns, int], None]
-
-
-class Call(NamedTuple):
-    """A method of a pool as a hashable value.
-
-    What is traced has this one, and JAX's caches may hold that for ever: it does not keep the pool
-    alive. What is compiled has what `bind` gives, and does: nobody may have waited for its results
-    when the environment goes.
-    """
-
-    nonce: int
-    method: Method
-
-    def bind(self) -> functools.partial[None]:
-        """The function itself.
-
-        Raises:
-            StaleStateError: if the environment is closed or gone.
-        """
-        pool = _pools.get(self.nonce)
-        if pool is None:
-            raise StaleStateError(GONE)
-        return functools.partial(pool.serve, self.method)
-
-
-class Counts(NamedTuple):
-    """What the instances of an environment have done, all together.
-
-    Attributes:
-        instances: how many live.
-        calls: how often a program called.
-        resets, steps: of all instances together.
-    """
-
-    instances: int
-    calls: int
-    resets: int
-    steps: int
 
 
 class Pool:
@@ -80,7 +65,8 @@ class Pool:
     Args:
         name: of the environment, for errors.
         fleet: runs the instances; it has one.
-        protocol: of the environment.
+        protocol: the names of what calls are made of.
+        values: reads and checks what that is.
         max_instances: how many may live; `None` for 256, or 16 with snapshots, or as many as two of
             the largest batches need.
 
@@ -89,15 +75,20 @@ class Pool:
     """
 
     def __init__(
-        self, name: str, fleet: Fleet, protocol: Protocol, max_instances: int | None
+        self,
+        name: str,
+        fleet: Fleet,
+        protocol: Protocol,
+        values: Values,
+        max_instances: int | None,
     ) -> None:
         self.name = name
         self.nonce = _new_nonce()
-        self.fleet = fleet
+        self._fleet = fleet
         self.error: BaseException | None = None
-        self._protocol, self._snapshots = protocol, protocol.snapshots
-        rows = Rows(protocol.shown, protocol.action_forms, protocol.num_params)
-        self._states = States(self.nonce, rows, protocol.snapshots)
+        self._protocol, self._values, self._snapshots = protocol, values, values.snapshots
+        rows = Rows(protocol.shown, protocol.chosen, protocol.num_params)
+        self._states = States(self.nonce, rows, values.snapshots)
         self._max_instances = max_instances
         self._largest_batch = 1
         self._applied: tuple[Any, bytes] | None = None  # slots and params of the last call
@@ -109,27 +100,22 @@ class Pool:
     @property
     def counts(self) -> Counts:
         """What was done so far."""
-        return Counts(len(self._states), self._calls, self._resets, self._steps)
+        processes = self._fleet.processes
+        return Counts(len(self._states), self._calls, self._resets, self._steps, processes)
 
     def expect(self, size: int) -> None:
         """Learn of a batch that arrives in several calls: it counts as one that is as large."""
         self._largest_batch = max(self._largest_batch, size)
 
     def serve(self, method: Method, inputs: Columns, outputs: Columns, size: int) -> None:
-        """Answer one call from a compiled program; what goes wrong is kept in `error` too.
-
-        Args:
-            method: of this class.
-            inputs: one row for each lane, or one for all.
-            outputs: to be filled.
-            size: the number of lanes.
-        """
+        """Answer one call from a compiled program; what goes wrong is kept in `error` too."""
         with self._lock, deferred():  # or instances might have moved, and nobody have noted it
             self._largest_batch = max(self._largest_batch, size)
             self._calls += 1
             self._states.now += 1
             try:
-                self._require_open()
+                if not self._is_open:
+                    raise StaleStateError(f"{self.name}: {GONE}")
                 method(self, inputs, outputs, size)
             except BaseException as error:
                 self.error = error
@@ -139,31 +125,30 @@ class Pool:
 
     def reset(self, inputs: Columns, outputs: Columns, size: int) -> None:
         """Start episodes, each in an instance of its own."""
-        seeds, params = self._protocol.seeds(inputs, size)
+        seeds, params = stretch(inputs[SEED], size), params_of(inputs)
         lanes = np.arange(size)
         while len(lanes):  # once, unless a call on forkable states has more lanes than instances
             slots = self._claim(len(lanes), [])
             now, lanes = lanes[: len(slots)], lanes[len(slots) :]
             self._apply(slots, rows_of(params, now))
             self._resets += len(slots)
-            outcomes = self._ask(self.fleet.reset, slots, seeds[now].tolist())
-            batch = self._settle(slots, outcomes, 0, {})
+            outcomes = self._ask(self._fleet.reset, slots, seeds[now].tolist())
+            batch = self._settle(slots, outcomes, -1, {})
             shown = {name: batch.shown[name] for name in self._protocol.start}
             self._show(outputs, now, batch.handles, shown)
 
     def step(self, inputs: Columns, outputs: Columns, size: int) -> None:
         """Advance states; either all handles and actions are good, or nothing moves."""
-        given = self._protocol.read(inputs, size)
+        given = self._values.read(inputs, size)
         slots = self._states.continued(given.handles)
         if slots is not None:
             self._advance(outputs, EVERYONE, slots, given)
             return
         if self._snapshots:
             self._snapshots.check(given.snapshots)
-        lanes, later = np.arange(size), self._wave(outputs, np.arange(size), given)
-        while len(later):  # lanes of one state, or more than there are instances
+        lanes = np.arange(size)
+        while len(later := self._wave(outputs, lanes, given)):  # of one state, or too many
             lanes, given = lanes[later], given.at(later)
-            later = self._wave(outputs, lanes, given)
 
     def step_then_reset(self, inputs: Columns, outputs: Columns, size: int) -> None:
         """Advance states, and start new episodes where they end.
@@ -188,23 +173,24 @@ class Pool:
     def render(self, handle: Any, row: Any) -> Any:
         """The picture of a state, of which `row` is the snapshot if there is one."""
         with self._lock:
-            self._require_open()
+            if not self._is_open:
+                raise StaleStateError(f"{self.name}: {GONE}")
             slot = self._states.find(handle)
             if slot < 0:
                 if self._snapshots is None:
-                    raise StaleStateError(f"{self.name}: {self._why_gone(handle)}. {FORKABLE}")
+                    self._refuse(handle)
                 self._snapshots.check(row[None])
                 slots = self._claim(1, [])
-                self._restore(slots, row[None])
+                self._ask(self._fleet.restore, slots, *self._values.saved(row[None]))
                 slot = int(slots[0])
-            return self._ask(self.fleet.render, (), slot)
+            return self._ask(self._fleet.render, (), slot)
 
     def close(self) -> None:
         """Close every instance; states of this pool are stale from now on."""
         with self._lock:
             self._is_open = False
             _pools.pop(self.nonce, None)
-            self.fleet.close()
+            self._fleet.close()
 
     def _on_lanes(
         self, method: Method, inputs: Columns, outputs: Columns, lanes: Any, size: int
@@ -221,10 +207,6 @@ class Pool:
             for name, column in part.items():
                 outputs[name][lanes] = column
 
-    def _require_open(self) -> None:
-        if not self._is_open:
-            raise StaleStateError(f"{self.name}: {GONE}")
-
     # The lanes of a step.
 
     def _wave(self, outputs: Columns, lanes: Any, given: Given) -> Any:
@@ -236,23 +218,28 @@ class Pool:
             given: what these are given.
         """
         kinds, slots = self._states.classify(given)
-        if (kinds == STALE).any():
-            self._refuse(given, kinds)
-        self._show_what_is_there(outputs, lanes, kinds, slots, given)
-        stepped = np.flatnonzero(kinds == STEP)
-        is_first = firsts(slots[stepped]) == np.arange(len(stepped))
-        later, stepped = stepped[~is_first], stepped[is_first]
+        count = np.bincount(kinds, minlength=STALE + 1).tolist()
+        if count[STALE]:
+            self._refuse(given.handles[np.argmax(kinds == STALE)])
+        if count[AGAIN] or count[ENDED]:
+            self._show_what_is_there(outputs, lanes, kinds, slots, given)
+        stepped, later = np.flatnonzero(kinds == STEP), NOBODY
+        if not are_distinct(slots[stepped]):
+            is_first = firsts(slots[stepped]) == np.arange(len(stepped))
+            later, stepped = stepped[~is_first], stepped[is_first]
         lost = np.flatnonzero(kinds == LOST)
         if len(lost):
             free = self._claim(len(lost), slots[stepped])
-            lost, wait = lost[: len(free)], lost[len(free) :]
-            later = np.concatenate([later, wait])
+            later = np.concatenate([later, lost[len(free) :]])
+            lost = lost[: len(free)]
             if len(free):
-                self._restore(free, given.snapshots[lost])
+                saved = self._values.saved(given.snapshots[lost])
+                self._ask(self._fleet.restore, free, *saved)
                 slots[lost] = free
                 stepped = np.concatenate([stepped, lost])
         if len(stepped) == len(lanes):
-            self._advance(outputs, lanes, slots, given)
+            is_all = len(lanes) == len(outputs[HANDLE])
+            self._advance(outputs, EVERYONE if is_all else lanes, slots, given)
         elif len(stepped):
             self._advance(outputs, lanes[stepped], slots[stepped], given.at(stepped))
         return later
@@ -261,7 +248,7 @@ class Pool:
         """Step instances in place."""
         self._apply(slots, given.params)
         self._steps += len(slots)
-        outcomes = self._ask(self.fleet.step, slots, given.actions)
+        outcomes = self._ask(self._fleet.step, slots, given.actions)
         # Copies, because what a call is given is gone after it.
         chosen = {name: leaf.copy() for name, leaf in given.chosen.items()}
         batch = self._settle(slots, outcomes, given.handles[:, 1].copy(), chosen)
@@ -287,31 +274,16 @@ class Pool:
             self._states.touch(slots[held])
         gone = np.flatnonzero((kinds == ENDED) & (slots < 0))
         if len(gone):
-            shown = self._protocol.of_snapshots(given.snapshots[gone])
+            shown = self._values.of_snapshots(given.snapshots[gone])
             self._show(outputs, lanes[gone], given.handles[gone], shown)
         ended = lanes[kinds == ENDED]
         if len(ended):
             for name in self._protocol.of_the_step:
                 outputs[name][ended] = 0
 
-    def _refuse(self, given: Given, kinds: Any) -> None:
-        """Say why a state cannot be stepped: without a snapshot, once, or the same way again."""
-        lane = int(np.flatnonzero(kinds == STALE)[0])
-        why = self._why_gone(given.handles[lane])
+    def _refuse(self, handle: Any) -> NoReturn:
+        why = self._states.why_stale(handle, self._capacity)
         raise StaleStateError(f"{self.name}: {why}. {FORKABLE}")
-
-    def _why_gone(self, handle: Any) -> str:
-        if handle[2] != self.nonce:
-            return "this state was made by another environment, or in another process"
-        if self._states.is_held(handle):
-            return (
-                "one state was stepped with two different actions, and without a snapshot it names "
-                "one live instance"
-            )
-        return (
-            "this state's instance has moved on: it was stepped further, or so many others were "
-            f"reset since that it was recycled (max_instances={self._capacity})"
-        )
 
     # Instances.
 
@@ -339,20 +311,13 @@ class Pool:
                 "allows; make it with a larger max_instances, or wrap a function that makes it."
             )
         if new:
-            self._ask(self.fleet.grow, (), new)
+            self._ask(self._fleet.grow, (), new)
             states.grow(new)
         added = np.arange(len(states) - new, len(states))
         found = np.concatenate([idle, added, others])[:count]
         states.forget(found)
         states.touch(found)
         return found
-
-    def _restore(self, slots: Any, rows: Any) -> None:
-        """Put instances into the states of snapshots that were checked."""
-        assert self._snapshots is not None
-        space = self._protocol.observation_space
-        obs = space.values(space.of_bytes(self._snapshots.obs(rows)))
-        self._ask(self.fleet.restore, slots, self._snapshots.saved(rows), obs)
 
     def _apply(self, slots: Any, values: Any) -> None:
         """Put params in force where others are.
@@ -368,7 +333,7 @@ class Pool:
         changed = (in_force[slots] != values).any(-1)
         if changed.any():
             new = np.broadcast_to(values, (len(slots), values.shape[1]))[changed]
-            self._ask(self.fleet.set_params, slots[changed], new.view(np.float32))
+            self._ask(self._fleet.set_params, slots[changed], new.view(np.float32))
             in_force[slots[changed]] = new
         self._applied = slots, bits
 
@@ -389,30 +354,29 @@ class Pool:
     def _settle(self, slots: Any, outcomes: Outcomes, before: Any, chosen: Columns) -> Batch:
         """Record the states that instances are in now.
 
-        Nothing is recorded before all of it was checked. Lanes that cannot be taken are left out,
-        and their instances replaced; the others have moved, and stay usable: asked for the same
-        transition again, they answer with what they have.
+        Nothing is recorded before it was checked. Lanes that cannot be taken are left out, and
+        their instances replaced; the others stay usable: asked for the same transition again, they
+        answer with what they have.
 
         Raises:
             BaseException: what the first of those lanes raised, named.
         """
         if not outcomes.failures:
             try:
-                shown = self._protocol.columns(outcomes)
+                shown = self._values.columns(outcomes)
             except Exception:
                 pass  # lane by lane then
             else:
                 return self._states.record(slots, before, shown, chosen)
-        lanes, shown, failures = self._protocol.columns_of_each(outcomes)
+        lanes, shown, failures = self._values.columns_of_each(outcomes)
         if len(lanes) == len(slots):  # shapes differed, and each is good by itself
             return self._states.record(slots, before, shown, chosen)
-        self._replace(slots, failures)
-        failures |= outcomes.failures
         if lanes:
             origin = before[lanes] if np.ndim(before) else before
             moved = {name: leaf[lanes] for name, leaf in chosen.items()}
             self._states.record(slots[lanes], origin, shown, moved)
-        self._forget(outcomes.lost)
+        self._forget([*outcomes.lost, *self._fleet.replace_all(slots.tolist(), failures)])
+        failures |= outcomes.failures
         failed = sorted(failures)
         error = failures[failed[0]]
         action = {name: leaf[failed[0]] for name, leaf in chosen.items()}
@@ -425,28 +389,25 @@ class Pool:
         self._forget(slots)
         if isinstance(error, (KeyboardInterrupt, EnvHubError)):
             return error
-        parts = []
-        if slots:
-            parts = [f"instance {', '.join(map(str, slots))}"]
-            parts.append(f"state {', '.join(map(str, generations))}")
-        if action:
-            parts.append(f"action {', '.join(str(leaf.tolist()) for leaf in action.values())}")
-        where = ": ".join([self.name, *([", ".join(parts)] if parts else [])])
-        return HostEnvError(f"{where}: {type(error).__name__}: {error}")
-
-    def _replace(self, slots: Any, failures: Mapping[int, BaseException]) -> None:
-        """Put fresh instances in place of those whose results were refused."""
-        for lane, error in failures.items():
-            try:
-                self.fleet.replace(int(slots[lane]))
-            except Exception as another:  # the next reset finds that too
-                error.add_note(f"It could not be replaced: {another!r}")
+        return named_error(self.name, slots, generations, list(action.values()), error)
 
     def _forget(self, slots: Any) -> None:
         slots = list(slots)
         self._states.forget(slots)
         self._states.rows.params[slots] = UNKNOWN
         self._applied = None
+
+
+def find_pool(nonce: int) -> Pool:
+    """The pool that handles name so.
+
+    Raises:
+        StaleStateError: if the environment is closed or gone.
+    """
+    pool = _pools.get(nonce)
+    if pool is None:
+        raise StaleStateError(GONE)
+    return pool
 
 
 def _new_nonce() -> int:

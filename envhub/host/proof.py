@@ -13,7 +13,8 @@ import numpy as np
 
 from envhub.errors import InvalidOptionError, MissingCapabilityError, UnavailableEnvError
 from envhub.host.instance import Instance, InstanceStep
-from envhub.host.values import Actions, Entry, Observations
+from envhub.host.protocol import Entry
+from envhub.host.values import Actions, Observations
 
 SAVE_POINTS, STEPS_BETWEEN, STEPS_AFTER = 3, 5, 10
 LONGEST = 1000  # steps of the last walk, where it is not one of envhub's own that is saved

@@ -6,24 +6,16 @@ order they cross is the transport's business.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from envhub.host.fleet import Outcomes
-from envhub.host.snapshot import SnapshotForm
-from envhub.host.values import (
-    Actions,
-    Array,
-    Entry,
-    Form,
-    Observations,
-    entries,
-    numbers,
-    rows_of,
-    stretch,
-)
+from envhub import spaces
+
+Array = np.ndarray[Any, Any]
+Columns = dict[str, Any]
+"""Arrays by name; on the host all have one leading axis, with a row for each lane."""
 
 # What goes in. Leaves of actions have names of their own, see `Protocol.actions`.
 SEED, IS_RESET, HANDLE, SNAPSHOT, PARAMS = "seed", "is_reset", "handle", "snapshot", "params"
@@ -31,11 +23,20 @@ SEED, IS_RESET, HANDLE, SNAPSHOT, PARAMS = "seed", "is_reset", "handle", "snapsh
 # names of their own, see `Protocol.obs` and `Protocol.info`.
 REWARD, TERMINATED, TRUNCATED = "reward", "terminated", "truncated"
 
-Columns = dict[str, Any]
-"""Arrays by name; on the host all have one leading axis."""
+
+class Form(NamedTuple):
+    """What one lane has of a column."""
+
+    shape: tuple[int, ...]
+    dtype: Any
 
 
-NO_PARAMS = np.zeros((1, 0), np.uint32)
+class Entry(NamedTuple):
+    """An entry of `info` that is kept."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: Any
 
 
 class Given(NamedTuple):
@@ -70,19 +71,19 @@ class Protocol:
     """What calls about one environment are made of.
 
     Args:
-        action_space, observation_space: of one instance.
+        actions, obs: the leaves of an action and of an observation.
         info: the entries that are kept.
         agents: the shape of a reward and of a flag: `()`, or `(num_agents,)`.
         num_params: how many numbers the params are.
-        snapshots: their form; `None` for an opaque environment.
+        snapshot_size: in bytes; 0 for an opaque environment.
 
     Attributes:
         actions, obs, final_obs: the names of the leaves; `final_obs` are those before a reset.
         info: the names of the entries.
         of_the_step: the names of what belongs to the step that led to a state, and not to the
             state: it is zero where there was none, in a reset and after the end.
-        start: the names of what a state shows after a reset: a snapshot if there are any, and the
-            leaves of the observation.
+        chosen: what decides, with its state, where a lane goes, beside params.
+        start: what a state shows after a reset: a snapshot if there are any, and the observation.
         shown: what a state shows: that, and of the step that led there the reward, two flags and
             `info`.
         after_reset, after_step, after_both: what comes out of a call; `after_both` is that of a
@@ -91,112 +92,65 @@ class Protocol:
 
     def __init__(
         self,
-        action_space: Actions,
-        observation_space: Observations,
+        actions: Sequence[Form],
+        obs: Sequence[Form],
         info: Sequence[Entry],
         agents: tuple[int, ...],
         num_params: int,
-        snapshots: SnapshotForm | None,
+        snapshot_size: int,
     ) -> None:
-        self.action_space, self.observation_space = action_space, observation_space
-        self.entries, self.num_params, self.snapshots = info, num_params, snapshots
-        self.action_forms = _named("action", action_space.forms)
-        obs = _named("obs", observation_space.forms)
-        flags = {TERMINATED: Form(agents, np.bool_), TRUNCATED: Form(agents, np.bool_)}
+        self.entries, self.num_params = info, num_params
+        self.chosen, observed = _named("action", actions), _named("obs", obs)
+        final = _named("final_obs", obs)
+        flag = Form(agents, np.dtype(np.bool_))
+        reward = {REWARD: Form(agents, np.dtype(np.float32))}
         infos = {f"info.{name}": Form(shape, dtype) for name, shape, dtype in info}
-        self._reward = {REWARD: Form(agents, np.dtype(np.float32))}
-        self._flag = Form(agents, np.dtype(np.bool_))
-        kept = {SNAPSHOT: Form((snapshots.size,), np.uint8)} if snapshots else {}
-        final_obs = _named("final_obs", observation_space.forms)
-        self.actions, self.obs, self.info = list(self.action_forms), list(obs), list(infos)
-        self.final_obs = list(final_obs)
+        snapshot = {SNAPSHOT: Form((snapshot_size,), np.uint8)} if snapshot_size else {}
+        self.actions, self.obs, self.final_obs = list(self.chosen), list(observed), list(final)
+        self.info = list(infos)
         self.of_the_step = [REWARD, *infos]
-        self.start = [*kept, *obs]
-        self.shown = kept | obs | self._reward | flags | infos
+        self.start = snapshot | observed
+        self.shown = self.start | reward | {TERMINATED: flag, TRUNCATED: flag} | infos
         handle = {HANDLE: Form((3,), np.uint32)}
-        self.after_reset = handle | kept | obs
-        self.after_step = handle | self.shown
-        self.after_both = self.after_step | final_obs
-
-    def read(self, inputs: Columns, size: int) -> Given:
-        """What a step is given.
-
-        Raises:
-            InvalidActionError: if an action lies outside the space.
-        """
-        chosen = {name: stretch(inputs[name], size) for name in self.actions}
-        return Given(
-            stretch(inputs[HANDLE], size),
-            stretch(inputs[SNAPSHOT], size) if self.snapshots else None,
-            chosen,
-            self.action_space.read(list(chosen.values())),
-            self._params(inputs),
-        )
-
-    def seeds(self, inputs: Columns, size: int) -> tuple[Array, Array]:
-        """What a reset is given: a seed for each lane, and the bits of the params."""
-        return stretch(inputs[SEED], size), self._params(inputs)
-
-    def _params(self, inputs: Columns) -> Any:
-        return inputs[PARAMS].view(np.uint32) if PARAMS in inputs else NO_PARAMS
-
-    def columns(self, outcomes: Outcomes) -> Columns:
-        """What the states show in which instances are now, checked value by value.
-
-        Raises:
-            ValueError: if something is not what the spaces say, or what it was before.
-        """
-        size = len(outcomes.obs)
-        obs = self.observation_space.columns(outcomes.obs)
-        columns: Columns = dict(zip(self.obs, obs, strict=True))
-        if len(outcomes.rewards):
-            reward = self._reward[REWARD]
-            columns[REWARD] = numbers(outcomes.rewards, size, reward, "the reward")
-            terminated = numbers(outcomes.terminated, size, self._flag, "terminated")
-            truncated = numbers(outcomes.truncated, size, self._flag, "truncated")
-            for name, entry in zip(self.info, self.entries, strict=True):
-                columns[name] = entries(outcomes.infos, entry)
-        else:  # after a reset
-            terminated = truncated = np.zeros((size, *self._flag.shape), np.bool_)
-            for name in self.of_the_step:
-                shape, dtype = self.shown[name]
-                columns[name] = np.zeros((size, *shape), dtype)
-        columns[TERMINATED], columns[TRUNCATED] = terminated, truncated
-        if self.snapshots:
-            packed = self.observation_space.to_bytes(obs)
-            columns[SNAPSHOT] = self.snapshots.pack(outcomes.saved, packed, terminated, truncated)
-        return columns
-
-    def columns_of_each(
-        self, outcomes: Outcomes
-    ) -> tuple[list[int], Columns, dict[int, BaseException]]:
-        """As `columns`, of the lanes that have nothing wrong.
-
-        Returns:
-            These lanes of the call, their columns, and what is wrong with the others.
-        """
-        lanes: list[int] = []
-        parts: list[Columns] = []
-        failures: dict[int, BaseException] = {}
-        for place, lane in enumerate(outcomes.lanes or range(len(outcomes.obs))):
-            try:
-                parts.append(self.columns(outcomes.at(place)))
-                lanes.append(lane)
-            except Exception as error:
-                failures[lane] = error
-        if not parts:
-            return lanes, {}, failures
-        joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        return lanes, joined, failures
-
-    def of_snapshots(self, rows: Array) -> Columns:
-        """What states show that ended, of their snapshots: no reward, and no `info`."""
-        assert self.snapshots is not None
-        obs = self.observation_space.of_bytes(self.snapshots.obs(rows))
-        terminated, truncated = self.snapshots.flags(rows)
-        columns = dict(zip(self.obs, obs, strict=True))
-        return columns | {SNAPSHOT: rows, TERMINATED: terminated, TRUNCATED: truncated}
+        self.after_reset, self.after_step = handle | self.start, handle | self.shown
+        self.after_both = self.after_step | final
 
 
 def _named(what: str, forms: Sequence[Form]) -> dict[str, Form]:
     return {f"{what}.{number}": form for number, form in enumerate(forms)}
+
+
+def leaves_of(space: spaces.Space) -> Iterator[Any]:
+    """The leaf spaces, in the order in which JAX flattens a value."""
+    if isinstance(space, spaces.Dict):
+        for name in sorted(space):
+            yield from leaves_of(space[name])
+    elif isinstance(space, spaces.Tuple):
+        for child in space:
+            yield from leaves_of(child)
+    else:
+        yield space
+
+
+def flatten(space: spaces.Space, value: Any) -> list[Any]:
+    """The leaves of a value, in that order, whatever containers the library used."""
+    if isinstance(space, spaces.Dict):
+        return [leaf for name in sorted(space) for leaf in flatten(space[name], value[name])]
+    if isinstance(space, spaces.Tuple):
+        pairs = zip(space, value, strict=True)
+        return [leaf for child, part in pairs for leaf in flatten(child, part)]
+    return [value]
+
+
+def unflatten(space: spaces.Space, leaves: Iterator[Any]) -> Any:
+    """The inverse of `flatten`."""
+    if isinstance(space, spaces.Dict):
+        return {name: unflatten(space[name], leaves) for name in sorted(space)}
+    if isinstance(space, spaces.Tuple):
+        return tuple(unflatten(child, leaves) for child in space)
+    return next(leaves)
+
+
+def rows_of(column: Array, lanes: Any) -> Array:
+    """Those of some lanes; of one row for all, that one."""
+    return column if len(column) == 1 else column[lanes]

@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from envhub.host.protocol import Columns, Given
+from envhub.host.protocol import Array, Columns, Form, Given, rows_of
 from envhub.host.snapshot import SnapshotForm
-from envhub.host.values import Array, Form, equal, firsts, rows_of
 
 UNKNOWN = 0xFFFFFFFF  # bits of no sensible param: none were put in force yet
 
@@ -31,7 +30,7 @@ class Batch(NamedTuple):
     Attributes:
         slots: the numbers of the instances, int[n].
         handles: uint32[n, 3], which name the states: slot, generation, and that of the pool.
-        before: uint32[n], the generations of the states from which steps led there, or 0.
+        before: the generations of the states from which steps led there, int[n], or -1.
         ended: bool[n], whether the episode ended.
         shown: what the states show.
         chosen: the actions that led there; empty after a reset.
@@ -51,8 +50,8 @@ class Rows:
     """A row for each instance.
 
     Attributes:
-        generation: uint32[n], the state that the instance is in; 0 is no state.
-        before: uint32[n], the one from which a step led there.
+        generation: int[n], the state that the instance is in; -1 is no state.
+        before: int[n], the one from which a step led there, or -1.
         ended: bool[n], whether its episode ended; true where there is no state.
         shown: what the state shows.
         chosen: the action that led there.
@@ -63,7 +62,7 @@ class Rows:
     def __init__(
         self, shown: Mapping[str, Form], chosen: Mapping[str, Form], num_params: int
     ) -> None:
-        self.generation, self.before = np.zeros((2, 0), np.uint32)
+        self.generation, self.before = np.zeros((2, 0), np.int64)
         self.ended = np.zeros(0, np.bool_)
         self.shown = {name: np.zeros((0, *form.shape), form.dtype) for name, form in shown.items()}
         self.chosen = {
@@ -79,6 +78,7 @@ class Rows:
         self.params = _longer(self.params, count)
         self.shown = {name: _longer(column, count) for name, column in self.shown.items()}
         self.chosen = {name: _longer(column, count) for name, column in self.chosen.items()}
+        self.generation[-count:] = self.before[-count:] = -1
         self.ended[-count:] = True
         self.params[-count:] = UNKNOWN
 
@@ -167,21 +167,24 @@ class States:
         slots, is_known = self._slots(given.handles)
         generations = given.handles[:, 1]
         is_here = is_known & (rows.generation[slots] == generations)
-        kinds = np.where(is_here, np.where(rows.ended[slots], ENDED, STEP), LOST)
-        lanes = np.flatnonzero(is_known & (rows.before[slots] == generations))
-        if len(lanes):
-            there = slots[lanes]
-            same = equal(rows.params[there], rows_of(given.params, lanes))
-            for name, column in given.chosen.items():
-                same &= equal(rows.chosen[name][there], column[lanes])
-            kinds[lanes[same]] = AGAIN
-        is_lost = kinds == LOST
-        slots[is_lost] = -1
-        if self._snapshots is None:
-            kinds[is_lost] = STALE
+        kinds = rows.ended[slots] * ENDED
+        if not is_here.all():
+            kinds[~is_here] = LOST
+            lanes = np.flatnonzero(is_known & (rows.before[slots] == generations))
+            if len(lanes):
+                there = slots[lanes]
+                same = _equal(rows.params[there], rows_of(given.params, lanes))
+                for name, column in given.chosen.items():
+                    same &= _equal(rows.chosen[name][there], column[lanes])
+                kinds[lanes[same]] = AGAIN
+            is_lost = kinds == LOST
+            slots[is_lost] = -1
+            if self._snapshots is None:
+                kinds[is_lost] = STALE
+            else:
+                kinds[is_lost & self._snapshots.ends(given.snapshots)] = ENDED
+        if self._snapshots is None and not are_distinct(generations):
             kinds[_in_two_ways(given)] = STALE
-        elif is_lost.any():
-            kinds[is_lost & self._snapshots.ends(given.snapshots)] = ENDED
         return kinds, slots
 
     def find(self, handle: Array) -> int:
@@ -189,11 +192,21 @@ class States:
         (slot,), (is_known,) = self._slots(handle[None])
         return int(slot) if is_known and self.rows.generation[slot] == handle[1] else -1
 
-    def is_held(self, handle: Array) -> bool:
-        """Whether an instance is in a state, or came from it by its last step."""
+    def why_stale(self, handle: Array, capacity: int) -> str:
+        """Why a state without a snapshot cannot be stepped, where so many instances may live."""
         (slot,), (is_known,) = self._slots(handle[None])
         rows = self.rows
-        return bool(is_known and handle[1] in (rows.generation[slot], rows.before[slot]))
+        if handle[2] != self._nonce:
+            return "this state was made by another environment, or in another process"
+        if is_known and handle[1] in (rows.generation[slot], rows.before[slot]):
+            return (
+                "one state was stepped with two different actions, and without a snapshot it names "
+                "one live instance"
+            )
+        return (
+            "this state's instance has moved on: it was stepped further, or so many others were "
+            f"reset since that it was recycled (max_instances={capacity})"
+        )
 
     def handles(self, slots: Array) -> Array:
         """The names of the states that instances are in: uint32[n, 3]."""
@@ -203,10 +216,10 @@ class States:
         return handles
 
     def _slots(self, handles: Array) -> tuple[Array, Array]:
-        """The slots that handles name, and whether there are such; if not, they are 0."""
-        slots, generations, nonces = handles.T
-        is_known = (nonces == self._nonce) & (slots < len(self)) & (generations != 0)
-        return np.where(is_known, slots, 0).astype(np.intp), is_known
+        """The slots that handles name, if they are of this pool: the generations decide."""
+        return np.minimum(handles[:, 0], len(self) - 1).astype(np.intp), handles[
+            :, 2
+        ] == self._nonce
 
     def touch(self, slots: Any) -> None:
         """Note that the states of these slots are used in this call."""
@@ -215,7 +228,7 @@ class States:
     def forget(self, slots: Any) -> None:
         """These hold no state from now on."""
         rows = self.rows
-        rows.generation[slots] = rows.before[slots] = 0
+        rows.generation[slots] = rows.before[slots] = -1
         rows.ended[slots] = True
 
     def candidates(self, busy: Any, *, keep_used: bool) -> tuple[Array, Array]:
@@ -248,10 +261,28 @@ def _in_two_ways(given: Given) -> Array:
     """Lanes whose state another lane steps with another action."""
     first = firsts(given.handles[:, 1])
     differs = np.zeros(len(first), np.bool_)
-    if (first != np.arange(len(first))).any():
-        for column in (*given.chosen.values(), given.params):
-            differs |= (len(column) > 1) & ~equal(column, column[first if len(column) > 1 else 0])
+    for column in (*given.chosen.values(), given.params):
+        if len(column) > 1:
+            differs |= ~_equal(column, column[first])
     return differs
+
+
+def are_distinct(keys: Array) -> bool:
+    """Whether no two are equal, which is quicker than to find which are."""
+    return len(set(keys.tolist())) == len(keys)
+
+
+def firsts(keys: Array) -> Array:
+    """For each lane the first with the same key: int[n]."""
+    _, places, of_lane = np.unique(keys, return_index=True, return_inverse=True)
+    found: Array = places[of_lane]
+    return found
+
+
+def _equal(one: Array, other: Any) -> Array:
+    """Whether they are, row by row."""
+    same: Array = (one == other).reshape(len(one), -1).all(1)
+    return same
 
 
 def _longer(column: Array, count: int) -> Array:

@@ -1,67 +1,41 @@
 """Between the values of a CPU library and columns of a batch: actions out, results in, checked.
 
-A column is an array with a row for each lane. NumPy only: this runs inside callbacks.
+NumPy only: this runs inside callbacks, where touching JAX deadlocks.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
 
 from envhub import spaces
 from envhub.errors import InvalidActionError
+from envhub.host.fleet import Outcomes
+from envhub.host.protocol import (
+    HANDLE,
+    PARAMS,
+    REWARD,
+    SNAPSHOT,
+    TERMINATED,
+    TRUNCATED,
+    Array,
+    Columns,
+    Entry,
+    Form,
+    Given,
+    Protocol,
+    flatten,
+    leaves_of,
+    unflatten,
+)
+from envhub.host.snapshot import SnapshotForm
 
-Array = np.ndarray[Any, Any]
-
-
-class Form(NamedTuple):
-    """What one lane has of a column."""
-
-    shape: tuple[int, ...]
-    dtype: Any
-
-
-class Entry(NamedTuple):
-    """An entry of `info` that is kept."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: Any
-
-
-def leaves_of(space: spaces.Space) -> Iterator[Any]:
-    """The leaf spaces, in the order in which JAX flattens a value."""
-    if isinstance(space, spaces.Dict):
-        for name in sorted(space):
-            yield from leaves_of(space[name])
-    elif isinstance(space, spaces.Tuple):
-        for child in space:
-            yield from leaves_of(child)
-    else:
-        yield space
-
-
-def flatten(space: spaces.Space, value: Any) -> list[Any]:
-    """The leaves of a value, in that order, whatever containers the library used."""
-    if isinstance(space, spaces.Dict):
-        return [leaf for name in sorted(space) for leaf in flatten(space[name], value[name])]
-    if isinstance(space, spaces.Tuple):
-        pairs = zip(space, value, strict=True)
-        return [leaf for child, part in pairs for leaf in flatten(child, part)]
-    return [value]
-
-
-def unflatten(space: spaces.Space, leaves: Iterator[Any]) -> Any:
-    """The inverse of `flatten`."""
-    if isinstance(space, spaces.Dict):
-        return {name: unflatten(space[name], leaves) for name in sorted(space)}
-    if isinstance(space, spaces.Tuple):
-        return tuple(unflatten(child, leaves) for child in space)
-    return next(leaves)
+MOST = {size: float(np.finfo(f"f{size}").max) for size in (2, 4, 8)}  # by bytes of a float
+NO_PARAMS = np.zeros((1, 0), np.uint32)
 
 
 class Leaves:
@@ -96,13 +70,13 @@ class Observations(Leaves):
             ValueError: if one is not what the space says.
         """
         if self.is_single:
-            return [_conformed(_joined(batch), len(batch), self.forms[0], "the observation")]
+            return [_conformed(batch, len(batch), self.forms[0], "the observation")]
         try:
             rows = [flatten(self.space, obs) for obs in batch]
         except Exception as error:  # there is no common base of what indexing anything raises
             raise ValueError(f"the observation is not one of {self.space}: {error!r}") from error
         return [
-            _conformed(_joined(column), len(batch), form, "a leaf of the observation")
+            _conformed(column, len(batch), form, "a leaf of the observation")
             for column, form in zip(zip(*rows, strict=True), self.forms, strict=True)
         ]
 
@@ -147,33 +121,134 @@ class Actions(Leaves):
         return unflatten(self.space, iter([_draw(leaf, rng) for leaf in leaves_of(self.space)]))
 
 
-def numbers(column: Any, size: int, form: Form, what: str) -> Array:
-    """Rewards or flags as a column; arrays of one number are taken for it.
+class Values:
+    """What a step is given, and what instances gave: read, and checked value by value.
 
-    Raises:
-        ValueError: if they are something else, or more than the dtype holds.
+    Args:
+        protocol: the names.
+        actions, observations: of one environment.
+        snapshots: their form; `None` for an opaque environment.
     """
-    array = _joined(column)
-    if array.shape == (size, 1) and form.shape == ():
-        array = array.reshape(size)
-    return _conformed(array, size, form, what)
+
+    def __init__(
+        self,
+        protocol: Protocol,
+        actions: Actions,
+        observations: Observations,
+        snapshots: SnapshotForm | None,
+    ) -> None:
+        self.snapshots = snapshots
+        self._protocol, self._actions, self._observations = protocol, actions, observations
+        self._flag = protocol.shown[TERMINATED]
+
+    def read(self, inputs: Columns, size: int) -> Given:
+        """What a step is given.
+
+        Raises:
+            InvalidActionError: if an action lies outside the space.
+        """
+        chosen = {}
+        for name in self._protocol.actions:
+            column = inputs[name]
+            chosen[name] = column if len(column) == size else stretch(column, size)
+        handles, snapshots = inputs[HANDLE], inputs.get(SNAPSHOT)
+        if len(handles) != size:
+            handles = stretch(handles, size)
+        if snapshots is not None and len(snapshots) != size:
+            snapshots = stretch(snapshots, size)
+        actions = self._actions.read(list(chosen.values()))
+        return Given(handles, snapshots, chosen, actions, params_of(inputs))
+
+    def columns(self, outcomes: Outcomes) -> Columns:
+        """What the states show in which instances are now.
+
+        Raises:
+            ValueError: if something is not what the spaces say, or what it was before.
+        """
+        size, protocol = len(outcomes.obs), self._protocol
+        obs = self._observations.columns(outcomes.obs)
+        columns: Columns = dict(zip(protocol.obs, obs, strict=True))
+        if len(outcomes.rewards):
+            reward, flag = protocol.shown[REWARD], self._flag
+            columns[REWARD] = _conformed(outcomes.rewards, size, reward, "the reward")
+            terminated = _conformed(outcomes.terminated, size, flag, "terminated")
+            truncated = _conformed(outcomes.truncated, size, flag, "truncated")
+            for name, entry in zip(protocol.info, protocol.entries, strict=True):
+                columns[name] = _entries(outcomes.infos, entry)
+        else:  # after a reset
+            terminated = truncated = np.zeros((size, *self._flag.shape), np.bool_)
+            for name in protocol.of_the_step:
+                shape, dtype = protocol.shown[name]
+                columns[name] = np.zeros((size, *shape), dtype)
+        columns[TERMINATED], columns[TRUNCATED] = terminated, truncated
+        if self.snapshots:
+            packed = self._observations.to_bytes(obs)
+            columns[SNAPSHOT] = self.snapshots.pack(outcomes.saved, packed, terminated, truncated)
+        return columns
+
+    def columns_of_each(
+        self, outcomes: Outcomes
+    ) -> tuple[list[int], Columns, dict[int, BaseException]]:
+        """As `columns`, of the lanes that have nothing wrong.
+
+        Returns:
+            These lanes of the call, their columns, and what is wrong with the others.
+        """
+        lanes: list[int] = []
+        parts: list[Columns] = []
+        failures: dict[int, BaseException] = {}
+        for place, lane in enumerate(outcomes.lanes or range(len(outcomes.obs))):
+            try:
+                parts.append(self.columns(outcomes.some([place])))
+                lanes.append(lane)
+            except Exception as error:
+                failures[lane] = error
+        names = parts[0] if parts else ()
+        joined = {name: np.concatenate([part[name] for part in parts]) for name in names}
+        return lanes, joined, failures
+
+    def of_snapshots(self, rows: Array) -> Columns:
+        """What states show that ended, of their snapshots: no reward, and no `info`."""
+        assert self.snapshots is not None
+        obs = self._observations.of_bytes(self.snapshots.obs(rows))
+        terminated, truncated = self.snapshots.flags(rows)
+        columns = dict(zip(self._protocol.obs, obs, strict=True))
+        return columns | {SNAPSHOT: rows, TERMINATED: terminated, TRUNCATED: truncated}
+
+    def saved(self, rows: Array) -> tuple[list[bytes], list[Any]]:
+        """What instances saved, and the observations then, of snapshots."""
+        assert self.snapshots is not None
+        obs = self._observations.of_bytes(self.snapshots.obs(rows))
+        return self.snapshots.saved(rows), self._observations.values(obs)
 
 
-def entries(infos: Sequence[Mapping[str, Any]], entry: Entry) -> Array:
+def params_of(inputs: Columns) -> Array:
+    """The bits of the params: uint32[size or 1, P]."""
+    return inputs[PARAMS].view(np.uint32) if PARAMS in inputs else NO_PARAMS
+
+
+def stretch(column: Array, size: int) -> Array:
+    """One row for each lane, of one for all."""
+    return column if len(column) == size else np.broadcast_to(column, (size, *column.shape[1:]))
+
+
+def _entries(infos: Sequence[Mapping[str, Any]], entry: Entry) -> Array:
     """An entry of `info` as a column; where there is none, `absent` stands for it.
 
     Raises:
         ValueError: if one has another shape, or does not fit its dtype.
     """
     name, shape, dtype = entry
+    if not all(isinstance(info, Mapping) for info in infos):
+        raise ValueError(f"info is no dict: {infos[0]!r:.100}")
     column = [info.get(name) for info in infos]
     what = f"info[{name!r}]"
     there = [lane for lane, value in enumerate(column) if value is not None]
     if len(there) == len(column):
-        return _conformed(_joined(column), len(column), Form(shape, dtype), what)
+        return _conformed(column, len(column), Form(shape, dtype), what)
     filled = np.full((len(column), *shape), absent(dtype), dtype)
     if there:
-        values = _joined([column[lane] for lane in there])
+        values = [column[lane] for lane in there]
         filled[there] = _conformed(values, len(there), Form(shape, dtype), what)
     return filled
 
@@ -188,8 +263,6 @@ def absent(dtype: Any) -> Any:
 
 def _joined(column: Any) -> Array:
     """Values as one array. Many arrays are joined more quickly than `np.array` does it."""
-    if type(column) is np.ndarray:
-        return column
     first = column[0]
     if type(first) is not np.ndarray or not first.ndim:
         return np.asarray(column)  # which raises a ValueError where shapes differ
@@ -198,53 +271,37 @@ def _joined(column: Any) -> Array:
     return np.concatenate(column).reshape(len(column), *first.shape)
 
 
-def _conformed(array: Array, size: int, form: Form, what: str) -> Array:
-    """A column as it was declared; what does not fit into it is refused, and not bent.
+def _conformed(column: Any, size: int, form: Form, what: str) -> Array:
+    """Values as the column that was declared; what does not fit is refused, and not bent.
+
+    An array of one number is taken for it.
 
     Raises:
         ValueError: naming the first value that does not fit.
     """
+    array = column if type(column) is np.ndarray else _joined(column)
     shape, dtype = form
-    if array.shape == (size, *shape) and array.dtype == dtype:
+    if array.dtype == dtype and array.shape == (size, *shape):
         return array
+    if not shape and array.shape == (size, 1):
+        array = array.reshape(size)
     if array.shape != (size, *shape) or array.dtype.kind not in "biuf":
         given = f"{array.dtype}{list(array.shape[1:])}"
         if array.dtype.kind not in "biufc":
             given = f"{array[0]!r:.100}" if size else given
         raise ValueError(f"{what} is {given}, where {np.dtype(dtype)}{list(shape)} was expected.")
-    with np.errstate(over="ignore", invalid="ignore"):
-        cast = array.astype(dtype)
     if dtype.kind == "f":  # to be rounded does no harm
-        wrong = np.isinf(cast) & ~np.isinf(array) if array.dtype.itemsize > 4 else None
+        wrong = np.abs(array) > MOST[dtype.itemsize]
+        if not wrong.any() or not (wrong := wrong & ~np.isinf(array)).any():
+            return array.astype(dtype)
     else:
+        with np.errstate(invalid="ignore"):  # of NaN
+            cast = array.astype(dtype)
         wrong = (cast.astype(array.dtype) != array) | ((cast < 0) != (array < 0))
-    if wrong is not None and wrong.any():
-        value = array[wrong].flat[0]
-        raise ValueError(f"{what} is {value}, which {np.dtype(dtype)}{list(shape)} cannot hold.")
-    return cast
-
-
-def firsts(keys: Array) -> Array:
-    """For each lane the first with the same key: int[n]."""
-    _, places, of_lane = np.unique(keys, return_index=True, return_inverse=True)
-    found: Array = places[of_lane]
-    return found
-
-
-def equal(one: Array, other: Any) -> Array:
-    """Whether they are, row by row."""
-    same: Array = (one == other).reshape(len(one), -1).all(1)
-    return same
-
-
-def rows_of(column: Array, lanes: Any) -> Array:
-    """Those of some lanes; of one row for all, that one."""
-    return column if len(column) == 1 else column[lanes]
-
-
-def stretch(column: Array, size: int) -> Array:
-    """One row for each lane, of one for all."""
-    return column if len(column) == size else np.broadcast_to(column, (size, *column.shape[1:]))
+        if not wrong.any():
+            return cast
+    value = array[wrong].flat[0]
+    raise ValueError(f"{what} is {value}, which {np.dtype(dtype)}{list(shape)} cannot hold.")
 
 
 # Actions.

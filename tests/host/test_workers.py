@@ -20,11 +20,13 @@ import pytest
 
 import envhub
 from envhub import errors
-from envhub.host import BRIDGE_OPTIONS, Instance, workers
-from envhub.host.fleet import Fleet, Outcomes, SerialFleet
+from envhub.host import BRIDGE_OPTIONS, Instance
+from envhub.host.fleet import COLUMNS, Fleet, Outcomes, SerialFleet
 from envhub.host.interrupts import admitting, deferred
 from envhub.host.options import check_options
-from envhub.host.parts import WorkerError
+from envhub.host.parallel import fleet as parallel_fleet
+from envhub.host.parallel import make_fleet
+from envhub.host.parallel.parts import WorkerError
 from tests.host.toy import (
     CRASH,
     EXIT,
@@ -40,7 +42,7 @@ from tests.host.toy import (
 )
 
 KINDS = ("thread", "process")
-COLUMNS = Outcomes._fields[:6]
+INFO = ("count", "drawn")
 CARTPOLE = "gymnasium::CartPole-v1"
 KEY = jax.random.key(0)
 ACTIONS = jnp.array([0, 1, 1, 0])
@@ -49,7 +51,7 @@ ACTIONS = jnp.array([0, 1, 1, 0])
 def fleet_of(kind: str, *, size: int = 6, count: int = 2, **how: Any) -> Any:
     construct = functools.partial(Toy, **how)
     options = {"workers": kind, **({} if kind == "serial" else {"num_workers": count})}
-    fleet = workers.make_fleet(construct, construct(), options, saves=True)
+    fleet = make_fleet(construct, construct(), options, saves=True, info=INFO)
     fleet.grow(size - 1)
     return fleet
 
@@ -74,10 +76,6 @@ def fleets() -> Iterator[dict[str, Any]]:
 @pytest.fixture(params=KINDS)
 def fleet(request: pytest.FixtureRequest, fleets: dict[str, Any]) -> Any:
     return fleets[request.param]
-
-
-def children(fleet: Any) -> list[int]:
-    return [part._worker._process.pid for part in fleet._parts if part._worker]
 
 
 def is_same(one: Any, other: Any) -> bool:
@@ -237,7 +235,7 @@ def test_an_interrupted_call_is_finished(fleet: Any) -> None:
 def test_a_worker_that_does_not_return_is_given_up(
     fleet: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "PATIENCE", 1.0)
+    monkeypatch.setattr(parallel_fleet, "PATIENCE", 1.0)
     fleet.reset([0, 1, 2, 3], [0] * 4)
     found = fleet.step([0, 1], [STUCK, SIGNAL])
     assert found.lanes == [1]
@@ -256,7 +254,7 @@ def test_a_worker_that_does_not_return_is_given_up(
 def test_a_worker_dies_in_a_step(fault: int, how: str, fleets: dict[str, Any]) -> None:
     fleet = fleets["process"]
     before = fleet.reset([0, 1, 2, 3], [0] * 4)
-    odd, even = children(fleet)[1], children(fleet)[0]
+    odd, even = fleet.processes[1], fleet.processes[0]
     found = fleet.step([0, 1, 3], [STEP, fault, STEP])
     assert found.lanes == [0]
     assert sorted(found.failures) == [1, 2]
@@ -266,8 +264,8 @@ def test_a_worker_dies_in_a_step(fault: int, how: str, fleets: dict[str, Any]) -
     # The others, and in a new process its states, go on.
     fleet.restore([5, 3], [before.saved[1], before.saved[3]], [before.obs[1], before.obs[3]])
     assert [obs[0, 0] for obs in fleet.step([0, 5, 3], [STEP] * 3).obs] == [2, 1, 1]
-    assert children(fleet)[0] == even
-    assert children(fleet)[1] != odd
+    assert fleet.processes[0] == even
+    assert fleet.processes[1] != odd
 
 
 CALLS: list[Callable[[Fleet], Any]] = [
@@ -282,12 +280,12 @@ def test_a_worker_was_killed_between_calls(
 ) -> None:
     fleet = fleets["process"]
     fleet.reset([0, 1], [0, 0])
-    size = fleet._size
-    os.kill(children(fleet)[1], signal.SIGKILL)
+    size = fleet.size
+    os.kill(fleet.processes[1], signal.SIGKILL)
     with pytest.raises(WorkerError, match="SIGKILL") as caught:
         call(fleet)
     assert list(caught.value.lost) == list(range(1, size, 2))
-    assert fleet._size == size
+    assert fleet.size == size
     fleet.reset([1], [0])
     call(fleet)
     assert fleet.step([0, 1], [STEP, STEP]).lanes is None
@@ -316,7 +314,7 @@ def test_nothing_is_left(kind: str, ending: str) -> None:
     threads, files = set(threading.enumerate()), open_files()
     fleet = fleet_of(kind, count=1)
     fleet.reset([0, 1, 2], [0] * 3)
-    pids = children(fleet) if kind == "process" else []
+    pids = fleet.processes if kind == "process" else []
     assert (set(threading.enumerate()) > threads) == (kind == "thread")
     if ending == "close":
         fleet.close()
@@ -332,11 +330,11 @@ def test_nothing_is_left(kind: str, ending: str) -> None:
 
 SCRIPT = """
 import functools, os, signal, sys, threading, time
-from envhub.host import workers
-from tests.host.test_workers import STUCK, children, fleet_of
+from envhub.host.parallel import make_fleet
+from tests.host.test_workers import STUCK, fleet_of
 fleet = fleet_of("process", count=1)
 fleet.reset([0, 1], [0, 0])
-print(*children(fleet), flush=True)
+print(*fleet.processes, flush=True)
 """
 ENDINGS = {
     "exit": "",
@@ -388,16 +386,16 @@ def test_no_process_outlives_the_interpreter(ending: str) -> None:
 def test_what_cannot_be_pickled_is_refused_with_the_way_out() -> None:
     options = {"workers": "process", "num_workers": 1}
     with pytest.raises(errors.InvalidOptionError, match=r"in a module.*workers='thread'"):
-        workers.make_fleet(lambda: Toy(side=3), Toy(), options, saves=False)
+        make_fleet(lambda: Toy(side=3), Toy(), options, saves=False, info=INFO)
 
 
 def test_a_class_of_a_script_is_refused_with_the_way_out() -> None:
     done = run(
-        "from envhub.host import workers\n"
+        "from envhub.host.parallel import make_fleet\n"
         "from tests.host.toy import Toy\n"
         "class Mine(Toy):\n    pass\n"
         "options = {'workers': 'process', 'num_workers': 1}\n"
-        "workers.make_fleet(Mine, Mine(), options, saves=False)"
+        "make_fleet(Mine, Mine(), options, saves=False, info=())"
     )
     assert "InvalidOptionError: workers='process'" in done.stderr
     assert "Define it in a module" in done.stderr
@@ -411,12 +409,12 @@ def _poor() -> Instance:
 def test_an_instance_that_cannot_be_made_says_why(kind: str) -> None:
     options = {"workers": kind, "num_workers": 2 if kind == "thread" else 1}
     with pytest.raises(FileNotFoundError, match="the map"):
-        workers.make_fleet(_poor, Toy(), options, saves=False)
+        make_fleet(_poor, Toy(), options, saves=False, info=INFO)
 
 
 def test_options() -> None:
     assert {"workers", "num_workers"} < set(BRIDGE_OPTIONS)
-    assert isinstance(workers.make_fleet(Toy, Toy(), {}, saves=False), SerialFleet)
+    assert isinstance(make_fleet(Toy, Toy(), {}, saves=False, info=INFO), SerialFleet)
     capabilities = envhub.capabilities("gymnasium::CartPole-v1")
     wrong: Sequence[tuple[dict[str, Any], str]] = [
         ({"workers": "processes"}, "'serial', 'thread', 'process', got 'processes'"),
@@ -445,7 +443,8 @@ def serial() -> Any:
 
 
 def workers_of(env: Any) -> list[int]:
-    return children(env._pool.fleet)
+    processes: list[int] = env.counts.processes
+    return processes
 
 
 def started(env: Any) -> Any:
@@ -497,7 +496,7 @@ def test_states_outlive_a_worker(parallel: Any, serial: Any) -> None:
 def test_a_death_that_another_call_finds(parallel: Any, serial: Any) -> None:
     states = stepped(parallel, started(parallel)).state
     os.kill(workers_of(parallel)[0], signal.SIGKILL)
-    keys = jax.random.split(KEY, 2 * parallel._pool.fleet._size)
+    keys = jax.random.split(KEY, 2 * parallel.counts.instances)
     with pytest.raises(errors.HostEnvError, match="SIGKILL"):  # while it makes more instances
         jax.vmap(parallel.reset)(keys)
     expected = stepped(serial, stepped(serial, started(serial)).state)

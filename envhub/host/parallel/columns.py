@@ -78,18 +78,11 @@ def _stack(column: Sequence[Any]) -> Any:
     return np.concatenate(column).reshape(len(column), *shape) if shape else column
 
 
-def pack_infos(infos: Sequence[Mapping[Any, Any]]) -> Any:
-    """As `pack`, without entries that are no numbers: those might be anything, and large."""
-    names = infos[0].keys() if infos else ()
-    if not all(info.keys() == names for info in infos):
-        return pack([{key: info[key] for key in info if _is_number(info[key])} for info in infos])
-    columns = {name: [info[name] for info in infos] for name in names}
-    kept = {name: column for name, column in columns.items() if any(map(_is_number, column))}
-    return Keyed(len(infos), list(kept), list(map(pack, kept.values())))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (bool, int, float, np.generic, np.ndarray))
+def pack_infos(infos: Sequence[Mapping[Any, Any]], names: Sequence[str]) -> Any:
+    """As `pack`, without other entries than these: those might be anything, and large."""
+    if not all(isinstance(info, Mapping) for info in infos):
+        return infos
+    return pack([{name: info[name] for name in names if name in info} for info in infos])
 
 
 def pick(column: Any, places: Places) -> Any:

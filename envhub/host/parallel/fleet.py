@@ -8,44 +8,19 @@ from __future__ import annotations
 import os
 import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from envhub.host.columns import Places, join, pick
-from envhub.host.fleet import Fleet, Outcomes, SerialFleet
+from envhub.host.fleet import COLUMNS, Fleet, Method, Outcomes, SerialFleet
 from envhub.host.instance import Instance
 from envhub.host.interrupts import deferred
-from envhub.host.options import number_of_workers
-from envhub.host.parts import Part, WorkerError, process_part, thread_part
-from envhub.host.worker import COLUMNS, Reply
+from envhub.host.parallel.columns import Places, join, pick
+from envhub.host.parallel.parts import Part, WorkerError
+from envhub.host.parallel.serving import Reply
 
 PATIENCE = 2.0  # seconds that workers have to finish, after an interrupt or when they are to end
-
-
-def make_fleet(
-    construct: Callable[[], Instance], first: Instance, options: Mapping[str, Any], *, saves: bool
-) -> Fleet:
-    """The fleet that the options `workers` and `num_workers` ask for.
-
-    Args:
-        construct: makes an instance.
-        first: one that is there already.
-        options: the keywords of `make`, checked.
-        saves: whether to save each instance after each reset and step.
-
-    Raises:
-        InvalidOptionError: if processes are asked for, and `construct` cannot be sent to them.
-    """
-    count = number_of_workers(options)
-    kind = options.get("workers") or "serial"
-    if kind == "serial":
-        return SerialFleet(construct, first, saves=saves)
-    if kind == "thread":
-        firsts = [first, *[None] * (count - 1)]
-        return ParallelFleet([thread_part(construct, each, saves) for each in firsts])
-    return ParallelFleet([process_part(construct, saves) for _ in range(count)], first)
 
 
 class Share(NamedTuple):
@@ -60,7 +35,7 @@ class Share(NamedTuple):
 class Call:
     """A request to one part, and how far it has come."""
 
-    def __init__(self, part: Part, method: str, arguments: Sequence[Any]) -> None:
+    def __init__(self, part: Part, method: Method, arguments: Sequence[Any]) -> None:
         self.reply: Reply | None = None
         self._part, self._method, self._arguments = part, method, arguments
         self._is_begun = False
@@ -112,40 +87,51 @@ class ParallelFleet(Fleet):
         self._process = os.getpid()
         self._end = weakref.finalize(self, _end, parts, self._process)
         # All start at once, and what cannot start is found now.
-        calls, interrupt = self._ask("grow", dict.fromkeys(range(len(parts)), (0,)))
+        calls, interrupt = self._ask(SerialFleet.grow, dict.fromkeys(range(len(parts)), (0,)))
         errors = [interrupt, *[call.reply and call.reply.error for call in calls]]
         for error in errors:
             if error is not None:
                 self._end()
                 raise error
 
+    @property
+    def size(self) -> int:
+        """How many instances there are."""
+        return self._size
+
+    @property
+    def processes(self) -> list[int]:
+        return [part.process for part in self._parts if part.process is not None]
+
     def grow(self, count: int) -> None:
         size, n = self._size + count, len(self._parts)
         # Each part has one from the start, whether it is needed yet or not.
         wanted = {part: -(-(size - part) // n) for part in range(min(n, size))}
         missing = {part: each - self._parts[part].size for part, each in wanted.items()}
-        self._command("grow", {part: (each,) for part, each in missing.items() if each > 0})
+        self._command(
+            SerialFleet.grow, {part: (each,) for part, each in missing.items() if each > 0}
+        )
         for part, each in missing.items():
             self._parts[part].size += max(0, each)
         self._size = size
 
     def reset(self, numbers: Sequence[int], seeds: Sequence[int]) -> Outcomes:
-        return self._play("reset", numbers, seeds)
+        return self._play(SerialFleet.reset, numbers, seeds)
 
     def step(self, numbers: Sequence[int], actions: Sequence[Any]) -> Outcomes:
-        return self._play("step", numbers, actions)
+        return self._play(SerialFleet.step, numbers, actions)
 
     def restore(self, numbers: Sequence[int], saved: Sequence[bytes], obs: Sequence[Any]) -> None:
-        self._command("restore", self._requests(self._split(numbers), saved, obs))
+        self._command(SerialFleet.restore, self._requests(self._split(numbers), saved, obs))
 
     def set_params(self, numbers: Sequence[int], values: np.ndarray[Any, Any]) -> None:
-        self._command("set_params", self._requests(self._split(numbers), values))
+        self._command(SerialFleet.set_params, self._requests(self._split(numbers), values))
 
     def render(self, number: int) -> Any:
-        return self._command("render", self._address(number))[0]
+        return self._command(SerialFleet.render, self._address(number))[0]
 
     def replace(self, number: int) -> None:
-        self._command("replace", self._address(number))
+        self._command(SerialFleet.replace, self._address(number))
 
     def close(self) -> None:
         if self._first is not None and self._process == os.getpid():
@@ -154,7 +140,7 @@ class ParallelFleet(Fleet):
 
     # Sending and collecting.
 
-    def _play(self, method: str, numbers: Sequence[int], column: Sequence[Any]) -> Outcomes:
+    def _play(self, method: Method, numbers: Sequence[int], column: Sequence[Any]) -> Outcomes:
         shares = self._split(numbers)
         calls, interrupt = self._ask(method, self._requests(shares, column))
         outcomes: list[Any] = [call.reply.value if call.reply else None for call in calls]
@@ -162,7 +148,7 @@ class ParallelFleet(Fleet):
             return _merge(outcomes, [share.places for share in shares], len(numbers))
         return self._merge_what_is_there(shares, calls, interrupt)
 
-    def _command(self, method: str, requests: Mapping[int, Sequence[Any]]) -> list[Any]:
+    def _command(self, method: Method, requests: Mapping[int, Sequence[Any]]) -> list[Any]:
         """Ask parts for what has no outcomes.
 
         Returns:
@@ -189,7 +175,7 @@ class ParallelFleet(Fleet):
         return [reply.value for reply in replies]
 
     def _ask(
-        self, method: str, requests: Mapping[int, Sequence[Any]]
+        self, method: Method, requests: Mapping[int, Sequence[Any]]
     ) -> tuple[list[Call], BaseException | None]:
         """Send all requests, and wait for all answers; also give what interrupted this."""
         if os.getpid() != self._process:
@@ -286,8 +272,7 @@ class ParallelFleet(Fleet):
         """
         for place, (lanes, outcomes) in enumerate(done):
             if lanes:
-                columns = {name: getattr(outcomes, name)[:-1] for name in COLUMNS}
-                done[place] = (lanes[:-1], outcomes._replace(**columns))
+                done[place] = (lanes[:-1], outcomes.some(range(len(lanes) - 1)))
                 return lanes[-1]
         raise interrupt
 

@@ -1,0 +1,57 @@
+"""Instances in parallel, in threads or in processes: all of it behind `make_fleet`.
+
+A fleet is in parts (`fleet`), each with a worker (`parts`), a thread (`threads`) or a process
+(`processes`), that answers requests (`serving`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from envhub.host.fleet import Fleet, SerialFleet
+from envhub.host.instance import Instance
+from envhub.host.parallel.fleet import ParallelFleet
+from envhub.host.parallel.processes import process_part
+from envhub.host.parallel.threads import thread_part
+
+MOST_WORKERS = 16  # that are started unasked: a process takes a second and 200 MB
+
+
+def make_fleet(
+    construct: Callable[[], Instance],
+    first: Instance,
+    options: Mapping[str, Any],
+    *,
+    saves: bool,
+    info: Sequence[str],
+) -> Fleet:
+    """The fleet that the options `workers` and `num_workers` ask for.
+
+    Args:
+        construct: makes an instance.
+        first: one that is there already.
+        options: the keywords of `make`, checked.
+        saves: whether to save each instance after each reset and step.
+        info: the entries of `info` that are wanted.
+
+    Raises:
+        InvalidOptionError: if processes are asked for, and `construct` cannot be sent to them.
+    """
+    count = number_of_workers(options)
+    kind = options.get("workers") or "serial"
+    if kind == "serial":
+        return SerialFleet(construct, first, saves=saves)
+    if kind == "thread":
+        firsts = [first, *[None] * (count - 1)]
+        return ParallelFleet([thread_part(construct, each, saves) for each in firsts])
+    return ParallelFleet([process_part(construct, saves, info) for _ in range(count)], first)
+
+
+def number_of_workers(options: Mapping[str, Any]) -> int:
+    """How many workers the options ask for; by default one for each CPU that may be used."""
+    usable = (
+        os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    )
+    return options.get("num_workers") or min(len(usable), MOST_WORKERS)

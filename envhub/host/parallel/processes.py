@@ -1,0 +1,251 @@
+"""A part of a fleet in a process: both ends of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from envhub.errors import InvalidOptionError
+from envhub.host.fleet import COLUMNS, Method, Outcomes, SerialFleet
+from envhub.host.instance import Instance
+from envhub.host.parallel.channel import Channel, shared_file
+from envhub.host.parallel.columns import pack, pack_infos, unpack
+from envhub.host.parallel.parts import Part, Worker
+from envhub.host.parallel.serving import Reply, Request, build, serve
+
+GRACE = 1.0  # seconds that an instance has to finish what it is doing, once nobody waits for it
+OFTEN = 5000  # milliseconds between looks at whose child this is
+# Ctrl-C is the parent's alone; the worker finds what the parent finds.
+BOOT = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+sys.path[:] = {path!r}
+from envhub.host.parallel.processes import main
+main({connection}, {memory}, {parent})
+"""
+
+
+class ProcessWorker(Worker):
+    """A process of its own.
+
+    Args:
+        pickled: what makes an instance.
+        size, saves: see `build`.
+        info: the entries of `info` that are sent.
+    """
+
+    def __init__(self, pickled: bytes, size: int, saves: bool, info: Sequence[str]) -> None:
+        connection, other = socket.socketpair()
+        memory = shared_file()
+        code = BOOT.format(
+            path=sys.path, connection=other.fileno(), memory=memory, parent=os.getpid()
+        )
+        self._channel = Channel(connection, memory)
+        try:
+            with other:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-c", code],
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=(other.fileno(), memory),
+                    # Should an environment use JAX itself: the accelerator is the parent's.
+                    env={**os.environ, "JAX_PLATFORMS": "cpu"},
+                )
+        except BaseException:
+            self._channel.close()
+            raise
+        self.process = self._process.pid
+        self._send((pickled, size, saves, list(info)))
+
+    def send(self, method: Method, arguments: Sequence[Any]) -> None:
+        self._send((method, [pack(argument) for argument in arguments]))
+
+    def _send(self, message: Any) -> None:
+        with contextlib.suppress(OSError):  # it is gone, which is seen when its answer is read
+            self._channel.send(message)
+
+    def wait(self, deadline: float | None) -> bool:
+        return self._channel.wait(deadline)
+
+    def receive(self) -> Reply:
+        try:
+            return decode(self._channel.receive())
+        except (EOFError, OSError) as error:
+            raise EOFError(f"its worker died ({self._how_it_ended()})") from error
+        except Exception as error:  # what was sent does not arrive as anything
+            return Reply(error=error)
+
+    def _how_it_ended(self) -> str:
+        try:
+            status = self._process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            return "it hung up"
+        return f"exit status {status}" if status >= 0 else signal.Signals(-status).name
+
+    def ask_to_end(self) -> None:
+        self._channel.end()
+
+    def end(self, deadline: float) -> None:
+        try:
+            self._process.wait(max(0.0, deadline - time.monotonic()))
+        except BaseException as error:  # an interrupt too: no process is left behind
+            self._process.kill()
+            self._process.wait()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+        finally:
+            self._channel.close()
+
+
+def process_part(construct: Callable[[], Instance], saves: bool, info: Sequence[str]) -> Part:
+    """A part in a process.
+
+    Raises:
+        InvalidOptionError: if what makes an instance cannot be sent to another process.
+    """
+    try:
+        pickled = pickle.dumps(construct, pickle.HIGHEST_PROTOCOL)
+    except Exception as error:  # there is no common base of what objects raise here
+        raise InvalidOptionError(
+            "workers='process': what makes this environment cannot be pickled for a new process: "
+            f"{error}. Register a class or function that is defined in a module, and give keywords "
+            "that can be pickled; or use workers='thread'."
+        ) from error
+    return Part(lambda size: ProcessWorker(pickled, size, saves, info))
+
+
+# In the process.
+
+
+def main(connection: int, memory: int, parent: int) -> None:
+    """Answer until the other end is closed, and end the process.
+
+    Args:
+        connection: the descriptor of a socket.
+        memory: the descriptor of a shared file.
+        parent: the process that started this one.
+    """
+    other = socket.socket(fileno=connection)
+    threading.Thread(target=_end_with, args=(other, parent), daemon=True).start()
+    channel = Channel(other, memory)
+
+    info: list[str] = []
+
+    def start() -> SerialFleet:
+        pickled, size, saves, info[:] = channel.receive()
+        return build(_load(pickled), None, size, saves)
+
+    def receive() -> Request:
+        method, arguments = channel.receive()
+        return method, list(map(unpack, arguments))
+
+    def send(reply: Reply) -> None:
+        try:
+            channel.send(encode(reply, info))
+        except OSError:
+            raise
+        except Exception as error:
+            channel.send(encode(_what_can_be_sent(reply, info, error), info))
+
+    with contextlib.suppress(EOFError, OSError):  # nobody is left to answer
+        serve(start, receive, send)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # at once: what libraries do at exit takes longer than the parent waits
+
+
+def _load(pickled: bytes) -> Callable[[], Instance]:
+    try:
+        construct: Callable[[], Instance] = pickle.loads(pickled)
+    except Exception as error:  # whatever importing a module may raise
+        raise InvalidOptionError(
+            f"workers='process': a new process cannot import what makes this environment: {error}. "
+            "Define it in a module, and not in a script or a notebook, or use workers='thread'."
+        ) from error
+    return construct
+
+
+def _end_with(connection: socket.socket, parent: int) -> None:
+    """End this process soon after its parent, even if an instance never returns."""
+    watched = select.poll()
+    watched.register(connection, 0)  # only that it was closed
+    # A copy of the parent, made by `fork`, would keep the socket open.
+    while not watched.poll(OFTEN) and os.getppid() == parent:
+        pass
+    time.sleep(GRACE)
+    os._exit(1)
+
+
+def _what_can_be_sent(reply: Reply, info: Sequence[str], error: Exception) -> Reply:
+    """The reply without the lanes that cannot be pickled, or that error if there are no lanes."""
+    value = reply.value
+    if not isinstance(value, Outcomes):
+        return Reply(error=error)
+    failures, kept = dict(value.failures), []
+    for place, lane in enumerate(value.lanes or range(len(value.obs))):
+        try:
+            pickle.dumps(encode(Reply(value.some([place])), info))
+            kept.append((place, lane))
+        except Exception as wrong:
+            failures[lane] = wrong
+    return Reply(value.some([place for place, _ in kept], [lane for _, lane in kept], failures))
+
+
+def encode(reply: Reply, info: Sequence[str]) -> Any:
+    """A form of a reply that can be sent to another process, with these entries of `info`."""
+    value: Any = reply.value
+    if isinstance(value, Outcomes):
+        columns = {name: pack(getattr(value, name)) for name in COLUMNS}
+        columns["infos"] = pack_infos(value.infos, info)
+        failures: Any = {lane: Raised.of(error) for lane, error in value.failures.items()}
+        value = value._replace(**columns, failures=failures)
+    error = None if reply.error is None else Raised.of(reply.error)
+    return value, error, reply.is_lost
+
+
+def decode(encoded: Any) -> Reply:
+    """The inverse of `encode`."""
+    value, error, is_lost = encoded
+    if isinstance(value, Outcomes):
+        columns = {name: unpack(getattr(value, name)) for name in COLUMNS}
+        raised: Any = value.failures
+        failures = {lane: each.load() for lane, each in raised.items()}
+        value = value._replace(**columns, failures=failures)
+    return Reply(value, None if error is None else error.load(), is_lost)
+
+
+class Raised(NamedTuple):
+    """An exception on its way to another process: pickled, where it can be, and in words."""
+
+    pickled: bytes
+    text: str
+
+    @classmethod
+    def of(cls, error: BaseException) -> Raised:
+        """Prepare an exception, with its traceback as a note."""
+        text = "".join(traceback.format_exception(error)).rstrip()
+        try:
+            error.add_note(f"In its worker:\n{text}")
+            pickled = pickle.dumps(error)
+            is_same = type(pickle.loads(pickled)) is type(error)
+        except Exception:  # of exceptions that take other arguments than they keep, or hold a lock
+            return cls(b"", text)
+        return cls(pickled if is_same else b"", text)
+
+    def load(self) -> BaseException:
+        """The exception, or a `RuntimeError` that quotes it."""
+        try:
+            error: BaseException = pickle.loads(self.pickled)
+        except Exception:  # there is none, or its class is elsewhere
+            return RuntimeError(self.text)
+        return error
