@@ -84,6 +84,7 @@ def test_every_package_of_the_tree_is_declared() -> None:
 
 
 def test_there_is_one_extra_a_suite_of_its_name() -> None:
+    assert PROJECT["name"] == NAME
     assert set(EXTRAS) == {*SUITES, "all", "dev", "docs", "examples", "video"}
     assert EXTRAS["all"] == [f"{NAME}[{','.join([*sorted(SUITES), 'video'])}]"]
 
