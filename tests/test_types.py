@@ -18,7 +18,7 @@ import pytest
 
 from . import typed_pages
 from .conftest import REPOSITORY
-from .test_documents import WITH_CODE, blocks, named
+from .test_documents import A_PACKAGE, WITH_CODE, blocks, named
 from .test_packaging import built, once, run, wheel
 
 __all__ = ["built", "wheel"]  # fixtures
@@ -110,6 +110,10 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for page in WITH_CODE:
         name = named(page).removesuffix(".md").replace("/", "_").replace("-", "_")
         typed_pages.write(folder, name, blocks(page, "python"))
+    for block in blocks(A_PACKAGE, "python"):
+        first, _, code = block.partition("\n")
+        with (folder / first.removeprefix("# ")).open("a") as file:
+            file.write(code)
     (folder / "what_an_editor_knows.py").write_text(PROGRAM)
     lines = ["import envhub", "from envhub import spaces", *MISTAKES]
     (folder / "mistakes.py").write_text("\n".join(lines))
