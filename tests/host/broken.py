@@ -9,22 +9,25 @@ import numpy as np
 
 
 class Broken(gymnasium.Env[Any, Any]):
-    """Counts its steps, and at the seventh does what it is told to."""
+    """Counts its steps, and at the seventh does what it is told to.
+
+    If that is to interrupt, only after nothing but ones: what `make` tries out at random goes on.
+    """
 
     observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float32)
     action_space = gymnasium.spaces.Discrete(2)
 
     def __init__(self, fault: str = "") -> None:
         self.fault = fault
-        self.count = 0
+        self.count = self.ones = 0
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
         super().reset(seed=seed)
-        self.count = 0
+        self.count = self.ones = 0
         return np.zeros(2, np.float32), {}
 
     def step(self, action: Any) -> Any:
-        self.count += 1
+        self.count, self.ones = self.count + 1, self.ones + int(np.any(action))
         obs = np.full(2, self.count, np.float32)
         if self.count == 7:
             obs = self._misbehave(obs)
@@ -34,7 +37,9 @@ class Broken(gymnasium.Env[Any, Any]):
         if self.fault == "raise":
             raise OSError("the seventh step")
         if self.fault == "interrupt":
-            raise KeyboardInterrupt
+            if self.ones == 7:
+                raise KeyboardInterrupt
+            return obs
         return {"nan": obs * np.nan, "shape": obs[:1], "dtype": obs.astype(complex)}[self.fault]
 
 
