@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from envhub import registry
+from envhub._forks import refuse_after_fork
 from envhub.environment import Environment
 from envhub.errors import EnvHubError, InvalidOptionError, MissingDependencyError
 from envhub.hub import usable_suites
@@ -43,6 +44,7 @@ def wrap(obj: Any, /) -> tuple[Environment, Any]:
         >>> env.reset(jax.random.key(0), params)[0].shape
         (4,)
     """
+    refuse_after_fork()
     env = _ask_suites(obj, None)
     if env is None and callable(obj):
         env = _ask_suites(_called(obj), obj)

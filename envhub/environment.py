@@ -14,6 +14,7 @@ import numpy as np
 from envhub import _flax, _inputs, _travel, spaces
 from envhub._arrays import keep_dtype, narrow, placed, shaped, strong
 from envhub._display import table
+from envhub._forks import refuse_after_fork
 from envhub._reset_where import reset_where
 from envhub._result import StepResult
 from envhub._typing import Obs, Params, State
@@ -172,6 +173,7 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
             InvalidKeyError: if `key` is not one PRNG key.
             InvalidParamsError: if `params` has another structure, or a field another shape or kind.
         """
+        refuse_after_fork()
         _inputs.check_key(key)
         params = self._params_in_force(params)
         try:
@@ -202,6 +204,7 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
             InvalidActionError: if the action does not fit the action space.
             InvalidStateError: if the state is not one of this environment's.
         """
+        refuse_after_fork()
         _inputs.check_key(key)
         _inputs.check_widths(action)
         params = self._params_in_force(params)

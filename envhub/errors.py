@@ -204,6 +204,24 @@ class HostEnvError(EnvHubError, RuntimeError):
     """
 
 
+class ForkedProcessError(EnvHubError, RuntimeError):
+    """A call in a process that was forked from one in which JAX was running: it would never return.
+
+    Examples:
+        >>> import multiprocessing
+        >>> _ = jax.random.key(0)  # JAX runs
+        >>> def child(pipe):
+        ...     try:
+        ...         envhub.make("gymnax::CartPole-v1")
+        ...     except envhub.errors.EnvHubError as error:
+        ...         pipe.send(type(error).__name__)
+        >>> ours, theirs = multiprocessing.Pipe()
+        >>> multiprocessing.get_context("fork").Process(target=child, args=(theirs,)).start()
+        >>> ours.recv()
+        'ForkedProcessError'
+    """
+
+
 class RenderError(EnvHubError, RuntimeError):
     """A renderable environment that could not draw on this machine.
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import jax
 
 from envhub import _flax, _missing, registry
+from envhub._forks import refuse_after_fork
 from envhub._keywords import explicit, override_params, sort_keywords
 from envhub._secret import hide_secrets
 from envhub._sharding import over_all_axes
@@ -112,6 +113,7 @@ def make(
         >>> env.action_space(params), params.max_steps_in_episode
         (Discrete(2), 100)
     """
+    refuse_after_fork()
     around = check_wrappers(wrappers)
     if autoreset is not None:
         around.append(WrapperSpec(AutoReset, {"mode": autoreset}))

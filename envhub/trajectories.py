@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from envhub import _inputs, spaces
+from envhub._forks import refuse_after_fork
 from envhub._progress import progress_bar
 from envhub._random_policy import CHUNK
 from envhub._typing import Obs, Params, State
@@ -137,6 +138,7 @@ def _check(env: Any, policy: Any, key: Any, num_steps: Any) -> None:
         raise InvalidOptionError(f"a policy is a function of a key and obs, got {policy!r}.")
     if type(num_steps) is not int or num_steps < 1:
         raise InvalidOptionError(f"num_steps is a positive integer, got {num_steps!r}.")
+    refuse_after_fork()
     _inputs.check_key(key)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from envhub import _inputs, _travel, spaces
 from envhub._arrays import placed
 from envhub._display import table
+from envhub._forks import refuse_after_fork
 from envhub._sharding import Shards
 from envhub._typing import Obs, Params, State
 from envhub._value import Value
@@ -120,6 +121,7 @@ class VectorEnv(Value, Generic[Obs, State, Params]):
         Raises:
             InvalidKeyError, InvalidParamsError: as `Environment.reset`.
         """
+        refuse_after_fork()
         params = self._params_in_force(params)
         try:
             obs, state = self._reset(key, params)
@@ -145,6 +147,7 @@ class VectorEnv(Value, Generic[Obs, State, Params]):
             InvalidKeyError, InvalidParamsError, InvalidActionError, InvalidStateError: as
                 `Environment.step`.
         """
+        refuse_after_fork()
         _inputs.check_widths(action)
         params = self._params_in_force(params)
         try:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from envhub import spaces
+from envhub._forks import refuse_after_fork
 from envhub.environment import Environment
 from envhub.errors import InvalidActionError
 from envhub.export.packing import pack, unpacker
@@ -79,6 +80,7 @@ class Driver:
 
     def seed(self, seed: int | None) -> None:
         """Begin with `jax.random.key(seed)`; without a seed, with one that nobody knows."""
+        refuse_after_fork()
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1)[0])
         # The data of a key is dispatched faster than a typed one. Gymnasium's seeds have no end.
@@ -99,6 +101,7 @@ class Driver:
         return jax.tree.map(jnp.copy, self.obs)
 
     def _start(self, mask: np.ndarray[Any, Any] | None) -> None:
+        refuse_after_fork()
         if mask is None:
             started = self._run(self._programs.reset, self._key, self.params)
         else:
@@ -116,6 +119,7 @@ class Driver:
             InvalidActionError: if the action has another structure, shape or kind than the space,
                 or is an integer outside of it.
         """
+        refuse_after_fork()
         arguments = self._key, self.state, self._action(action), self.params
         if self._unpack is None:
             self._unpack = unpacker(jax.eval_shape(self._programs.step, *arguments)[-1])
@@ -125,6 +129,7 @@ class Driver:
 
     def step_on_device(self, action: Any) -> tuple[Any, Any, Any, Any, Any]:
         """As `step`, with JAX arrays that nobody else holds; values of actions are not checked."""
+        refuse_after_fork()
         arguments = self._key, self.state, action, self.params
         self._key, self.obs, self.state, shown = self._run(self._programs.step_apart, *arguments)
         obs, reward, terminated, truncated, info = shown

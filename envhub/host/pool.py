@@ -16,7 +16,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from envhub.errors import EnvHubError, StaleStateError
+from envhub import _forks
+from envhub.errors import EnvHubError, ForkedProcessError, StaleStateError
 from envhub.host.fleet import Counts, Fleet, Outcomes, named_error
 from envhub.host.interrupts import deferred
 from envhub.host.protocol import (
@@ -84,6 +85,7 @@ class Pool:
     ) -> None:
         self.name = name
         self.nonce = _new_nonce()
+        self._made_in = _forks.generation
         self._fleet = fleet
         self.error: BaseException | None = None
         self._protocol, self._values, self._snapshots = protocol, values, values.snapshots
@@ -114,8 +116,8 @@ class Pool:
             self._calls += 1
             self._states.now += 1
             try:
-                if not self._is_open:
-                    raise StaleStateError(f"{self.name}: {GONE}")
+                if not self._is_open or self._made_in != _forks.generation:
+                    raise self._unusable()
                 method(self, inputs, outputs, size)
             except BaseException as error:
                 self.error = error
@@ -173,8 +175,8 @@ class Pool:
     def render(self, handle: Any, row: Any) -> Any:
         """The picture of a state, of which `row` is the snapshot if there is one."""
         with self._lock:
-            if not self._is_open:
-                raise StaleStateError(f"{self.name}: {GONE}")
+            if not self._is_open or self._made_in != _forks.generation:
+                raise self._unusable()
             slot = self._states.find(handle)
             if slot < 0:
                 if self._snapshots is None:
@@ -206,6 +208,13 @@ class Pool:
             method(self, some, part, len(lanes))
             for name, column in part.items():
                 outputs[name][lanes] = column
+
+    def _unusable(self) -> Exception:
+        if not self._is_open:
+            return StaleStateError(f"{self.name}: {GONE}")
+        return ForkedProcessError(  # its states would have the names of the parent's
+            f"{self.name} was made before this process was forked: make it here. {_forks.SPAWN}"
+        )
 
     # The lanes of a step.
 

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from envhub import _inputs
 from envhub._display import table
+from envhub._forks import refuse_after_fork
 from envhub._progress import progress_bar
 from envhub._value import Value, key_of
 from envhub.environment import StepResult
@@ -127,6 +128,7 @@ class MultiEnv(Value, Members):
             InvalidKeyError: if `key` is not one PRNG key.
             InvalidParamsError: if params are missing, or do not fit.
         """
+        refuse_after_fork()
         _inputs.check_key(key)
         obs, states = self._call("reset", key, self._params_in_force(params))
         return obs, states
@@ -154,6 +156,7 @@ class MultiEnv(Value, Members):
             InvalidKeyError, InvalidParamsError: as for `reset`.
             InvalidStateError, InvalidActionError: if one is missing, or does not fit.
         """
+        refuse_after_fork()
         _inputs.check_key(key)
         self._check_names("states", states, InvalidStateError)
         self._check_names("actions", actions, InvalidActionError)

@@ -1,0 +1,53 @@
+"""Processes that were forked from one in which JAX runs: in them its first call waits for ever.
+
+A fork has the memory of the process and none of its threads, and those of JAX are what computes.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from envhub.errors import ForkedProcessError
+
+SPAWN = (
+    "Start processes by spawning them: multiprocessing.get_context('spawn'), "
+    "gymnasium.vector.AsyncVectorEnv(…, context='spawn'), SubprocVecEnv(…, start_method='spawn')."
+)
+
+generation = 0
+"""How many forks lie between this process and the one that imported envhub."""
+
+_is_stuck = False
+
+
+def refuse_after_fork() -> None:
+    """Raise where JAX would wait for ever.
+
+    Raises:
+        ForkedProcessError: in a process that was forked when JAX was running.
+    """
+    if _is_stuck:
+        raise ForkedProcessError(
+            f"process {os.getpid()} was forked from one in which JAX was running already, and JAX "
+            f"would wait for ever in it. {SPAWN}"
+        )
+
+
+def _note_fork() -> None:
+    global generation, _is_stuck  # noqa: PLW0603 (they are facts about the process)
+    generation += 1
+    _is_stuck = _is_stuck or _jax_runs()
+
+
+def _jax_runs() -> bool:
+    """Whether JAX has started its backends, and with them threads.
+
+    JAX (0.4 to 0.11) has no public way to ask that does not start them.
+    """
+    bridge = sys.modules.get("jax._src.xla_bridge")
+    return bridge is not None and bool(getattr(bridge, "_backends", True))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)
