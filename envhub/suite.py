@@ -99,9 +99,9 @@ class Suite(abc.ABC):
     def known_names(self) -> Iterable[str]:
         """The names in the installed version, from facts; the newest known if it is absent."""
 
-    @abc.abstractmethod
     def live_names(self) -> Iterable[str]:
-        """The names that the suite itself lists now, registered ones too."""
+        """The names that the suite itself lists now, registered ones too; by default the known."""
+        return self.known_names()
 
     @abc.abstractmethod
     def capabilities(self, name: str, options: Mapping[str, Any]) -> Capabilities:

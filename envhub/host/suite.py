@@ -75,9 +75,6 @@ class HostSuite(Suite):
         """What is known of an environment before it is made, by flag."""
         return {}
 
-    def live_names(self) -> Iterable[str]:
-        return self.known_names()
-
     def options(self, name: str) -> Iterable[str]:
         return {*keywords(self.instances(name, {})), *BRIDGE_OPTIONS}
 
