@@ -199,6 +199,9 @@ class BraxEnvironment(Environment):
         after = BraxState(NonEmpty(env_state), steps)
         return StepResult(env_state.obs, after, reward, terminated, truncated, info)
 
+    def limit(self, params: Any) -> Any:
+        return -(-params.episode_length // self.action_repeat)
+
     def observation_space(self, params: Any = None) -> spaces.Space:
         # brax says sizes only, and its `observation_size` runs a reset, uncompiled (34 s at worst).
         return _unbounded(self.reset_shapes[0])

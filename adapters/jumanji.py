@@ -153,6 +153,9 @@ class JumanjiEnvironment(Environment):
             info=timestep.extras,
         )
 
+    def limit(self, params: Any) -> Any:
+        return getattr(self.unwrapped if params is None else params, "time_limit", None)
+
     def observation_space(self, params: Any = None) -> spaces.Space:
         params = self.default_params if params is None else params
         seen = dict(_space(self.unwrapped.observation_spec))

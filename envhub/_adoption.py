@@ -81,6 +81,7 @@ def _ask_suites(obj: Any, construct: Callable[[], Any] | None) -> Environment | 
         adopted = _adopted(suite, obj, construct) if suite.module in sys.modules else None
         if adopted is not None:
             name, env = adopted
+            env.limited_by = suite.limit(name, {})
             source = construct or _source_of(obj, suite.maker(obj), env)
             provider, version = suite.origin(name, env.unwrapped)
             env.spec = EnvSpec(

@@ -10,7 +10,7 @@ import threading
 import types
 import weakref
 from collections.abc import Callable, Hashable
-from typing import Any
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -46,6 +46,15 @@ class Value:
 
     def __hash__(self) -> int:
         return hash(self._key)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free what is held outside of JAX; idempotent."""
 
     def __copy__(self) -> Any:
         return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import functools
 from collections.abc import Hashable
-from typing import Any, Generic, Self
+from typing import Any, Generic, Self, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +30,7 @@ from envhub.spec import EnvSpec, show
 
 __all__ = ["Environment", "StepResult"]
 
+E = TypeVar("E")
 COMPARED = ("capabilities", "default_params", "spec", "unwrapped")
 
 
@@ -64,6 +65,7 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
     """
 
     num_agents: int = 1
+    limited_by: str | None = None  # the keyword that `Suite.limit` names
     _made_of: tuple[tuple[Any, ...], dict[str, Any]] | None  # where no spec says it
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -153,6 +155,18 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
         stepped = result.obs, result.state
         obs, state = reset_where(chosen, reset, key, params, stepped, one_by_one=on_host)
         return obs, state
+
+    def limit(self, params: Any) -> Any:
+        """The limit of `episode_limit` under these params, which may be traced: for adapters.
+
+        By default it is the field of the params, or the option of `make`, that the suite says
+        limits an episode.
+        """
+        field = self.limited_by
+        if field is None or hasattr(params, field):
+            return getattr(params, field or "", None)
+        given = self.spec.options.get(field) if self.spec else None
+        return given if isinstance(given, int) and given > 0 else None
 
     def render_env(self, state: State, params: Params) -> Any:
         """The suite's own picture of a concrete state: uint8[H, W, 3]."""
@@ -301,6 +315,22 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
         spaces = {"observations": self.observation_space(), "actions": self.action_space()}
         shown = {"environment": repr(self), **spaces, **self.capabilities.answers()}
         return table(shown.items())
+
+    def episode_limit(self, params: Any = None) -> int | None:
+        """The number of steps after which an episode is truncated at the latest.
+
+        Args:
+            params: concrete ones; of batched ones the largest limit counts.
+
+        Returns:
+            The limit; `None` if there is none.
+        """
+        limit = self.limit(self.default_params if params is None else params)
+        return None if limit is None else int(np.max(limit))
+
+    def find(self, kind: type[E]) -> E | None:
+        """The outermost wrapper of this kind; `None` if there is none."""
+        return self if isinstance(self, kind) else None
 
     def check_params(self, params: Any) -> None:
         """Refuse params that do not fit; while a program is traced, so that it costs nothing there.

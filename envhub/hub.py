@@ -13,6 +13,7 @@ from envhub._keywords import explicit, override_params, sort_keywords
 from envhub._secret import hide_secrets
 from envhub._sharding import over_all_axes
 from envhub._suggestions import nearest_ids
+from envhub._value import Value
 from envhub.environment import Environment
 from envhub.errors import (
     EnvHubError,
@@ -32,7 +33,7 @@ from envhub.vector import VectorEnv
 from envhub.wrappers._apply import Wrapping, apply_wrappers, check_wrappers
 from envhub.wrappers.autoreset import AutoReset, Mode
 
-EnvOrId = TypeVar("EnvOrId", bound=Environment | str)
+EnvOrId = TypeVar("EnvOrId", bound=Value | str)
 
 
 def parse_id(env_id: str) -> tuple[str, str]:
@@ -154,6 +155,7 @@ def _construct(
                 version=version,
                 num_agents=env.num_agents,
             )
+            env.limited_by = suite.limit(name, both)
             if gap or own:
                 _trace(env)
     except (EnvHubError, KeyboardInterrupt):
@@ -242,7 +244,7 @@ def require(env_or_id: EnvOrId, *flags: str, **kwargs: Any) -> EnvOrId:
     """Insist on capabilities before an algorithm relies on them.
 
     Args:
-        env_or_id: an environment, or the id of one.
+        env_or_id: an environment, a batch or a fleet, or the id of an environment.
         *flags: names of `Capabilities` fields.
         **kwargs: for an id, what would be given to `make`; the answer is for these options.
 
@@ -259,12 +261,12 @@ def require(env_or_id: EnvOrId, *flags: str, **kwargs: Any) -> EnvOrId:
         'gymnax::CartPole-v1'
     """
     check_flags(flags)
-    if not isinstance(env_or_id, Environment):
+    if not isinstance(env_or_id, Value):
         found = capabilities(env_or_id, **kwargs)
     elif kwargs:
         raise InvalidOptionError(f"{env_or_id} is made already: give {', '.join(kwargs)} to make.")
     else:
-        found = env_or_id.capabilities
+        found = env_or_id.capabilities  # type: ignore[attr-defined]
     missing = [flag for flag in flags if not getattr(found, flag)]
     if not missing:
         return env_or_id
@@ -274,12 +276,13 @@ def require(env_or_id: EnvOrId, *flags: str, **kwargs: Any) -> EnvOrId:
     raise MissingCapabilityError("\n".join(lines))
 
 
-def _alternatives(env_or_id: Environment | str, flags: Sequence[str]) -> list[str]:
+def _alternatives(env_or_id: Value | str, flags: Sequence[str]) -> list[str]:
     """Lines that name environments of the same suite with these flags, and how to find others."""
     asked = ", ".join(f"{flag}=True" for flag in flags)
     others = f"Others: envhub.list_envs({asked})"
-    env_id = env_or_id if isinstance(env_or_id, str) else env_or_id.spec and env_or_id.spec.id
-    if not env_id:
+    spec = getattr(env_or_id, "spec", None)
+    env_id = spec.id if isinstance(spec, EnvSpec) else env_or_id
+    if not isinstance(env_id, str):
         return [others]
     suite = registry.get(parse_id(env_id)[0])
     have = _with_flags(suite, suite.known_names(), dict.fromkeys(flags, True))

@@ -18,8 +18,10 @@ from envhub._random_policy import CHUNK
 from envhub._typing import Obs, Params, State
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError, InvalidParamsError, InvalidStateError
+from envhub.multi._environment import MultiEnv
 from envhub.vector import VectorEnv
 
+Playable = Environment | VectorEnv | MultiEnv
 Policy = Callable[[jax.Array, Any], Any]
 """From a key and an observation to an action, in JAX."""
 
@@ -71,12 +73,13 @@ class Trajectory(NamedTuple, Generic[Obs, State]):
 
     @property
     def done(self) -> jax.Array:
-        """Whether an episode ended there, for either reason."""
-        return self.terminated | self.truncated
+        """Whether an episode ended there, for either reason; of a fleet by name."""
+        done: jax.Array = jax.tree.map(jnp.logical_or, self.terminated, self.truncated)
+        return done
 
 
 def rollout(
-    env: Environment[Obs, State, Params] | VectorEnv[Obs, State, Params],
+    env: Environment[Obs, State, Params] | VectorEnv[Obs, State, Params] | MultiEnv,
     params: Params | None,
     policy: Policy | None,
     key: jax.Array,
@@ -95,7 +98,7 @@ def rollout(
     `envhub.make_vec`. Without one, the steps after the end of an episode do what the suite does.
 
     Args:
-        env: an environment, or a batch.
+        env: an environment, a batch, or a fleet, of which everything is by name.
         params: as for `env.step`; `None` for the default ones.
         policy: `policy(key, obs)` gives an action; of a batch, one key and all observations give
             all actions. `None` for random actions; where the params are traced or batched, those
@@ -121,10 +124,10 @@ def rollout(
         [1, 1, 1, 1]
     """
     _check(env, policy, key, num_steps)
-    params = env.default_params if params is None else params
-    _inputs.check_arrays("params", params, InvalidParamsError)
-    key, state = _start(env, params, key, state)
-    run = functools.partial(_of_one(env)._run, _compiled(env), params, _chosen(env, params, policy))
+    given: Any = env.default_params if params is None else params
+    _inputs.check_arrays("params", given, InvalidParamsError)
+    key, state = _start(env, given, key, state)
+    run = functools.partial(_runner(env, _compiled(env)), given, _chosen(env, given, policy))
     if progress:
         return _in_parts(run, key, state, num_steps)
     trajectory: Trajectory[Obs, State] = run(key, state, num_steps)
@@ -132,8 +135,10 @@ def rollout(
 
 
 def _check(env: Any, policy: Any, key: Any, num_steps: Any) -> None:
-    if not isinstance(env, Environment | VectorEnv):
-        raise InvalidOptionError(f"a rollout is of an environment or a VectorEnv, got {env!r}.")
+    if not isinstance(env, Environment | VectorEnv | MultiEnv):
+        raise InvalidOptionError(
+            f"a rollout is of an environment, a VectorEnv or a MultiEnv, got {env!r}."
+        )
     if not (policy is None or callable(policy)):
         raise InvalidOptionError(f"a policy is a function of a key and obs, got {policy!r}.")
     if type(num_steps) is not int or num_steps < 1:
@@ -142,9 +147,7 @@ def _check(env: Any, policy: Any, key: Any, num_steps: Any) -> None:
     _inputs.check_key(key)
 
 
-def _start(
-    env: Environment | VectorEnv, params: Any, key: jax.Array, state: Any
-) -> tuple[jax.Array, Any]:
+def _start(env: Playable, params: Any, key: jax.Array, state: Any) -> tuple[jax.Array, Any]:
     """The key to go on with, and the pair `(obs, state)` to start from."""
     if state is None:
         key, reset_key = jax.random.split(key)
@@ -155,7 +158,7 @@ def _start(
     return key, state
 
 
-def _chosen(env: Environment | VectorEnv, params: Any, policy: Policy | None) -> Any:
+def _chosen(env: Playable, params: Any, policy: Policy | None) -> Any:
     chosen = _Random(_actions(env, params)) if policy is None else policy
     if jax.tree_util.all_leaves([chosen]):  # a function is a part of the program, and not an input
         return jax.tree_util.Partial(chosen)  # type: ignore[no-untyped-call]
@@ -172,7 +175,9 @@ class _Random:
         return self.space.sample(key)
 
 
-def _actions(env: Environment | VectorEnv, params: Any) -> spaces.Space:
+def _actions(env: Playable, params: Any) -> spaces.Space:
+    if isinstance(env, MultiEnv):
+        return spaces.Dict(env.action_spaces)
     is_traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(params))
     is_batched = isinstance(env, VectorEnv) and env.batched_params
     # Suites compute sizes with jax.numpy, which a surrounding trace would make abstract.
@@ -180,11 +185,17 @@ def _actions(env: Environment | VectorEnv, params: Any) -> spaces.Space:
         return env.action_space(None if is_traced or is_batched else params)
 
 
-def _of_one(env: Environment | VectorEnv) -> Environment:
-    return env.env if isinstance(env, VectorEnv) else env
+def _runner(env: Any, compiled: Any) -> Any:
+    """The program, where an error of the host is told from one of the caller."""
+    if isinstance(env, MultiEnv):
+        return functools.reduce(
+            lambda run, member: _runner(member, run), env.envs.values(), compiled
+        )
+    one = env.env if isinstance(env, VectorEnv) else env
+    return functools.partial(one._run, compiled)
 
 
-def _compiled(env: Environment | VectorEnv) -> Any:
+def _compiled(env: Environment | VectorEnv | MultiEnv) -> Any:
     """The program, kept with the environment's others, and not by a cache of functions."""
     return env._shared.get(
         "rollout", lambda env: jax.jit(functools.partial(_collect, env), static_argnums=4)
@@ -192,7 +203,7 @@ def _compiled(env: Environment | VectorEnv) -> Any:
 
 
 def _collect(
-    env: Environment | VectorEnv,
+    env: Playable,
     params: Any,
     policy: Policy,
     key: jax.Array,

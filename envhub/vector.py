@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Hashable
-from typing import Any, Generic
+from typing import Any, Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,7 @@ from envhub.flags import Capabilities
 from envhub.spec import EnvSpec
 
 AXIS = "envs"
+E = TypeVar("E")
 
 
 class VectorEnv(Value, Generic[Obs, State, Params]):
@@ -107,6 +108,24 @@ class VectorEnv(Value, Generic[Obs, State, Params]):
     def spec(self) -> EnvSpec | None:
         """Where the environments come from."""
         return self.env.spec
+
+    @property
+    def num_agents(self) -> int:
+        """How many agents act in each."""
+        return self.env.num_agents
+
+    @property
+    def unwrapped(self) -> Any:
+        """The suite's own object, of one of them."""
+        return self.env.unwrapped
+
+    def find(self, kind: type[E]) -> E | None:
+        """The outermost wrapper of this kind in each; `None` if there is none."""
+        return self.env.find(kind)
+
+    def episode_limit(self, params: Any = None) -> int | None:
+        """As `Environment.episode_limit`, under params of one environment or of each."""
+        return self.env.episode_limit(params)
 
     def reset(self, key: jax.Array, params: Params | None = None) -> tuple[Obs, State]:
         """Start an episode in each environment, as `Environment.reset` does.

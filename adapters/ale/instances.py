@@ -86,6 +86,12 @@ class AleInstance(Instance):
     def unwrapped(self) -> Any:
         return self.emulator
 
+    @property
+    def episode_limit(self) -> int:  # type: ignore[override]
+        """ALE counts frames, those of a reset too: an episode may end earlier."""
+        frames, skipped = self.settings.max_num_frames_per_episode, self.settings.frameskip
+        return -(-int(frames) // int(skipped))
+
     def set_params(self, values: np.ndarray[Any, Any]) -> None:
         mode, difficulty, sticky = values.tolist()
         self.mode = min(self.modes, key=lambda offered: abs(offered - mode))

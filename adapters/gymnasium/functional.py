@@ -59,6 +59,9 @@ class FunctionalEnvironment(Environment):
             info=core.transition_info(state.env, action, after, **given),
         )
 
+    def limit(self, params: Any) -> Any:
+        return self.max_episode_steps
+
     def observation_space(self, params: Any = None) -> spaces.Space:
         return spaces.from_gymnasium(self.unwrapped.observation_space)
 

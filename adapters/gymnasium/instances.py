@@ -61,6 +61,11 @@ class GymnasiumInstance(Instance):
         self.env.close()
 
     @property
+    def episode_limit(self) -> int | None:  # type: ignore[override]
+        """That of Gymnasium's `TimeLimit`."""
+        return self.limit._max_episode_steps if self.limit else None
+
+    @property
     def elapsed(self) -> int | None:
         """The steps that the time limit has counted."""
         return self.limit._elapsed_steps if self.limit else None

@@ -130,6 +130,7 @@ class EmulatedInstance(PufferInstance):
         emulation = registry.get("pufferlib").load("emulation")
         super().__init__(emulation.GymnasiumPufferEnv, {"env": Emulated(self.inner)})
         self.default_params, self.claims = self.inner.default_params, self.inner.claims
+        self.episode_limit = self.inner.episode_limit
 
     def save(self) -> bytes:
         saved: bytes = self.inner.save()

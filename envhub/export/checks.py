@@ -6,7 +6,6 @@ from typing import Any
 
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
-from envhub.wrappers._base import Wrapper
 from envhub.wrappers.autoreset import AutoReset
 
 
@@ -34,7 +33,7 @@ def check_one_episode(env: Any, target: str) -> None:
             "For a batch there is to_gymnasium_vec."
         )
     check_one_agent(env, target)
-    if isinstance(env, Wrapper) and env.find(AutoReset):
+    if env.find(AutoReset):
         raise InvalidOptionError(
             f"{target} takes {env} without its AutoReset: who drives the result resets it."
         )

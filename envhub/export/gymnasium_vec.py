@@ -15,7 +15,6 @@ from envhub.export.driver import Driver
 from envhub.export.exchange import Exchange, Kind, exchange_of
 from envhub.export.gymnasium import render_metadata
 from envhub.vector import VectorEnv
-from envhub.wrappers._base import Wrapper
 from envhub.wrappers.autoreset import AutoReset, Mode
 
 MODES = {"same_step": "SAME_STEP", "next_step": "NEXT_STEP", None: "DISABLED"}
@@ -90,7 +89,7 @@ def _check(venv: Any, array: Kind) -> Mode | None:
     check_one_agent(venv.env, "to_gymnasium_vec")
     if array == "torch" and venv.sharding is not None:
         raise InvalidOptionError("a tensor is on one device: make the batch without mesh=.")
-    autoreset = venv.env.find(AutoReset) if isinstance(venv.env, Wrapper) else None
+    autoreset = venv.find(AutoReset)
     return autoreset.mode if autoreset else None
 
 

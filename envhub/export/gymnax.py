@@ -11,19 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from envhub import registry, spaces
+from envhub._tracing import numpy_for
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
 from envhub.export.checks import check_one_episode
 from envhub.export.copies import Copied
 from envhub.params import params_dataclass
-from envhub.wrappers._base import Wrapper
 from envhub.wrappers._episode import EpisodeWrapper
 from envhub.wrappers.autoreset import AutoReset
-from envhub.wrappers.time_limit import TimeLimit
 
 LIMIT = "max_steps_in_episode"
-# What other suites call the limit among their params.
-OTHER_LIMITS = ("max_steps", "max_timesteps", "episode_length")
+NO_LIMIT = 2**31 - 1
 
 
 @params_dataclass
@@ -86,7 +84,7 @@ def to_gymnax(
         params: the default params; by default its own.
         api: which gymnax's form.
         max_steps_in_episode: the default of the params' field of that name; by default the
-            environment's own limit where that is known, and else 2**31 - 1.
+            environment's own limit, and 2**31 - 1 if it has none.
 
     Raises:
         InvalidOptionError: if the environment is none of those, if gymnax has no space for its
@@ -105,7 +103,8 @@ def to_gymnax(
     params = env.default_params if params is None else params
     episodes = _Episodes(env, has_limit=hasattr(params, LIMIT))
     if not episodes.has_limit:
-        params = Params(_limit(env, params), params)
+        limit = env.episode_limit(params)
+        params = Params(NO_LIMIT if limit is None else limit, params)
     if max_steps_in_episode is not None:
         params = params.replace(max_steps_in_episode=max_steps_in_episode)
     episodes.default_params = params
@@ -131,6 +130,13 @@ class _Episodes(EpisodeWrapper):
         after = State(result.state, time, result.terminated, truncated)
         return result._replace(state=after, truncated=truncated)
 
+    def limit(self, params: Any) -> Any:
+        inside = self.env.limit(self._inside(params))
+        if self.has_limit:
+            return inside
+        own = params.max_steps_in_episode
+        return own if inside is None else numpy_for((inside, own)).minimum(inside, own)
+
     def observation_space(self, params: Any = None) -> spaces.Space:
         return self.env.observation_space(self._inside(params))
 
@@ -140,20 +146,6 @@ class _Episodes(EpisodeWrapper):
     def _inside(self, params: Any) -> Any:
         params = self.default_params if params is None else params
         return params if self.has_limit else params.env
-
-
-def _limit(env: Environment, params: Any) -> int:
-    """The environment's own limit on the length of episodes, if it can be found out."""
-    known = [getattr(params, name, None) for name in OTHER_LIMITS]
-    wrapper = env.find(TimeLimit) if isinstance(env, Wrapper) else None
-    if wrapper:
-        known.append(wrapper.max_episode_steps)
-    if env.spec and env.spec.suite == "gymnasium":
-        spec = registry.get("gymnasium").load("envs.registration").spec
-        registered = spec(env.spec.name.rpartition(":")[2]).max_episode_steps
-        known.append(env.spec.kwargs.get("max_episode_steps", registered))
-    limits = [int(limit) for limit in known if limit is not None and limit > 0]
-    return min(limits, default=2**31 - 1)
 
 
 class _Environment(Copied):

@@ -117,6 +117,7 @@ class HostEnvironment(Environment):
     ) -> None:
         super().__init__(unwrapped, default_params, capabilities)
         self.num_agents = num_agents or 1
+        self._limit = first.episode_limit
         check_options(env_id, options, capabilities)
         own = sorted(item for item in options.items() if item[0] not in BRIDGE_OPTIONS)
         identity = f"{env_id} {version} {own}"
@@ -180,6 +181,9 @@ class HostEnvironment(Environment):
         seed = traced_seed(jax.random.split(key)[1])
         given = {IS_RESET: is_reset, SEED: seed, **self._given(state, action, params)}
         return self._result(self._call(Pool.step_or_reset, given, self._protocol.after_step))
+
+    def limit(self, params: Any) -> Any:
+        return super().limit(params) if self._limit is None else self._limit
 
     def observation_space(self, params: Any = None) -> spaces.Space:
         return self._observation_space

@@ -48,6 +48,8 @@ class Instance(abc.ABC):
         default_params: a pytree of float32 arrays, or `None`; see `set_params`.
         num_agents: how many agents act in it, the leading axis of observations, actions, rewards
             and flags; `None` for one without that axis.
+        episode_limit: after how many steps it truncates an episode at the latest; `None` if nothing
+            does.
         claims: what is known of it, by flag: what it can do, or why not. Other flags are found out:
             what it lacks a method or params for it cannot do, and the rest is tried.
 
@@ -68,6 +70,7 @@ class Instance(abc.ABC):
     action_space: spaces.Space
     default_params: Any = None
     num_agents: int | None = None
+    episode_limit: int | None = None
     claims: Mapping[str, Claim] = MappingProxyType({})
 
     @property

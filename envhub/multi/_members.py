@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 
 from envhub import spaces
 from envhub.errors import UnknownEnvError, did_you_mean
+from envhub.flags import FLAGS, Capabilities, Claim
 from envhub.multi._groups import Member, one, params_of_one
 from envhub.spaces._flat import flat_size, flatten
 from envhub.spaces._trees import map_space
+from envhub.spec import EnvSpec
 
 
 class Facts(NamedTuple):
@@ -29,12 +31,52 @@ class Facts(NamedTuple):
     action: Any
 
 
+E = TypeVar("E")
+
+
 class Members:
-    """The spaces of the members of a `MultiEnv`, and what a network for them needs."""
+    """What is known of the members of a `MultiEnv`, and what a network for them needs."""
 
     names: tuple[str, ...]
     envs: dict[str, Member]
     default_params: dict[str, Any]
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What all members can do; the reason for what one cannot names it."""
+        claims: dict[str, Claim] = {}
+        for flag in FLAGS:
+            reasons = [
+                f"{name}: {env.capabilities.why(flag)}"
+                for name, env in self.envs.items()
+                if not getattr(env.capabilities, flag)
+            ]
+            claims[flag] = " ".join(reasons) or True
+        return Capabilities.claim(**claims)
+
+    @property
+    def spec(self) -> dict[str, EnvSpec | None]:
+        """What the members are made of, by name."""
+        return {name: env.spec for name, env in self.envs.items()}
+
+    @property
+    def num_agents(self) -> dict[str, int]:
+        """How many agents act, by name."""
+        return {name: env.num_agents for name, env in self.envs.items()}
+
+    @property
+    def unwrapped(self) -> dict[str, Any]:
+        """The suites' own objects, by name."""
+        return {name: env.unwrapped for name, env in self.envs.items()}
+
+    def find(self, kind: type[E]) -> dict[str, E | None]:
+        """The outermost wrapper of a kind, by name; `None` where there is none."""
+        return {name: env.find(kind) for name, env in self.envs.items()}
+
+    def episode_limit(self, params: Mapping[str, Any] | None = None) -> dict[str, int | None]:
+        """As `Environment.episode_limit`, by name."""
+        given = self.default_params if params is None else params
+        return {name: env.episode_limit(given[name]) for name, env in self.envs.items()}
 
     @functools.cached_property
     def observation_spaces(self) -> dict[str, spaces.Space]:

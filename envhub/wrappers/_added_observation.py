@@ -13,7 +13,6 @@ from envhub import spaces
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
 from envhub.spaces._trees import leaves_of, zero_of
-from envhub.wrappers._base import Wrapper
 from envhub.wrappers._inside_autoreset import InsideAutoReset
 
 
@@ -39,7 +38,7 @@ class AddedObservation(InsideAutoReset):
     def __init__(self, env: Environment) -> None:
         super().__init__(env)
         kind: Any = AddedObservation
-        inside = env.find(kind) if isinstance(env, Wrapper) else None
+        inside = env.find(kind)
         with jax.ensure_compile_time_eval():
             space = env.observation_space(env.default_params)
             # What is between the two may have changed the observation, which then is another one.

@@ -16,7 +16,7 @@ from envhub.flags import Capabilities
 from envhub.spec import WrapperSpec, show
 from envhub.vector import VectorEnv
 
-W = TypeVar("W", bound="Wrapper")
+E = TypeVar("E")
 
 
 def arranged(names: Iterable[str]) -> str:
@@ -147,14 +147,11 @@ class Wrapper(Environment):
     def close(self) -> None:
         self.env.close()
 
-    def find(self, kind: type[W]) -> W | None:
-        """The outermost wrapper of this kind, this one included; `None` if there is none."""
-        env: Environment = self
-        while isinstance(env, Wrapper):
-            if isinstance(env, kind):
-                return env
-            env = env.env
-        return None
+    def limit(self, params: Any) -> Any:
+        return self.env.limit(params)
+
+    def find(self, kind: type[E]) -> E | None:
+        return self if isinstance(self, kind) else self.env.find(kind)
 
     def _run(self, compiled: Any, *arguments: Any) -> Any:
         return self.env._run(compiled, *arguments)

@@ -66,6 +66,10 @@ class RepeatAction(InsideAutoReset):
             )
         self.num_repeats = num_repeats
 
+    def limit(self, params: Any) -> Any:
+        inside = self.env.limit(params)
+        return None if inside is None else -(-inside // self.num_repeats)
+
     def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
         return self.repeat(key, state, action, params).result
 

@@ -13,10 +13,9 @@ from envhub._tracing import numpy_for
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
 from envhub.spaces._trees import leaves_of
-from envhub.wrappers._base import Wrapper
 from envhub.wrappers._episode import EpisodeWrapper
 from envhub.wrappers._frames import check_count
-from envhub.wrappers.time_limit import Counted, TimeLimit
+from envhub.wrappers.time_limit import Counted
 
 
 class TimeAwareObservation(EpisodeWrapper):
@@ -33,7 +32,7 @@ class TimeAwareObservation(EpisodeWrapper):
         flatten: whether to show one axis of numbers.
         normalize_time: whether to divide by the limit, from 0 to 1.
         dict_time_key: the name of the time in a `Dict`.
-        max_episode_steps: the limit; by default that of a `TimeLimit` inside.
+        max_episode_steps: the limit; by default the environment's own, `env.episode_limit(params)`.
 
     Raises:
         InvalidOptionError: if the time is to be normalised and there is no limit, if the limit is
@@ -56,17 +55,14 @@ class TimeAwareObservation(EpisodeWrapper):
         max_episode_steps: int | None = None,
     ) -> None:
         super().__init__(env)
-        inside = env.find(TimeLimit) if isinstance(env, Wrapper) else None
         if not isinstance(dict_time_key, str):
             raise InvalidOptionError(f"dict_time_key is a name, got {dict_time_key!r}.")
         if max_episode_steps is not None:
             check_count("max_episode_steps", max_episode_steps, 1)
-        elif inside is not None:
-            max_episode_steps = inside.max_episode_steps
-        elif normalize_time:
+        elif normalize_time and env.episode_limit() is None:
             raise InvalidOptionError(
-                "normalize_time=True needs the limit of an episode: give max_episode_steps=, or "
-                "put a TimeLimit inside."
+                f"normalize_time=True needs a limit of episodes, and {env} has none: give "
+                "max_episode_steps=, or put a TimeLimit inside."
             )
         self.flatten, self.normalize_time = flatten, normalize_time
         self.dict_time_key, self.max_episode_steps = dict_time_key, max_episode_steps
@@ -89,16 +85,17 @@ class TimeAwareObservation(EpisodeWrapper):
     def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
         obs, state = self.env.reset(key, params)
         after = Counted(state, jnp.int32(0))
-        return self._shown(obs, after.steps), after
+        return self._shown(obs, after.steps, params), after
 
     def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
         result = self.env.step(key, state.env, action, params)
         after = Counted(result.state, state.steps + 1)
-        return result._replace(obs=self._shown(result.obs, after.steps), state=after)
+        return result._replace(obs=self._shown(result.obs, after.steps, params), state=after)
 
     def observation_space(self, params: Any = None) -> spaces.Space:
         shape, space = (*self._agents, 1), self.env.observation_space(params)
-        limit = self.max_episode_steps or np.iinfo(np.int32).max
+        limit = self._limit(self.default_params if params is None else params)
+        limit = np.iinfo(np.int32).max if limit is None else numpy_for(params).max(limit)
         is_float = self.normalize_time
         time = spaces.Box(0, 1, shape) if is_float else spaces.Box(0, limit, shape, np.int32)
         if not self.flatten:
@@ -109,8 +106,8 @@ class TimeAwareObservation(EpisodeWrapper):
         low, high = (numpy_for(bounds).concatenate(bounds, -1) for bounds in ends)
         return spaces.Box(low, high, low.shape, self._dtype)
 
-    def _shown(self, obs: Any, steps: jax.Array) -> Any:
-        limit = self.max_episode_steps
+    def _shown(self, obs: Any, steps: jax.Array, params: Any) -> Any:
+        limit = self._limit(params)
         time = steps if limit is None else jnp.minimum(steps, limit)
         if self.normalize_time and limit is not None:
             time = time.astype(jnp.float32) / limit
@@ -118,6 +115,10 @@ class TimeAwareObservation(EpisodeWrapper):
         if not self.flatten:
             return together
         return jnp.concatenate([self._flat(leaf) for leaf in jax.tree.leaves(together)], -1)
+
+    def _limit(self, params: Any) -> Any:
+        given = self.max_episode_steps
+        return self.env.limit(params) if given is None else given
 
     def _with_time(self, obs: Any, time: Any) -> Any:
         """Observations and their time; of spaces likewise."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from envhub._tracing import numpy_for
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
 from envhub.wrappers._episode import EpisodeWrapper
@@ -47,6 +48,11 @@ class TimeLimit(EpisodeWrapper):
                 f"max_episode_steps is a positive integer, got {max_episode_steps!r}."
             )
         self.max_episode_steps = max_episode_steps
+
+    def limit(self, params: Any) -> Any:
+        inside = self.env.limit(params)
+        own = self.max_episode_steps
+        return own if inside is None else numpy_for((inside, own)).minimum(inside, own)
 
     def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
         obs, state = self.env.reset(key, params)
