@@ -338,7 +338,9 @@ ADVICE = {
         lambda code: stepped(value(f"FireReset({code}1)")(made(CARTPOLE))),
     ),
     "a fraction of no limit": Advice(
-        lambda: wrappers.TimeAwareObservation(made(CARTPOLE), normalize_time=True),
+        lambda: wrappers.TimeAwareObservation(
+            made("gymnasium::CartPole-v1", max_episode_steps=-1), normalize_time=True
+        ),
         r"give (max_episode_steps=)",
         lambda code: stepped(
             value(f"TimeAwareObservation({code}9, normalize_time=True)")(made(CARTPOLE))

@@ -154,7 +154,13 @@ def test_no_array_of_a_state_is_empty() -> None:
 
 
 def test_the_limit_of_the_time() -> None:
-    assert made(CARTPOLE, TimeAwareObservation).observation_space().high[-1] == np.float32(2**31)
+    assert made(CARTPOLE, TimeAwareObservation).observation_space().high[-1] == 500
+    unlimited, _ = envhub.make(
+        "gymnasium::CartPole-v1", max_episode_steps=-1, wrappers=[TimeAwareObservation]
+    )
+    assert unlimited.observation_space().high[-1] == np.float32(2**31)
+    with pytest.raises(errors.InvalidOptionError, match="max_episode_steps=, or put a TimeLimit"):
+        TimeAwareObservation(unlimited.env, normalize_time=True)
     given = TimeAwareObservation(max_episode_steps=4, normalize_time=True, flatten=False)
     env = made(CARTPOLE, given, TimeLimit(max_episode_steps=6))
     _, _, results = rollout(env, 6, KEY)
@@ -275,7 +281,6 @@ def test_claims_of_gradients_are_true(wrapper: Any, has_gradients: bool) -> None
         (FrameStackObservation(stack_size=2, padding_type="none"), "'zero'"),
         (FrameStackObservation(stack_size=2, padding_type=np.zeros(3)), "an observation in"),
         (DelayObservation(delay=-1), "delay"),
-        (TimeAwareObservation(normalize_time=True), "max_episode_steps=, or put a TimeLimit"),
         (TimeAwareObservation(max_episode_steps=0), "max_episode_steps"),
         (TimeAwareObservation(flatten=False, dict_time_key="obs"), "choose another"),
     ],
