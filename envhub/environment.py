@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envhub import _flax, _inputs, _travel, spaces
-from envhub._arrays import keep_dtype, narrow, placed, shaped, strong
+from envhub import _inputs, _travel, spaces
+from envhub._arrays import placed
+from envhub._compiled import compile_reset, compile_step
 from envhub._display import table
 from envhub._forks import refuse_after_fork
 from envhub._reset_where import reset_where
@@ -356,11 +357,11 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
 
     @functools.cached_property
     def _compiled_reset(self) -> Any:
-        return self._shared.get("reset", _compile_reset)
+        return self._shared.get("reset", compile_reset)
 
     @functools.cached_property
     def _compiled_step(self) -> Any:
-        return self._shared.get("step", _compile_step)
+        return self._shared.get("step", compile_step)
 
     @functools.cached_property
     def _actions(self) -> spaces.Space:
@@ -373,35 +374,6 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
         """Shapes and dtypes of `(obs, state)` after a reset, found by tracing one."""
         shapes = jax.eval_shape(self._compiled_reset, jax.random.key(0), self.default_params)
         return shapes[0], shapes[1]
-
-
-def _compile_reset(env: Environment) -> Any:
-    def reset(key: jax.Array, params: Any) -> tuple[Any, Any]:
-        env.check_params(params)
-        obs, state = env.reset_env(key, params)
-        _flax.accept(state)
-        return jax.tree.map(narrow, obs), jax.tree.map(strong, state)
-
-    return jax.jit(reset)
-
-
-def _compile_step(env: Environment) -> Any:
-    def step(key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
-        env.check_params(params)
-        action = _inputs.conform_action(env._actions, action)
-        dtypes = jax.tree.map(lambda leaf: leaf.dtype, state)
-        agents = () if env.num_agents == 1 else (env.num_agents,)
-        result = env.step_env(key, state, action, params)
-        return StepResult(
-            obs=jax.tree.map(narrow, result.obs),
-            state=jax.tree.map(keep_dtype, result.state, dtypes),
-            reward=shaped(result.reward, jnp.float32, agents),
-            terminated=shaped(result.terminated, jnp.bool_, agents),
-            truncated=shaped(result.truncated, jnp.bool_, agents),
-            info=jax.tree.map(strong, result.info),
-        )
-
-    return jax.jit(step)
 
 
 def _made_again(spec: EnvSpec) -> Environment:

@@ -1,0 +1,43 @@
+"""What is compiled of an environment: its hooks, with what all suites need around them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from envhub import _flax, _inputs
+from envhub._arrays import keep_dtype, narrow, shaped, strong
+from envhub._result import StepResult
+
+
+def compile_reset(env: Any) -> Any:
+    """The environment's `reset_env`, compiled."""
+    def reset(key: jax.Array, params: Any) -> tuple[Any, Any]:
+        env.check_params(params)
+        obs, state = env.reset_env(key, params)
+        _flax.accept(state)
+        return jax.tree.map(narrow, obs), jax.tree.map(strong, state)
+
+    return jax.jit(reset)
+
+
+def compile_step(env: Any) -> Any:
+    """The environment's `step_env`, compiled."""
+    def step(key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        env.check_params(params)
+        action = _inputs.conform_action(env._actions, action)
+        dtypes = jax.tree.map(lambda leaf: leaf.dtype, state)
+        agents = () if env.num_agents == 1 else (env.num_agents,)
+        result = env.step_env(key, state, action, params)
+        return StepResult(
+            obs=jax.tree.map(narrow, result.obs),
+            state=jax.tree.map(keep_dtype, result.state, dtypes),
+            reward=shaped(result.reward, jnp.float32, agents),
+            terminated=shaped(result.terminated, jnp.bool_, agents),
+            truncated=shaped(result.truncated, jnp.bool_, agents),
+            info=jax.tree.map(strong, result.info),
+        )
+
+    return jax.jit(step)
