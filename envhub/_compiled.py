@@ -14,6 +14,7 @@ from envhub._result import StepResult
 
 def compile_reset(env: Any) -> Any:
     """The environment's `reset_env`, compiled."""
+
     def reset(key: jax.Array, params: Any) -> tuple[Any, Any]:
         env.check_params(params)
         obs, state = env.reset_env(key, params)
@@ -25,6 +26,7 @@ def compile_reset(env: Any) -> Any:
 
 def compile_step(env: Any) -> Any:
     """The environment's `step_env`, compiled."""
+
     def step(key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
         env.check_params(params)
         action = _inputs.conform_action(env._actions, action)
