@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import json
 import os
@@ -16,7 +17,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from . import typed_pages
+from . import typed_pages, wrapper_types
 from .conftest import REPOSITORY
 from .test_documents import A_PACKAGE, WITH_CODE, blocks, named
 from .test_packaging import built, once, run, wheel
@@ -38,6 +39,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from envhub import spaces
+from envhub.wrappers import AutoReset, TimeLimit
 
 key = jax.random.key(0)
 box = spaces.Box(-1, 1, (3,))
@@ -56,6 +58,13 @@ assert_type(env, envhub.Environment)
 print(env.observation_space(params).shape[0], env.observation_space(params).dtype.kind)
 venv, params = envhub.make_vec("gymnax::CartPole-v1", 8)
 assert_type(venv.step(key, 3, 4, params).reward, jax.Array)
+
+limit = TimeLimit(max_episode_steps=5)
+assert_type(limit(env), envhub.Environment)
+limited = TimeLimit(env, 5)
+assert_type(limited.max_episode_steps, int)
+assert_type(limited.find(TimeLimit), TimeLimit | None)
+envhub.make("gymnax::CartPole-v1", wrappers=[limit, AutoReset, lambda env: TimeLimit(env, 9)])
 
 
 def insist(env: envhub.Environment, space: spaces.Space) -> envhub.Environment:
@@ -92,14 +101,14 @@ assert_type(walk.action_space().n, int)
 assert_type(envhub.rollout(walk, None, None, key, 3).obs, jax.Array)
 assert_type(envhub.rollout(walk, None, None, key, 3).last, tuple[jax.Array, State])
 """
-# A wrapper with its options and without an environment, which is not typed yet.
-WITHOUT_AN_ENVIRONMENT = r'Missing positional argument "env"|expected "Callable\[\[Environment'
 # What both checkers refuse: they see the types at all.
 MISTAKES = [
     "spaces.Discrete('three')",
     "spaces.Box(-1, 1).n",
     "envhub.make(3)",
     "envhub.Capabilities.native(forkable=3)",
+    "envhub.wrappers.TimeLimit(max_episode_steps='five')",
+    "envhub.wrappers.TimeLimit()",
 ]
 
 
@@ -180,7 +189,11 @@ def test_the_programs_of_the_documents_are_well_typed(
 ) -> None:
     said = checker(python, programs).splitlines()
     wrong = [line for line in said if re.search(r"\berror: ", line.replace(" - ", ": "))]
-    wrong = [line for line in wrong if not re.search(WITHOUT_AN_ENVIRONMENT, line)]
     noticed = {int(line) for line in re.findall(r"mistakes\.py:(\d+)", "\n".join(wrong))}
     assert noticed == set(range(3, 3 + len(MISTAKES)))
     assert not [line for line in wrong if "mistakes.py" not in line]
+
+
+def test_the_signatures_of_wrappers_are_those_of_their_classes() -> None:
+    written, made = wrapper_types.PLACE.read_text(), wrapper_types.text()
+    assert ast.dump(ast.parse(written)) == ast.dump(ast.parse(made)), "run tests.wrapper_types"

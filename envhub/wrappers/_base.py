@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Hashable, Iterable
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import jax
 
@@ -67,7 +67,7 @@ class Wrapper(Environment):
     inside_batches = True
     _recipe: WrapperSpec[Any]
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Make a wrapper, or without an environment a function that makes one.
 
         Raises:
@@ -79,7 +79,8 @@ class Wrapper(Environment):
                 f"{cls.__name__} wraps one environment, got {args[0]!r}. {cls._instead(args[0])}"
             )
         if not (args or "env" in kwargs):
-            return WrapperSpec.of(cls, (None,), kwargs)
+            kept: Any = WrapperSpec.of(cls, (None,), kwargs)  # see `wrappers/__init__.pyi`
+            return kept  # type: ignore[no-any-return]
         made = super().__new__(cls)
         made._recipe = WrapperSpec.of(cls, args, kwargs)
         made._made_of = None
