@@ -108,6 +108,60 @@ def test_the_hub_imports_no_suite_even_in_a_function(path: Path) -> None:
     assert found <= ({"gymnasium"} if named(path) == CONVERTS else set())
 
 
+# Where the hub's code has the name of a suite all the same, and why.
+NAMED = {
+    "envhub/registry.py": (set(registry.BUILTIN), "the table of the suites"),
+    "envhub/hub.py": ({"gymnax"}, "an id as an example, in an error"),
+    "envhub/_forks.py": ({"gymnasium"}, "a class of Gymnasium's that forks, in an error"),
+    "envhub/host/proof.py": ({"gymnasium"}, "Gymnasium's interface, in an error"),
+    "envhub/wrappers/episodic_life.py": ({"ale"}, "ids as an example, in an error"),
+    "envhub/spaces/__init__.py": ({"gymnasium"}, "Gymnasium's spaces, which are converted"),
+    "envhub/spaces/_gymnasium.py": ({"gymnasium"}, "Gymnasium's spaces, which are converted"),
+    "envhub/export/__init__.py": ({"brax", "gymnasium", "gymnax"}, "interfaces to export to"),
+    "envhub/export/brax.py": ({"brax"}, "the interface"),
+    "envhub/export/checks.py": ({"gymnasium"}, "the name of another export, in an error"),
+    "envhub/export/gymnasium.py": ({"gymnasium"}, "the interface"),
+    "envhub/export/gymnasium_vec.py": ({"gymnasium"}, "the interface"),
+    "envhub/export/gymnax.py": ({"gymnax"}, "the interface"),
+}
+
+
+def suites_named(tree: ast.AST) -> set[str]:
+    """The suites whose names are in code: in identifiers, and in texts that are no docstrings."""
+    alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    texts: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in alone:
+            texts.append(node.value)
+        fields = ("id", "attr", "name", "arg", "module")
+        texts += [str(getattr(node, field)) for field in fields if hasattr(node, field)]
+    word = "|".join(registry.BUILTIN)
+    return {
+        found.lower()
+        for text in texts
+        for found in re.findall(rf"(?<![a-z])({word})(?![a-z])", text, re.IGNORECASE)
+    }
+
+
+def test_the_search_for_suites_finds_what_it_should() -> None:
+    module = ast.parse(
+        '"""brax"""\n'
+        "def to_gymnax(navix):\n    'ale'\n    return navix.spec.suite == 'gymnasium'\n"
+        "x = f'jumanji::{1}'\nstale = 'braxy'\n"
+    )
+    assert suites_named(module) == {"gymnax", "navix", "gymnasium", "jumanji"}
+
+
+HUB = [path for path in python_files("envhub") if "adapters" not in path.parts]
+
+
+@pytest.mark.parametrize("path", HUB, ids=named)
+def test_no_module_of_the_hub_names_a_suite(path: Path) -> None:
+    """What differs from suite to suite is an adapter's."""
+    expected, _ = NAMED.get(named(path), (set(), ""))
+    assert suites_named(ast.parse(path.read_text())) == expected
+
+
 def test_adapters_are_imported_only_as_part_of_envhub() -> None:
     files = python_files()
     assert {"adapters/gymnax.py", "envhub/registry.py", "tests/test_imports.py"} <= set(

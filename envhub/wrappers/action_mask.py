@@ -21,7 +21,8 @@ class ActionMask(InsideAutoReset):
     """Shows which actions are legal, beside the observation, after a reset too.
 
     Observations are `{"observation": …, "action_mask": bool[n]}`, where `n` is the number of
-    actions. Of the suites, Gymnasium's Taxi says which are; for others give a function.
+    actions. Where the suite's own object has a method `action_mask(observation)`, and observations
+    are `Discrete`, it says which are; for others give a function.
 
     The last observation of an episode has the mask of its own state.
 
@@ -76,7 +77,7 @@ class ActionMask(InsideAutoReset):
 def _suites_own(env: Environment) -> Mask:
     """The mask that a suite has a function of the observation for, as a table.
 
-    Gymnasium gives it in the `info` of a step, but a reset here has none.
+    Such suites give it in the `info` of a step, but a reset here has none.
 
     Raises:
         InvalidOptionError: if it has none.
@@ -85,8 +86,9 @@ def _suites_own(env: Environment) -> Mask:
     mask_of = getattr(env.unwrapped, "action_mask", None)
     if not callable(mask_of) or not isinstance(space, spaces.Discrete):
         raise InvalidOptionError(
-            f"{env} does not say which actions are legal; Gymnasium's Taxi does, with its own "
-            "observations. For others give mask_fn=, a function of observation, state and params."
+            f"{env} does not say which actions are legal, as one whose own object has a method "
+            "action_mask(observation) and whose observations are Discrete does. Give mask_fn=, a "
+            "function of observation, state and params."
         )
     first = space.start
     table = np.stack([mask_of(obs) for obs in range(first, first + space.n)]).astype(bool)
