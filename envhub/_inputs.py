@@ -155,6 +155,7 @@ def check_state(env: Any, state: Any, expected: Any) -> None:
     Raises:
         InvalidStateError: naming the environment.
     """
+    check_arrays("the state", state, InvalidStateError)
     structures: list[Any] = list(map(jax.tree.structure, (state, expected)))
     shapes = [[jnp.shape(leaf) for leaf in jax.tree.leaves(tree)] for tree in (state, expected)]
     if structures[0] != structures[1] or shapes[0] != shapes[1]:

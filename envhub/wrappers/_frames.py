@@ -11,7 +11,7 @@ import numpy as np
 
 from envhub._nonempty import NonEmpty
 from envhub.environment import Environment, StepResult
-from envhub.errors import InvalidOptionError
+from envhub.errors import InvalidOptionError, brief
 from envhub.wrappers._episode import EpisodeWrapper
 
 
@@ -76,5 +76,7 @@ def check_count(name: str, value: Any, at_least: int) -> None:
         InvalidOptionError: naming the option.
     """
     is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not is_integer or value < at_least:
-        raise InvalidOptionError(f"{name} is an integer of at least {at_least}, got {value!r}.")
+    if not is_integer or not at_least <= value <= np.iinfo(np.int32).max:
+        raise InvalidOptionError(
+            f"{name} is an integer of at least {at_least}, and of 32 bits, got {brief(value)}."
+        )

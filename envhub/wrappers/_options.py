@@ -31,16 +31,18 @@ def check_space(name: str, value: Any) -> None:
         raise InvalidOptionError(f"{name} is a space of envhub.spaces, got {brief(value)}.")
 
 
-def check_number(name: str, value: Any) -> None:
-    """Refuse what is no real number; infinity is one.
+def to_float(name: str, value: Any) -> float:
+    """A real number as a float that float32 can hold; infinity is one.
 
     Raises:
         InvalidOptionError: naming the option.
     """
     is_number = isinstance(value, int | float | np.integer | np.floating)
     try:
-        is_real = is_number and not isinstance(value, bool) and not math.isnan(value)
+        number = float(value) if is_number and not isinstance(value, bool) else math.nan
     except OverflowError:  # an int beyond floats
-        is_real = False
-    if not is_real:
-        raise InvalidOptionError(f"{name} is a number, got {brief(value)}.")
+        number = math.nan
+    is_cut = math.isfinite(number) and abs(number) > np.finfo(np.float32).max
+    if math.isnan(number) or is_cut:
+        raise InvalidOptionError(f"{name} is a number of 32 bits, got {brief(value)}.")
+    return number

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
-from envhub.wrappers._options import check_number
+from envhub.wrappers._options import to_float
 from envhub.wrappers.transform_reward import TransformReward
 
 
@@ -35,9 +35,10 @@ class ClipReward(TransformReward):
     ) -> None:
         if min_reward is None and max_reward is None:
             raise InvalidOptionError("ClipReward needs min_reward or max_reward.")
-        for name, bound in (("min_reward", min_reward), ("max_reward", max_reward)):
-            if bound is not None:
-                check_number(name, bound)
+        if min_reward is not None:
+            min_reward = to_float("min_reward", min_reward)
+        if max_reward is not None:
+            max_reward = to_float("max_reward", max_reward)
         if min_reward is not None and max_reward is not None and not min_reward <= max_reward:
             raise InvalidOptionError(f"min_reward={min_reward} is above max_reward={max_reward}.")
         super().__init__(env, lambda reward: jnp.clip(reward, min_reward, max_reward))

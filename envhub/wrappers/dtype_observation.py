@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import numpy as np
 
 from envhub import spaces
 from envhub._tracing import numpy_for
 from envhub.environment import Environment
+from envhub.errors import InvalidOptionError
+from envhub.spaces._numbers import to_dtype
 from envhub.wrappers._observation import BoxObservation, mapped
 
 
@@ -22,6 +25,9 @@ class DtypeObservation(BoxObservation):
         env: the environment.
         dtype: of what is shown, such as `"float32"`.
 
+    Raises:
+        InvalidOptionError: if it is no dtype of numbers, or JAX has it not without 64 bits.
+
     Examples:
         >>> wrappers = [DtypeObservation(dtype="uint8")]
         >>> env, params = envhub.make("gymnax::Catch-bsuite", wrappers=wrappers)
@@ -31,7 +37,12 @@ class DtypeObservation(BoxObservation):
 
     def __init__(self, env: Environment, dtype: Any) -> None:
         super().__init__(env)
-        self.dtype = np.dtype(dtype)
+        try:
+            self.dtype = to_dtype(dtype, "biuf")
+        except TypeError as error:
+            raise InvalidOptionError(str(error)) from error
+        if jax.dtypes.canonicalize_dtype(self.dtype) != self.dtype:
+            raise InvalidOptionError(f"JAX has {self.dtype} with jax_enable_x64 alone.")
         if self.dtype.kind != "f":
             reason = f"no gradient flows through observations of {self.dtype}."
             self.capabilities = self.capabilities.without(differentiable=reason)

@@ -6,6 +6,7 @@ import math
 
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
+from envhub.wrappers._options import to_float
 from envhub.wrappers.transform_reward import TransformReward
 
 
@@ -30,6 +31,7 @@ class ScaleReward(TransformReward):
     """
 
     def __init__(self, env: Environment, scale: float) -> None:
-        if not (isinstance(scale, (int, float)) and math.isfinite(scale)):
+        factor = to_float("scale", scale)
+        if not math.isfinite(factor):
             raise InvalidOptionError(f"scale is a finite number, got {scale!r}.")
-        super().__init__(env, lambda reward: reward * scale)
+        super().__init__(env, lambda reward: reward * factor)
