@@ -11,6 +11,8 @@ from envhub.errors import EnvHubError
 from envhub.flags import FLAGS
 from envhub.matrix.results import GAPS, NOT_RUN, Results, Row
 
+LEFT_OUT = "left out"
+
 
 def count_states(rows: Iterable[Row]) -> str:
     """How many rows passed, failed, are gaps, and were not run, as far as there are any."""
@@ -45,7 +47,9 @@ def by_set(results: Results) -> list[list[str]]:
         for name in results.sets:
             rows = results.of(suite, name)
             version = version_of(rows)
-            cells.append(f"{version}: {count_states(rows)}" if version else NOT_RUN)
+            # A set is named after the suite that it leaves out because that holds back the others.
+            otherwise = LEFT_OUT if name.startswith(f"without-{suite}-") else NOT_RUN
+            cells.append(f"{version}: {count_states(rows)}" if version else otherwise)
         table.append(cells)
     return table
 

@@ -226,6 +226,13 @@ def test_a_badge_is_a_picture_of_its_text(suite: str, text: str) -> None:
     assert 80 < int(picture.attrib["width"]) < 250
 
 
+def test_a_suite_that_a_set_leaves_out_is_not_called_one_that_waits() -> None:
+    known = Results({**RESULTS.sets, "without-gymnax-py3.12": "0.12.0"}, RESULTS.rows)
+    last = {line[0]: line[-1] for line in summary.by_set(known)}
+    assert last.pop("gymnax") == "left out"
+    assert set(last.values()) == {"not run"}
+
+
 # What is committed
 
 
