@@ -71,7 +71,7 @@ class Raw:
 Settings = Preprocessed | Raw
 
 ENGINES = ("vector", "python")
-ONLY_PYTHON = ("mode", "difficulty", "workers")
+ONLY_PYTHON = ("mode", "difficulty", "workers", "timeout")
 LACKS, INSTEAD = "ALE's vector engine cannot", "make it with engine='python'"
 
 

@@ -212,7 +212,7 @@ class GymnasiumSuite(HostSuite):
         **given: Any,
     ) -> Environment:
         # Gymnasium can step CartPoles in one go.
-        is_serial = not options.get("workers")
+        is_serial = not (options.get("workers") or options.get("timeout"))
         if is_serial and isinstance(first, CartPoleInstance) and is_by_the_book(first.env):
             vectorised = self.load("envs.classic_control.cartpole").CartPoleVectorEnv
             saves = options.get("forkable", True) is not False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from envhub.flags import FLAGS, Capabilities, Claim
 
 BRIDGE_OPTIONS = (
     "forkable", "max_instances", "snapshot_size", "snapshot_key", "workers", "num_workers",
+    "timeout",
 )  # fmt: skip
 WORKERS = ("serial", "thread", "process")
 # jax 0.4.35 does in one program of a few hundred; 0.10 and newer do not, and what lies between was
@@ -97,6 +99,9 @@ def check_options(env_id: str, options: Mapping[str, Any], capabilities: Capabil
         if value is not None and (type(value) is not int or value < 1):
             raise InvalidOptionError(f"{name} is a positive integer, got {value!r}.")
     _check_key(env_id, options.get("snapshot_key"), capabilities)
+    timeout = options.get("timeout")
+    if timeout is not None and (type(timeout) not in (int, float) or not 0 < timeout < math.inf):
+        raise InvalidOptionError(f"timeout is a positive number of seconds, got {timeout!r}.")
     workers = options.get("workers")
     if workers not in (None, *WORKERS):
         known = ", ".join(map(repr, WORKERS))

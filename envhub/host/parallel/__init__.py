@@ -27,7 +27,7 @@ def make_fleet(
     saves: bool,
     info: Sequence[str],
 ) -> Fleet:
-    """The fleet that the options `workers` and `num_workers` ask for.
+    """The fleet that the options `workers`, `num_workers` and `timeout` ask for.
 
     Args:
         construct: makes an instance.
@@ -39,14 +39,16 @@ def make_fleet(
     Raises:
         InvalidOptionError: if processes are asked for, and `construct` cannot be sent to them.
     """
-    count = number_of_workers(options)
+    count, timeout = number_of_workers(options), options.get("timeout")
     kind = options.get("workers") or "serial"
-    if kind == "serial":
+    if kind == "serial" and timeout is None:
         return SerialFleet(construct, first, saves=saves)
-    if kind == "thread":
-        firsts = [first, *[None] * (count - 1)]
-        return ParallelFleet([thread_part(construct, each, saves) for each in firsts])
-    return ParallelFleet([process_part(construct, saves, info) for _ in range(count)], first)
+    if kind == "process":
+        parts = [process_part(construct, saves, info, timeout) for _ in range(count)]
+        return ParallelFleet(parts, first)
+    # One thread does what is serial: without another nobody could stop waiting.
+    firsts = [first, *[None] * (count - 1 if kind == "thread" else 0)]
+    return ParallelFleet([thread_part(construct, each, saves, timeout) for each in firsts])
 
 
 def number_of_workers(options: Mapping[str, Any]) -> int:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import abc
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from envhub.host.fleet import Method
 from envhub.host.interrupts import admitting
 from envhub.host.parallel.serving import Reply
+
+STARTING = 60.0  # seconds that a worker has to start, which the timeout of a call does not count
 
 
 class WorkerError(RuntimeError):
@@ -70,6 +73,7 @@ class Part:
 
     Args:
         start: starts a worker with that many instances.
+        timeout: the seconds that a call may take; `None` for ever.
 
     Attributes:
         size: how many instances there are.
@@ -77,10 +81,11 @@ class Part:
         is_waiting: whether an answer is to come; after an interruption neither may be the case.
     """
 
-    def __init__(self, start: Callable[[int], Worker]) -> None:
+    def __init__(self, start: Callable[[int], Worker], timeout: float | None = None) -> None:
         self.size = 1
         self.is_idle, self.is_waiting = True, False
-        self._start = start
+        self._start, self._timeout = start, timeout
+        self._due: float | None = None  # when the answer must be there
         self._worker: Worker | None = None
 
     @property
@@ -91,8 +96,11 @@ class Part:
     def begin(self, method: Method, arguments: Sequence[Any]) -> None:
         """Send a request, to a new worker if there is none."""
         self.is_idle = False
+        allowed = self._timeout
         if self._worker is None:
             self._worker = self._start(self.size)
+            allowed = allowed and allowed + STARTING
+        self._due = None if allowed is None else time.monotonic() + allowed
         self.is_waiting = True
         self._worker.send(method, arguments)
 
@@ -100,12 +108,15 @@ class Part:
         """Wait for the answer, until an interrupt; with a deadline, until that and no interrupt.
 
         Returns:
-            The answer; none if the deadline passed.
+            The answer, which is an error if the call took too long; none if the deadline passed.
         """
         worker = self._worker
         assert worker is not None
         if deadline is None:
-            admitting(lambda: worker.wait(None))
+            if not admitting(lambda: worker.wait(self._due)):
+                self.give_up()
+                hung = f"its worker did not answer within timeout={self._timeout} s and was stopped"
+                return Reply(error=WorkerError(hung), is_lost=True)
         elif not worker.wait(deadline):
             return None
         self.is_waiting = False

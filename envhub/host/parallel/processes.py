@@ -107,7 +107,9 @@ class ProcessWorker(Worker):
             self._channel.close()
 
 
-def process_part(construct: Callable[[], Instance], saves: bool, info: Sequence[str]) -> Part:
+def process_part(
+    construct: Callable[[], Instance], saves: bool, info: Sequence[str], timeout: float | None
+) -> Part:
     """A part in a process.
 
     Raises:
@@ -121,7 +123,7 @@ def process_part(construct: Callable[[], Instance], saves: bool, info: Sequence[
             f"{error}. Register a class or function that is defined in a module, and give keywords "
             "that can be pickled; or use workers='thread'."
         ) from error
-    return Part(lambda size: ProcessWorker(pickled, size, saves, info))
+    return Part(lambda size: ProcessWorker(pickled, size, saves, info), timeout)
 
 
 # In the process.

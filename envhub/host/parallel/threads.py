@@ -72,7 +72,9 @@ class ThreadWorker(Worker):
             self._thread.join(max(0.0, deadline - time.monotonic()))
 
 
-def thread_part(construct: Callable[[], Instance], first: Instance | None, saves: bool) -> Part:
+def thread_part(
+    construct: Callable[[], Instance], first: Instance | None, saves: bool, timeout: float | None
+) -> Part:
     """A part in a thread; `first` is its first instance, if there is one."""
     given = [first]
 
@@ -81,4 +83,4 @@ def thread_part(construct: Callable[[], Instance], first: Instance | None, saves
         first, given[0] = given[0], None
         return ThreadWorker(construct, first, size, saves)
 
-    return Part(start)
+    return Part(start, timeout)
