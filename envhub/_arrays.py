@@ -19,7 +19,8 @@ def placed(params: Any) -> Any:
 def strong(leaf: Any) -> jax.Array:
     """The leaf as an array without a weak type, so that all steps share one compilation."""
     array = jnp.asarray(leaf)
-    return jax.lax.convert_element_type(array, array.dtype) if array.weak_type else array
+    is_weak = getattr(array, "weak_type", False)  # which a typed key has inside of jit alone
+    return jax.lax.convert_element_type(array, array.dtype) if is_weak else array
 
 
 def keep_dtype(leaf: Any, dtype: Any) -> jax.Array:

@@ -17,7 +17,8 @@ def compile_reset(env: Any) -> Any:
 
     def reset(key: jax.Array, params: Any) -> tuple[Any, Any]:
         env.check_params(params)
-        obs, state = env.reset_env(key, params)
+        with jax.numpy_rank_promotion("allow"):
+            obs, state = env.reset_env(key, params)
         _flax.accept(state)
         return jax.tree.map(narrow, obs), jax.tree.map(strong, state)
 
@@ -32,7 +33,8 @@ def compile_step(env: Any) -> Any:
         action = _inputs.conform_action(env._actions, action)
         dtypes = jax.tree.map(lambda leaf: leaf.dtype, state)
         agents = () if env.num_agents == 1 else (env.num_agents,)
-        result = env.step_env(key, state, action, params)
+        with jax.numpy_rank_promotion("allow"):
+            result = env.step_env(key, state, action, params)
         return StepResult(
             obs=jax.tree.map(narrow, result.obs),
             state=jax.tree.map(keep_dtype, result.state, dtypes),

@@ -13,6 +13,8 @@ from jax import lax
 from jax.custom_batching import custom_vmap
 from jax.custom_derivatives import SymbolicZero
 
+from envhub._tracing import is_split, split_like
+
 Reset = Callable[[jax.Array, Any], Any]
 
 # How many lanes are reset at once. A turn of the loop costs what starting its operations costs: a
@@ -142,8 +144,12 @@ def _reset_in_chunks(
     reset: Reset, one_by_one: bool, have_lanes: Any, lanes: Any, params: Any
 ) -> Any:
     done, keys, otherwise = lanes
-    size, chunk = len(done), 1 if one_by_one else _chunk(otherwise)
+    size, chunk = done.shape[0], 1 if one_by_one else _chunk(otherwise)
     resets = jax.vmap(reset, in_axes=(0, jax.tree.map(lambda has: 0 if has else None, have_lanes)))
+    if is_split(done):  # explicit axes of a mesh let nobody gather over devices
+        split = functools.partial(split_like, done)
+        params = jax.tree.map(lambda leaf, has: split(leaf) if has else leaf, params, have_lanes)
+        return jax.vmap(_select)(done, split(resets(split(keys), params)), split(otherwise))
     if chunk is None:
         return jax.vmap(_select)(done, resets(keys, params), otherwise)
 
@@ -172,11 +178,13 @@ def platform() -> str:
 def _chunk(batch: Any) -> int | None:
     """How many lanes to reset at once; `None` for all, whether they are done or not."""
     leaves = jax.tree.leaves(batch)
-    size = len(leaves[0])
+    size = leaves[0].shape[0]
     lane: int = sum(math.prod(leaf.shape[1:]) * leaf.dtype.itemsize for leaf in leaves)
+    fitting = max(1, min(SMALL_EPISODES, CACHE // lane))
+    if not isinstance(size, int):  # that of a program exported for batches of any size
+        return fitting if platform() == "cpu" else None
     if platform() != "cpu":
         return None if size * lane <= WHOLE else -(-size // PARTS)
-    fitting = max(1, min(SMALL_EPISODES, CACHE // lane))
     return min(size, max(fitting, size // TURNS))
 
 

@@ -21,6 +21,23 @@ def numpy_for(*trees: Any) -> Any:
     return jnp if is_traced(*trees) else np
 
 
+def is_split(array: Any) -> bool:
+    """Whether the type of an array says that it is split over devices, as with explicit axes."""
+    if not hasattr(jax, "typeof"):  # before jax 0.6 no type says so
+        return False
+    sharding = getattr(jax.typeof(array), "sharding", None)
+    return any(part is not None for part in getattr(sharding, "spec", None) or ())
+
+
+def split_like(array: Any, tree: Any) -> Any:
+    """The arrays of a tree with their leading axis split as that of one whose type says so."""
+    sharding: Any = jax.sharding
+    own: Any = jax.typeof(array).sharding
+    wanted = sharding.NamedSharding(own.mesh, sharding.PartitionSpec(own.spec[0]))
+    reshard = getattr(jax, "reshard", None) or sharding.reshard
+    return jax.tree.map(lambda leaf: reshard(leaf, wanted), tree)
+
+
 @contextlib.contextmanager
 def concrete_if_known(params: Any) -> Iterator[Any]:
     """Compute a space as outside of `jit`, unless it depends on traced params.
@@ -33,5 +50,5 @@ def concrete_if_known(params: Any) -> Iterator[Any]:
     if is_traced(params):
         yield params
         return
-    with jax.ensure_compile_time_eval():
+    with jax.ensure_compile_time_eval(), jax.transfer_guard("allow"):
         yield jax.device_get(params)

@@ -148,6 +148,11 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
     def _reset_where(
         self, chosen: jax.Array, key: jax.Array, params: Any, result: StepResult
     ) -> tuple[Any, Any]:
+        # The step takes one half of the key and the reset the other one, which JAX's check of keys
+        # that are used twice cannot see.
+        clone: Any = jax.random.clone
+        key = clone(key)
+
         def reset(key: jax.Array, params: Any) -> tuple[Any, Any]:
             # Split here, where few lanes are reset: to split all keys takes longer than CartPole.
             return self.reset(jax.random.split(key)[1], params)
@@ -350,7 +355,11 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
 
     def _run(self, compiled: Any, *arguments: Any) -> Any:
         """Where the host bridge tells an error of the host from one of the caller."""
-        return compiled(*arguments)
+        config: Any = jax.config
+        if not config.jax_debug_key_reuse:
+            return compiled(*arguments)
+        with jax.debug_key_reuse(False):  # what a suite does with its key is not the caller's
+            return compiled(*arguments)
 
     # A call outside jit is compiled, as gymnax's and craftax's own are. Inside jit the boundary is
     # inlined by XLA, and retracing a step that was traced before costs nothing.
@@ -372,7 +381,8 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
     @functools.cached_property
     def reset_shapes(self) -> tuple[Any, Any]:
         """Shapes and dtypes of `(obs, state)` after a reset, found by tracing one."""
-        shapes = jax.eval_shape(self._compiled_reset, jax.random.key(0), self.default_params)
+        with jax.transfer_guard("allow"):
+            shapes = jax.eval_shape(self._compiled_reset, jax.random.key(0), self.default_params)
         return shapes[0], shapes[1]
 
 

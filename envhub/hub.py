@@ -136,7 +136,7 @@ def _construct(
     suite, name, capabilities = find(env_id, both)
     gap = suite.gap(name, both)
     try:
-        with quiet():
+        with quiet(), jax.transfer_guard("allow"):
             accepted = set(suite.options(name))
             own, overrides = sort_keywords(env_id, accepted, kwargs, options, params)
             env = suite.make(name, own)

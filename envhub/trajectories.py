@@ -127,7 +127,8 @@ def rollout(
     given: Any = env.default_params if params is None else params
     _inputs.check_arrays("params", given, InvalidParamsError)
     key, state = _start(env, given, key, state)
-    run = functools.partial(_runner(env, _compiled(env)), given, _chosen(env, given, policy))
+    chosen = _chosen(env, given, policy)
+    run = functools.partial(_runner(env, _compiled(env)), env._params_in_force(given), chosen)
     if progress:
         return _in_parts(run, key, state, num_steps)
     trajectory: Trajectory[Obs, State] = run(key, state, num_steps)

@@ -20,6 +20,7 @@ from jax.experimental import io_callback
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
+from envhub._tracing import is_split
 from envhub.errors import HostEnvError
 
 try:
@@ -107,12 +108,19 @@ def _abstract(*_: Any, forms: Any, batch: Any, effect: bool, **__: Any) -> Any:
 
 
 def _run(*inputs: Any, **how: Any) -> Any:
-    return jax.jit(functools.partial(host_call_p.bind, **how))(*inputs)
+    with jax.disable_jit(False):  # which would come here again
+        return jax.jit(functools.partial(host_call_p.bind, **how))(*inputs)
 
 
 def _batch(inputs: Sequence[Any], axes: Sequence[Any], *, batch: Any, **how: Any) -> Any:
     """Put the new axis first, of size 1 where an input does not have it: nothing is tiled."""
     mapped = [(each, axis) for each, axis in zip(inputs, axes, strict=True) if axis is not None]
+    if any(is_split(each) for each, _ in mapped):
+        raise HostEnvError(
+            "a batch that explicit axes of a mesh split over devices is not one call to the host: "
+            "make_vec(…, mesh=mesh) calls it once for each device, and axes of AxisType.Auto leave "
+            "it to XLA."
+        )
     size = mapped[0][0].shape[mapped[0][1]]
     moved = [
         jnp.expand_dims(each, 0) if axis is None else jnp.moveaxis(each, axis, 0)

@@ -28,7 +28,9 @@ class ArraySpace(Space[jax.Array]):
         bounds = self._bounds(jax.dtypes.canonicalize_dtype(self.dtype))
         if bounds is None:
             raise ValueError(f"no element of {self} fits in 32 bits: enable JAX's x64 mode")
-        return (draw_floats if self.dtype.kind == "f" else draw_integers)(key, *bounds)
+        draw = draw_floats if self.dtype.kind == "f" else draw_integers
+        with jax.transfer_guard("allow"):  # the bounds are NumPy's
+            return draw(key, *bounds)
 
     def contains(self, x: Any) -> jax.Array:
         """Tells whether `x` is an array or scalar in the space (see `Space.contains`)."""
@@ -39,7 +41,8 @@ class ArraySpace(Space[jax.Array]):
         bounds = self._bounds(x.dtype)
         if bounds is None:
             return jnp.asarray(False)
-        return jnp.asarray(((x >= bounds[0]) & (x <= bounds[1])).all(), bool)
+        with jax.transfer_guard("allow"):
+            return jnp.asarray(((x >= bounds[0]) & (x <= bounds[1])).all(), bool)
 
     def _bounds(self, dtype: Any) -> tuple[NDArray[Any], NDArray[Any]] | None:
         """The bounds of the elements of a dtype, or None if the space has no such elements."""

@@ -94,7 +94,7 @@ class ElementsObservation(BoxObservation):
             )
         elements: Any = np.empty(0)
         with contextlib.suppress(IndexError, TypeError, ValueError):
-            elements = np.arange(shape[-1])[np.asarray(chosen)]
+            elements = np.arange(shape[-1], dtype=np.int32)[np.asarray(chosen)]
         if elements.ndim != 1 or not 0 < len(np.unique(elements)) == elements.size:
             raise InvalidOptionError(
                 f"{type(self).__name__} takes different indices below {shape[-1]}, or a list of "

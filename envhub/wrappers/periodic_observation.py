@@ -46,7 +46,7 @@ class PeriodicObservation(ElementsObservation):
         places = {int(angle): size + n for n, angle in enumerate(self.elements)}
         # Of the elements, then the cosines, then the sines.
         pairs = [[places[n], places[n] + count] if n in places else [n] for n in range(size)]
-        self._order = np.concatenate(pairs)
+        self._order = np.concatenate(pairs).astype(np.int32)
 
     def observation(self, obs: Any) -> Any:
         angles = obs[..., self.elements]

@@ -54,7 +54,7 @@ class RecordEpisodeStatistics(Wrapper):
     def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
         obs, state = self.env.reset(key, params)
         agents = () if self.num_agents == 1 else (self.num_agents,)
-        return obs, Recorded(state, jnp.zeros(agents), jnp.int32(0), jnp.bool_(False))
+        return obs, Recorded(state, jnp.zeros(agents, jnp.float32), jnp.int32(0), jnp.bool_(False))
 
     def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
         result = self.env.step(key, state.env, action, params)

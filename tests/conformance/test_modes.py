@@ -1,0 +1,164 @@
+"""JAX's modes: an environment of each suite works in them, see `docs/contract.md`, section 2."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import export
+
+import envhub
+from envhub import errors, registry
+from tests.devices import NUM_DEVICES, why_not
+
+from .stacks import BASES, CATALOG
+
+MODES = {
+    "disable_jit": jax.disable_jit,
+    "debug_key_reuse": lambda: jax.debug_key_reuse(True),
+    "numpy_rank_promotion": lambda: jax.numpy_rank_promotion("raise"),
+    "transfer_guard": lambda: jax.transfer_guard("disallow"),
+    "rbg": lambda: jax.default_prng_impl("rbg"),
+}
+# The default run examines one in JAX and one on the host.
+CHEAP = ("gymnax", "gymnasium")
+SUITES = [
+    pytest.param(suite, marks=() if suite in CHEAP else pytest.mark.full)
+    for suite in registry.BUILTIN
+]
+if hasattr(jax, "enable_x64") and callable(jax.enable_x64):
+    X64 = functools.partial(jax.enable_x64, True)
+else:  # before jax 0.9
+    from jax.experimental import enable_x64 as X64  # noqa: N812
+KEY = jax.random.key(0)
+LANES = 2
+
+
+def programs(keys: Any, env_id: str, options: dict[str, Any]) -> list[Any]:
+    """What one environment, a batch and a rollout show."""
+    env, params = envhub.make(env_id, **options)
+    obs, state = env.reset(keys[0])
+    one = env.step(keys[2], state, env.action_space(params).sample(keys[1]), params)
+    venv, _ = envhub.make_vec(env_id, LANES, **options)
+    _, states = venv.reset(keys[3])
+    many = venv.step(keys[5], states, venv.action_space().sample(keys[4]))
+    trajectory = envhub.rollout(venv, None, None, keys[6], 2)
+    shown = obs, one.obs, one.reward, many.obs, many.info, trajectory.obs, trajectory.reward
+    return jax.tree.leaves(jax.device_get(shown))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("suite", SUITES)
+def test_what_is_shown_is_the_same_in_every_mode(suite: str, mode: str) -> None:
+    name, options = BASES[suite]
+    expected = programs(list(jax.random.split(KEY, 7)), f"{suite}::{name}", options)
+    with contextlib.nullcontext() if mode == "transfer_guard" else MODES[mode]():
+        keys = list(jax.random.split(jax.random.key(0), 7))
+    with MODES[mode]():
+        found = programs(keys, f"{suite}::{name}", options)
+    for ours, other in zip(expected, found, strict=True):
+        assert (ours.shape, ours.dtype) == (other.shape, other.dtype)
+        if mode != "rbg":  # another generator
+            np.testing.assert_allclose(ours, other, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_a_program_of_the_callers_reuses_no_key(suite: str) -> None:
+    """What `AutoReset` does with its key; craftax reuses keys itself, as does jumanji's Maze."""
+    if suite in ("craftax", "jumanji"):
+        pytest.skip(reason="the suite itself uses a key twice")
+    name, options = BASES[suite]
+    venv, _ = envhub.make_vec(f"{suite}::{name}", LANES, **options)
+
+    def program(key: Any) -> Any:
+        first, second, third = jax.random.split(key, 3)
+        _, states = venv.reset(first)
+        return venv.step(third, states, venv.action_space().sample(second)).obs
+
+    with jax.debug_key_reuse(True):
+        jax.jit(program)(jax.random.key(0))
+
+
+@pytest.mark.parametrize("mode", [None, "same_step", "next_step"])
+def test_a_batch_of_any_size_is_exported(mode: Any) -> None:
+    env, _ = envhub.make("gymnax::CartPole-v1", autoreset=mode, max_steps_in_episode=2)
+    number = export.symbolic_shape("n")[0]
+
+    def step(keys: Any, states: Any, actions: Any) -> Any:
+        result = jax.vmap(env.step)(jax.random.wrap_key_data(keys), states, actions)
+        return result.obs, result.state
+
+    keys = jax.random.split(KEY, 5)
+    given = jax.random.key_data(keys), jax.vmap(env.reset)(keys)[1], jnp.ones(5, int)
+    shapes = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((number, *leaf.shape[1:]), leaf.dtype), given
+    )
+    exported = export.export(jax.jit(step))(*shapes)
+    for _ in range(3):
+        found, expected = exported.call(*given), jax.jit(step)(*given)
+        jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), found, expected)
+        given = (given[0], expected[1], given[2])
+
+
+def test_the_host_is_not_exported() -> None:
+    env, _ = envhub.make("gymnasium::CartPole-v1")
+    with pytest.raises(NotImplementedError, match="callback"):
+        export.export(jax.jit(env.reset))(KEY)
+
+
+@pytest.mark.skipif(NUM_DEVICES < 2, reason=why_not(2))
+@pytest.mark.skipif(not hasattr(jax, "set_mesh"), reason="this jax has no explicit axes")
+@pytest.mark.parametrize("mode", [None, "same_step", "next_step"])
+def test_a_batch_that_explicit_axes_split_is_reset_where_episodes_end(mode: Any) -> None:
+    sharding: Any = jax.sharding
+    kind, spec = sharding.AxisType.Explicit, sharding.PartitionSpec("lanes")
+    mesh = jax.make_mesh((2,), ("lanes",), axis_types=(kind,), devices=jax.devices()[:2])
+    env, _ = envhub.make("gymnax::CartPole-v1", autoreset=mode, max_steps_in_episode=2)
+    host, _ = envhub.make("gymnasium::CartPole-v1", autoreset=mode)
+    keys = jax.random.split(KEY, 4)
+    states, actions = jax.vmap(env.reset)(keys)[1], jnp.ones(4, int)
+    step = jax.jit(jax.vmap(env.step))
+    with jax.set_mesh(mesh):
+        place = sharding.NamedSharding(mesh, spec)
+        split = [jax.device_put(tree, place) for tree in (keys, states, actions)]
+        with pytest.raises(errors.HostEnvError, match="mesh="):
+            jax.vmap(host.reset)(split[0])
+    for _ in range(3):
+        expected = step(keys, states, actions)
+        with jax.set_mesh(mesh):
+            found = step(*split)
+            split[1] = jax.device_put(found.state, place)
+        states = expected.state
+        np.testing.assert_allclose(found.obs, expected.obs, rtol=1e-6)
+        assert found.obs.sharding.spec[0] == "lanes"
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_wrappers_keep_their_dtypes_in_x64_mode(name: str) -> None:
+    """Traced, over environments that themselves survive the mode."""
+    wrap: Any = CATALOG[name]
+    for suite in ("gymnax", "gymnasium"):
+        env_id, options = BASES[suite]
+        try:
+            narrow = dtypes(f"{suite}::{env_id}", options, wrap)
+        except errors.InvalidOptionError:
+            continue
+        with X64():
+            assert dtypes(f"{suite}::{env_id}", options, wrap) == narrow
+
+
+def dtypes(env_id: str, options: dict[str, Any], wrap: Any) -> Any:
+    """Those of what a step shows; of `info` what the wrapper adds."""
+    env, _ = envhub.make(env_id, **options)
+    wrapped = wrap(env)
+    results = []
+    for each in (env, wrapped):
+        action = jax.eval_shape(each.action_space().sample, KEY)
+        results.append(jax.eval_shape(each.step, KEY, each.reset_shapes[1], action))
+    own = {key: value for key, value in results[1].info.items() if key not in results[0].info}
+    return jax.tree.map(lambda leaf: leaf.dtype, (*results[1][:1], *results[1][2:5], own))
