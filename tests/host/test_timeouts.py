@@ -28,7 +28,7 @@ KEY = jax.random.key(0)
 CARTPOLE = "gymnasium::CartPole-v1"
 SECONDS = 1.0
 SOON = 20.0  # on a machine that does much else
-LANES = 4
+LANES = 16  # as many as there are instances, so that both workers have some
 
 
 @contextlib.contextmanager
@@ -95,14 +95,38 @@ def test_what_hangs_is_named_and_replaced_though_there_are_no_workers(
 
 
 @pytest.fixture(scope="module")
-def parallel() -> Iterator[Any]:
+def made() -> Iterator[Any]:
     env, _ = envhub.make(CARTPOLE, workers="process", num_workers=2, timeout=SECONDS)
     yield env
     env.close()
 
 
+@pytest.fixture
+def parallel(made: Any) -> Any:
+    find_out(made)
+    return made
+
+
+def fails(call: Callable[[], Any]) -> bool:
+    """Whether a call finds a worker gone, which is all that it may fail of."""
+    try:
+        jax.block_until_ready(call())
+    except Exception as error:
+        if "HostEnvError" not in f"{type(error).__name__}: {error}":
+            raise
+        return True
+    return False
+
+
+def find_out(env: Any) -> None:
+    """Use every instance, so that no worker is gone that nobody has missed yet."""
+    everybody = jax.random.split(KEY, LANES)
+    while fails(lambda: jax.vmap(lambda key: env.reset(key)[0])(everybody)):
+        pass
+
+
 def scan_of(env: Any) -> Any:
-    """Some hundred steps of four lanes, compiled; the poles stand for 15 of them."""
+    """Steps of all lanes, compiled; the poles stand for 15 of them."""
 
     def step(state: Any, turn: Any) -> Any:
         return env.step(KEY, state, turn % 2)
@@ -138,36 +162,25 @@ def test_workers_that_are_stopped_or_killed_at_once_are_replaced(
     assert not set(parallel.counts.processes) & set(victims)
 
 
-def fails(call: Callable[[], Any]) -> bool:
-    """Whether a call finds a worker gone, which is all that it may fail of."""
-    try:
-        call()
-    except Exception as error:
-        if "HostEnvError" not in str(error):
-            raise
-        return True
-    return False
-
-
 @pytest.mark.parametrize("how", ["SIGSTOP", "SIGKILL"])
 def test_in_the_middle_of_a_compiled_scan(
     how: str, parallel: Any, pytestconfig: pytest.Config
 ) -> None:
     """20 runs in the full tests, at moments of which some are in a call and some between two."""
     states, scan, rng = started(parallel), scan_of(parallel), np.random.default_rng(0)
-    expected, many = scan(states, jnp.arange(15)), jnp.arange(600)
+    expected, many = scan(states, jnp.arange(15)), jnp.arange(300)
     jax.block_until_ready(scan(states, many))
     raised = 0
-    for _ in range(20 if pytestconfig.getoption("full") else 2):
+    for _ in range(20 if pytestconfig.getoption("full") else 1):
         workers = parallel.counts.processes
         victim = workers[rng.integers(len(workers))]
         kill = functools.partial(os.kill, victim, getattr(signal, how))
         timer = threading.Timer(rng.uniform(0, 0.05), kill)
         timer.start()
         with soon():
-            raised += fails(lambda: jax.block_until_ready(scan(states, many)))
+            raised += fails(lambda: scan(states, many))
         timer.join()
-        fails(lambda: jax.block_until_ready(scan(states, jnp.arange(15))))  # if it came too late
+        find_out(parallel)  # if it came too late
         np.testing.assert_array_equal(scan(states, jnp.arange(15)), expected)
     assert raised
 
