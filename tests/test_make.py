@@ -497,7 +497,7 @@ def test_an_int_beyond_32_bits_is_refused_for_a_param_of_ints() -> None:
     ("asked", "meant"),
     [
         ("ale::PongNoFrameskip-v4", "ale::pong"),
-        ("gymnasium::ALE/Pong-v5", "ale::pong"),
+        ("gymnax::ALE/Pong-v5", "ale::pong"),
         ("gymnax::Ant-v5", "gymnasium::Ant-v5"),
         ("navix::CartPole-v1", "gymnax::CartPole-v1"),
         ("CartPole-v1", "gymnasium::CartPole-v1"),

@@ -42,7 +42,7 @@ def to_float(name: str, value: Any) -> float:
         number = float(value) if is_number and not isinstance(value, bool) else math.nan
     except OverflowError:  # an int beyond floats
         number = math.nan
-    is_cut = math.isfinite(number) and abs(number) > np.finfo(np.float32).max
+    is_cut = math.isfinite(number) and abs(number) > float(np.finfo(np.float32).max)
     if math.isnan(number) or is_cut:
         raise InvalidOptionError(f"{name} is a number of 32 bits, got {brief(value)}.")
     return number

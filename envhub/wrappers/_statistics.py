@@ -13,6 +13,7 @@ from jax import lax
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
 from envhub.wrappers._base import Wrapper
+from envhub.wrappers._options import to_float
 
 PRIOR = 1e-4  # what the mean 0 and the variance 1 count for, as in Gymnasium
 
@@ -70,8 +71,12 @@ class StatisticsWrapper(Wrapper):
                 "changes none."
             )
         super().__init__(env, capabilities=capabilities)
+        epsilon = to_float("epsilon", epsilon)
         if not epsilon > 0:
             raise InvalidOptionError(f"epsilon is a positive number, got {epsilon!r}.")
+        names = axis_name if isinstance(axis_name, tuple) else (axis_name,)
+        if any(isinstance(name, int) for name in names):  # JAX takes one for an axis of the array
+            raise InvalidOptionError(f"axis_name is a name or a tuple of names, got {axis_name!r}.")
         self.epsilon, self.axis_name, self.update = epsilon, axis_name, update
         fresh = Statistics(
             jax.tree.map(np.zeros_like, like), jax.tree.map(np.ones_like, like), np.float32(PRIOR)

@@ -42,7 +42,7 @@ class DtypeObservation(BoxObservation):
         except TypeError as error:
             raise InvalidOptionError(str(error)) from error
         if jax.dtypes.canonicalize_dtype(self.dtype) != self.dtype:
-            raise InvalidOptionError(f"JAX has {self.dtype} with jax_enable_x64 alone.")
+            raise InvalidOptionError(f"dtype={self.dtype}: JAX has it with jax_enable_x64 alone.")
         if self.dtype.kind != "f":
             reason = f"no gradient flows through observations of {self.dtype}."
             self.capabilities = self.capabilities.without(differentiable=reason)

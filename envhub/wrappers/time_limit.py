@@ -43,7 +43,7 @@ class TimeLimit(EpisodeWrapper):
 
     def __init__(self, env: Environment, max_episode_steps: int) -> None:
         super().__init__(env)
-        if type(max_episode_steps) is not int or max_episode_steps < 1:
+        if type(max_episode_steps) is not int or not 1 <= max_episode_steps < 2**31:
             raise InvalidOptionError(
                 f"max_episode_steps is a positive integer, got {max_episode_steps!r}."
             )

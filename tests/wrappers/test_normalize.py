@@ -317,3 +317,11 @@ def test_what_is_to_be_normalised_is_checked() -> None:
     for bad in (-0.1, 1.1):
         with pytest.raises(errors.InvalidOptionError, match="gamma"):
             made(PENDULUM, NormalizeReward(gamma=bad))
+
+
+@pytest.mark.parametrize("wrapper", [NormalizeObservation, NormalizeReward])
+@pytest.mark.parametrize("axis_name", [0, 30, ("envs", 1)])
+def test_a_number_is_no_name_of_an_axis(wrapper: Any, axis_name: Any) -> None:
+    env, _ = envhub.make("gymnax::CartPole-v1")
+    with pytest.raises(errors.InvalidOptionError, match="axis_name is a name"):
+        wrapper(env, axis_name=axis_name)

@@ -213,3 +213,35 @@ def test_what_is_no_array_is_refused() -> None:
         ResizeObservation((84, 84))
     with pytest.raises(errors.InvalidOptionError, match="height and a width"):
         ResizeObservation(picture_env(), shape=(84,))
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "options"),
+    [
+        ("TransformAction", {"func": 3}),
+        ("TransformObservation", {"func": "x"}),
+        ("TransformObservation", {"func": jnp.abs, "observation_space": 3}),
+        ("TransformReward", {"func": None}),
+        ("ClipReward", {"min_reward": "0"}),
+        ("ClipReward", {"max_reward": float("nan")}),
+        ("ClipReward", {"max_reward": 10**40}),
+        ("ScaleReward", {"scale": 10**400}),
+        ("TimeLimit", {"max_episode_steps": 2**31}),
+        ("NormalizeReward", {"epsilon": 10**400}),
+        ("DtypeObservation", {"dtype": []}),
+        ("DtypeObservation", {"dtype": "float64"}),
+        ("TimeAwareObservation", {"dict_time_key": 2}),
+    ],
+)
+def test_what_a_wrapper_cannot_use_is_refused_when_it_is_made(wrapper: str, options: Any) -> None:
+    made = getattr(envhub.wrappers, wrapper)
+    with pytest.raises(errors.InvalidOptionError, match=[*options][-1].split("_")[0]):
+        envhub.make("gymnax::CartPole-v1", wrappers=[made(**options)])
+
+
+def test_whole_numbers_beyond_32_bits_are_floats() -> None:
+    env, params = envhub.make(
+        "gymnax::CartPole-v1", wrappers=[envhub.wrappers.ScaleReward(scale=2**40)]
+    )
+    _, state = env.reset(jax.random.key(0), params)
+    assert env.step(jax.random.key(1), state, 1, params).reward == 2.0**40
