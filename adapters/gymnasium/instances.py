@@ -34,6 +34,7 @@ class GymnasiumInstance(Instance):
         self.observation_space = spaces.from_gymnasium(env.observation_space)
         self.action_space = spaces.from_gymnasium(env.action_space)
         self._is_new = True
+        self._first_info: dict[str, Any] = {}
 
     @property
     def unwrapped(self) -> Any:
@@ -41,9 +42,14 @@ class GymnasiumInstance(Instance):
 
     def reset(self, seed: int) -> Any:
         self._is_new = False
-        if self.reset_options is None:
-            return self.env.reset(seed=seed)[0]
-        return self.env.reset(seed=seed, options=dict(self.reset_options))[0]
+        options = self.reset_options and {"options": dict(self.reset_options)}
+        obs, self._first_info = self.env.reset(seed=seed, **(options or {}))
+        return obs
+
+    def action_mask(self) -> Any:
+        """Gymnasium's own entry of `info` after a reset, or the method that sb3-contrib calls."""
+        masks = getattr(self.inner, "action_masks", None)
+        return masks() if callable(masks) else self._first_info.get("action_mask")
 
     def reset_once(self) -> None:
         """What a step finds unset before the first reset, a restored state does not bring."""

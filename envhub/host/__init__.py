@@ -3,7 +3,7 @@
 An adapter describes one live instance of its suite (`Instance`), and its suite by what makes one
 (`HostSuite`); the bridge owns everything else: the environment that callers see (`environment`),
 the calls from compiled programs (`transport`), with which arrays (`protocol`), what each state of a
-batch is (`states`), the instances (`pool`), who runs them (`fleet`, and in parallel `workers`), and
+batch is (`states`), the instances (`pool`), who runs them (`fleet`, or `parallel`), what they give (`values`), and
 snapshots (`snapshot`).
 """
 

@@ -15,6 +15,7 @@ from envhub import spaces
 from envhub._inputs import conform_action
 from envhub._seeding import traced_seed
 from envhub.environment import Environment, StepResult
+from envhub.errors import UnavailableEnvError
 from envhub.flags import Capabilities
 from envhub.host import proof, transport
 from envhub.host.fleet import Counts, Fleet
@@ -38,7 +39,7 @@ from envhub.host.protocol import (
     unflatten,
 )
 from envhub.host.snapshot import SnapshotForm
-from envhub.host.values import Actions, Observations, Values
+from envhub.host.values import Actions, Observations, Values, why_not_held
 
 
 class HostState(NamedTuple):
@@ -122,6 +123,9 @@ class HostEnvironment(Environment):
         own = sorted(item for item in options.items() if item[0] not in BRIDGE_OPTIONS)
         identity = f"{env_id} {version} {own}"
         self._observation_space, self._action_space = observation_space, action_space
+        why_not = why_not_held(observation_space) or why_not_held(action_space)
+        if why_not:
+            raise UnavailableEnvError(f"{env_id}: {why_not}")
         actions, observations = Actions(action_space), Observations(observation_space)
         agents = () if num_agents is None else (num_agents,)
         self.info_entries = proof.explore(env_id, first, actions, observations, agents)

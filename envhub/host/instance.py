@@ -94,6 +94,14 @@ class Instance(abc.ABC):
             action: an element of the action space: an int for `Discrete`, otherwise arrays.
         """
 
+    def action_mask(self) -> Any:
+        """Which actions are legal now, bool[n] of a `Discrete` space; `None` if nobody says so.
+
+        What is tried out at random when an environment is made keeps to it. An entry `action_mask`
+        of an observation or of `info` is seen without this.
+        """
+        return None
+
     def save(self) -> bytes:
         """What decides all that comes next until a `reset`: data, no code.
 

@@ -6,7 +6,7 @@ at the first `make` of an id in a process.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,25 +30,48 @@ def explore(
     """Play a few steps, and say which entries of `info` there are.
 
     One is kept if it is numeric, and of one shape whenever it is there. Its dtype takes all values
-    that were seen.
+    that were seen. A mask of legal actions is respected, and an exception ends it: there may be
+    rules that nobody has told.
 
     Raises:
-        ValueError: if an observation is not what the space says.
-        UnavailableEnvError: if a step returns something else than five values, or its reward is no
-            number (for several agents: a number for each).
+        UnavailableEnvError: if an observation is not what the space says, a step returns something
+            else than five values, or its reward is no number (for several agents: a number for
+            each).
     """
     rng = np.random.default_rng(0)
-    observations.columns([instance.reset(0)])
-    infos = []
+    infos: list[Any] = []
+    newest: list[Any] = []
+    obs = _as_declared(env_id, observations, instance.reset(0))
     for _ in range(STEPS_BETWEEN):
-        step = _as_step(env_id, instance.step(actions.sample(rng)), agents)
-        observations.columns([step.obs])
+        try:
+            returned = instance.step(actions.sample(rng, legal_actions(instance, obs, newest)))
+        except Exception:
+            break
+        step = _as_step(env_id, returned, agents)
+        obs = _as_declared(env_id, observations, step.obs)
         infos.append(step.info)
+        newest = [step.info]
         if _has_ended(step):
-            instance.reset(0)
+            obs, newest = instance.reset(0), []
     names = sorted({name for info in infos for name in info if isinstance(name, str)})
-    found = [_entry(name, [info[name] for info in infos if name in info]) for name in names]
+    found = [_entry(name, [info.get(name) for info in infos]) for name in names]
     return [entry for entry in found if entry]
+
+
+def legal_actions(instance: Instance, obs: Any, infos: Sequence[Any]) -> Any:
+    """The mask of legal actions, where there is one: of `info`, the observation or the instance."""
+    for where in (*infos, obs):
+        if isinstance(where, Mapping) and "action_mask" in where:
+            return where["action_mask"]
+    return instance.action_mask()
+
+
+def _as_declared(env_id: str, observations: Observations, obs: Any) -> Any:
+    try:
+        observations.columns([obs])
+    except ValueError as error:
+        raise UnavailableEnvError(f"{env_id}: {error} Its observation_space says so.") from error
+    return obs
 
 
 def _as_step(env_id: str, returned: Any, agents: tuple[int, ...]) -> InstanceStep:
@@ -60,7 +83,7 @@ def _as_step(env_id: str, returned: Any, agents: tuple[int, ...]) -> InstanceSte
             "are wrappers, such as shimmy.GymV21CompatibilityV0."
         )
     step = InstanceStep(*returned)
-    if np.shape(step.reward) != agents:
+    if np.shape(step.reward) not in (agents, agents or (1,)):
         expected = f"{agents[0]} numbers, one for each agent" if agents else "one number"
         raise UnavailableEnvError(
             f"{env_id}: its reward has the shape {np.shape(step.reward)}, and a reward is "
@@ -75,15 +98,22 @@ def _has_ended(step: InstanceStep) -> bool:
 
 
 def _entry(name: str, values: list[Any]) -> Entry | None:
-    """An entry that takes these values, if JAX can hold them."""
-    if not all(isinstance(value, (bool, int, float, np.generic, np.ndarray)) for value in values):
+    """An entry that takes these values, if JAX can hold them; `None` is none."""
+    there = [value for value in values if value is not None]
+    kinds = (bool, int, float, np.generic, np.ndarray)
+    if not there or not all(isinstance(value, kinds) for value in there):
         return None
-    arrays = list(map(np.asarray, values))
+    arrays = list(map(np.asarray, there))
     dtype = np.result_type(*{array.dtype for array in arrays})
     if dtype.kind not in "biuf" or len({array.shape for array in arrays}) > 1:
         return None
     narrow = {"f": np.float32, "i": np.int32, "u": np.uint32, "b": np.bool_}[dtype.kind]
     kept = dtype if dtype.itemsize < 4 else np.dtype(narrow)
+    if kept.kind in "iu":
+        most = np.iinfo(kept)
+        fits = all(((each >= most.min) & (each <= most.max)).all() for each in arrays)
+        if not fits or len(there) < len(values):  # NaN stands for what is not there
+            kept = np.dtype(np.float32)
     return Entry(name, arrays[0].shape, kept)
 
 

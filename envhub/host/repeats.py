@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from envhub.host.instance import Instance, InstanceStep
+from envhub.host.proof import legal_actions
 from envhub.host.values import Actions
 
 STEPS = 20
@@ -61,9 +62,13 @@ def _play(instance: Instance, seed: int) -> Iterator[Shown]:
     """What some steps show, over the ends of episodes; up to what raises, which is told too."""
     rng, actions = np.random.default_rng(seed), Actions(instance.action_space)
     try:
-        yield {"observation": _bits(instance.reset(seed))}
+        infos: list[Any] = []
+        obs = instance.reset(seed)
+        yield {"observation": _bits(obs)}
         for _ in range(STEPS):
-            step = InstanceStep(*instance.step(actions.sample(rng)))
+            action = actions.sample(rng, legal_actions(instance, obs, infos))
+            step = InstanceStep(*instance.step(action))
+            obs, infos = step.obs, [step.info]
             info = {f"info[{name!r}]": _bits(step.info[name]) for name in _numbers(step.info)}
             yield {
                 "observation": _bits(step.obs),
@@ -73,7 +78,8 @@ def _play(instance: Instance, seed: int) -> Iterator[Shown]:
             }
             if np.logical_or(step.terminated, step.truncated).all():
                 seed += 1000
-                yield {"observation": _bits(instance.reset(seed))}
+                obs, infos = instance.reset(seed), []
+                yield {"observation": _bits(obs)}
     except Exception as error:  # an action that it refuses, say
         yield {"exception": type(error).__name__}
 

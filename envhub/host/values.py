@@ -38,6 +38,22 @@ MOST = {size: float(np.finfo(f"f{size}").max) for size in (2, 4, 8)}  # by bytes
 NO_PARAMS = np.zeros((1, 0), np.uint32)
 
 
+def why_not_held(space: spaces.Space) -> str:
+    """Why the integers of a space are more than JAX holds; empty if they are not.
+
+    The whole range of a type is no bound: there each value is seen when it comes.
+    """
+    for leaf in leaves_of(space):
+        kind = np.dtype(leaf.dtype).kind
+        if kind in "iu":
+            low, high = int(np.min(leaf.low)), int(np.max(leaf.high))
+            own, most = np.iinfo(leaf.dtype), np.iinfo(f"{kind}4")
+            is_bounded = low > own.min, high < own.max
+            if (is_bounded[0] and low < most.min) or (is_bounded[1] and high > most.max):
+                return f"{leaf} has integers beyond 32 bits, which a program in JAX does not hold."
+    return ""
+
+
 class Leaves:
     """The leaves of one space, as JAX holds them."""
 
@@ -116,8 +132,12 @@ class Actions(Leaves):
         read = [read(column) for read, column in zip(self._readers, columns, strict=True)]
         return [unflatten(self.space, iter(leaves)) for leaves in zip(*read, strict=True)]
 
-    def sample(self, rng: np.random.Generator) -> Any:
-        """A random action, in NumPy."""
+    def sample(self, rng: np.random.Generator, mask: Any = None) -> Any:
+        """A random action, in NumPy; of a `Discrete` space one that a mask allows."""
+        if mask is not None and isinstance(self.space, spaces.Discrete):
+            legal = np.flatnonzero(mask)
+            if len(mask) == self.space.n and len(legal):
+                return int(self.space.low) + int(rng.choice(legal))
         return unflatten(self.space, iter([_draw(leaf, rng) for leaf in leaves_of(self.space)]))
 
 

@@ -88,3 +88,62 @@ class Nested(Broken):
 
 
 gymnasium.register("Nested-v0", Nested)
+
+
+class Odd(Broken):
+    """Returns what a script of values says, one after another, and then the last again.
+
+    Args:
+        obs, reward, info: of the steps, each a list.
+        space: of the observation.
+    """
+
+    def __init__(
+        self, *, space: Any = None, obs: Any = None, reward: Any = None, info: Any = None
+    ) -> None:
+        super().__init__()
+        self.observation_space = space or Broken.observation_space
+        self.script = (obs or [np.zeros(2, np.float32)], reward or [1.0], info or [{}])
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        return self.script[0][0], {}
+
+    def step(self, action: Any) -> Any:
+        self.count += 1
+        obs, reward, info = (column[min(self.count, len(column) - 1)] for column in self.script)
+        return obs, reward, False, False, info
+
+
+gymnasium.register("Odd-v0", Odd)
+
+
+class Illegal(Broken):
+    """Refuses what is not legal: 1, 2, 0 by turns; and says so where it is told to."""
+
+    action_space = gymnasium.spaces.Discrete(3)
+
+    def __init__(self, says: str = "") -> None:
+        super().__init__()
+        self.says = says
+        if says == "method":
+            self.action_masks = self._mask
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        obs, info = super().reset(seed=seed)
+        return obs, self._info(info)
+
+    def step(self, action: Any) -> Any:
+        if not self._mask()[action]:
+            raise ValueError(f"{action} is illegal")
+        obs, *others, info = super().step(action)
+        return obs, *others, self._info(info)
+
+    def _mask(self) -> Any:
+        return np.arange(3) == (self.count + 1) % 3
+
+    def _info(self, info: Any) -> Any:
+        return info | {"action_mask": self._mask()} if self.says == "info" else info
+
+
+gymnasium.register("Illegal-v0", Illegal)

@@ -1,0 +1,149 @@
+"""Values cross without being bent: what fits is cast, and what does not is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import envhub
+from envhub import errors, spaces
+from envhub.host.values import Actions
+
+KEY = jax.random.key(0)
+ODD, ILLEGAL = "gymnasium::tests.host.broken:Odd-v0", "gymnasium::tests.host.broken:Illegal-v0"
+LATER = 60  # steps: after all that `make` tries out
+
+
+def after(quiet: Any, odd: Any) -> list[Any]:
+    """A script that turns odd when nobody tries anything out any more."""
+    return [quiet] * LATER + [odd]
+
+
+def last_of(**script: Any) -> Any:
+    env, _ = envhub.make(ODD, **script)
+    _, state = env.reset(KEY)
+    for _ in range(LATER):
+        result = env.step(KEY, state, 0)
+        state = result.state
+    return result
+
+
+IMAGE = gymnasium.spaces.Box(0, 255, (2,), np.uint8)
+BYTE = gymnasium.spaces.Box(-128, 127, (2,), np.int8)
+WIDE = gymnasium.spaces.Box(-(2**63), 2**63 - 1, (2,), np.int64)
+FLOATS = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("space", "obs", "message"),
+    [
+        (IMAGE, np.array([0.0, 0.5], np.float32), r"0\.5, which uint8\[2\]"),
+        (BYTE, np.array([0, 300.5]), r"300\.5, which int8\[2\]"),
+        (IMAGE, np.array([0, 256]), r"256, which uint8\[2\]"),
+        (IMAGE, np.array([0, -1]), r"-1, which uint8\[2\]"),
+        (IMAGE, np.array([0, np.nan]), r"nan, which uint8\[2\]"),
+        (WIDE, np.array([0, 2**33 + 1]), r"8589934593, which int32\[2\]"),
+        (FLOATS, np.array([0, 1e39]), r"1e\+39, which float32\[2\]"),
+        (FLOATS, np.zeros(2, complex), r"complex128\[2\]"),
+        (FLOATS, ["a", "b"], "'a'"),
+    ],
+)
+def test_what_the_space_cannot_hold_is_refused_when_it_first_comes(
+    space: Any, obs: Any, message: str
+) -> None:
+    with pytest.raises(errors.HostEnvError, match=message):
+        last_of(space=space, obs=after(np.zeros(2, space.dtype), obs))
+    with pytest.raises(errors.UnavailableEnvError, match=message):
+        envhub.make(ODD, space=space, obs=[np.zeros(2, space.dtype), obs])
+
+
+@pytest.mark.parametrize(
+    ("space", "obs"),
+    [
+        (FLOATS, np.array([3, 4])),
+        (FLOATS, np.array([0.1, 0.2])),
+        (FLOATS, [1.5, 2.5]),
+        (FLOATS, np.array([np.inf, -np.inf])),
+        (IMAGE, np.array([3.0, 255.0])),
+        (BYTE, np.array([-128, 127])),
+    ],
+)
+def test_what_it_can_hold_is_cast(space: Any, obs: Any) -> None:
+    result = last_of(space=space, obs=after(np.zeros(2, space.dtype), obs))
+    np.testing.assert_array_equal(result.obs, np.asarray(obs).astype(space.dtype))
+    assert result.obs.dtype == space.dtype
+
+
+def test_integers_that_fit_nothing_are_refused_when_it_is_made() -> None:
+    for space in (
+        gymnasium.spaces.Box(0, 2**40, (2,), np.int64),
+        gymnasium.spaces.Discrete(2**40),
+    ):
+        with pytest.raises(errors.UnavailableEnvError, match=r"Odd-v0: .*32 bits"):
+            envhub.make(ODD, space=space, obs=[np.zeros(space.shape, np.int64)])
+
+
+def test_an_array_of_one_number_is_taken_for_it() -> None:
+    assert last_of(reward=after(1.0, np.array([2.5]))).reward == 2.5
+    env, _ = envhub.make(ODD, reward=[np.array([0.5])])
+    states = jax.vmap(env.reset)(jax.random.split(KEY, 3))[1]
+    result = jax.vmap(lambda state: env.step(KEY, state, 0))(states)
+    np.testing.assert_array_equal(result.reward, [0.5] * 3)
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "wanted"),
+    [
+        ({"a": 0, "b": 1}, {"b": 2}, -(2**31)),  # the least integer: it was always there
+        ({"a": 0.5}, {}, np.nan),
+        ({"a": True}, {}, False),
+        ({"a": 1.0}, {"a": None}, np.nan),
+        ({"a": 2**40}, {"a": 2**41}, np.float32(2**41)),
+        ({"a": np.int8(3)}, {"a": 100}, 100),
+    ],
+)
+def test_entries_of_info_come_and_go(first: Any, then: Any, wanted: Any) -> None:
+    np.testing.assert_equal(np.asarray(last_of(info=after(first, then)).info["a"]), wanted)
+
+
+def test_what_comes_and_goes_at_first_is_nan_where_it_is_not() -> None:
+    result = last_of(info=[{}, {"a": 1}, {}, *after({"a": 2}, {})])
+    assert result.info["a"] == 2
+    assert result.info["a"].dtype == jnp.float32
+    assert np.isnan(last_of(info=[{}, {"a": 1}, {}]).info["a"])
+
+
+@pytest.mark.parametrize("value", [10.059, 2**33, {}, "text", np.zeros(3)])
+def test_an_entry_that_its_type_cannot_hold_is_refused(value: Any) -> None:
+    with pytest.raises(errors.HostEnvError, match=r"info\['a'\]"):
+        last_of(info=after({"a": 0}, {"a": value}))
+
+
+def test_an_entry_takes_the_wider_of_what_is_seen_first() -> None:
+    assert last_of(info=[{"a": 0}, {"a": False}, {"a": 10.059}]).info["a"] == np.float32(10.059)
+    assert last_of(info=[{"a": False}, {"a": 7}]).info["a"] == 7
+
+
+def test_a_bound_that_was_rounded_is_the_bound() -> None:
+    actions = Actions(spaces.Box(np.full(2, -0.7), np.full(2, 0.1), (2,), np.float64))
+    rounded = np.array([[-0.7, 0.1]], np.float32)
+    (read,) = actions.read([rounded])
+    np.testing.assert_array_equal(read, [np.float32(-0.7), 0.1])
+    with pytest.raises(errors.InvalidActionError, match="outside"):
+        actions.read([rounded * np.float32(1.0001)])
+
+
+@pytest.mark.parametrize("says", ["info", "method", ""])
+def test_an_environment_that_refuses_illegal_moves_is_made(says: str) -> None:
+    env, _ = envhub.make(ILLEGAL, says=says)
+    _, state = env.reset(KEY)
+    with pytest.raises(errors.HostEnvError, match="0 is illegal"):
+        env.step(KEY, state, 0)
+    _, state = env.reset(KEY)
+    result = env.step(KEY, state, 1)
+    assert (set(result.info) >= {"count"}) == bool(says), "respecting the mask it saw five steps"
