@@ -25,8 +25,9 @@ def wrap(obj: Any, /) -> tuple[Environment, Any]:
     changed since it was made, and for a `PufferEnv` give the function. Without, there is the one
     object, which each reset takes over, so that the episode before is gone.
 
-    A suite's own environment has the capabilities that it has by `make`. Of others, what nobody can
-    know is denied, with that reason.
+    A suite's own environment has the capabilities that it has by `make`. Of others it is tried out
+    whether the seed decides their episodes, and what nobody can know is denied, with that reason.
+    An object that differs from what its `spec` makes is refused.
 
     Args:
         obj: the environment, or what makes it.
