@@ -145,12 +145,12 @@ def _test_set(name: str, full: bool, extra: Sequence[str], ready: Future[Path]) 
             failed.append(f"{' '.join(lint)} failed")
     selection = [*["--full"] * full, *tests_without(left_out(name))]
     say(" ".join([f"{name}: pytest", *selection]))
-    status, summary = _pytest(directory, [*selection, *extra])
+    status, summary = run_pytest(directory, [*selection, *extra])
     state = "FAILED" if failed or status else "passed"
     return Outcome(name, state, ", ".join([summary, *failed]), time.monotonic() - started)
 
 
-def _pytest(directory: Path, arguments: Sequence[str]) -> tuple[int, str]:
+def run_pytest(directory: Path, arguments: Sequence[str]) -> tuple[int, str]:
     """Show pytest's output as it comes; return its exit status and its last line."""
     # A crash of a worker ends the run: pytest-xdist 3.8 waits for ever for the groups it had.
     workers = ["-n", "2", "--dist", "loadgroup", "--max-worker-restart", "0"]

@@ -63,7 +63,7 @@ def gymnax_step(env: Any) -> Step:
 
 def navix_step(env: Any) -> Step:
     def step(key: Any, state: Any, action: Any, params: Any) -> Transition:
-        after = env._step(state, action)
+        after = env._step(state, action)  # noqa: SLF001 (navix's step that never resets)
         return after.observation, after, after.reward, after.is_done()
 
     return step

@@ -504,7 +504,7 @@ def test_the_counts_are_those_of_pytest(
     script = directory / "bin" / "pytest"
     script.write_text(f"#!/bin/sh\necho 1 passed in\necho '{last}'\nexit 3\n")
     script.chmod(0o755)
-    assert tasks._pytest(directory, []) == (3, found)
+    assert tasks.run_pytest(directory, []) == (3, found)
     assert last in capfd.readouterr().out
 
 

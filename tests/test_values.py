@@ -19,6 +19,7 @@ import pytest
 import envhub
 from envhub import errors, registry, spaces, wrappers
 from envhub.export import to_brax, to_dm_env, to_gymnasium, to_gymnasium_vec, to_gymnax
+from envhub.wrappers._statistics import Statistics
 
 KEY = jax.random.key(0)  # a typed one, which some states keep
 CARTPOLE = "gymnax::CartPole-v1"
@@ -215,7 +216,7 @@ STACKS: dict[str, tuple[Any, list[Any]]] = {
         POLE,
         [
             wrappers.NormalizeObservation(
-                statistics=wrappers._statistics.Statistics(
+                statistics=Statistics(
                     np.zeros(4, np.float32), np.ones(4, np.float32), np.float32(1)
                 )
             )

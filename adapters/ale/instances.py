@@ -73,7 +73,7 @@ class AleInstance(Instance):
         self._is_forkable, self._is_leaky = is_forkable, is_leaky
         self._sticky = float(settings.repeat_action_probability)
         self._rng = np.random.default_rng(0)
-        self._last = NOOP  # the action of the last frame
+        self.last = NOOP  # the action of the last frame
         self._started_at = 0
         self._shown: Start | None = None  # until a frame is played, which draws the screen
         # A state of the emulator, and the actions of the frames since.
@@ -104,17 +104,17 @@ class AleInstance(Instance):
         """Put the console where its reset leaves it."""
         start = self._start(self.mode, self.difficulty)
         if self._is_leaky:
-            self._load(self.mode, self.difficulty)
+            self.load(self.mode, self.difficulty)
         else:
             self.emulator.restoreState(self._load_state(start.state))
-        self._shown, self._last = start, NOOP
+        self._shown, self.last = start, NOOP
         self.mark()
 
     def play(self, action: int) -> float:
         """Play one frame, in which the action may stick; give the reward."""
         if self._sticky and self._rng.random() < self._sticky:
-            action = self._last
-        self._last = action
+            action = self.last
+        self.last = action
         self._shown = None
         self._since.append(action)
         reward: float = self.emulator.act(action)
@@ -152,12 +152,13 @@ class AleInstance(Instance):
     def _start(self, mode: int, difficulty: int) -> Start:
         key = (self.rom, mode, difficulty)
         if key not in _starts:
-            self._load(mode, difficulty)
+            self.load(mode, difficulty)
             screens = {kind: getattr(self.emulator, read)() for kind, read in SCREENS.items()}
             _starts[key] = Start(self.emulator.cloneState().serialize(), screens)
         return _starts[key]
 
-    def _load(self, mode: int, difficulty: int) -> None:
+    def load(self, mode: int, difficulty: int) -> None:
+        """Start the game anew in a mode and a difficulty."""
         # `reset_game` alone starts elsewhere in a used emulator: it goes on counting cycles.
         self.emulator.loadROM(self.rom)
         if mode != self._initial[0]:
@@ -169,7 +170,7 @@ class AleInstance(Instance):
     # Snapshots.
 
     def save(self) -> bytes:
-        counters = self.COUNTERS.pack(self._started_at, self._last)
+        counters = self.COUNTERS.pack(self._started_at, self.last)
         since = bytes(self._since).ljust(self._longest, bytes([NOTHING]))
         state = self._mark.serialize()
         # In klax the length varies by a byte, and a snapshot is to have room for any.
@@ -191,7 +192,7 @@ class AleInstance(Instance):
         for left, action in zip(range(len(since), 0, -1), since, strict=True):
             self.emulator.act(action)
             self.see(left)
-        self._last = last
+        self.last = last
         self.recall(obs, frames=len(since))
 
     def _check(self, console: bytes, since: bytes) -> tuple[int, int]:

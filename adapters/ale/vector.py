@@ -63,12 +63,12 @@ class VectorFleet(Fleet):
         example.start()
         info = example.info
         self._played_before = info["frame_number"] - info["episode_frame_number"]
-        self._engines: list[Any] = [None]  # made when they are needed
+        self.engines: list[Any] = [None]  # made when they are needed
         self._starting: dict[int, Any] = {}  # futures of first observations
         self._helpers = futures.ThreadPoolExecutor(os.cpu_count())
 
     def grow(self, count: int) -> None:
-        self._engines += [None] * count
+        self.engines += [None] * count
 
     def reset(self, numbers: Sequence[int], seeds: Sequence[int]) -> Outcomes:
         try:
@@ -111,21 +111,21 @@ class VectorFleet(Fleet):
     def replace(self, number: int) -> None:
         if number in self._starting:
             self._starting.pop(number).exception()  # waits
-        self._engines[number] = None
+        self.engines[number] = None
 
     def close(self) -> None:
         self._helpers.shutdown(cancel_futures=True)
         self._starting.clear()
-        self._engines.clear()
+        self.engines.clear()
 
     def _begin(self, number: int, seed: int) -> None:
         self._starting[number] = self._helpers.submit(self._start, number, seed)
 
     def _start(self, number: int, seed: int) -> Any:
         """Bring an engine to the start of the game; without sticky actions that is always one."""
-        engine, needs_loading = self._engines[number], not self._is_steady
+        engine, needs_loading = self.engines[number], not self._is_steady
         if engine is None:
-            engine = self._engines[number] = self._construct()
+            engine = self.engines[number] = self._construct()
             needs_loading = False
         # Any seed makes it load the ROM, and -1 is none.
         seed = seed if self._is_sticky else 0 if needs_loading else -1
@@ -138,7 +138,7 @@ class VectorFleet(Fleet):
         Their actions are numbered as the game's legal ones, which are nearly always all there are.
         An action that it does not know, which nothing here sends, would make `recv` wait for ever.
         """
-        engines = [self._engines[number] for number in numbers]
+        engines = [self.engines[number] for number in numbers]
         for engine, code in zip(engines, codes, strict=True):
             engine.send([code], [1.0])
         return [engine.recv() for engine in engines]

@@ -89,12 +89,12 @@ def fingerprint_of_adapter(suite: Suite) -> str:
     module = Path(inspect.getfile(type(suite)))
     # A package of adapters is none of its own: only what lies beside a file of it is the suite's.
     has_a_package = module.parent.name == suite.name and (module.parent / "__init__.py").exists()
-    return _digest(sorted(module.parent.rglob("*.py")) if has_a_package else [module])
+    return digest_of(sorted(module.parent.rglob("*.py")) if has_a_package else [module])
 
 
 def fingerprint_of_checks() -> str:
     """Of the source of the checks and probes."""
-    return _digest(PACKAGE / name for name in CHECKS)
+    return digest_of(PACKAGE / name for name in CHECKS)
 
 
 def checks_are_equivalent(checks: str) -> bool:
@@ -164,7 +164,7 @@ def _reasons(run: Run, pins: Mapping[str, str] | None) -> Iterable[str]:
     return reasons
 
 
-def _digest(paths: Iterable[Path]) -> str:
+def digest_of(paths: Iterable[Path]) -> str:
     """Of source files, whatever their blank lines, comments and links."""
     lines = [
         line.rstrip() for path in paths for line in path.read_text(encoding="utf-8").splitlines()

@@ -111,7 +111,7 @@ def _of_navix(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
         return timestep.observation, timestep
 
     def step(key: Any, state: Any, action: Any, params: Any) -> Transition:
-        after = env.unwrapped._step(state, action)
+        after = env.unwrapped._step(state, action)  # noqa: SLF001 (navix's step that never resets)
         return after.observation, after, after.reward, after.is_done(), after.info
 
     return reset, step

@@ -185,7 +185,7 @@ def test_the_others_of_a_part_stay_where_they_are(fleet: Any) -> None:
     assert found.lost == []
     error = found.failures[2]
     assert (type(error), str(error)) == (OSError, "told to")
-    if fleet._first:  # where the traceback itself cannot come along
+    if fleet.processes:  # where the traceback itself cannot come along
         assert "toy.py" in error.__notes__[0]
     assert [obs[0, 0] for obs in fleet.step([0, 1, 3, 4], [STEP] * 4).obs] == [2, 2, 2, 1]
     fleet.reset([2, 5], [0, 0])

@@ -155,11 +155,11 @@ def test_comments_and_links_do_not_make_anything_stale(tmp_path: Path) -> None:
     one, other = tmp_path / "one.py", tmp_path / "other.py"
     one.write_text("a = 1\n\n\n# why\nb = 2\n")
     other.write_text("a = 1\nb = 2\n")
-    assert staleness._digest([one]) == staleness._digest([other])
+    assert staleness.digest_of([one]) == staleness.digest_of([other])
     other.write_text('a = 1\nseen_at = "https://example.org/1"\nb = 2\n')
-    assert staleness._digest([one]) == staleness._digest([other])
+    assert staleness.digest_of([one]) == staleness.digest_of([other])
     other.write_text("a = 1\nb = 3\n")
-    assert staleness._digest([one]) != staleness._digest([other])
+    assert staleness.digest_of([one]) != staleness.digest_of([other])
 
 
 # Summaries, tables and badges

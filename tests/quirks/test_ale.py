@@ -303,7 +303,7 @@ def test_an_action_sticks_with_its_probability() -> None:
     for index in range(1000):
         if one.step(2 + index % 2).terminated:
             one.reset(index)
-        played.append(one._last)
+        played.append(one.last)
     changed = np.mean(np.diff(played) != 0)
     # A frame plays its own action, p = 3/4, or what the last frame did, which is the other one
     # unless that stuck as well: the chance of a change is 3/4 of 1 - 1/4 + 1/16 - ...
@@ -394,7 +394,7 @@ def test_the_state_after_a_steady_reset_is_always_the_same() -> None:
     """But for the count of all frames, and a generator that only resets draw from."""
     for game in ("pong", "ms_pacman", "space_invaders"):
         one = instance(game, is_forkable=False)
-        one._load(one.mode, one.difficulty)
+        one.load(one.mode, one.difficulty)
         states = []
         for seed in range(20):
             state = one.emulator.cloneState().serialize()
@@ -524,7 +524,7 @@ def test_an_interrupted_call_is_told_and_its_emulators_are_replaced() -> None:
         def send(self, *given: Any) -> None:
             raise KeyboardInterrupt
 
-    several._engines[1] = Interrupted()
+    several.engines[1] = Interrupted()
     outcomes = several.step([0, 1], [0, 0])
     assert [*outcomes.lanes] == []
     assert [type(error) for error in outcomes.failures.values()] == [KeyboardInterrupt] * 2

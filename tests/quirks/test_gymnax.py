@@ -142,7 +142,7 @@ def test_a_registered_environment_is_found() -> None:
     assert not envhub.capabilities("gymnax::TestsOwnPole-v0").renderable
     env, params = envhub.make("gymnax::TestsOwnPole-v0")
     assert env.reset(jax.random.key(0), params)[0].shape == (4,)
-    gymnax.registration._registry.pop("TestsOwnPole-v0")
+    gymnax.registration._registry.pop("TestsOwnPole-v0")  # noqa: SLF001 (nothing else unregisters)
     gymnax.registered_envs.remove("TestsOwnPole-v0")
 
 

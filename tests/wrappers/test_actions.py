@@ -195,7 +195,7 @@ def test_actions_stick_as_gymnasiums(duration: Any) -> None:
     own = kind(gymnasium.make("CartPole-v1"), **options)
     env = made("gymnasium::CartPole-v1", StickyAction(**options))
     own.reset(seed=envhub.host_seed(KEY))
-    own.unwrapped._np_random = drawn = Drawn()  # type: ignore[assignment]
+    own.unwrapped.np_random = drawn = Drawn()  # type: ignore[assignment]
     _, state = env.reset(KEY)
     done, num_ignored = False, 0
     for step in itertools.count():
