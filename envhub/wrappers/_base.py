@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Hashable, Iterable
-from typing import Any, Self, TypeVar
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any, ClassVar, Self, TypeVar
 
 import jax
 
@@ -51,6 +51,8 @@ class Wrapper(Environment):
         spans_episodes: whether it remembers something beyond the end of an episode, so that an
             `AutoReset` around it, which would reset that too, is refused.
         inside_batches: whether a batch may be made of what is wrapped.
+        checks: by the name of an option what refuses values that fit no environment, as
+            `check(name, value)`: where the wrapper is made without one, it is asked at once.
 
     Examples:
         >>> class Halved(Wrapper):
@@ -65,6 +67,7 @@ class Wrapper(Environment):
 
     spans_episodes = False
     inside_batches = True
+    checks: ClassVar[Mapping[str, Callable[[str, Any], None]]] = {}
     _recipe: WrapperSpec[Any]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -72,7 +75,7 @@ class Wrapper(Environment):
 
         Raises:
             InvalidOptionError: if there is something in the place of the environment, or options
-                are not those of the wrapper.
+                are not those of the wrapper, or have values that fit no environment.
         """
         if args and not isinstance(args[0], Environment):
             raise InvalidOptionError(
@@ -80,6 +83,8 @@ class Wrapper(Environment):
             )
         if not (args or "env" in kwargs):
             kept: Any = WrapperSpec.of(cls, (None,), kwargs)  # see `wrappers/__init__.pyi`
+            for name in cls.checks.keys() & kwargs.keys():
+                cls.checks[name](name, kwargs[name])
             return kept  # type: ignore[no-any-return]
         made = super().__new__(cls)
         made._recipe = WrapperSpec.of(cls, args, kwargs)

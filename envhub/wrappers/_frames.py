@@ -69,7 +69,7 @@ class FramesWrapper(EpisodeWrapper):
         return self.shown(frames), Remembered(state, remembered)
 
 
-def check_count(name: str, value: Any, at_least: int) -> None:
+def check_count(name: str, value: Any, at_least: int = 1) -> None:
     """Refuse what is not an integer that is large enough.
 
     Raises:

@@ -46,3 +46,13 @@ def to_float(name: str, value: Any) -> float:
     if math.isnan(number) or is_cut:
         raise InvalidOptionError(f"{name} is a number of 32 bits, got {brief(value)}.")
     return number
+
+
+def check_probability(name: str, value: Any) -> None:
+    """Refuse what is no probability, or is certainty.
+
+    Raises:
+        InvalidOptionError: naming the option.
+    """
+    if not 0 <= to_float(name, value) < 1:
+        raise InvalidOptionError(f"{name} is at least 0 and below 1, got {value!r}.")

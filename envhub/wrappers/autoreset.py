@@ -26,6 +26,11 @@ class Waiting(NamedTuple):
     done: jax.Array
 
 
+def _check_mode(name: str, mode: Any) -> None:
+    if mode not in ("same_step", "next_step"):
+        raise InvalidOptionError(f"{name} is 'same_step' or 'next_step', got {mode!r}.")
+
+
 class AutoReset(Wrapper):
     """Starts the next episode when one ends, each from a key of its own.
 
@@ -52,9 +57,10 @@ class AutoReset(Wrapper):
         [False, True, False, True, False]
     """
 
+    checks = {"mode": _check_mode}  # noqa: RUF012
+
     def __init__(self, env: Environment, mode: Mode = "same_step") -> None:
-        if mode not in ("same_step", "next_step"):
-            raise InvalidOptionError(f"mode is 'same_step' or 'next_step', got {mode!r}.")
+        _check_mode("mode", mode)
         super().__init__(env)
         self.mode = mode
         inside = layers_of(env)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -30,6 +31,8 @@ class DelayObservation(FramesWrapper):
         >>> env.reset(jax.random.key(0), params)[0].tolist()
         [0.0, 0.0, 0.0, 0.0]
     """
+
+    checks = {"delay": functools.partial(check_count, at_least=0)}  # noqa: RUF012
 
     def __init__(self, env: Environment, delay: int) -> None:
         check_count("delay", delay, 0)

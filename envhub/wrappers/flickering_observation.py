@@ -11,8 +11,8 @@ import numpy as np
 from envhub import spaces
 from envhub._tracing import numpy_for
 from envhub.environment import Environment
-from envhub.errors import InvalidOptionError
 from envhub.wrappers._observation import RandomObservation
+from envhub.wrappers._options import check_probability
 
 
 class FlickeringObservation(RandomObservation):
@@ -40,10 +40,11 @@ class FlickeringObservation(RandomObservation):
         True
     """
 
+    checks = {"probability": check_probability}  # noqa: RUF012
+
     def __init__(self, env: Environment, probability: float) -> None:
         super().__init__(env)
-        if not 0 <= probability < 1:
-            raise InvalidOptionError(f"probability is at least 0 and below 1, got {probability!r}.")
+        check_probability("probability", probability)
         self.probability = float(probability)
 
     def observation(self, key: jax.Array, obs: Any) -> Any:

@@ -42,8 +42,10 @@ class FrameStackObservation(FramesWrapper):
         (3, 4)
     """
 
+    checks = {"stack_size": check_count}  # noqa: RUF012
+
     def __init__(self, env: Environment, stack_size: int, padding_type: Any = "reset") -> None:
-        check_count("stack_size", stack_size, 1)
+        check_count("stack_size", stack_size)
         with jax.ensure_compile_time_eval():
             padding = _padding(env.observation_space(env.default_params), padding_type)
         super().__init__(env, int(stack_size) - 1, padding)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 from envhub import spaces
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
+from envhub.wrappers._frames import check_count
 from envhub.wrappers.repeat_action import RepeatAction
 
 
@@ -39,6 +41,7 @@ class MaxAndSkipObservation(RepeatAction):
     """
 
     option, least = "skip", 2
+    checks = {"skip": functools.partial(check_count, at_least=2)}  # noqa: RUF012
 
     def __init__(self, env: Environment, skip: int = 4) -> None:
         super().__init__(env, skip)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
 from envhub.wrappers._episode import EpisodeWrapper
+from envhub.wrappers._options import check_probability
 
 
 class Sticking(NamedTuple):
@@ -51,6 +52,8 @@ class StickyAction(EpisodeWrapper):
         1
     """
 
+    checks = {"repeat_action_probability": check_probability}  # noqa: RUF012
+
     def __init__(
         self,
         env: Environment,
@@ -58,11 +61,7 @@ class StickyAction(EpisodeWrapper):
         repeat_action_duration: int | tuple[int, int] = 1,
     ) -> None:
         super().__init__(env)
-        if not 0 <= repeat_action_probability < 1:
-            raise InvalidOptionError(
-                "repeat_action_probability is at least 0 and below 1, got "
-                f"{repeat_action_probability!r}."
-            )
+        check_probability("repeat_action_probability", repeat_action_probability)
         duration = repeat_action_duration
         bounds = tuple(duration) if isinstance(duration, (tuple, list)) else (duration, duration)
         is_integers = len(bounds) == 2 and all(type(bound) is int for bound in bounds)

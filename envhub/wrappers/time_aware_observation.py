@@ -58,7 +58,7 @@ class TimeAwareObservation(EpisodeWrapper):
         if not isinstance(dict_time_key, str):
             raise InvalidOptionError(f"dict_time_key is a name, got {dict_time_key!r}.")
         if max_episode_steps is not None:
-            check_count("max_episode_steps", max_episode_steps, 1)
+            check_count("max_episode_steps", max_episode_steps)
         elif normalize_time and env.episode_limit() is None:
             raise InvalidOptionError(
                 f"normalize_time=True needs a limit of episodes, and {env} has none: give "

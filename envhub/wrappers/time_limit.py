@@ -13,6 +13,16 @@ from envhub.errors import InvalidOptionError
 from envhub.wrappers._episode import EpisodeWrapper
 
 
+def check_limit(name: str, value: Any) -> None:
+    """Refuse what is no positive integer.
+
+    Raises:
+        InvalidOptionError: naming the option.
+    """
+    if type(value) is not int or not 1 <= value < 2**31:
+        raise InvalidOptionError(f"{name} is a positive integer, got {value!r}.")
+
+
 class Counted(NamedTuple):
     """A state, and int32[], the steps since the reset."""
 
@@ -41,12 +51,11 @@ class TimeLimit(EpisodeWrapper):
         [False, False, True]
     """
 
+    checks = {"max_episode_steps": check_limit}  # noqa: RUF012
+
     def __init__(self, env: Environment, max_episode_steps: int) -> None:
         super().__init__(env)
-        if type(max_episode_steps) is not int or not 1 <= max_episode_steps < 2**31:
-            raise InvalidOptionError(
-                f"max_episode_steps is a positive integer, got {max_episode_steps!r}."
-            )
+        check_limit("max_episode_steps", max_episode_steps)
         self.max_episode_steps = max_episode_steps
 
     def limit(self, params: Any) -> Any:

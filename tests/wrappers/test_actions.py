@@ -143,10 +143,14 @@ def test_all_actions_are_numbered_in_row_major_order() -> None:
         (Echo(spaces.MultiDiscrete([2**16, 2**15])), FlattenAction, "int32"),
         (Echo(spaces.MultiDiscrete([2, 2]), num_agents=2), FlattenAction, "2 agents"),
         (Echo(spaces.MultiDiscrete([2, 2]), num_agents=2), RepeatAction(num_repeats=2), "agent"),
-        (Echo(spaces.Discrete(3)), RepeatAction(num_repeats=0), "num_repeats"),
-        (Echo(spaces.Discrete(3)), MaxAndSkipObservation(skip=1), "skip"),
+        (Echo(spaces.Discrete(3)), functools.partial(RepeatAction, num_repeats=0), "num_repeats"),
+        (Echo(spaces.Discrete(3)), functools.partial(MaxAndSkipObservation, skip=1), "skip"),
         (Echo(spaces.Dict({})), MaxAndSkipObservation, "Box"),
-        (Echo(spaces.Discrete(3)), StickyAction(repeat_action_probability=1.0), "below 1"),
+        (
+            Echo(spaces.Discrete(3)),
+            functools.partial(StickyAction, repeat_action_probability=1.0),
+            "below 1",
+        ),
         *[
             (
                 Echo(spaces.Discrete(3)),
