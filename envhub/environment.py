@@ -292,16 +292,18 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
         if name in COMPARED:  # what it is equal to is found out when it is needed
             vars(self).pop("_key", None)
             vars(self).pop("_shared", None)
+        if name == "spec" and value is not None:
+            vars(self)["_made_of"] = None  # the spec says it, and holds nothing that lives
         super().__setattr__(name, value)
 
     def __reduce__(self) -> tuple[Any, ...]:
         after = {"default_params": self.default_params}
         spec = self.spec
-        if spec is None:
-            args, kwargs = self._made_of or ((), {})
+        if spec is None and self._made_of:
+            args, kwargs = self._made_of
             _travel.check(self, kwargs, args)
             return _travel.call, (type(self), args, kwargs), after
-        if not spec.recreatable:
+        if spec is None or not spec.recreatable:
             raise UnpicklableError(
                 f"{self} cannot be pickled, for it is one live object, which envhub.wrap was "
                 "given: give envhub.wrap a function that makes it."
