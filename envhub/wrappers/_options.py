@@ -54,5 +54,6 @@ def check_probability(name: str, value: Any) -> None:
     Raises:
         InvalidOptionError: naming the option.
     """
-    if not 0 <= to_float(name, value) < 1:
-        raise InvalidOptionError(f"{name} is at least 0 and below 1, got {value!r}.")
+    is_number = isinstance(value, int | float | np.integer | np.floating)
+    if not (is_number and 0 <= value < 1):
+        raise InvalidOptionError(f"{name} is at least 0 and below 1, got {brief(value)}.")

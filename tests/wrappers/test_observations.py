@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from typing import Any
 
@@ -379,7 +380,7 @@ INT32 = np.iinfo(np.int32)
             for scale in (-1.0, np.inf, np.nan, [1.0, 2.0], "loud")
         ),
         *(
-            (CARTPOLE, [FlickeringObservation(probability=p)], "at least 0 and below 1")
+            (CARTPOLE, [functools.partial(FlickeringObservation, probability=p)], "at least 0 and")
             for p in (-0.1, 1.0, np.nan)
         ),
         (BLACKJACK, [FlickeringObservation(probability=0.5)], "Box"),
