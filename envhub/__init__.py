@@ -5,7 +5,7 @@
 Importing this imports no suite; `make` imports the one that it needs.
 """
 
-from envhub import _distribution, errors, spaces, wrappers
+from envhub import _distribution, _moved, errors, spaces, video, wrappers
 from envhub._adoption import wrap
 from envhub._checkpoints import pack_state, unpack_state
 from envhub._seeding import host_seed
@@ -23,6 +23,7 @@ from envhub.wrappers._base import Wrapper
 
 __version__ = "0.1.0"
 _distribution.warn_of_stranger()
+_moved.install()
 
 __all__ = [
     "Capabilities",
@@ -52,6 +53,7 @@ __all__ = [
     "suites",
     "unpack_state",
     "unregister",
+    "video",
     "wrap",
     "wrappers",
 ]

@@ -38,7 +38,7 @@ import sys
 import numpy as np
 
 import envhub
-from envhub import _video, registry, testing
+from envhub import registry, testing, video
 from envhub.matrix import staleness
 
 assert "site-packages" in envhub.__file__, envhub.__file__
@@ -46,7 +46,7 @@ found = {}
 for word in sys.argv[1:]:
     if word == "video":
         for ending in ("mp4", "gif", "png"):
-            _video.write(f"try.{ending}", np.zeros((2, 8, 8, 3), np.uint8))
+            video.write(f"try.{ending}", np.zeros((2, 8, 8, 3), np.uint8))
         continue
     suite = registry.get(word)
     report = testing.check_id(f"{word}::{suite.example}")

@@ -16,8 +16,9 @@ import envhub
 from envhub import registry
 from envhub.errors import EnvHubError
 
-from .test_rooms import PACKAGES
+from .test_rooms import PACKAGES, REPOSITORY
 
+REFERENCE = REPOSITORY / "docs" / "reference"
 # What an example need not import, beside the thing itself.
 GIVEN = {"envhub": envhub, "jax": jax, "jnp": jnp, "np": np}
 MODULES = [*PACKAGES, "envhub.errors", "envhub.host", "envhub.params"]
@@ -27,13 +28,27 @@ FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 def public_things() -> Iterator[tuple[str, Any]]:
     """Every public class and function, by the place where it is found first."""
     seen = set()
-    for module in map(importlib.import_module, MODULES):
-        for name in getattr(module, "__all__", None) or errors_of(module):
+    for module_name, names in [*names_of_modules(), *names_in_the_reference()]:
+        module = importlib.import_module(module_name)
+        for name in names:
             thing = getattr(module, name)
             is_new = (inspect.isclass(thing) or inspect.isfunction(thing)) and thing not in seen
             if is_new:
                 seen.add(thing)
                 yield f"{module.__name__}.{name}", thing
+
+
+def names_of_modules() -> Iterator[tuple[str, list[str]]]:
+    for module in map(importlib.import_module, MODULES):
+        yield module.__name__, getattr(module, "__all__", None) or errors_of(module)
+
+
+def names_in_the_reference() -> Iterator[tuple[str, list[str]]]:
+    """What the pages of `docs/reference` show, each with its module."""
+    for page in sorted(REFERENCE.glob("*.md")):
+        for shown in re.findall(r"^::: (\S+)", page.read_text(), re.MULTILINE):
+            module, _, name = shown.rpartition(".")
+            yield module, [name]
 
 
 def errors_of(module: Any) -> list[str]:
@@ -68,3 +83,9 @@ def test_a_public_thing_has_an_example_that_runs(name: str) -> None:
     said: list[str] = []
     result = doctest.DocTestRunner(optionflags=FLAGS).run(parsed, out=said.append)
     assert not result.failed, "".join(said)
+
+
+def test_the_reference_shows_nothing_private() -> None:
+    shown = [f"{module}.{name}" for module, names in names_in_the_reference() for name in names]
+    assert shown
+    assert not [name for name in shown if "._" in name]

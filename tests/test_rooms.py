@@ -2,17 +2,22 @@
 
 import ast
 import importlib
+import inspect
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+import envhub
+from envhub._moved import MOVED
 
 REPOSITORY = Path(__file__).parent.parent
 MOST_LINES = {"file": 400, "function": 60}
 # Those that are being taken apart.
 CROWDED = {"envhub/host/pool.py"}
 PACKAGES = ["envhub", "envhub.export", "envhub.multi", "envhub.spaces", "envhub.testing"]
-PACKAGES += ["envhub.wrappers"]
+PACKAGES += ["envhub.video", "envhub.wrappers"]
 
 
 def lengths() -> Iterator[tuple[str, str, int]]:
@@ -43,3 +48,21 @@ def test_dir_shows_the_public_names_and_no_others(name: str) -> None:
     assert dir(module) == sorted(module.__all__)
     assert all(hasattr(module, each) for each in dir(module))
     assert not [each for each in dir(module) if each.startswith("_")]
+
+
+@pytest.mark.parametrize(
+    ("old", "name", "new"),
+    [(old, name, new) for old, names in MOVED.items() for name, new in names.items()],
+)
+def test_a_name_that_has_moved_still_works_and_warns(old: str, name: str, new: str) -> None:
+    module = importlib.import_module(old)
+    with pytest.warns(DeprecationWarning, match=re.escape(f"{new}.{name}.")) as record:
+        thing = getattr(module, name)
+    assert thing is getattr(importlib.import_module(new), name)
+    assert record[0].filename == __file__
+
+
+def test_what_has_moved_hides_nothing() -> None:
+    assert inspect.isfunction(envhub.capabilities)
+    assert inspect.isfunction(envhub.rollout)
+    assert not hasattr(importlib.import_module("envhub.probes"), "nothing")

@@ -9,7 +9,7 @@ import numpy as np
 import typer
 from rich.console import RenderableType
 
-from envhub import _video, hub
+from envhub import hub, video
 from envhub._progress import Report
 from envhub.cli._answer import answer
 from envhub.cli._drawing import say, sheet, watched
@@ -49,13 +49,13 @@ def render(
 
     def draw() -> Facts:
         file_format = out.suffix.lower().removeprefix(".")
-        _video.require(file_format)  # now, and not after an episode
+        video.require(file_format)  # now, and not after an episode
         env, params = hub.make(env_id, **options)
         rate = fps or getattr(env.unwrapped, "metadata", {}).get("render_fps") or 30.0
         with watched(steps, "drawing", as_json) as report:
             is_picture = file_format == "png"
             frames, facts = _film(env, params, steps, seed, is_picture, report)
-        _video.write(out, frames, rate)
+        video.write(out, frames, rate)
         facts |= {"path": str(out), "frames": len(frames), "fps": rate}
         return {"id": env_id, "policy": policy.value, "seed": seed, **facts}
 

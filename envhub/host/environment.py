@@ -45,6 +45,11 @@ from envhub.host.values import Actions, Observations, Values, why_not_held
 class HostState(NamedTuple):
     """The state of an environment on the host, as a value.
 
+        >>> env, params = envhub.make("gymnasium::CartPole-v1")
+        >>> obs, state = env.reset(jax.random.key(0), params)
+        >>> isinstance(state, HostState), state.handle.shape
+        (True, (3,))
+
     Attributes:
         handle: uint32[3], which live instance is in this state: slot, generation and pool.
         snapshot: uint8[K], from which any instance continues; `None` where there is none.
@@ -76,6 +81,10 @@ class Call(NamedTuple):
 
 class HostEnvironment(Environment):
     """Instances of a CPU library behind the protocol; adapters do not subclass it.
+
+        >>> env, params = envhub.make("gymnasium::CartPole-v1")
+        >>> isinstance(env, HostEnvironment), env.info_entries
+        (True, [])
 
     Args:
         env_id: for errors.

@@ -39,6 +39,9 @@ PICTURES = 20
 class Finding:
     """What one probe found.
 
+        >>> Finding(holds=False, detail="the lanes differ.").holds
+        False
+
     Attributes:
         holds: whether the capability is there; `None` if the probe could not run here.
         detail: what was seen when it is not, or why the probe could not run.
@@ -52,6 +55,11 @@ def examine(subject: Subject, flags: Iterable[str] = FLAGS) -> dict[str, Finding
     """Run the probes of these flags.
 
     Any exception in a probe is a no, with the exception as the detail.
+
+        >>> from envhub.testing.subject import Subject
+        >>> env, params = envhub.make("gymnax::CartPole-v1")
+        >>> examine(Subject(env, params), ["jax_native"])
+        {'jax_native': Finding(holds=True, detail='')}
     """
     return {flag: _try(PROBES[flag], subject) for flag in flags}
 

@@ -25,6 +25,11 @@ STEPS = 3
 class Subject:
     """An environment under examination, with the runs that several probes share.
 
+        >>> env, params = envhub.make("gymnax::CartPole-v1")
+        >>> obs, state = Subject(env, params).start
+        >>> obs.shape
+        (4,)
+
     Args:
         env: the environment.
         params: the params to examine it under.

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from envhub import _video
+from envhub import video
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError, MissingCapabilityError, RenderError
 from envhub.wrappers._base import Wrapper
@@ -52,7 +52,7 @@ class RecordVideo(Wrapper):
             more.
         name_prefix: what the names of files begin with.
         fps: frames a second; by default those in the metadata of the suite's own object, or 30.
-        format: `"mp4"` or `"gif"`; see `envhub._video.write`.
+        format: `"mp4"` or `"gif"`; see `envhub.video.write`.
 
     Attributes:
         episode_id: the number of the episode, -1 before the first.
@@ -111,7 +111,7 @@ class RecordVideo(Wrapper):
             )
         if not 0 < fps < np.inf:
             raise InvalidOptionError(f"fps is a positive number, got {fps!r}.")
-        _video.require(format)  # now, and not after an episode
+        video.require(format)  # now, and not after an episode
         reason = "RecordVideo draws concrete states, and is called outside of jit and vmap."
         lost = ("jax_native", "vmap_safe", "has_env_params", "differentiable", "multi_device")
         super().__init__(env, env.capabilities.without(**dict.fromkeys(lost, reason)))
@@ -193,7 +193,7 @@ class _Tape:
         # The frames are forgotten only when they are written: if that is interrupted, there is
         # another attempt.
         if self.path and self.frames:
-            _video.write(self.path, self.frames, self.fps)
+            video.write(self.path, self.frames, self.fps)
         self.path, self.frames = None, []
 
 

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 import envhub
-from envhub import _video, errors, registry
+from envhub import errors, registry, video
 from envhub.testing import probes
 from envhub.wrappers import (
     AutoReset,
@@ -128,7 +128,7 @@ def stripes(how_many: int, height: int, width: int) -> list[Any]:
 
 def test_a_gif_has_each_frame_and_colour(tmp_path: Path) -> None:
     frames = [frame[::-1] for frame in noise(5, 31, 45)]  # not contiguous
-    _video.write(tmp_path / "a.gif", (frame for frame in frames), fps=30)
+    video.write(tmp_path / "a.gif", (frame for frame in frames), fps=30)
     shown, durations = zip(*read_gif(tmp_path / "a.gif"), strict=True)
     same(shown, frames)
     assert durations == (30, 40, 30, 30, 40)  # the nearest to 33.3 ms
@@ -137,11 +137,11 @@ def test_a_gif_has_each_frame_and_colour(tmp_path: Path) -> None:
 
 def test_a_gif_lasts_as_long_as_its_frames(tmp_path: Path) -> None:
     one, other = noise(2, 8, 8)
-    _video.write(tmp_path / "a.gif", [one, one, one, other], fps=10)
+    video.write(tmp_path / "a.gif", [one, one, one, other], fps=10)
     assert [ms for _, ms in read_gif(tmp_path / "a.gif")] == [300, 100]
-    _video.write(tmp_path / "a.gif", [one, other], fps=0.5)
+    video.write(tmp_path / "a.gif", [one, other], fps=0.5)
     assert [ms for _, ms in read_gif(tmp_path / "a.gif")] == [2000, 2000]
-    _video.write(tmp_path / "a.gif", [one, other], fps=1000)
+    video.write(tmp_path / "a.gif", [one, other], fps=1000)
     assert [ms for _, ms in read_gif(tmp_path / "a.gif")] == [20, 20]
     with Image.open(tmp_path / "a.gif") as image:
         assert image.info["loop"] == 0
@@ -152,7 +152,7 @@ def test_an_mp4_has_each_frame_and_nearly_each_colour(
     tmp_path: Path, height: int, width: int
 ) -> None:
     frames = stripes(20, height, width)
-    _video.write(tmp_path / "a.mp4", frames, fps=12.5)
+    video.write(tmp_path / "a.mp4", frames, fps=12.5)
     shown = frames_of(tmp_path / "a.mp4")
     assert {frame.shape for frame in shown} == {(64, 80, 3)}
     assert len(shown) == len(frames)
@@ -165,7 +165,7 @@ def test_an_mp4_has_each_frame_and_nearly_each_colour(
 
 def test_a_png_is_the_first_frame(tmp_path: Path) -> None:
     frames = noise(2, 9, 7)
-    _video.write(str(tmp_path / "a.png"), frames)
+    video.write(str(tmp_path / "a.png"), frames)
     with Image.open(tmp_path / "a.png") as image:
         np.testing.assert_array_equal(image, frames[0])
 
@@ -186,7 +186,7 @@ def test_what_cannot_be_written_is_refused(
     tmp_path: Path, name: str, frames: Any, fps: float, message: str
 ) -> None:
     with pytest.raises(errors.InvalidOptionError, match=message):
-        _video.write(tmp_path / name, frames, fps)
+        video.write(tmp_path / name, frames, fps)
     assert names(tmp_path) == []
 
 
@@ -200,13 +200,13 @@ def test_an_interrupted_file_is_not_there(tmp_path: Path, monkeypatch: pytest.Mo
     with monkeypatch.context() as patch:
         patch.setattr(Image.Image, "save", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            _video.write(path, noise(1, 4, 4))
+            video.write(path, noise(1, 4, 4))
         with pytest.raises(KeyboardInterrupt):
             play(env)
         assert names(tmp_path) == []
         path.write_bytes(b"before")
         with pytest.raises(KeyboardInterrupt):
-            _video.write(path, noise(1, 4, 4))
+            video.write(path, noise(1, 4, 4))
     assert path.read_bytes() == b"before"
     path.unlink()
     env.close()

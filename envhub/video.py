@@ -16,11 +16,17 @@ import numpy as np
 from envhub import _distribution
 from envhub.errors import InvalidOptionError, MissingDependencyError
 
+__all__ = ["write"]
+
 # PyAV starts no process, as what runs the program ffmpeg does: a fork may hang in JAX's threads.
 _PACKAGES = {"mp4": ("av", "av"), "gif": ("PIL.Image", "pillow"), "png": ("PIL.Image", "pillow")}
 # Constant quality, hardly seen to be lossy; and the colours that FFmpeg converts to, written down,
 # because players guess them by the size of the picture.
 _X264 = {"crf": "18", "colorspace": "smpte170m", "color_range": "tv"}
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 def write(path: str | os.PathLike[str], frames: Iterable[Any], fps: float = 30.0) -> None:
@@ -34,6 +40,13 @@ def write(path: str | os.PathLike[str], frames: Iterable[Any], fps: float = 30.0
       become one that is shown longer. It counts hundredths of a second and viewers show a frame for
       two of them at least, so more than 50 frames a second run slower.
     - `.png` is the first frame.
+
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "dark.png")
+        ...     envhub.video.write(path, [np.zeros((2, 2, 3), np.uint8)])
+        ...     print(path.exists())
+        True
 
     Args:
         path: of the file; its folder exists. A file of that name is replaced.

@@ -1,0 +1,52 @@
+"""Public names that have moved, under their old modules for one release, with a warning.
+
+Each old module stands ready in `sys.modules`, so that importing it replaces nothing: if it were
+loaded from a file, `envhub.rollout` would be the module afterwards, and no longer the function.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import types
+import warnings
+from typing import Any
+
+# By the old module: where each of its names is now.
+MOVED = {
+    "envhub.capabilities": {"Capabilities": "envhub", "FLAGS": "envhub.flags"},
+    "envhub.fleet": {"make_multi": "envhub", "make_multi_vec": "envhub"},
+    "envhub.probes": {
+        "Finding": "envhub.testing.probes",
+        "Subject": "envhub.testing.subject",
+        "examine": "envhub.testing.probes",
+    },
+    "envhub.rollout": {"Trajectory": "envhub", "rollout": "envhub"},
+    "envhub.second_process": {"SecondProcess": "envhub.testing.second_process"},
+    "envhub.seeding": {"host_seed": "envhub"},
+    "envhub.wrapper": {"Wrapper": "envhub"},
+    "envhub.wrapping": {"wrap": "envhub"},
+}
+
+
+class _Moved(types.ModuleType):
+    """A module whose names are elsewhere now."""
+
+    def __getattr__(self, name: str) -> Any:
+        new = MOVED[self.__name__].get(name)
+        if new is None:
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        warnings.warn(
+            f"{self.__name__}.{name} has moved: it is {new}.{name}.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return getattr(importlib.import_module(new), name)
+
+
+def install() -> None:
+    """Let the old modules be imported."""
+    package = vars(sys.modules["envhub"])
+    for old in MOVED:
+        module = sys.modules[old] = _Moved(old, f"What was {old} has moved.")
+        package.setdefault(old.rpartition(".")[2], module)
