@@ -219,7 +219,7 @@ def test_an_absent_package_is_told_at_construction(
 ) -> None:
     for module in ("av", "PIL", "PIL.Image"):
         monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(errors.MissingDependencyError, match=rf"{package}.*envhub\[video\]"):
+    with pytest.raises(errors.MissingDependencyError, match=rf"{package}.*envhub-rl\[video\]"):
         recorder(tmp_path / "made", format=file_format)
     assert names(tmp_path) == []
 
