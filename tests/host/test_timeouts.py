@@ -28,7 +28,7 @@ KEY = jax.random.key(0)
 CARTPOLE = "gymnasium::CartPole-v1"
 SECONDS = 1.0
 SOON = 20.0  # on a machine that does much else
-LANES = 16  # as many as there are instances, so that both workers have some
+LANES = 16  # as many as there are instances: a call of all lanes needs both workers
 
 
 @contextlib.contextmanager
@@ -96,7 +96,8 @@ def test_what_hangs_is_named_and_replaced_though_there_are_no_workers(
 
 @pytest.fixture(scope="module")
 def made() -> Iterator[Any]:
-    env, _ = envhub.make(CARTPOLE, workers="process", num_workers=2, timeout=SECONDS)
+    how = {"num_workers": 2, "max_instances": LANES, "timeout": SECONDS}
+    env, _ = envhub.make(CARTPOLE, workers="process", **how)
     yield env
     env.close()
 
