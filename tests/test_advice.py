@@ -418,7 +418,7 @@ ADVICE = {
 
 # Texts with code that advise nothing, or what cannot be done here.
 SAYS_WHAT_IS = [
-    "mesh= is a ", "of wrappers= is to", "wrappers= holds",
+    "mesh= is a ", "of wrappers= is to", "Start processes by spawning", "wrappers= holds",
     "sharding= is a ", "sharding= says ", "is installed, whose vector environments",
     "array='torch' needs", "(mode='next_step')",
 ]  # fmt: skip
