@@ -250,7 +250,7 @@ def extras(name: str) -> str:
     """What a set has besides envhub: its suites, tools, and those of the site if it pins them."""
     import tomllib  # here: an older Python gets as far as being told so
 
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     users = re.findall(r"\w+", project["optional-dependencies"]["all"][0].partition("[")[2])
     suites = ",".join(each for each in users if each != left_out(name)) if left_out(name) else "all"
     return f"{suites},dev" + ",docs" * pins(name, "mkdocs")

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import tasks
 
-PROJECT = tomllib.loads((tasks.ROOT / "pyproject.toml").read_text())["project"]
+PROJECT = tomllib.loads((tasks.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 USERS = re.findall(r"\w+", EXTRAS["all"][0].partition("[")[2])
 # Several devices are examined too; and compiling, of what runs a few times, is most of the time.
@@ -102,7 +102,7 @@ def combinations() -> list[str]:
     named = {
         ",".join(sorted(found.split(",")))
         for path in documents
-        for found in IN_A_DOCUMENT.findall(path.read_text())
+        for found in IN_A_DOCUMENT.findall(path.read_text(encoding="utf-8"))
     }
     return [*USERS, "all", *sorted(each for each in named if "," in each)]
 
@@ -156,7 +156,7 @@ def examine(python: str, extras: str, folder: Path) -> str:
         check=False,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
         errors="replace",
     )
     if done.returncode:

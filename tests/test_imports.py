@@ -249,3 +249,28 @@ def test_an_import_and_the_first_question_take_few_calls(env_id: str) -> None:
     assert not MUST_STAY_OUT & set(modules)
     assert 0 < of_import < 60_000
     assert 0 < of_question < 15_000
+
+
+def _opens_text(call: ast.Call) -> bool:
+    """Whether it reads or writes text, of a file or of another process."""
+    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    keywords = {each.arg: each.value for each in call.keywords}
+    if name in ("read_text", "write_text"):
+        return True
+    if name == "open" and isinstance(call.func, ast.Name):
+        modes = [each for each in (*call.args[1:2], keywords.get("mode")) if each]
+        return not any("b" in str(getattr(mode, "value", "")) for mode in modes)
+    return "text" in keywords or "universal_newlines" in keywords
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*python_files("envhub", "adapters", "scripts"), REPOSITORY / "tasks.py"],
+    ids=lambda path: str(path.relative_to(REPOSITORY)),
+)
+def test_no_text_is_in_the_encoding_of_the_machine(path: Path) -> None:
+    """Under LC_ALL=C that is ASCII, and on Windows something else."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _opens_text(node)]
+    for call in calls:
+        assert "encoding" in [each.arg for each in call.keywords], f"line {call.lineno}"

@@ -39,7 +39,10 @@ def example(
     if name not in programs:
         known = f"{did_you_mean(name, programs)} There are {', '.join(programs)}."
         raise typer.BadParameter(f"there is no example {name!r}.{known}", param_hint="NAME")
-    source, target = programs[name].read_text(), _copied(programs[name]) if copy else None
+    source, target = (
+        programs[name].read_text(encoding="utf-8"),
+        _copied(programs[name]) if copy else None,
+    )
     if copy or as_json:
         answer(lambda: {"name": name, "source": source, "copied_to": target}, _draw_copy, as_json)
     else:
@@ -48,7 +51,9 @@ def example(
 
 def _listed(programs: dict[str, Path]) -> Facts:
     titles = {
-        name: (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
+        name: (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition(
+            "\n"
+        )[0]
         for name, path in programs.items()
     }
     return {"examples": [{"name": name, "title": title} for name, title in titles.items()]}
@@ -57,8 +62,8 @@ def _listed(programs: dict[str, Path]) -> Facts:
 def _copied(program: Path) -> str:
     target = Path(program.name).absolute()
     try:
-        with target.open("x") as file:
-            file.write(program.read_text())
+        with target.open("x", encoding="utf-8") as file:
+            file.write(program.read_text(encoding="utf-8"))
     except FileExistsError as error:
         raise typer.BadParameter(f"{target} is there already", param_hint="--copy") from error
     return str(target)
