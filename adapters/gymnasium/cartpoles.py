@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from envhub.host import unrounded
 from envhub.host.fleet import Fleet, Outcomes
 
 from .facts import DERIVED, PHYSICS
@@ -62,8 +63,7 @@ class CartPoleFleet(Fleet):
 
     def set_params(self, numbers: Sequence[int], values: np.ndarray[Any, Any]) -> None:
         self._release()
-        exact = np.array(self._one.exact)
-        self._physics[numbers] = np.where(values == exact.astype(np.float32), exact, values)
+        self._physics[numbers] = unrounded(values, self._one.exact)
 
     def render(self, number: int) -> Any:
         self._release()

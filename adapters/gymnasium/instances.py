@@ -8,7 +8,7 @@ import numpy as np
 
 from envhub import spaces
 from envhub._headless import egl_without_display, no_sound
-from envhub.host import Instance, plain
+from envhub.host import Instance, plain, unrounded
 from envhub.params import named_params
 
 from .facts import ATTRIBUTES, DERIVED, DRAWS_IN_STEP, PHYSICS
@@ -118,9 +118,9 @@ class PlainInstance(GymnasiumInstance):
             setattr(self.inner, name, value)
 
     def set_params(self, values: np.ndarray[Any, Any]) -> None:
-        for name, value, exact in zip(self._physics, values, self.exact, strict=True):
-            # A param that was not changed is the double that Gymnasium has, and not its float32.
-            setattr(self.inner, name, exact if value == np.float32(exact) else float(value))
+        physics = unrounded(values, self.exact).tolist()
+        for name, value in zip(self._physics, physics, strict=True):
+            setattr(self.inner, name, value)
         for name, compute in DERIVED.get(self.kind, {}).items():
             setattr(self.inner, name, compute(self.inner))
 

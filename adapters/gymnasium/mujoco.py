@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from envhub._headless import egl_without_display, opengl_errors
-from envhub.host import plain
+from envhub.host import plain, unrounded
 from envhub.params import named_params
 
 from .instances import GymnasiumInstance
@@ -54,7 +54,7 @@ class MujocoInstance(GymnasiumInstance):
         start = 0
         for array, exact in zip(self._physics, self._exact, strict=True):
             new = values[start : start + exact.size].reshape(exact.shape)
-            array[:] = np.where(new == exact.astype(np.float32), exact, new)
+            array[:] = unrounded(new, exact)
             start += exact.size
 
     def render(self) -> Any:

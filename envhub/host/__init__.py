@@ -8,7 +8,7 @@ batch is (`states`), the instances (`pool`), who runs them (`fleet`, or `paralle
 """
 
 # Not `environment`, which makes JAX load its callbacks: an adapter imports it where it makes one.
-from envhub.host.instance import Instance, InstanceStep
+from envhub.host.instance import Instance, InstanceStep, unrounded
 from envhub.host.options import BRIDGE_OPTIONS, host_capabilities, of_one_instance
 from envhub.host.suite import HostSuite
 
@@ -19,4 +19,5 @@ __all__ = [
     "InstanceStep",
     "host_capabilities",
     "of_one_instance",
+    "unrounded",
 ]

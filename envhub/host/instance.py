@@ -122,7 +122,8 @@ class Instance(abc.ABC):
         """Put params in force; only where the environment has them.
 
         Args:
-            values: float32[P], the leaves of the params, flattened in order.
+            values: float32[P], the leaves of the params, flattened in order. Where the library
+                computes in doubles, `unrounded` says which they stand for.
         """
         raise NotImplementedError
 
@@ -132,3 +133,24 @@ class Instance(abc.ABC):
 
     def close(self) -> None:  # noqa: B027 (most have nothing to free)
         """Free what the instance holds; idempotent."""
+
+
+def unrounded(values: np.ndarray[Any, Any], own: Any) -> np.ndarray[Any, Any]:
+    """The doubles that float32 params stand for, for a library that computes in doubles.
+
+    A param that was not changed is the library's own double, and not its float32: otherwise the
+    default params would give other episodes than the library does.
+
+    Args:
+        values: float32[...], the params that are put in force.
+        own: float64 of the same shape, the library's own values of them.
+
+    Returns:
+        float64 of that shape.
+
+    Examples:
+        >>> unrounded(np.float32([0.1, 0.5]), [0.1, 9.8]).tolist()
+        [0.1, 0.5]
+    """
+    own = np.asarray(own, np.float64)
+    return np.where(values == own.astype(np.float32), own, values)
