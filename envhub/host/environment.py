@@ -246,8 +246,11 @@ class HostEnvironment(Environment):
             result = compiled(*arguments)
             values = list(map(_computed, jax.tree.leaves(result)))
             jax.block_until_ready(values)  # type: ignore[no-untyped-call]
-        except Exception:
+        except Exception as told:
             error = self._pool.error
+            if error is None and str(told).rstrip(": \n").endswith("KeyboardInterrupt"):
+                # Ctrl-C came while JAX was preparing the call to the host, and was made a text.
+                raise KeyboardInterrupt from None
             if error is None:
                 raise
             raise error from error.__cause__  # and not from JAX's text of the same

@@ -111,17 +111,17 @@ class Pool:
 
     def serve(self, method: Method, inputs: Columns, outputs: Columns, size: int) -> None:
         """Answer one call from a compiled program; what goes wrong is kept in `error` too."""
-        with self._lock, deferred():  # or instances might have moved, and nobody have noted it
-            self._largest_batch = max(self._largest_batch, size)
-            self._calls += 1
-            self._states.now += 1
-            try:
+        try:
+            with self._lock, deferred():  # or instances might have moved, and nobody have noted it
+                self._largest_batch = max(self._largest_batch, size)
+                self._calls += 1
+                self._states.now += 1
                 if not self._is_open or self._made_in != _forks.generation:
                     raise self._unusable()
                 method(self, inputs, outputs, size)
-            except BaseException as error:
-                self.error = error
-                raise
+        except BaseException as error:  # an interrupt that was deferred, too
+            self.error = error
+            raise
 
     # What programs call.
 

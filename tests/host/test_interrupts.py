@@ -1,0 +1,50 @@
+"""Ctrl-C outside `jit`: it arrives as what it is, and the states that are out stay good."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+import pytest
+
+import envhub
+
+KEY = jax.random.key(0)
+
+
+@pytest.fixture
+def _ctrl_c() -> Iterator[None]:
+    """It interrupts, although a shell that starts tests in the background has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_ctrl_c")
+@pytest.mark.parametrize("options", [{}, {"forkable": False}])
+def test_it_is_an_interrupt_wherever_it_comes(
+    options: dict[str, bool], pytestconfig: pytest.Config
+) -> None:
+    """In the environment, in the bridge, or while JAX prepares the call."""
+    env, _ = envhub.make("gymnasium::CartPole-v1", **options)
+    rng = np.random.default_rng(0)
+    kept = env.reset(KEY)[1]
+    expected = envhub.make("gymnasium::CartPole-v1")[0].reset(KEY)[0]
+    for _ in range(60 if pytestconfig.getoption("full") else 15):
+        _, state = env.reset(KEY)
+        late = threading.Timer(rng.uniform(0, 0.01), os.kill, (os.getpid(), signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            step_for_ever(env, state, late)
+        late.join()
+        np.testing.assert_array_equal(env.reset(KEY)[0], expected)
+    assert env.step(KEY, kept, 0).reward == 1
+
+
+def step_for_ever(env: envhub.Environment, state: object, timer: threading.Timer) -> None:
+    timer.start()
+    while True:
+        state = env.step(KEY, state, 0).state
