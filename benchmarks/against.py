@@ -1,5 +1,7 @@
 """Two checkouts of the hub, compared on the rows of bridge.py.
 
+    python benchmarks/against.py ../other --rows cartpole-mctx-64 --rows cartpole-mctx-8
+
 Each has a process of its own, and they run in turn, so that what else the machine does meanwhile
 touches both. A ratio is the CPU time of this checkout over that of the other.
 """
@@ -57,7 +59,7 @@ class Checkout:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("other", type=Path, help="the root of the other checkout")
-    parser.add_argument("--rows", action="append", required=True, help="one; repeatable")
+    parser.add_argument("--rows", action="append", default=[], help="one; repeatable")
     parser.add_argument("--steps", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=30)
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)

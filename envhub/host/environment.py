@@ -18,6 +18,7 @@ from envhub.environment import Environment, StepResult
 from envhub.errors import UnavailableEnvError
 from envhub.flags import Capabilities
 from envhub.host import proof, transport
+from envhub.host.autoresets import step_or_reset, step_then_reset
 from envhub.host.fleet import Counts, Fleet
 from envhub.host.instance import Instance
 from envhub.host.options import BRIDGE_OPTIONS, check_options
@@ -180,7 +181,7 @@ class HostEnvironment(Environment):
     ) -> tuple[StepResult, Any]:
         reset_key = jax.random.split(key)[1]
         given = {SEED: traced_seed(reset_key), **self._given(state, action, params)}
-        outputs = self._call(Pool.step_then_reset, given, self._protocol.after_both)
+        outputs = self._call(step_then_reset, given, self._protocol.after_both)
         return self._result(outputs), self._obs(outputs, self._protocol.final_obs)
 
     def step_or_reset(
@@ -193,7 +194,7 @@ class HostEnvironment(Environment):
     ) -> StepResult:
         seed = traced_seed(jax.random.split(key)[1])
         given = {IS_RESET: is_reset, SEED: seed, **self._given(state, action, params)}
-        return self._result(self._call(Pool.step_or_reset, given, self._protocol.after_step))
+        return self._result(self._call(step_or_reset, given, self._protocol.after_step))
 
     def limit(self, params: Any) -> Any:
         return super().limit(params) if self._limit is None else self._limit

@@ -22,10 +22,7 @@ from envhub.host.fleet import Counts, Fleet, Outcomes, named_error
 from envhub.host.interrupts import deferred
 from envhub.host.protocol import (
     HANDLE,
-    IS_RESET,
     SEED,
-    TERMINATED,
-    TRUNCATED,
     Columns,
     Given,
     Protocol,
@@ -72,6 +69,7 @@ class Pool:
             the largest batches need.
 
     Attributes:
+        protocol: as above.
         error: of the last call that failed.
     """
 
@@ -88,7 +86,7 @@ class Pool:
         self._made_in = _forks.generation
         self._fleet = fleet
         self.error: BaseException | None = None
-        self._protocol, self._values, self._snapshots = protocol, values, values.snapshots
+        self.protocol, self._values, self._snapshots = protocol, values, values.snapshots
         rows = Rows(protocol.shown, protocol.chosen, protocol.num_params)
         self._states = States(self.nonce, rows, values.snapshots)
         self._max_instances = max_instances
@@ -136,7 +134,7 @@ class Pool:
             self._resets += len(slots)
             outcomes = self._ask(self._fleet.reset, slots, seeds[now].tolist())
             batch = self._settle(slots, outcomes, -1, {})
-            shown = {name: batch.shown[name] for name in self._protocol.start}
+            shown = {name: batch.shown[name] for name in self.protocol.start}
             self._show(outputs, now, batch.handles, shown)
 
     def step(self, inputs: Columns, outputs: Columns, size: int) -> None:
@@ -151,26 +149,6 @@ class Pool:
         lanes = np.arange(size)
         while len(later := self._wave(outputs, lanes, given)):  # of one state, or too many
             lanes, given = lanes[later], given.at(later)
-
-    def step_then_reset(self, inputs: Columns, outputs: Columns, size: int) -> None:
-        """Advance states, and start new episodes where they end.
-
-        What comes out is that of the new episode where there is one, and the observation before.
-        """
-        self.step(inputs, outputs, size)
-        for final, obs in zip(self._protocol.final_obs, self._protocol.obs, strict=True):
-            outputs[final][:] = outputs[obs]
-        ended = (outputs[TERMINATED] | outputs[TRUNCATED]).reshape(size, -1).all(-1)
-        self._on_lanes(Pool.reset, inputs, outputs, np.flatnonzero(ended), size)
-
-    def step_or_reset(self, inputs: Columns, outputs: Columns, size: int) -> None:
-        """Start new episodes in some lanes, and advance the states of the others."""
-        is_reset = stretch(inputs[IS_RESET], size)
-        lanes = np.flatnonzero(is_reset)
-        self._on_lanes(Pool.step, inputs, outputs, np.flatnonzero(~is_reset), size)
-        for name in (*self._protocol.of_the_step, TERMINATED, TRUNCATED):
-            outputs[name][lanes] = 0
-        self._on_lanes(Pool.reset, inputs, outputs, lanes, size)
 
     def render(self, handle: Any, row: Any) -> Any:
         """The picture of a state, of which `row` is the snapshot if there is one."""
@@ -193,21 +171,6 @@ class Pool:
             self._is_open = False
             _pools.pop(self.nonce, None)
             self._fleet.close()
-
-    def _on_lanes(
-        self, method: Method, inputs: Columns, outputs: Columns, lanes: Any, size: int
-    ) -> None:
-        """Call a method for some lanes."""
-        if len(lanes) == size:
-            method(self, inputs, outputs, size)
-        elif len(lanes):
-            some = {name: rows_of(column, lanes) for name, column in inputs.items()}
-            protocol = self._protocol
-            forms = protocol.after_reset if method is Pool.reset else protocol.after_step
-            part = {name: np.empty((len(lanes), *shape), t) for name, (shape, t) in forms.items()}
-            method(self, some, part, len(lanes))
-            for name, column in part.items():
-                outputs[name][lanes] = column
 
     def _unusable(self) -> Exception:
         if not self._is_open:
@@ -287,7 +250,7 @@ class Pool:
             self._show(outputs, lanes[gone], given.handles[gone], shown)
         ended = lanes[kinds == ENDED]
         if len(ended):
-            for name in self._protocol.of_the_step:
+            for name in self.protocol.of_the_step:
                 outputs[name][ended] = 0
 
     def _refuse(self, handle: Any) -> NoReturn:

@@ -1,0 +1,52 @@
+"""Steps and resets that share a call, for an automatic reset: lanes of a batch do one or the other.
+
+NumPy only: this runs inside callbacks, where touching JAX deadlocks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from envhub.host.pool import Method, Pool
+from envhub.host.protocol import IS_RESET, TERMINATED, TRUNCATED, Columns, rows_of
+from envhub.host.values import stretch
+
+
+def step_then_reset(pool: Pool, inputs: Columns, outputs: Columns, size: int) -> None:
+    """Advance states, and start new episodes where they end.
+
+    What comes out is that of the new episode where there is one, and the observation before.
+    """
+    pool.step(inputs, outputs, size)
+    for final, obs in zip(pool.protocol.final_obs, pool.protocol.obs, strict=True):
+        outputs[final][:] = outputs[obs]
+    ended = (outputs[TERMINATED] | outputs[TRUNCATED]).reshape(size, -1).all(-1)
+    _on_lanes(pool, Pool.reset, inputs, outputs, np.flatnonzero(ended), size)
+
+
+def step_or_reset(pool: Pool, inputs: Columns, outputs: Columns, size: int) -> None:
+    """Start new episodes in some lanes, and advance the states of the others."""
+    is_reset = stretch(inputs[IS_RESET], size)
+    lanes = np.flatnonzero(is_reset)
+    _on_lanes(pool, Pool.step, inputs, outputs, np.flatnonzero(~is_reset), size)
+    for name in (*pool.protocol.of_the_step, TERMINATED, TRUNCATED):
+        outputs[name][lanes] = 0
+    _on_lanes(pool, Pool.reset, inputs, outputs, lanes, size)
+
+
+def _on_lanes(
+    pool: Pool, method: Method, inputs: Columns, outputs: Columns, lanes: Any, size: int
+) -> None:
+    """Call a method for some lanes."""
+    if len(lanes) == size:
+        method(pool, inputs, outputs, size)
+    elif len(lanes):
+        some = {name: rows_of(column, lanes) for name, column in inputs.items()}
+        protocol = pool.protocol
+        forms = protocol.after_reset if method is Pool.reset else protocol.after_step
+        part = {name: np.empty((len(lanes), *shape), t) for name, (shape, t) in forms.items()}
+        method(pool, some, part, len(lanes))
+        for name, column in part.items():
+            outputs[name][lanes] = column
