@@ -3,8 +3,8 @@
 An adapter describes one live instance of its suite (`Instance`), and its suite by what makes one
 (`HostSuite`); the bridge owns everything else: the environment that callers see (`environment`),
 the calls from compiled programs (`transport`), with which arrays (`protocol`), what each state of a
-batch is (`states`), the instances (`pool`), who runs them (`fleet`, or `parallel`), what they give
-(`values`), and snapshots (`snapshot`).
+batch is (`states`), the instances (`pool`), steps that reset where episodes end (`autoresets`), who
+runs the instances (`fleet`, or `parallel`), what they give (`values`), and snapshots (`snapshot`).
 """
 
 # Not `environment`, which makes JAX load its callbacks: an adapter imports it where it makes one.
