@@ -456,7 +456,8 @@ def test_the_known_names_are_the_live_ones(suite: str) -> None:
 
 @pytest.mark.parametrize(
     "wrappers",
-    [2, "x", TimeLimit, [2], ["x"], [None], [dict], [lambda env: None], {"a": 1},
+    [np.array(3), jax.random.key(0),
+     2, "x", TimeLimit, [2], ["x"], [None], [dict], [lambda env: None], {"a": 1},
      [lambda env: TimeLimit(env, max_steps=3)]],
 )  # fmt: skip
 def test_what_is_no_list_of_wrappers_is_refused(wrappers: Any) -> None:

@@ -19,11 +19,14 @@ def check_wrappers(wrappers: Any) -> list[Wrapping]:
     """
     if wrappers is None:
         return []
-    if callable(wrappers) or isinstance(wrappers, str) or not isinstance(wrappers, Iterable):
+    try:
+        if callable(wrappers) or isinstance(wrappers, str):
+            raise TypeError("it is one thing, and no list")
+        found = list(wrappers)
+    except TypeError as error:  # as of a number, and of an array without axes
         raise InvalidOptionError(
             f"wrappers= is a list, such as [TimeLimit(max_episode_steps=100)], got {wrappers!r}."
-        )
-    found = list(wrappers)
+        ) from error
     for each in found:
         if not callable(each):
             raise InvalidOptionError(
