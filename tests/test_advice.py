@@ -327,7 +327,7 @@ ADVICE = {
     ),
     "no mask": Advice(
         lambda: wrappers.ActionMask(made(CARTPOLE)),
-        r"give (mask_fn=)",
+        r"[Gg]ive (mask_fn=)",
         lambda code: stepped(
             value(f"ActionMask({code}mask)", mask=lambda *_: jnp.ones(2, bool))(made(CARTPOLE))
         ),
