@@ -6,12 +6,18 @@ at the first `make` of an id in a process.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from envhub.errors import InvalidOptionError, MissingCapabilityError, UnavailableEnvError
+from envhub.errors import (
+    EnvHubError,
+    InvalidOptionError,
+    MissingCapabilityError,
+    UnavailableEnvError,
+)
 from envhub.host.instance import Instance, InstanceStep
 from envhub.host.protocol import Entry
 from envhub.host.values import Actions, Observations
@@ -44,7 +50,7 @@ def explore(
     obs = _as_declared(env_id, observations, instance.reset(0))
     for _ in range(STEPS_BETWEEN):
         try:
-            returned = instance.step(actions.sample(rng, legal_actions(instance, obs, newest)))
+            returned = instance.step(legal_action(rng, actions, instance, obs, newest))
         except Exception:
             break
         step = _as_step(env_id, returned, agents)
@@ -58,12 +64,14 @@ def explore(
     return [entry for entry in found if entry]
 
 
-def legal_actions(instance: Instance, obs: Any, infos: Sequence[Any]) -> Any:
-    """The mask of legal actions, where there is one: of `info`, the observation or the instance."""
+def legal_action(
+    rng: np.random.Generator, actions: Actions, instance: Instance, obs: Any, infos: Sequence[Any]
+) -> Any:
+    """A random action, one that a mask of `info`, the observation or the instance allows."""
     for where in (*infos, obs):
         if isinstance(where, Mapping) and "action_mask" in where:
-            return where["action_mask"]
-    return instance.action_mask()
+            return actions.sample(rng, where["action_mask"])
+    return actions.sample(rng, instance.action_mask())
 
 
 def _as_declared(env_id: str, observations: Observations, obs: Any) -> Any:
@@ -130,7 +138,7 @@ def prove_forkable(
         The bytes of the largest that `save` returned.
 
     Raises:
-        MissingCapabilityError: if anything differs.
+        MissingCapabilityError: if anything differs, or raises.
     """
     if identity not in _proved:
         other = construct()
@@ -140,6 +148,14 @@ def prove_forkable(
                 _compare(identity, seed, one, other, actions, observations)
                 for seed in range(SAVE_POINTS)
             ]
+        except EnvHubError:
+            raise
+        except Exception as error:  # an action that it refuses, say, or what cannot be saved
+            raise MissingCapabilityError(
+                f"{identity}: whether a state can be saved and restored was tried, and "
+                f"{type(error).__name__} came of it: {error}. So it is not known to be forkable; "
+                "make it with forkable=False."
+            ) from error
         finally:
             other.close()
         _proved[identity] = max(sizes)
@@ -175,18 +191,21 @@ def _compare(
     observations: Observations,
 ) -> int:
     rng = np.random.default_rng(seed)
-    obs = one.reset(seed)
+    pick = functools.partial(legal_action, rng, actions, one)
+    newest: tuple[Any, list[Any]] = one.reset(seed), []
     for _ in range(seed * STEPS_BETWEEN):
-        step = InstanceStep(*one.step(actions.sample(rng)))
-        obs = one.reset(seed) if _has_ended(step) else step.obs
-    saved, seen = one.save(), observations.columns([obs])
+        step = InstanceStep(*one.step(pick(*newest)))
+        newest = (one.reset(seed), []) if _has_ended(step) else (step.obs, [step.info])
+    saved, seen = one.save(), observations.columns([newest[0]])
     # What an unknown one forgets may matter at the end of an episode alone.
     is_known = type(one).__module__.startswith("envhub.adapters.")
     is_short = is_known or seed < SAVE_POINTS - 1
-    chosen = [actions.sample(rng) for _ in range(STEPS_AFTER if is_short else LONGEST)]
-    expected = _walk(one, chosen, observations)
+    length = STEPS_AFTER if is_short else LONGEST
+    chosen, expected = _walk(one, lambda _, *now: pick(*now), length, observations, *newest)
     other.restore(saved, observations.values(seen)[0])
-    if _walk(other, chosen, observations) != expected:
+    # The same actions, for a mask of `info` is not part of a snapshot.
+    _, again = _walk(other, lambda step, *_: chosen[step], len(chosen), observations, *newest)
+    if again != expected:
         raise MissingCapabilityError(
             f"{identity}: a state that was saved and restored did not continue the same way, so it "
             "cannot be forkable on what is installed; make it with forkable=False."
@@ -194,14 +213,28 @@ def _compare(
     return len(saved)
 
 
-def _walk(instance: Instance, chosen: list[Any], observations: Observations) -> list[bytes]:
-    """What some steps show, bit for bit, until the episode ends."""
-    shown = []
-    for action in chosen:
-        step = InstanceStep(*instance.step(action))
+def _walk(
+    instance: Instance,
+    pick: Callable[[int, Any, list[Any]], Any],
+    length: int,
+    observations: Observations,
+    obs: Any,
+    infos: list[Any],
+) -> tuple[list[Any], list[bytes]]:
+    """Take some steps until the episode ends, and give the actions and what is shown, bit for bit.
+
+    An action is picked by the number of the step and the newest observation and infos, which are
+    `obs` and `infos` before the first.
+    """
+    chosen: list[Any] = []
+    shown: list[bytes] = []
+    for number in range(length):
+        chosen.append(pick(number, obs, infos))
+        step = InstanceStep(*instance.step(chosen[-1]))
         outcome = np.array([step.reward, step.terminated, step.truncated], np.float64)
-        obs = observations.to_bytes(observations.columns([step.obs]))
-        shown.append(obs.tobytes() + outcome.tobytes())
+        obs, infos = step.obs, [step.info]
+        seen = observations.to_bytes(observations.columns([obs]))
+        shown.append(seen.tobytes() + outcome.tobytes())
         if _has_ended(step):
             break
-    return shown
+    return chosen, shown

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from envhub.host.instance import Instance, InstanceStep
-from envhub.host.proof import legal_actions
+from envhub.host.proof import legal_action
 from envhub.host.values import Actions
 
 STEPS = 20
@@ -66,8 +66,7 @@ def _play(instance: Instance, seed: int) -> Iterator[Shown]:
         obs = instance.reset(seed)
         yield {"observation": _bits(obs)}
         for _ in range(STEPS):
-            action = actions.sample(rng, legal_actions(instance, obs, infos))
-            step = InstanceStep(*instance.step(action))
+            step = InstanceStep(*instance.step(legal_action(rng, actions, instance, obs, infos)))
             obs, infos = step.obs, [step.info]
             info = {f"info[{name!r}]": _bits(step.info[name]) for name in _numbers(step.info)}
             yield {

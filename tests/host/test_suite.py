@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -60,6 +61,26 @@ class Forgetful(Saved):
         return step._replace(reward=0.5) if self.tired >= 60 else step
 
 
+class Strict(Saved):
+    """Refuses what is not legal, left and right by turns; and says so, unless it is silent."""
+
+    def __init__(self, silent: bool = False) -> None:
+        super().__init__()
+        self.silent = silent
+
+    def step(self, action: Any) -> InstanceStep:
+        if action != self.steps % 2:
+            raise ValueError(f"{action} is illegal")
+        return super().step(action)
+
+    def action_mask(self) -> Any:
+        return None if self.silent else np.arange(2) == self.steps % 2
+
+
+class StrictAndForgetful(Strict, Forgetful):
+    """What its snapshots lack is seen by legal moves alone."""
+
+
 class Everything(Saved):
     """With params, a picture and two agents."""
 
@@ -94,7 +115,7 @@ class Walks(HostSuite):
     supported = ">=1"
 
     def known_names(self) -> list[str]:
-        return ["Walk", "Saved", "Forgetful", "Everything"]
+        return ["Walk", "Saved", "Forgetful", "Strict", "StrictAndForgetful", "Everything"]
 
     def instances(self, name: str, options: Any) -> Callable[[], Instance]:
         return functools.partial(globals()[name], **options)
@@ -108,9 +129,8 @@ def _registered() -> Iterator[None]:
 
 
 def test_its_options_are_those_of_the_constructor() -> None:
-    assert envhub.list_envs("hostwalks") == [
-        f"hostwalks::{name}" for name in ("Everything", "Forgetful", "Saved", "Walk")
-    ]
+    names = ["Everything", "Forgetful", "Saved", "Strict", "StrictAndForgetful", "Walk"]
+    assert envhub.list_envs("hostwalks") == [f"hostwalks::{name}" for name in names]
     env, params = envhub.make("hostwalks::Walk", stride=3, max_instances=4)
     assert params is None
     obs, state = env.reset(KEY)
@@ -159,6 +179,25 @@ def test_what_is_forgotten_by_a_snapshot_and_matters_late_is_found() -> None:
     assert state.snapshot is None
     with pytest.raises(errors.MissingCapabilityError, match="did not continue the same way"):
         envhub.make("hostwalks::Forgetful", forkable=True)
+
+
+def test_one_that_refuses_illegal_moves_is_proved_forkable() -> None:
+    env, _ = envhub.make("hostwalks::Strict")
+    assert env.capabilities.forkable
+    _, state = env.reset(KEY)
+    assert env.step(KEY, env.step(KEY, state, 0).state, 1).reward == 1
+
+
+def test_where_nobody_says_what_is_legal_forkable_is_not_known() -> None:
+    env, _ = envhub.make("hostwalks::Strict", silent=True)
+    assert re.search("ValueError came of it: . is illegal", env.capabilities.why("forkable"))
+    with pytest.raises(errors.MissingCapabilityError, match="is illegal"):
+        envhub.make("hostwalks::Strict", silent=True, forkable=True)
+
+
+def test_the_proof_of_forkable_makes_legal_moves() -> None:
+    env, _ = envhub.make("hostwalks::StrictAndForgetful")
+    assert "did not continue the same way" in env.capabilities.why("forkable")
 
 
 def test_a_claim_of_the_suite_that_does_not_hold_is_an_error(
