@@ -6,12 +6,12 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 
-Report = Callable[..., None]
+Progress = Callable[..., None]
 """`report(done)` shows that so much is done, and `report(done, label)` what is done then."""
 
 
 @contextlib.contextmanager
-def progress_bar(total: int, label: str, *, wanted: bool = True) -> Iterator[Report]:
+def progress_bar(total: int, label: str, *, wanted: bool = True) -> Iterator[Progress]:
     """Give a function that shows progress: a bar if `rich` is installed, else lines.
 
     Args:

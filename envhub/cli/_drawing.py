@@ -8,7 +8,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.table import Table
 
-from envhub._progress import Report, progress_bar
+from envhub._progress import Progress, progress_bar
 
 
 def console(stream: TextIO) -> Console:
@@ -17,7 +17,7 @@ def console(stream: TextIO) -> Console:
     return Console(file=stream, markup=False, emoji=False, highlight=False)
 
 
-def watched(total: int, label: str, as_json: bool) -> AbstractContextManager[Report]:
+def watched(total: int, label: str, as_json: bool) -> AbstractContextManager[Progress]:
     """Progress, shown where somebody watches; see `envhub._progress`."""
     wanted = not as_json and console(sys.stderr).is_terminal
     return progress_bar(total, label, wanted=wanted)

@@ -10,7 +10,7 @@ import typer
 from rich.console import RenderableType
 
 from envhub import hub, video
-from envhub._progress import Report
+from envhub._progress import Progress
 from envhub.cli._answer import answer
 from envhub.cli._drawing import say, sheet, watched
 from envhub.cli._facts import Facts
@@ -63,7 +63,7 @@ def render(
 
 
 def _film(
-    env: Environment, params: Any, steps: int, seed: int, is_picture: bool, report: Report
+    env: Environment, params: Any, steps: int, seed: int, is_picture: bool, report: Progress
 ) -> tuple[list[np.ndarray], Facts]:
     """The frames of one episode, or its first alone, and how the episode went."""
     space = env.action_space(params)

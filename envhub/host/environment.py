@@ -60,7 +60,7 @@ class HostState(NamedTuple):
     snapshot: jax.Array | None
 
 
-class Call(NamedTuple):
+class PoolMethod(NamedTuple):
     """A method of a pool as a hashable value.
 
     What is traced has this one, and JAX's caches may hold that for ever: it does not keep the pool
@@ -216,7 +216,7 @@ class HostEnvironment(Environment):
         self._pool.close()
 
     def _call(self, method: Method, given: Mapping[str, Any], forms: Mapping[str, Form]) -> Columns:
-        function = Call(self._pool.nonce, method)
+        function = PoolMethod(self._pool.nonce, method)
         return transport.call(function, given, forms, effect=not self.capabilities.forkable)
 
     def _given(self, state: Any, action: Any, params: Any) -> Columns:

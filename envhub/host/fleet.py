@@ -74,7 +74,7 @@ class Counts(NamedTuple):
     processes: list[int]
 
 
-COLUMNS = Outcomes._fields[:6]
+OF_LANES = Outcomes._fields[:6]
 """Those with an entry for each lane that came through."""
 
 Method = Callable[..., Any]

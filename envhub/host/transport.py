@@ -22,6 +22,7 @@ from jax.interpreters import ad, batching, mlir
 
 from envhub._tracing import is_split
 from envhub.errors import HostEnvError
+from envhub.host.protocol import Form
 
 try:
     from jax.experimental.buffer_callback import buffer_callback
@@ -39,8 +40,6 @@ class HostCall(Protocol):
     def bind(self) -> HostFunction:
         """The function, for a program that is being compiled."""
 
-
-Form = tuple[tuple[int, ...], Any]  # a shape and a dtype
 
 force_portable = False  # for the tests of the transport that other platforms use
 
@@ -191,8 +190,8 @@ def _portable(
 ) -> Any:
     """All inputs in one array of bytes, and all outputs in another: each array costs 20 µs."""
     size, rows = math.prod(batch), [_rows_of(each.shape, batch) for each in inputs]
-    given = [(each.shape, each.dtype) for each in inputs]
-    taken = [((size, *shape), dtype) for shape, dtype in forms]
+    given = [Form(each.shape, each.dtype) for each in inputs]
+    taken = [Form((size, *shape), dtype) for shape, dtype in forms]
 
     def callback(packed: Any) -> Any:
         views = [
@@ -210,15 +209,14 @@ def _portable(
     answer: Any = through(callback, result, packed)
     outputs, start = [], 0
     for shape, dtype in forms:
-        form = (batch + shape, dtype)
+        form = Form(batch + shape, dtype)
         outputs.append(_from_bytes(answer[start : start + _num_bytes(form)], form))
         start += _num_bytes(form)
     return outputs
 
 
 def _num_bytes(form: Form) -> int:
-    shape, dtype = form
-    return math.prod(shape) * np.dtype(dtype).itemsize
+    return math.prod(form.shape) * int(np.dtype(form.dtype).itemsize)
 
 
 def _views(packed: Any, forms: Sequence[Form]) -> list[Any]:
@@ -226,7 +224,7 @@ def _views(packed: Any, forms: Sequence[Form]) -> list[Any]:
     arrays, start = [], 0
     for form in forms:
         end = start + _num_bytes(form)
-        arrays.append(packed[start:end].view(form[1]).reshape(form[0]))
+        arrays.append(packed[start:end].view(form.dtype).reshape(form.shape))
         start = end
     return arrays
 

@@ -21,7 +21,7 @@ import pytest
 import envhub
 from envhub import errors
 from envhub.host import BRIDGE_OPTIONS, Instance
-from envhub.host.fleet import COLUMNS, Fleet, Outcomes, SerialFleet
+from envhub.host.fleet import OF_LANES, Fleet, Outcomes, SerialFleet
 from envhub.host.interrupts import admitting, deferred
 from envhub.host.options import check_options
 from envhub.host.parallel import fleet as parallel_fleet
@@ -93,7 +93,7 @@ def is_same(one: Any, other: Any) -> bool:
 
 
 def check_same(expected: Outcomes, found: Outcomes) -> None:
-    for name in COLUMNS:
+    for name in OF_LANES:
         column, other = getattr(expected, name), getattr(found, name)
         if name == "infos":  # of which only numbers are sent
             column, other = (

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from envhub.host.fleet import COLUMNS, Fleet, Method, Outcomes, SerialFleet
+from envhub.host.fleet import OF_LANES, Fleet, Method, Outcomes, SerialFleet
 from envhub.host.instance import Instance
 from envhub.host.interrupts import deferred
 from envhub.host.parallel.columns import Places, join, pick
@@ -301,7 +301,7 @@ def _merge(outcomes: Sequence[Outcomes], places: Sequence[Places], count: int) -
         given = [getattr(each, name) for each in outcomes]
         return join(given, places, count) if any(map(len, given)) else ()
 
-    obs, rewards, terminated, truncated, infos, saved = map(column, COLUMNS)
+    obs, rewards, terminated, truncated, infos, saved = map(column, OF_LANES)
     return Outcomes(obs, rewards, terminated, truncated, infos, saved)
 
 

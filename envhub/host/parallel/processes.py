@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from envhub.errors import InvalidOptionError
-from envhub.host.fleet import COLUMNS, Method, Outcomes, SerialFleet
+from envhub.host.fleet import OF_LANES, Method, Outcomes, SerialFleet
 from envhub.host.instance import Instance
 from envhub.host.parallel.channel import Channel, shared_file
 from envhub.host.parallel.columns import pack, pack_infos, unpack
@@ -207,7 +207,7 @@ def encode(reply: Reply, info: Sequence[str]) -> Any:
     """A form of a reply that can be sent to another process, with these entries of `info`."""
     value: Any = reply.value
     if isinstance(value, Outcomes):
-        columns = {name: pack(getattr(value, name)) for name in COLUMNS}
+        columns = {name: pack(getattr(value, name)) for name in OF_LANES}
         columns["infos"] = pack_infos(value.infos, info)
         failures: Any = {lane: Raised.of(error) for lane, error in value.failures.items()}
         value = value._replace(**columns, failures=failures)
@@ -219,7 +219,7 @@ def decode(encoded: Any) -> Reply:
     """The inverse of `encode`."""
     value, error, is_lost = encoded
     if isinstance(value, Outcomes):
-        columns = {name: unpack(getattr(value, name)) for name in COLUMNS}
+        columns = {name: unpack(getattr(value, name)) for name in OF_LANES}
         raised: Any = value.failures
         failures = {lane: each.load() for lane, each in raised.items()}
         value = value._replace(**columns, failures=failures)
