@@ -24,7 +24,10 @@ from envhub.wrappers import AutoReset
 PACKAGE = Path(envhub.__file__).parent
 CARTPOLE, PENDULUM = "gymnax::CartPole-v1", "gymnax::Pendulum-v1"
 KEY = jax.random.key(0)
-pytestmark = pytest.mark.xdist_group("advice")  # each error is raised once
+pytestmark = [
+    pytest.mark.xdist_group("advice"),  # each error is raised once
+    pytest.mark.usefixtures("clean_registry"),
+]
 NOWHERE = f"{tempfile.gettempdir()}/envhub-records-no-video"
 # What the wrappers that are advised take, besides an environment.
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -114,6 +117,12 @@ def stepped_in_brax(env: envhub.Environment) -> None:
 
 def twice_registered() -> None:
     envhub.register("mine", "a:b")
+    envhub.register("mine", "c:d")
+
+
+def registered_after(code: str) -> None:
+    envhub.register("mine", "a:b")
+    value(code)
     envhub.register("mine", "c:d")
 
 
@@ -399,7 +408,7 @@ ADVICE = {
     "a name that is taken": Advice(
         twice_registered,
         r"call (envhub\.unregister\('mine'\))",
-        value,
+        registered_after,
     ),
     "a bar inside of jit": Advice(
         lambda: jax.jit(rolled_out)(KEY),

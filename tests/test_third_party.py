@@ -458,11 +458,6 @@ class Blind(Described):
 BROKEN = {"an unreadable range": Unreadable(), "no names": Mute()}
 
 
-@pytest.fixture
-def clean_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_registered", {})
-
-
 @pytest.mark.usefixtures("clean_registry")
 class TestRegister:
     @pytest.mark.parametrize("suite", [SUITE, f"{__name__}:SUITE", __name__])

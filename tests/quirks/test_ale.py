@@ -7,6 +7,8 @@ import functools
 import gc
 import inspect
 import os
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -91,6 +93,28 @@ def test_names_of_v5_are_those_that_gymnasium_registers() -> None:
     kwargs = dict(gymnasium.spec("ALE/TicTacToe3D-v5").kwargs)
     assert kwargs.pop("game") == "tic_tac_toe_3d"
     assert {name: getattr(settings.Raw(), name) for name in kwargs} == kwargs
+
+
+ASKS = """
+import envhub
+
+for ask in (envhub.make, envhub.capabilities):
+    try:
+        ask("gymnasium::ALE/Pong-v5")
+    except envhub.errors.UnknownEnvError as error:
+        print("refused:", "'ale::pong'" in str(error))
+import ale_py
+
+print(envhub.capabilities("gymnasium::ALE/Pong-v5").jax_native)
+print(envhub.make("gymnasium::ALE/Pong-v5")[0].observation_space().shape)
+"""
+
+
+@with_its_own
+def test_gymnasium_has_its_names_from_when_it_is_imported() -> None:
+    """In a process of its own, where nothing has imported it."""
+    told = subprocess.check_output([sys.executable, "-c", ASKS], text=True)
+    assert told.splitlines()[-4:] == ["refused: True", "refused: True", "False", "(210, 160, 3)"]
 
 
 @with_its_own
