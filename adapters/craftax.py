@@ -15,6 +15,7 @@ import numpy as np
 from envhub import spaces
 from envhub.environment import Environment, StepResult
 from envhub.flags import Capabilities
+from envhub.limits import NO_LIMIT, with_limit
 from envhub.suite import Gap, Suite, in_x64_mode, quiet
 
 NAMES = [
@@ -25,7 +26,6 @@ NAMES = [
 ]
 INVENTORY_SIZE = 51
 HEALTH, HEALTH_IN_CLASSIC = -29, -10  # where the symbols hold it
-NO_LIMIT = np.iinfo(np.int32).max
 
 
 class CraftaxSuite(Suite):
@@ -94,7 +94,7 @@ class CraftaxEnvironment(Environment):
     def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
         obs, state, reward, _, info = self.unwrapped.step_env(key, state, action, params)
         # craftax's `done` merges death, victory and the time limit, and so does info["discount"].
-        unlimited = params.replace(max_timesteps=NO_LIMIT)
+        unlimited = with_limit(params, "max_timesteps", NO_LIMIT)
         terminated = self.unwrapped.is_terminal(state, unlimited)
         truncated = state.timestep >= params.max_timesteps
         return StepResult(obs, state, reward, terminated, truncated, info)

@@ -14,6 +14,7 @@ from envhub._tracing import concrete_if_known, is_traced, numpy_for
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
 from envhub.flags import Capabilities, Claim
+from envhub.limits import NO_LIMIT, with_limit
 from envhub.params import Rule, computed
 from envhub.suite import Gap, Suite, in_x64_mode, keywords
 
@@ -46,7 +47,6 @@ WITH_TRANSITION_GRADIENTS = {
 BROKEN_IN_X64 = {"DiscountingChain-bsuite", "GaussianBandit-misc", "MetaMaze-misc"}
 BROKEN_IN_X64_SINCE_1_0 = {"Freeway-MinAtar"}
 BROKEN_IN_X64_BEFORE_1_0 = {"FourRooms-misc", "MemoryChain-bsuite"}
-NO_LIMIT = np.iinfo(np.int32).max
 # What gymnax computes once, for the defaults (0.0.9 and 1.0.1).
 DERIVED: dict[str, dict[str, Rule]] = {
     "CartPole": {
@@ -160,9 +160,8 @@ class GymnaxEnvironment(Environment):
         if SUITE.at_least("1.0"):
             truncated = self.unwrapped.is_truncated(state_after, params)
         else:
-            # gymnax 0.0.9 merges the time limit into `done`: the same step under no limit tells
-            # whether the MDP ended. XLA computes what the two have in common once.
-            unlimited = params.replace(max_steps_in_episode=NO_LIMIT)
+            # gymnax 0.0.9 merges the time limit into `done`.
+            unlimited = with_limit(params, "max_steps_in_episode", NO_LIMIT)
             terminated = step(key, state, action, unlimited)[3]
             truncated = state_after.time >= params.max_steps_in_episode
         return StepResult(obs, state_after, reward, terminated, truncated, info)

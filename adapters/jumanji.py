@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from envhub import spaces
 from envhub._tracing import numpy_for
 from envhub.environment import Environment, StepResult
 from envhub.flags import Capabilities
+from envhub.limits import NO_LIMIT, with_limit
 from envhub.params import params_dataclass
 from envhub.suite import Gap, Suite, in_x64_mode, keywords, quiet
 
@@ -32,7 +32,6 @@ OF_FIXED_LENGTH = "MMST-v0"
 BROKEN_IN_X64 = """
     Game2048-v1 Tetris-v0 Connector-v2 Connector-v3 CVRP-v1 MMST-v0 Maze-v0 RobotWarehouse-v0
 """.split()
-NO_LIMIT = np.iinfo(np.int32).max
 # What all agents see together, in environments that reward each of them.
 CLOCKS = {"step", "step_count"}
 SHARED = CLOCKS | {"grid", "targets_remaining"}
@@ -135,13 +134,13 @@ class JumanjiEnvironment(Environment):
 
     def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
         env = self.unwrapped
-        limited = env if params is None else _limited(env, params.time_limit)
+        limited = env if params is None else with_limit(env, "time_limit", params.time_limit)
         after, timestep = limited.step(_copied(state), action)
         ended = timestep
         if hasattr(env, "time_limit"):
-            # All but two environments call their time limit a termination (1.1.2): the same step
-            # under no limit tells whether the MDP ended. XLA computes once what both share.
-            ended = _limited(env, NO_LIMIT).step(_copied(state), action)[1]
+            # All but two environments call their time limit a termination (1.1.2).
+            unlimited = with_limit(env, "time_limit", NO_LIMIT)
+            ended = unlimited.step(_copied(state), action)[1]
         # Of several agents, some may be done before the episode is; a limit cuts it for all.
         terminated = ended.discount == 0
         return StepResult(
@@ -209,13 +208,6 @@ class JumanjiEnvironment(Environment):
 
 def _has_params(name: str) -> bool:
     return name in WITH_TIME_LIMIT or name.startswith("Connector-")
-
-
-def _limited(env: Any, time_limit: Any) -> Any:
-    """The environment under another limit, for this one call."""
-    other = copy.copy(env)
-    other.time_limit = time_limit
-    return other
 
 
 def _copied(state: Any) -> Any:

@@ -21,7 +21,7 @@ from .test_rooms import PACKAGES, REPOSITORY
 REFERENCE = REPOSITORY / "docs" / "reference"
 # What an example need not import, beside the thing itself.
 GIVEN = {"envhub": envhub, "jax": jax, "jnp": jnp, "np": np}
-MODULES = [*PACKAGES, "envhub.errors", "envhub.host", "envhub.params"]
+MODULES = [*PACKAGES, "envhub.errors", "envhub.host", "envhub.limits", "envhub.params"]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 

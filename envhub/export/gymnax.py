@@ -16,12 +16,12 @@ from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
 from envhub.export.checks import check_one_episode
 from envhub.export.copies import Copied
+from envhub.limits import NO_LIMIT
 from envhub.params import params_dataclass
 from envhub.wrappers._episode import EpisodeWrapper
 from envhub.wrappers.autoreset import AutoReset
 
 LIMIT = "max_steps_in_episode"
-NO_LIMIT = 2**31 - 1
 
 
 @params_dataclass
