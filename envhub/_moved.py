@@ -7,6 +7,7 @@ loaded from a file, `envhub.rollout` would be the module afterwards, and no long
 from __future__ import annotations
 
 import importlib
+import importlib.machinery
 import sys
 import types
 import warnings
@@ -49,4 +50,5 @@ def install() -> None:
     package = vars(sys.modules["envhub"])
     for old in MOVED:
         module = sys.modules[old] = _Moved(old, f"What was {old} has moved.")
+        module.__spec__ = importlib.machinery.ModuleSpec(old, None)  # `find_spec` wants one
         package.setdefault(old.rpartition(".")[2], module)

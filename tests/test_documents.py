@@ -241,8 +241,10 @@ def test_the_reference_has_every_public_name_once() -> None:
 
 
 def is_module(path: str) -> bool:
+    """Whether it is a module that has a file, and not an old name of one that has moved."""
     with contextlib.suppress(ModuleNotFoundError):
-        return importlib.util.find_spec(path) is not None
+        spec = importlib.util.find_spec(path)
+        return spec is not None and spec.origin is not None
     return False
 
 
