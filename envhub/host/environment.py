@@ -144,7 +144,8 @@ class HostEnvironment(Environment):
             largest = proof.prove_forkable(identity, construct, first, actions, observations)
             size = proof.room_for(largest, options.get("snapshot_size"))
             whose, key = zlib.crc32(identity.encode()), options.get("snapshot_key") or b""
-            snapshots = SnapshotForm(size, observations.num_bytes, whose, key)
+            frames = observations.num_frames
+            snapshots = SnapshotForm(size, observations.num_bytes, whose, key, frames)
         num_params = sum(map(np.size, jax.tree.leaves(default_params)))
         size = snapshots.size if snapshots else 0
         self._protocol = Protocol(

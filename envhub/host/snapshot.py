@@ -19,8 +19,56 @@ HEADER = DIGEST + 12
 Array = np.ndarray[Any, Any]
 
 
+class FrameHashes:
+    """The hashes of the frames that observations are stacks of.
+
+    The next stack of a lane has all frames but the newest from the one before it. What is compared
+    and found equal, byte by byte, is not hashed again: comparing takes a small part of the time.
+
+    Args:
+        count: how many frames a stack has.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._last: tuple[Array, list[list[bytes]]] | None = None
+
+    def of(self, obs: Array) -> list[bytes]:
+        """Those of the frames of each observation, joined.
+
+        Args:
+            obs: uint8[n, obs_size].
+        """
+        return [b"".join(map(_hash, stack)) for stack in self._stacks(obs)]
+
+    def of_next(self, obs: Array) -> list[bytes]:
+        """The same, where `obs` may go on from those of the last call, lane by lane."""
+        stacks = self._stacks(obs)
+        is_old = np.zeros(stacks.shape[:2], np.bool_)
+        known: list[list[bytes]] = [[]] * len(stacks)
+        if self._last and len(self._last[0]) == len(stacks):
+            before, known = self._last
+            is_old[:, :-1] = (stacks[:, :-1].view(np.uint32) == before.view(np.uint32)).all(-1)
+        hashes = [
+            [
+                known[lane][place + 1] if old else _hash(stacks[lane, place])
+                for place, old in enumerate(olds)
+            ]
+            for lane, olds in enumerate(is_old.tolist())
+        ]
+        self._last = stacks[:, 1:].copy(), hashes
+        return [*map(b"".join, hashes)]
+
+    def _stacks(self, obs: Array) -> Array:
+        """uint8[n, count, size of a frame]."""
+        return obs.reshape(len(obs), self._count, -1)
+
+
 class SnapshotForm:
     """The layout of the snapshots of one environment: header, saved bytes, last observation.
+
+    A row is hashed as a whole, or, where the observation is a stack of frames, with the hashes of
+    the frames in their place.
 
     Args:
         saved_size: the most bytes that an instance's `save` gives.
@@ -28,18 +76,23 @@ class SnapshotForm:
         fingerprint: of the environment that made it, so that another's is refused.
         key: of the hash, at most 64 bytes: who does not have it can make no snapshot. Empty for a
             hash that anybody can compute.
+        frames: how many an observation is a stack of; 1 if it is none.
 
     Attributes:
         size: bytes of a row.
         saved_size: as above, rounded up.
     """
 
-    def __init__(self, saved_size: int, obs_size: int, fingerprint: int, key: bytes = b"") -> None:
+    def __init__(
+        self, saved_size: int, obs_size: int, fingerprint: int, key: bytes = b"", frames: int = 1
+    ) -> None:
         self.saved_size = -(-saved_size // 4) * 4
         self.size = HEADER + self.saved_size + -(-obs_size // 4) * 4
         self._split, self._end = HEADER + self.saved_size, HEADER + self.saved_size + obs_size
         self._fingerprint = fingerprint
-        self._body = np.dtype((np.void, self.size - DIGEST))
+        self._frames = FrameHashes(frames) if frames > 1 else None
+        hashed_as_it_is = (self._split if self._frames else self.size) - DIGEST
+        self._body = np.dtype((np.void, hashed_as_it_is))
         # Without keywords, which cost as much as the hash of a small snapshot.
         self._hash = functools.partial(hashlib.blake2b, key=key) if key else hashlib.blake2b
 
@@ -77,7 +130,8 @@ class SnapshotForm:
         content = np.frombuffer(b"".join(saved), np.uint8)
         rows[:, HEADER : HEADER + most] = content.reshape(len(saved), most)
         rows[:, self._split : self._end] = obs
-        rows[:, :DIGEST] = self._digests(rows)
+        frames = self._frames.of_next(obs) if self._frames else None
+        rows[:, :DIGEST] = self._digests(rows, frames)
         return rows
 
     def check(self, rows: Array) -> None:
@@ -89,7 +143,8 @@ class SnapshotForm:
         Raises:
             InvalidStateError: saying which of the two.
         """
-        if not np.array_equal(rows[:, :DIGEST], self._digests(rows)):
+        is_whole = rows.shape[1] == self.size
+        if not is_whole or not np.array_equal(rows[:, :DIGEST], self.digests(rows)):
             raise InvalidStateError(
                 "the snapshot in this state is damaged, or was made with another snapshot_key; it "
                 "was not restored."
@@ -120,9 +175,20 @@ class SnapshotForm:
         ended: Array = terminated | truncated
         return ended
 
-    def _digests(self, rows: Array) -> Array:
-        """uint8[n, DIGEST]; `hashlib` takes one row after another."""
-        bodies: list[bytes] = rows[:, DIGEST:].view(self._body)[:, 0].tolist()
+    def digests(self, rows: Array) -> Array:
+        """What their first bytes have to be: uint8[n, DIGEST]."""
+        return self._digests(rows, self._frames.of(self.obs(rows)) if self._frames else None)
+
+    def _digests(self, rows: Array, frames: Sequence[bytes] | None) -> Array:
+        """The same, with the hashes of the frames; `hashlib` takes one row after another."""
+        end = DIGEST + self._body.itemsize
+        bodies: list[bytes] = rows[:, DIGEST:end].view(self._body)[:, 0].tolist()
+        if frames:
+            bodies = [body + hashes for body, hashes in zip(bodies, frames, strict=True)]
         hash_ = self._hash
         digests = b"".join([hash_(body).digest() for body in bodies])
         return np.frombuffer(digests, np.uint8).reshape(len(rows), -1)[:, :DIGEST]
+
+
+def _hash(frame: Array) -> bytes:
+    return hashlib.blake2b(frame.data).digest()

@@ -69,12 +69,23 @@ class Leaves:
         return [unflatten(self.space, iter(leaves)) for leaves in zip(*columns, strict=True)]
 
 
+FRAME = 1024  # bytes: the smallest that is called one
+
+
 class Observations(Leaves):
-    """Observations as columns, and those as bytes."""
+    """Observations as columns, and those as bytes.
+
+    Attributes:
+        num_bytes: of one.
+        num_frames: what it is a stack of along its first axis, as pictures are; otherwise 1.
+    """
 
     def __init__(self, space: spaces.Space) -> None:
         super().__init__(space)
         self.num_bytes = sum(math.prod(shape) * dtype.itemsize for shape, dtype in self.forms)
+        count = self.forms[0].shape[0] if self.is_single and self.forms[0].shape else 1
+        is_stack = self.num_bytes >= max(count, 1) * FRAME and self.num_bytes % (4 * count) == 0
+        self.num_frames = count if is_stack else 1
 
     def columns(self, batch: Any) -> list[Any]:
         """The leaves of many observations, each leaf of all of them in one array.
