@@ -23,14 +23,16 @@ from envhub.testing.second_process import SecondProcess, make_by_recipe
 from .test_cli import CARTPOLE, ToyEnvironment, ToySuite, ask, crashing, invoke  # noqa: F401 (a fixture)
 
 ENVHUB = [sys.executable, "-c", "from envhub.cli import app; app()"]
+ONLY = "from envhub import registry; registry.suites = lambda: [{suite!r}]; "
 
 
 def outside(
-    *arguments: str, stdout: Any = subprocess.PIPE, **variables: str
+    *arguments: str, stdout: Any = subprocess.PIPE, only: str = "", **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """A command in a process of its own."""
+    """A command in a process of its own, where there may be one suite alone."""
+    python, option, code = ENVHUB
     return subprocess.run(
-        [*ENVHUB, *arguments],
+        [python, option, (ONLY.format(suite=only) if only else "") + code, *arguments],
         stdout=stdout,
         stderr=subprocess.PIPE,
         check=False,
@@ -63,7 +65,7 @@ def test_a_terminal_without_the_signs_gets_others() -> None:
     done = outside("list", "craftax", **ascii_alone)
     assert done.returncode == 0, done.stderr
     assert "craftax::Craftax-Pixels-v1           y y y y y y y . y y" in done.stdout
-    for arguments in (["info", "craftax::Craftax-Pixels-v1"], ["matrix", "craftax"]):
+    for arguments in (["info", CARTPOLE], ["matrix", "craftax"]):
         done = outside(*arguments, **ascii_alone)
         assert done.returncode == 0, done.stderr
 
@@ -110,7 +112,7 @@ SUITE = LoudSuite()
 def test_what_a_suite_prints_in_c_stays_out_of_the_answer(tmp_path: Path) -> None:
     (tmp_path / "crashing.py").write_text(LOUD, encoding="utf-8")
     for arguments in (["run", "crashing::Three", "--steps", "4"], ["list", "crashing"], ["doctor"]):
-        done = outside(*arguments, "--json")
+        done = outside(*arguments, "--json", only="crashing")
         assert json.loads(done.stdout), done.stderr
         assert "printed on import" in done.stderr
 
