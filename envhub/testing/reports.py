@@ -270,10 +270,12 @@ def trial_of(
         **known: more of what a `Trial` takes.
     """
     params = env.default_params if params is None else params
-    if env.spec and env.spec.recreatable and not isinstance(env, Wrapper):
+    spec = env.spec
+    # Of what was wrapped, the id makes another.
+    if spec and spec.recreatable and spec.source is None and not isinstance(env, Wrapper):
         limit = limit or limit_of(env, params)
-        if registry.is_lasting(env.spec.suite):
-            recipe = recipe or {"id": env.spec.id, "kwargs": dict(env.spec.kwargs)}
+        if registry.is_lasting(spec.suite):
+            recipe = recipe or {"id": spec.id, "kwargs": dict(spec.kwargs)}
     return Trial(env, params, recipe, limit=limit, **known)
 
 
