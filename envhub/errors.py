@@ -226,7 +226,7 @@ class RenderError(EnvHubError, RuntimeError):
     """A renderable environment that could not draw on this machine.
 
     Examples:
-        >>> env, params = envhub.make("gymnax::CartPole-v1")
+        >>> env, params = envhub.make("gymnasium::CartPole-v1")
         >>> _, state = env.reset(jax.random.key(0), params)
         >>> jax.jit(env.render)(state)
         Traceback (most recent call last):

@@ -309,7 +309,7 @@ def list_envs(suite: str | None = None, /, **flags: bool) -> list[str]:
         InvalidOptionError: if a flag is not one.
 
     Examples:
-        >>> "gymnax::CartPole-v1" in list_envs("gymnax", renderable=True)
+        >>> "jumanji::Snake-v1" in list_envs("jumanji", renderable=True)
         True
     """
     check_flags(flags)

@@ -23,6 +23,7 @@ from envhub.wrappers import AutoReset
 
 PACKAGE = Path(envhub.__file__).parent
 CARTPOLE, PENDULUM = "gymnax::CartPole-v1", "gymnax::Pendulum-v1"
+DRAWN = "gymnasium::CartPole-v1"  # gymnax 0.0.9 does not draw its own
 KEY = jax.random.key(0)
 pytestmark = [
     pytest.mark.xdist_group("advice"),  # each error is raised once
@@ -186,12 +187,12 @@ ADVICE = {
         lambda: wrappers.TimeLimit(envhub.make_vec(CARTPOLE, 2)[0], 7), ARRANGED, remade
     ),
     "a video of a batch": Advice(
-        lambda: wrappers.RecordVideo(envhub.make_vec(CARTPOLE, 2)[0], NOWHERE),
+        lambda: wrappers.RecordVideo(envhub.make_vec(DRAWN, 2)[0], NOWHERE),
         r"(RecordVideo\(venv\.env)\)",
         lambda code: value(
             f"{code}, {NOWHERE!r})",
             RecordVideo=wrappers.RecordVideo,
-            venv=envhub.make_vec(CARTPOLE, 2)[0],
+            venv=envhub.make_vec(DRAWN, 2)[0],
         ),
     ),
     "statistics inside of AutoReset": Advice(
@@ -416,10 +417,10 @@ ADVICE = {
         lambda code: rolled_out(KEY),
     ),
     "a video inside of jit": Advice(
-        lambda: jax.jit(made(CARTPOLE, NAMES["RecordVideo"]).reset)(KEY),
+        lambda: jax.jit(made(DRAWN, NAMES["RecordVideo"]).reset)(KEY),
         r"the last of (wrappers=)",
         lambda code: stepped(
-            value(f"envhub.make(env_id, {code}[AutoReset, RecordVideo])", env_id=CARTPOLE)[0]
+            value(f"envhub.make(env_id, {code}[AutoReset, RecordVideo])", env_id=DRAWN)[0]
         ),
     ),
 }
