@@ -19,6 +19,7 @@ TAIL = 8  # bytes: the range of the paddles
 MD5 = 36  # bytes, with its length: of the ROM
 DEVICES = (b"M6502Low", b"M6532", b"TIA", b"TIASound")
 TRUE, FALSE = (struct.pack("<I", pattern) for pattern in (0xFAB1FAB2, 0xBAD1BAD2))
+NO_TEXT = bytes(4)  # where a length and so many digits stand
 BANKS = 8  # no cartridge of the games has more
 # Of the numbers behind a cartridge's name: which one counts a memory, and which ones are banks.
 CARTRIDGES = {
@@ -48,7 +49,7 @@ class Console:
     """What is the same in all consoles that run one ROM.
 
     Args:
-        saved: one of them, as ALE serialized it.
+        saved: one of them, as ALE serialized it, after the console's reset.
 
     Raises:
         ValueError: if it is not as ALE 0.12 has it.
@@ -56,6 +57,8 @@ class Console:
 
     def __init__(self, saved: bytes) -> None:
         self._model = _parts(saved)
+        self._place = HEAD.size + len(self._model.start) + 4  # of the generator's text
+        self._text = struct.pack("<I", len(self._model.random)) + self._model.random
         devices = self._model.devices
         cartridge = _cartridge_of(devices)
         names, starts = [*DEVICES, cartridge], [0]
@@ -75,6 +78,21 @@ class Console:
         is_fixed[_bytes_at([starts[1], *counts])] = True  # the memory of the M6532 is counted too
         self._fixed = np.flatnonzero(is_fixed)
         self._devices = np.frombuffer(devices, np.uint8)
+
+    def shorten(self, saved: bytes) -> bytes:
+        """Leave out the text of the generator, 6.7 of 8 KB, which only resets draw from.
+
+        A text that is not the one after a reset is kept.
+        """
+        place, end = self._place, self._place + len(self._text)
+        is_usual = saved[place:end] == self._text
+        return saved[:place] + NO_TEXT + saved[end:] if is_usual else saved
+
+    def lengthen(self, shortened: bytes) -> bytes:
+        """The inverse of `shorten`; all else is returned as it is."""
+        place, end = self._place, self._place + len(NO_TEXT)
+        is_short = shortened[place:end] == NO_TEXT
+        return shortened[:place] + self._text + shortened[end:] if is_short else shortened
 
     def check(self, saved: bytes) -> tuple[int, int]:
         """Refuse what is no console that runs this ROM.

@@ -80,7 +80,7 @@ class AleInstance(Instance):
         self._mark: Any = None
         self._since: list[int] = []
         self._longest = settings.frameskip + 2
-        self._console = Console(initial.serialize()) if is_forkable else None
+        self._console = Console(self._start(*self._initial).state) if is_forkable else None
 
     @property
     def unwrapped(self) -> Any:
@@ -172,14 +172,16 @@ class AleInstance(Instance):
     def save(self) -> bytes:
         counters = self.COUNTERS.pack(self._started_at, self.last)
         since = bytes(self._since).ljust(self._longest, bytes([NOTHING]))
-        state = self._mark.serialize()
+        assert self._console is not None
+        state = self._console.shorten(self._mark.serialize())
         # In klax the length varies by a byte, and a snapshot is to have room for any.
         padding = bytes(-len(state) % 256)
         return b"".join([counters, since, dump_generator(self._rng), state, padding])
 
     def restore(self, saved: bytes, obs: Any) -> None:
         end = self.COUNTERS.size + self._longest
-        console = saved[end + GENERATOR_SIZE :]
+        assert self._console is not None
+        console = self._console.lengthen(saved[end + GENERATOR_SIZE :])
         since = saved[self.COUNTERS.size : end].rstrip(bytes([NOTHING]))
         mode, difficulty = self._check(console, since)
         self._started_at, last = self.COUNTERS.unpack_from(saved)

@@ -46,6 +46,7 @@ def test_what_the_emulator_saves_has_the_form(game: str) -> None:
             one.reset_game()
         state = one.cloneState()
         saved = state.serialize()
+        assert console.lengthen(console.shorten(saved)) == saved
         given = state.getCurrentMode(), state.getDifficulty()
         assert console.check(saved + bytes(-len(saved) % 256)) == given
 
@@ -58,16 +59,27 @@ def behind(console: bytes, name: bytes) -> int:
     return console.index(name) + len(name)
 
 
+def test_a_generator_that_is_kept_has_its_length_and_digits() -> None:
+    from envhub.adapters.ale.consoles import Console
+
+    saved = emulator("pong").cloneState().serialize()
+    console, place = Console(saved), behind(saved, b"System") + 4
+    console.check(saved)
+    for bad in (put(saved, place, 0x7FFFFFFF), put(saved, place + 4, 0x2D2D2D2D)):
+        with pytest.raises(errors.InvalidStateError, match="generator"):
+            console.check(console.lengthen(console.shorten(bad)))
+
+
 FORGERIES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "nothing": (lambda console: b"", "console of this game"),
-    "cut": (lambda console: console[:5000], "cut"),
+    "cut": (lambda console: console[:500], "cut"),
     "longer than it says": (lambda console: console + b"x" * 200, "something follows"),
     "a length of 2 GB": (lambda console: put(console, 24, 0x7FFFFFFF), "cut"),
     "a negative length": (lambda console: put(console, 24, 0xFFFFFFFF), "cut"),
     "another ROM": (lambda console: console[:32] + b"0" * 32 + console[64:], "another ROM"),
     "no System": (lambda console: console.replace(b"System", b"Sistem"), "console of this game"),
     "a generator of 2 GB": (
-        lambda console: put(console, behind(console, b"System") + 4, 0x7FFFFFFF), "generator",
+        lambda console: put(console, behind(console, b"System") + 4, 0x7FFFFFFF), "cut",
     ),
     "another memory": (lambda console: put(console, behind(console, b"M6532"), 4096), "size"),
     "another device": (lambda console: console.replace(b"TIASound", b"TIASouND"), "name"),
