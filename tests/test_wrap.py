@@ -297,6 +297,26 @@ def test_what_is_written_in_jax_is_kept_out_of_callbacks() -> None:
     refuse(gymnasium.wrappers.FlattenObservation(of_gymnasium("phys2d/CartPole-v1")), "unwrapped")
 
 
+def test_make_and_wrap_say_the_same_of_what_is_written_in_jax() -> None:
+    """An export, and what shows NumPy and holds something else."""
+    gymnasium = needed("gymnasium")
+
+    class HidesJax(mine_of_gymnasium()):  # type: ignore[misc]
+        def reset(self, **keywords: Any) -> Any:
+            self.hidden = jax.numpy.zeros(2)
+            return super().reset(**keywords)
+
+    export = to_gymnasium(*envhub.make("gymnax::CartPole-v1"))
+    for entry_point in (lambda **_: export, HidesJax):
+        gymnasium.register("TestsOwnJax-v0", entry_point)
+        try:
+            with pytest.raises(errors.UnavailableEnvError, match="written in JAX"):
+                envhub.make("gymnasium::TestsOwnJax-v0")
+        finally:
+            gymnasium.registry.pop("TestsOwnJax-v0")
+    refuse(HidesJax, "written in JAX")
+
+
 def test_a_functional_environment_of_ones_own() -> None:
     core = of_gymnasium("phys2d/CartPole-v1").unwrapped.func_env
     shell = needed("gymnasium.envs.functional_jax_env").FunctionalJaxEnv(core)

@@ -277,10 +277,24 @@ def _adopted_instance(create: Callable[[], Any]) -> GymnasiumInstance:
 def _is_in_jax(instance: GymnasiumInstance) -> bool:
     if is_functional(instance.inner):
         return True
-    is_known = family_of(instance.env) != ""
-    return not is_known and any(
-        isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(instance.reset(0))
-    )
+    if family_of(instance.env):
+        return False
+    if type(instance.inner).__module__.startswith("envhub.export."):
+        return True
+    seen: list[Any] = [instance.reset(0)]
+    layer = instance.env  # what it observes may be NumPy, and what it holds not
+    while layer is not instance.inner:
+        seen += vars(layer).values()
+        layer = layer.env
+    seen += vars(layer).values()
+    return any(_holds_arrays_of_jax(value) for value in seen)
+
+
+def _holds_arrays_of_jax(value: Any) -> bool:
+    try:
+        return any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(value))
+    except (TypeError, ValueError):  # a dict whose keys cannot be sorted
+        return False
 
 
 SUITE = GymnasiumSuite()

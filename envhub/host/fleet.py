@@ -257,7 +257,10 @@ def named_error(
     """An error that says whose it was, and what it was about to do."""
     parts = []
     if slots:
-        parts = [f"instance {', '.join(map(str, slots))}", f"state {', '.join(map(str, states))}"]
+        parts.append(f"instance {', '.join(map(str, slots))}")
+    held = [state for state in states if state >= 0]  # there is none before a reset
+    if held:
+        parts.append(f"state {', '.join(map(str, held))}")
     if action:
         parts.append(f"action {', '.join(str(leaf.tolist()) for leaf in action)}")
     where = f": {', '.join(parts)}" if parts else ""

@@ -58,7 +58,10 @@ def explore(
         infos.append(step.info)
         newest = [step.info]
         if _has_ended(step):
-            obs, newest = instance.reset(0), []
+            try:
+                obs, newest = instance.reset(0), []
+            except Exception:
+                break
     names = sorted({name for info in infos for name in info if isinstance(name, str)})
     found = [_entry(name, [info.get(name) for info in infos]) for name in names]
     return [entry for entry in found if entry]

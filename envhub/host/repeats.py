@@ -31,10 +31,12 @@ def why_not_repeatable(one: Instance, other: Instance | None) -> str:
         other: another of the same environment; `None` if there is only the one.
 
     Returns:
-        What differed, and where; empty if nothing did.
+        What differed, and where; empty if nothing did. If no step came through, that is told.
     """
     with _other_global_generators() as shuffle:
         expected = list(_play(one, 0))
+        if not any("reward" in shown for shown in expected):
+            return f"it was tried, and no step came through: {expected[-1].get('exception')}."
         shuffle()
         where = _difference(expected, list(_play(one, 0)))
         if where:
@@ -59,13 +61,19 @@ def _told(where: str, circumstances: str) -> str:
 
 
 def _play(instance: Instance, seed: int) -> Iterator[Shown]:
-    """What some steps show, over the ends of episodes; up to what raises, which is told too."""
+    """What some steps show, over the ends of episodes.
+
+    An exception, of an action that it refuses, say, is told, and ends an episode.
+    """
     rng, actions = np.random.default_rng(seed), Actions(instance.action_space)
-    try:
-        infos: list[Any] = []
-        obs = instance.reset(seed)
-        yield {"observation": _bits(obs)}
-        for _ in range(STEPS):
+    obs: Any = None
+    infos: list[Any] = []
+    has_ended = True
+    for number in range(STEPS):
+        try:
+            if has_ended:
+                obs, infos = instance.reset(seed + 1000 * number), []
+                yield {"observation": _bits(obs)}
             step = InstanceStep(*instance.step(legal_action(rng, actions, instance, obs, infos)))
             obs, infos = step.obs, [step.info]
             info = {f"info[{name!r}]": _bits(step.info[name]) for name in _numbers(step.info)}
@@ -75,12 +83,10 @@ def _play(instance: Instance, seed: int) -> Iterator[Shown]:
                 "end": (_bits(step.terminated), _bits(step.truncated)),
                 **info,
             }
-            if np.logical_or(step.terminated, step.truncated).all():
-                seed += 1000
-                obs, infos = instance.reset(seed), []
-                yield {"observation": _bits(obs)}
-    except Exception as error:  # an action that it refuses, say
-        yield {"exception": type(error).__name__}
+            has_ended = bool(np.logical_or(step.terminated, step.truncated).all())
+        except Exception as error:
+            yield {"exception": type(error).__name__}
+            has_ended = True
 
 
 def _difference(expected: list[Shown], seen: list[Shown]) -> str:

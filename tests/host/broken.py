@@ -24,6 +24,8 @@ class Broken(gymnasium.Env[Any, Any]):
     def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
         super().reset(seed=seed)
         self.count = self.ones = 0
+        if self.fault == "reset" and seed is not None and seed > 100_000:
+            raise OSError("seed 0 alone")
         return np.zeros(2, np.float32), {}
 
     def step(self, action: Any) -> Any:

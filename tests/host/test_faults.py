@@ -34,6 +34,12 @@ def test_an_environment_that_raises_is_named_with_its_state_and_action() -> None
     assert np.array_equal(six_steps(env).obs, [6, 6]), "it is usable"
 
 
+def test_a_reset_that_raises_is_named_without_a_state() -> None:
+    env, _ = envhub.make(BROKEN, fault="reset")
+    with pytest.raises(errors.HostEnvError, match=r"Broken-v0: instance 0: OSError: seed 0 alone"):
+        env.reset(KEY)
+
+
 def test_the_others_of_a_batch_stay_usable() -> None:
     env, _ = envhub.make(BROKEN, fault="raise")
     ahead = six_steps(env).state

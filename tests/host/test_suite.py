@@ -77,6 +77,13 @@ class Strict(Saved):
         return None if self.silent else np.arange(2) == self.steps % 2
 
 
+class Refuses(Walk):
+    """Takes no action at all."""
+
+    def step(self, action: Any) -> InstanceStep:
+        raise ValueError("not today")
+
+
 class StrictAndForgetful(Strict, Forgetful):
     """What its snapshots lack is seen by legal moves alone."""
 
@@ -115,7 +122,8 @@ class Walks(HostSuite):
     supported = ">=1"
 
     def known_names(self) -> list[str]:
-        return ["Walk", "Saved", "Forgetful", "Strict", "StrictAndForgetful", "Everything"]
+        return ["Walk", "Saved", "Forgetful", "Strict", "StrictAndForgetful", "Everything",
+                "Refuses"]  # fmt: skip
 
     def instances(self, name: str, options: Any) -> Callable[[], Instance]:
         return functools.partial(globals()[name], **options)
@@ -129,7 +137,7 @@ def _registered() -> Iterator[None]:
 
 
 def test_its_options_are_those_of_the_constructor() -> None:
-    names = ["Everything", "Forgetful", "Saved", "Strict", "StrictAndForgetful", "Walk"]
+    names = ["Everything", "Forgetful", "Refuses", "Saved", "Strict", "StrictAndForgetful", "Walk"]
     assert envhub.list_envs("hostwalks") == [f"hostwalks::{name}" for name in names]
     env, params = envhub.make("hostwalks::Walk", stride=3, max_instances=4)
     assert params is None
@@ -193,6 +201,13 @@ def test_where_nobody_says_what_is_legal_forkable_is_not_known() -> None:
     assert re.search("ValueError came of it: . is illegal", env.capabilities.why("forkable"))
     with pytest.raises(errors.MissingCapabilityError, match="is illegal"):
         envhub.make("hostwalks::Strict", silent=True, forkable=True)
+
+
+def test_exceptions_show_nothing_of_what_the_seed_decides() -> None:
+    assert envhub.make("hostwalks::Strict", silent=True)[0].capabilities.reproducible
+    caps = envhub.make("hostwalks::Refuses")[0].capabilities
+    assert not caps.reproducible
+    assert "no step came through: ValueError" in caps.why("reproducible")
 
 
 def test_the_proof_of_forkable_makes_legal_moves() -> None:

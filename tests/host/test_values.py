@@ -13,6 +13,8 @@ import pytest
 import envhub
 from envhub import errors, spaces
 from envhub.host.values import Actions
+from envhub.wrappers import ClipAction, RescaleAction
+from tests.host.broken import Odd
 
 KEY = jax.random.key(0)
 ODD, ILLEGAL = "gymnasium::tests.host.broken:Odd-v0", "gymnasium::tests.host.broken:Illegal-v0"
@@ -96,6 +98,36 @@ def test_an_array_of_one_number_is_taken_for_it() -> None:
     np.testing.assert_array_equal(result.reward, [0.5] * 3)
 
 
+class Listed(Odd):
+    """Its rewards and flags have the shape (1,), but for one in three."""
+
+    def step(self, action: Any) -> Any:
+        obs, reward, *_ = super().step(action)
+        if action == 0:
+            return obs, reward, False, False, {}
+        return obs, np.array([reward]), np.array([False]), np.array([action == 2]), {}
+
+    action_space = gymnasium.spaces.Discrete(3)
+
+
+@pytest.mark.parametrize("workers", ["serial", "thread"])
+def test_flags_of_one_element_are_taken_alone_and_in_a_batch(workers: str) -> None:
+    gymnasium.register("TestsOwnListed-v0", Listed)
+    try:
+        env, _ = envhub.make("gymnasium::TestsOwnListed-v0", workers=workers)
+    finally:
+        gymnasium.registry.pop("TestsOwnListed-v0")
+    step = jax.vmap(lambda state, action: env.step(KEY, state, action))
+    for actions in ([1, 1, 2], [0, 1, 2], [1, 0, 2]):
+        states = jax.vmap(env.reset)(jax.random.split(KEY, 3))[1]
+        result = step(states, jnp.array(actions))
+        np.testing.assert_array_equal(result.truncated, [False, False, True])
+        np.testing.assert_array_equal(result.reward, [1] * 3)
+        assert not result.terminated.any()
+    alone = env.step(KEY, env.reset(KEY)[1], 2)
+    assert (alone.reward, alone.terminated, alone.truncated) == (1, False, True)
+
+
 @pytest.mark.parametrize(
     ("first", "then", "wanted"),
     [
@@ -118,10 +150,13 @@ def test_what_comes_and_goes_at_first_is_nan_where_it_is_not() -> None:
     assert np.isnan(last_of(info=[{}, {"a": 1}, {}]).info["a"])
 
 
-@pytest.mark.parametrize("value", [10.059, 2**33, {}, "text", np.zeros(3)])
-def test_an_entry_that_its_type_cannot_hold_is_refused(value: Any) -> None:
+@pytest.mark.parametrize(
+    ("first", "value"),
+    [(0, 10.059), (0, 2**33), (0, {}), (0, "text"), (0, np.zeros(3)), (False, 0.5)],
+)
+def test_an_entry_that_its_type_cannot_hold_is_refused(first: Any, value: Any) -> None:
     with pytest.raises(errors.HostEnvError, match=r"info\['a'\]"):
-        last_of(info=after({"a": 0}, {"a": value}))
+        last_of(info=after({"a": first}, {"a": value}))
 
 
 def test_an_entry_takes_the_wider_of_what_is_seen_first() -> None:
@@ -136,6 +171,32 @@ def test_a_bound_that_was_rounded_is_the_bound() -> None:
     np.testing.assert_array_equal(read, [np.float32(-0.7), 0.1])
     with pytest.raises(errors.InvalidActionError, match="outside"):
         actions.read([rounded * np.float32(1.0001)])
+
+
+class Pushed(Odd):
+    """Insists on its actions, which are float64."""
+
+    action_space = gymnasium.spaces.Box(-0.7, 0.1, (2,), np.float64)
+
+    def step(self, action: Any) -> Any:
+        assert self.action_space.contains(action), action
+        return (np.asarray(action, np.float32), *super().step(action)[1:])
+
+
+def test_wrappers_of_actions_reach_bounds_that_were_rounded() -> None:
+    gymnasium.register("TestsOwnPushed-v0", Pushed)
+    try:
+        envs = [
+            envhub.make("gymnasium::TestsOwnPushed-v0", wrappers=wrappers)[0]
+            for wrappers in ([], [ClipAction], [RescaleAction])
+        ]
+    finally:
+        gymnasium.registry.pop("TestsOwnPushed-v0")
+    for env, action in zip(
+        envs, (envs[0].action_space().high, [5.0, 5.0], [1.0, 1.0]), strict=True
+    ):
+        result = env.step(KEY, env.reset(KEY)[1], jnp.array(action, jnp.float32))
+        np.testing.assert_array_equal(result.obs, np.float32([0.1, 0.1]))
 
 
 @pytest.mark.parametrize("says", ["info", "method", ""])
