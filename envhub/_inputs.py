@@ -12,11 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from envhub import spaces
+from envhub._tracing import has_explicit_axes
 from envhub.errors import (
     InvalidActionError,
     InvalidKeyError,
     InvalidParamsError,
     InvalidStateError,
+    MissingCapabilityError,
     brief,
 )
 from envhub.spaces._trees import map_space
@@ -202,6 +204,24 @@ def check_widths(action: Any) -> None:
                 raise InvalidActionError(
                     f"the action {brief(action)} does not fit: {error}"
                 ) from None
+
+
+def check_split(env: Any, error: Exception, *given: Any) -> None:
+    """Explain an error of JAX that comes of arrays which explicit axes of a mesh split.
+
+    JAX (0.10.2) cannot batch a `cond`, `scan` or `while_loop` that was traced without the mesh
+    ("Resource axis … is not found in mesh: ()"), nor look up in a table what is split.
+
+    Raises:
+        MissingCapabilityError: naming what can be done instead.
+    """
+    if has_explicit_axes(*given):
+        raise MissingCapabilityError(
+            f"{env} cannot be given a batch that explicit axes of a mesh split over devices, "
+            f"because JAX does not split its own code so ({type(error).__name__}: {error}): "
+            "make_vec(…, mesh=mesh) runs it on each device, and axes of AxisType.Auto leave it "
+            "to XLA."
+        ) from error
 
 
 def _check_width(leaf: Any) -> None:

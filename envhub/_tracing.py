@@ -38,6 +38,16 @@ def split_like(array: Any, tree: Any) -> Any:
     return jax.tree.map(lambda leaf: reshard(leaf, wanted), tree)
 
 
+def has_explicit_axes(*trees: Any) -> bool:
+    """Whether the type of an array among the leaves has a mesh of which an axis is explicit."""
+    kinds: Any = getattr(jax.sharding, "AxisType", None)
+    if kinds is None or not hasattr(jax, "typeof"):
+        return False
+    types = [jax.typeof(leaf) for leaf in jax.tree.leaves(trees) if isinstance(leaf, jax.Array)]
+    meshes = [getattr(getattr(each, "sharding", None), "mesh", None) for each in types]
+    return any(kinds.Explicit in (getattr(mesh, "axis_types", None) or ()) for mesh in meshes)
+
+
 @contextlib.contextmanager
 def concrete_if_known(params: Any) -> Iterator[Any]:
     """Compute a space as outside of `jit`, unless it depends on traced params.

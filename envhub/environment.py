@@ -200,8 +200,9 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
             obs, state = self._run(self._compiled_reset, key, params)
         except EnvHubError:
             raise
-        except Exception:
+        except Exception as error:
             self.check_params(params)
+            _inputs.check_split(self, error, key, params)
             raise
         return obs, state
 
@@ -234,9 +235,10 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
             )
         except EnvHubError:
             raise
-        except Exception:
+        except Exception as error:
             self.check_params(params)
             _inputs.conform_action(self._actions, action)
+            _inputs.check_split(self, error, key, state, action, params)
             _inputs.check_state(self, state, jax.eval_shape(self._compiled_reset, key, params)[1])
             raise
         return result

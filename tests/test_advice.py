@@ -431,6 +431,7 @@ SAYS_WHAT_IS = [
     "mesh= is a ", "of wrappers= is to", "Start processes by spawning", "wrappers= holds",
     "sharding= is a ", "sharding= says ", "is installed, whose vector environments",
     "array='torch' needs", "(mode='next_step')",
+    "a batch that explicit axes of a mesh split",  # done in tests/conformance/test_modes.py
 ]  # fmt: skip
 if importlib.util.find_spec("torch") is None:
     del ADVICE["tensors of a batch that is split"]

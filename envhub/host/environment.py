@@ -71,6 +71,15 @@ class PoolMethod(NamedTuple):
     nonce: int
     method: Method
 
+    @property
+    def environment(self) -> str:
+        """The id of the pool's environment.
+
+        Raises:
+            StaleStateError: if it is closed or gone.
+        """
+        return find_pool(self.nonce).name
+
     def bind(self) -> functools.partial[None]:
         """The function itself.
 

@@ -37,6 +37,10 @@ input that is the same for all may have one row. NumPy only."""
 class HostCall(Protocol):
     """A hashable value that stands for a function on the host in what is traced."""
 
+    @property
+    def environment(self) -> str:
+        """Whose function it is, for messages."""
+
     def bind(self) -> HostFunction:
         """The function, for a program that is being compiled."""
 
@@ -116,9 +120,9 @@ def _batch(inputs: Sequence[Any], axes: Sequence[Any], *, batch: Any, **how: Any
     mapped = [(each, axis) for each, axis in zip(inputs, axes, strict=True) if axis is not None]
     if any(is_split(each) for each, _ in mapped):
         raise HostEnvError(
-            "a batch that explicit axes of a mesh split over devices is not one call to the host: "
-            "make_vec(…, mesh=mesh) calls it once for each device, and axes of AxisType.Auto leave "
-            "it to XLA."
+            f"{how['function'].environment}: a batch that explicit axes of a mesh split over "
+            "devices is not one call to the host: make_vec(…, mesh=mesh) calls it once for each "
+            "device, and axes of AxisType.Auto leave it to XLA."
         )
     size = mapped[0][0].shape[mapped[0][1]]
     moved = [
@@ -136,6 +140,12 @@ def _no_gradient(inputs: Sequence[Any], _: Any, **how: Any) -> Any:
 
 def _lower(ctx: Any, *inputs: Any, function: HostCall, **how: Any) -> Any:
     module = ctx.module_context
+    if getattr(module.lowering_parameters, "for_export", False):
+        raise HostEnvError(
+            f"{function.environment} cannot be exported: its steps are calls of this process, and "
+            "no file holds those. Export the programs around them, such as the policy, or those of "
+            "environments that are jax_native."
+        )
     sharded = getattr(module.axis_context, "num_devices", 1) or 1
     buffers = buffer_callback and tuple(module.platforms) == ("cpu",) and sharded == 1
     through = _buffers if buffers and not force_portable else _portable
