@@ -27,7 +27,8 @@ def wrap(obj: Any, /) -> tuple[Environment, Any]:
 
     A suite's own environment has the capabilities that it has by `make`. Of others it is tried out
     whether the seed decides their episodes, and what nobody can know is denied, with that reason.
-    An object that differs from what its `spec` makes is refused.
+    An object that differs from what its `spec` makes is refused. There are no options, such as
+    `timeout` or `workers`: register the environment with Gymnasium, and give them to `make`.
 
     Args:
         obj: the environment, or what makes it.
