@@ -20,6 +20,7 @@ from envhub import Environment, StepResult, registry, spaces
 from envhub._random_policy import Rollout
 from envhub.testing.second_process import SecondProcess, make_by_recipe
 
+from .packages import needed
 from .test_cli import CARTPOLE, ToyEnvironment, ToySuite, ask, crashing, invoke  # noqa: F401 (a fixture)
 
 ENVHUB = [sys.executable, "-c", "from envhub.cli import app; app()"]
@@ -180,3 +181,41 @@ def test_run_and_tour_of_several_agents(num_envs: str, monkeypatch: pytest.Monke
         assert measured["truncated"] == 0
         assert measured["length"] == {"mean": 3, "min": 3, "max": 3}
         assert measured["return"] == {"mean": 3, "min": 3, "max": 3}
+
+
+def test_run_of_foragers_of_jumanji_in_as_many_environments() -> None:
+    needed("jumanji")
+    foraging = "jumanji::LevelBasedForaging-v0"  # of two agents
+    ran = ask("run", foraging, "--option", "time_limit=5", "--steps", "20", "--num-envs", "2")
+    assert ran["episodes"] == ran["truncated"] == 8
+    assert ran["length"] == {"mean": 5, "min": 5, "max": 5}
+
+
+@pytest.mark.full
+def test_tour_of_foragers_of_jumanji(monkeypatch: pytest.MonkeyPatch) -> None:
+    needed("jumanji")
+    monkeypatch.setattr(registry, "suites", lambda: ["jumanji"])
+    monkeypatch.setattr(type(registry.get("jumanji")), "example", "LevelBasedForaging-v0")
+    (stop,) = ask("tour", "--steps", "100", "--num-envs", "3")["stops"]  # of 100 steps at most
+    measured = stop["measured"]
+    assert measured["episodes"] == measured["terminated"] + measured["truncated"] >= 3
+    assert measured["length"]["max"] <= 100
+
+
+@pytest.mark.parametrize("num_envs", ["2", "3"])
+def test_run_of_agents_of_pufferlib(num_envs: str) -> None:
+    """Walkers of three, which start together, end one by one, and walk a step in a while."""
+    needed("pufferlib")
+    walkers = "pufferlib::tests.quirks.puffer_envs:Walkers"
+    ran = ask("run", walkers, "--option", "num_envs=3", "--steps", "60", "--num-envs", num_envs)
+    assert ran["episodes"] == ran["terminated"] >= int(num_envs)
+    assert ran["truncated"] == 0
+    assert 0.5 < ran["return"]["mean"] / ran["length"]["mean"] < 1.5  # of 0, 1 or 2 a step
+
+
+def test_run_of_paddles_of_ocean() -> None:
+    needed("pufferlib")
+    if "pufferlib::breakout" not in envhub.list_envs("pufferlib"):
+        pytest.skip(reason="pufferlib-core has no Ocean")
+    ran = ask("run", "pufferlib::breakout", "--option=num_envs=3", "--steps=20", "--num-envs=3")
+    assert (ran["steps"], ran["num_envs"], ran["interrupted"]) == (20, 3, False)
