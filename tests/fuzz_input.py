@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import inspect
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -108,7 +108,7 @@ def driven(env_id: str) -> Driven:
     return Driven(env, params, obs, state, env.action_space(params).sample(jax.random.key(1)))
 
 
-def _broken(tree: Any, change: Callable[[Any], Any]) -> Any:
+def broken(tree: Any, change: Callable[[Any], Any]) -> Any:
     """The tree with one leaf changed."""
     leaves, structure = jax.tree.flatten(tree)
     if not leaves:
@@ -146,18 +146,23 @@ KEYS: dict[str, Any] = {
 ROLES = ("key", "state", "action", "params")
 
 
+QUICK = ["gymnax::CartPole-v1", "gymnasium::CartPole-v1"]
+
+
 @st.composite
-def calls(draw: st.DrawFn) -> tuple[str, str, dict[str, Any], bool]:
+def calls(
+    draw: st.DrawFn, env_ids: Sequence[str] = tuple(sorted(DRIVEN))
+) -> tuple[str, str, dict[str, Any], bool]:
     """An environment, a method, its arguments by name, and whether it is called inside `jit`."""
-    env_id = draw(st.sampled_from(sorted(DRIVEN)))
+    env_id = draw(st.sampled_from(env_ids))
     one = driven(env_id)
     method = draw(st.sampled_from(["reset", "step", "step", "step", "render", "spaces"]))
     arguments = {"key": jax.random.key(3), **one._asdict()}
     for role in draw(st.lists(st.sampled_from(ROLES), min_size=1, max_size=2, unique=True)):
-        other = driven(draw(st.sampled_from(sorted(DRIVEN))))
+        other = driven(draw(st.sampled_from(env_ids)))
         kinds = [
             st.sampled_from(sorted(CHANGES)).map(
-                lambda change, role=role: _broken(arguments[role], CHANGES[change])
+                lambda change, role=role: broken(arguments[role], CHANGES[change])
             ),
             values,
         ]
@@ -170,8 +175,10 @@ def calls(draw: st.DrawFn) -> tuple[str, str, dict[str, Any], bool]:
     return env_id, method, arguments, inside
 
 
-def make_call(env_id: str, method: str, given: dict[str, Any], inside: bool) -> Any:
-    """Call the environment as drawn; inside `jit` it is traced, and not compiled."""
+def make_call(
+    env_id: str, method: str, given: dict[str, Any], inside: bool, *, is_compiled: bool = False
+) -> Any:
+    """Call the environment as drawn; inside `jit` it is traced alone, or compiled and run."""
     env = driven(env_id).env
     key, state, action, params = (given[role] for role in ROLES)
     if method == "spaces":
@@ -192,6 +199,8 @@ def make_call(env_id: str, method: str, given: dict[str, Any], inside: bool) -> 
         return function(*(next(rest) if is_traced else each
                           for each, is_traced in zip(given, traced, strict=True)))  # fmt: skip
 
+    if is_compiled:
+        return jax.block_until_ready(jax.jit(program)(*arrays))
     return jax.eval_shape(program, *arrays)
 
 
@@ -220,7 +229,6 @@ words = st.one_of(
     st.sampled_from([*KNOWN, "CartPole-v1", "gymnax", "no::such", "::", "gymnasium:::"]),
     st.integers().map(str),
 )
-QUICK = ["gymnax::CartPole-v1", "gymnasium::CartPole-v1"]
 
 
 @st.composite

@@ -1,6 +1,6 @@
 """Whatever is given: an answer, or an error of envhub. `tests/fuzz_input.py` says what is given.
 
-A run draws the same input each time. With --full it is 5,000 calls and 200 commands more.
+A run draws the same input each time. With --full it is 6,000 calls and 200 commands more.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -96,6 +98,36 @@ def test_wrappers(drawn: tuple[str, Any, dict[str, Any]]) -> None:
 def test_keys_states_actions_and_params(drawn: tuple[str, str, dict[str, Any], bool]) -> None:
     with contextlib.suppress(EnvHubError):
         fuzz_input.make_call(*drawn)
+
+
+@times(60, 1000)
+@given(fuzz_input.calls(fuzz_input.QUICK))
+def test_in_a_compiled_program(drawn: tuple[str, str, dict[str, Any], bool]) -> None:
+    refused_when_it_runs(*drawn[:3])
+
+
+def test_what_the_host_refuses_in_a_compiled_program() -> None:
+    one = fuzz_input.driven("gymnasium::CartPole-v1")
+    arguments = {"key": jax.random.key(3), **one._asdict()}
+    damaged = fuzz_input.broken(one.state, fuzz_input.CHANGES["bits"])
+    for change in ({"action": jnp.int32(7)}, {"state": damaged}):
+        assert refused_when_it_runs("gymnasium::CartPole-v1", "step", {**arguments, **change})
+
+
+def refused_when_it_runs(env_id: str, method: str, arguments: dict[str, Any]) -> bool:
+    """Whether the host refuses it in the middle of a program, of which JAX makes a text."""
+    try:
+        fuzz_input.make_call(env_id, method, arguments, True, is_compiled=True)
+    except EnvHubError:
+        return False
+    except jax.errors.JaxRuntimeError as error:
+        text = str(error)
+    else:
+        return False
+    refusal = fuzz_input.driven(env_id).env.last_error
+    assert isinstance(refusal, EnvHubError)
+    assert str(refusal) in text
+    return True
 
 
 @times(25, 200)
