@@ -156,7 +156,10 @@ def test_versions_without_rows_are_held_to_what_all_others_could(monkeypatch: Pa
     monkeypatch.setattr(committed, "by_label", lambda: {str(CASE): rows})
     assert {check for check in CHECKS if not committed.must_run(CASE, check)} == {BITS}
     monkeypatch.setattr(committed, "by_label", dict)  # a new environment
-    assert {check for check in CHECKS if committed.must_run(CASE, check)} >= {ENDS, *FLAGS}
+    # Callbacks on several devices may wait for ever before jax 0.5, so no new environment must.
+    unknown = {committed.DEVICES} if jax.__version_info__ < (0, 5) else set()
+    wanted = {ENDS, *FLAGS} - unknown
+    assert {check for check in CHECKS if committed.must_run(CASE, check)} >= wanted
 
 
 def test_a_suite_that_is_here_and_cannot_be_imported_fails_though_there_is_a_gap(
