@@ -267,7 +267,10 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
         params = self.default_params if params is None else params
         self.check_params(params)
         try:
-            return np.asarray(self.render_env(state, params), dtype=np.uint8)
+            picture = np.asarray(self.render_env(state, params))
+            if picture.dtype.kind == "f":  # a cast would make black of what lies in [0, 1]
+                raise TypeError(f"the picture is of {picture.dtype}, and not of uint8")
+            return picture.astype(np.uint8, copy=False)
         except EnvHubError:
             raise
         except Exception as error:

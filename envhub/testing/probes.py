@@ -193,11 +193,10 @@ def multi_device(subject: Subject) -> None:
 def renderable(subject: Subject) -> None:
     """A picture of the right type that shows something, at once or soon: some games begin dark."""
     env, state = subject.env, subject.path[-1].state
-    # `render` refuses what is not claimed, and what is there and not claimed is a finding too.
-    draw = env.render if env.capabilities.renderable else env.render_env
     for _ in range(PICTURES):
         try:
-            frame = np.asarray(draw(state, subject.params))
+            # `render` refuses what is not claimed, which is a finding too where it can be drawn.
+            frame = np.asarray(env.render_env(state, subject.params))
         except RenderError as error:
             raise NotRunError(str(error)) from error
         if frame.dtype != np.uint8:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import jax
 import pytest
 
+from envhub import errors
 from envhub.testing import probes
 from envhub.testing.second_process import SecondProcess
 from envhub.testing.subject import Subject
@@ -42,6 +44,13 @@ def test_the_probe_says_no(kind: type, flag: str, other_process: SecondProcess) 
     finding = examine(kind, other_process, [flag])[flag]
     assert finding.holds is False
     assert finding.detail
+
+
+def test_render_refuses_a_picture_of_floats() -> None:
+    env, params = bad_environments.make(bad_environments.DrawsFloats)
+    _, state = env.reset(jax.random.key(0), params)
+    with pytest.raises(errors.RenderError, match="the picture is of float"):
+        env.render(state, params)
 
 
 def test_without_a_second_process_reproducing_is_not_run() -> None:
