@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import collections
+import functools
 import inspect
 import pickle
-from collections.abc import Iterator
+import types
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
+
+from envhub._headless import egl_without_display, no_sound
 
 PLAIN = (bool, int, float, complex, str, bytes, np.generic, type(None))
 # What is chosen for the copy and not copied, and what only says how to make it.
@@ -16,7 +20,7 @@ LEFT_OUT = {"env", "render_mode", "spec", "_spec", "_cached_spec", "_saved_kwarg
 LEFT_OUT |= {"_ezpickle_args", "_ezpickle_kwargs"}
 CHECKS = ("OrderEnforcing", "PassiveEnvChecker")
 OF_CODE = ("numpy", "mujoco", "pygame", "Box2D", "")  # whose objects have no data of their own
-MOST_STEPS, DEEPEST = 100, 3
+FEW_STEPS, MOST_STEPS, DEEPEST = 4, 100, 3
 
 
 def changes(obj: Any, fresh: Any) -> list[str]:
@@ -32,12 +36,14 @@ def changes(obj: Any, fresh: Any) -> list[str]:
         A line for each: where it is, and both values.
     """
     mine = _attributes(obj)
-    moments = list(_play(fresh))
+    moments = list(_play(fresh, draws=obj.render_mode is not None))
     seen = {path: [moment[path] for moment in moments if path in moment] for path in mine}
     lines = []
     for path, value in mine.items():
         values = seen[path]
         stays = len(values) == len(moments) and all(_equal(values[0], each) for each in values)
+        if not values and "[" in path:
+            continue  # a container of objects has grown: its length says whether steps do that
         if not values:
             lines.append(f"{path} is {_short(value)}, and one that was just made has none")
         elif stays and not _equal(value, values[0]):
@@ -45,8 +51,11 @@ def changes(obj: Any, fresh: Any) -> list[str]:
     return lines
 
 
-def _play(env: Any) -> Iterator[dict[str, Any]]:
-    """The attributes at some moments: when it was made, in an episode, at its end, in another."""
+def _play(env: Any, *, draws: bool) -> Iterator[dict[str, Any]]:
+    """The attributes at some moments: when it was made, in an episode, at its end, in another.
+
+    Where the object draws, after pictures too, for which viewers are made.
+    """
     yield _attributes(env)
     try:
         for seed in (0, 1):
@@ -55,9 +64,13 @@ def _play(env: Any) -> Iterator[dict[str, Any]]:
             env.action_space.seed(seed)
             for step in range(MOST_STEPS):
                 _, _, terminated, truncated, _ = env.step(env.action_space.sample())
-                if step == 0 or terminated or truncated:
+                has_ended = terminated or truncated
+                if draws and step < FEW_STEPS:
+                    with no_sound(), egl_without_display():
+                        env.render()
+                if step < FEW_STEPS or has_ended or step == MOST_STEPS - 1:
                     yield _attributes(env)
-                if terminated or truncated:
+                if has_ended:
                     break
     except Exception:  # an action that it refuses, say: what was seen until then decides
         return
@@ -75,20 +88,44 @@ def _attributes(env: Any) -> dict[str, Any]:
 
 
 def _collect(obj: Any, path: str, found: dict[str, Any], depth: int, known: set[int]) -> None:
-    for name, value in vars(obj).items():
-        where = f"{path}.{name}"
-        if name in LEFT_OUT:
-            continue
+    for name, value in _parts(obj):
+        where = f"{path}{name}"
         if _is_data(value):
             found[where] = _copy(value)
         elif _package(value) == "mujoco" and type(value).__name__ == "MjModel":
             found[where] = pickle.dumps(value)
-        elif depth and id(value) not in known and _is_looked_into(value):
-            _collect(value, where, found, depth - 1, known | {id(value)})
+        elif _is_looked_into(value):
+            found[where] = _kind(value)  # which may be all that there is
+            if depth and id(value) not in known:
+                _collect(value, where, found, depth - 1, known | {id(value)})
+
+
+def _parts(obj: Any) -> Iterable[tuple[str, Any]]:
+    """What an object or a container is made of, with the name of each."""
+    if isinstance(obj, dict):
+        return [(f"[{key!r}]", value) for key, value in obj.items()]
+    if isinstance(obj, (list, tuple)):
+        return [(f"[{number}]", value) for number, value in enumerate(obj)]
+    if isinstance(obj, functools.partial):
+        return [(".func", obj.func), (".args", obj.args), (".keywords", obj.keywords)]
+    return [(f".{name}", value) for name, value in vars(obj).items() if name not in LEFT_OUT]
 
 
 def _is_looked_into(value: Any) -> bool:
+    if _is_container(value) or isinstance(value, functools.partial):
+        return True
     return hasattr(value, "__dict__") and _package(value) not in OF_CODE
+
+
+def _is_container(value: Any) -> bool:
+    return isinstance(value, (dict, list, tuple))
+
+
+def _kind(value: Any) -> str:
+    """The name of its class, which a function may define anew each time, and how many it holds."""
+    kind = value if isinstance(value, type) else type(value)
+    count = f" of {len(value)}" if _is_container(value) else ""
+    return f"{kind.__module__}.{kind.__qualname__}{count}"
 
 
 def _package(value: Any) -> str:
@@ -125,7 +162,7 @@ def _has_code(value: Any) -> bool:
 
 def _equal(one: Any, other: Any) -> bool:
     if inspect.isroutine(one) and inspect.isroutine(other):
-        return getattr(one, "__code__", one) == getattr(other, "__code__", other)
+        return bool(_code(one) == _code(other))
     if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
         same = np.shape(one) == np.shape(other)
         return same and bool(np.asarray(one == other).all() or repr(one) == repr(other))
@@ -134,6 +171,16 @@ def _equal(one: Any, other: Any) -> bool:
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
     return bool(one == other) or repr(one) == repr(other) == "nan"
+
+
+def _code(routine: Any) -> Any:
+    """A function's code, and the plain values that it has from where it was made."""
+    if not hasattr(routine, "__code__"):
+        return routine
+    cells = getattr(routine, "__closure__", None) or ()
+    held = [cell.cell_contents for cell in cells if cell != types.CellType()]
+    held += routine.__defaults__ or ()
+    return routine.__code__, [repr(value) for value in held if isinstance(value, PLAIN)]
 
 
 def _short(value: Any) -> str:

@@ -474,6 +474,56 @@ def add_attribute(env: Any) -> None:
     env.unwrapped.bonus = 3
 
 
+class Wind:
+    """Its class is all that there is."""
+
+
+class Table(Counting):
+    """Has objects, in containers too."""
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        super().__init__()
+        self.wind, self.bonus = Counting(), functools.partial(pow, 2)
+        self.goals = [Counting(3), Counting(4)]
+        self.double = times(2)
+
+
+def times(factor: int) -> Callable[[int], int]:
+    return lambda value: factor * value
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda env: setattr(env, "wind", Wind()), r"Table\.wind is .*Wind.* and not .*Counting"),
+        (lambda env: setattr(env, "other", Wind()), r"Table\.other is .*Wind"),
+        (lambda env: setattr(env, "bonus", functools.partial(pow, 3)), r"bonus\.args is \(3,\)"),
+        (lambda env: setattr(env.goals[1], "goal", 9), r"Table\.goals\[1\]\.goal is 9 and not 4"),
+        (lambda env: env.goals.append(Counting()), r"Table\.goals is .*3.* and not .*2"),
+        (lambda env: setattr(env, "double", times(3)), r"Table\.double is"),
+    ],
+)
+def test_changed_objects_of_an_environment_are_refused(
+    change: Callable[[Any], None], told: str, register: Callable[..., str]
+) -> None:
+    name = register(Table).partition("::")[2]
+    obj = gymnasium.make(name)
+    envhub.wrap(obj)
+    change(obj.unwrapped)
+    with pytest.raises(errors.InvalidOptionError, match=told):
+        envhub.wrap(obj)
+
+
+@pytest.mark.parametrize("prefix", ["CartPole-v", "Taxi-v"])
+def test_a_picture_is_no_change(prefix: str) -> None:
+    name = max(name for name in gymnasium.registry if name.startswith(prefix))
+    obj = gymnasium.make(name, render_mode="rgb_array")
+    obj.reset(seed=0)
+    obj.step(0)
+    obj.render()
+    envhub.wrap(obj)
+
+
 @pytest.mark.parametrize("is_used", [False, True], ids=["new", "used"])
 @pytest.mark.parametrize(
     ("change", "told"),
