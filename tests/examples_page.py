@@ -31,7 +31,7 @@ def text() -> str:
 
 
 def section(example: Path) -> str:
-    docstring = ast.get_docstring(ast.parse(example.read_text())) or ""
+    docstring = ast.get_docstring(ast.parse(example.read_text(encoding="utf-8"))) or ""
     lines = [f"## {example.name}", "", docstring, ""]
     for figure in sorted(FIGURES.glob(f"{example.stem}*")):
         lines += [f"![What {example.name} draws](figures/{figure.name})", ""]

@@ -43,7 +43,9 @@ def pins(suite: Suite, sets: str = "*") -> dict[str, list[str]]:
     wanted = {suite.distribution, suite.module}
     found: dict[str, set[str]] = {}
     for path in (REPOSITORY / "constraints").glob(f"{sets}.txt"):
-        for name, version in re.findall(r"^([\w-]+)==(\S+)$", path.read_text(), re.MULTILINE):
+        for name, version in re.findall(
+            r"^([\w-]+)==(\S+)$", path.read_text(encoding="utf-8"), re.MULTILINE
+        ):
             if name in wanted:
                 found.setdefault(name, set()).add(version)
     return {name: sorted(found[name], key=Version) for name in sorted(found)}
@@ -159,7 +161,7 @@ def main() -> None:
     for suite in suites():
         reason = why_not_here(suite)
         made = {"facts": facts(suite)} | ({} if reason else {"environments": environments(suite)})
-        text = page(suite).read_text()
+        text = page(suite).read_text(encoding="utf-8")
         for subject, lines in made.items():
             start = MARK.format(subject)
             before, mark, rest = text.partition(start)

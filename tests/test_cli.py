@@ -858,15 +858,19 @@ def test_an_example_is_printed_and_copied_as_it_is(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert invoke("example", path.stem).stdout == path.read_text()
+    assert invoke("example", path.stem).stdout == path.read_text(encoding="utf-8")
     assert list(tmp_path.iterdir()) == []
     assert f"python {path.name} --help" in words(invoke("example", path.stem, "--copy").stdout)
-    assert (tmp_path / path.name).read_text() == path.read_text()
+    assert (tmp_path / path.name).read_text(encoding="utf-8") == path.read_text(encoding="utf-8")
     (tmp_path / path.name).write_text("mine")
     assert "is there already" in words(invoke("example", path.stem, "--copy", exit_code=2).stderr)
-    assert (tmp_path / path.name).read_text() == "mine"
+    assert (tmp_path / path.name).read_text(encoding="utf-8") == "mine"
     answer = ask("example", path.stem)
-    assert answer == {"name": path.stem, "source": path.read_text(), "copied_to": None}
+    assert answer == {
+        "name": path.stem,
+        "source": path.read_text(encoding="utf-8"),
+        "copied_to": None,
+    }
 
 
 def test_an_unknown_example_names_the_nearest() -> None:

@@ -46,7 +46,7 @@ def names_of_modules() -> Iterator[tuple[str, list[str]]]:
 def names_in_the_reference() -> Iterator[tuple[str, list[str]]]:
     """What the pages of `docs/reference` show, each with its module."""
     for page in sorted(REFERENCE.glob("*.md")):
-        for shown in re.findall(r"^::: (\S+)", page.read_text(), re.MULTILINE):
+        for shown in re.findall(r"^::: (\S+)", page.read_text(encoding="utf-8"), re.MULTILINE):
             module, _, name = shown.rpartition(".")
             yield module, [name]
 

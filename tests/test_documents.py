@@ -40,7 +40,7 @@ FENCE = re.compile(r"^ *```(\w*)([^\n]*)\n(.*?)^ *```$", re.DOTALL | re.MULTILIN
 
 def blocks(document: Path, language: str) -> list[str]:
     """Those without a title, which is for what other libraries need, see test_coming_from.py."""
-    found = FENCE.findall(document.read_text())
+    found = FENCE.findall(document.read_text(encoding="utf-8"))
     return [code for name, rest, code in found if name == language and not rest]
 
 
@@ -62,7 +62,7 @@ def test_every_block_of_python_runs(document: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=named)
 def test_no_block_of_python_is_called_otherwise(document: Path) -> None:
-    found = FENCE.findall(document.read_text())
+    found = FENCE.findall(document.read_text(encoding="utf-8"))
     assert {name for name, *_ in found if "py" in name} <= {"python"}
     if document != COMING_FROM:
         assert not any(rest for _, rest, _ in found)
@@ -101,7 +101,9 @@ def test_the_package_that_adds_a_suite_is_installed_and_runs(
 @pytest.mark.full
 def test_the_commands_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    commands = re.findall(r"`envhub ([^`]+)`", (REPOSITORY / "README.md").read_text())
+    commands = re.findall(
+        r"`envhub ([^`]+)`", (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    )
     assert len(commands) >= 4
     for command in commands:
         # Fewer steps than the reader would want; the command is otherwise the one shown.
@@ -136,13 +138,13 @@ def test_the_commands_of_the_pages_run(
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=named)
 def test_links_lead_somewhere(document: Path) -> None:
-    for target in re.findall(r"\]\((?!https?://)([^)#]+)", document.read_text()):
+    for target in re.findall(r"\]\((?!https?://)([^)#]+)", document.read_text(encoding="utf-8")):
         assert (document.parent / target).exists(), target
 
 
 def test_the_readme_renders_where_there_is_no_repository() -> None:
     """On the package index, a relative link leads nowhere: the README names files instead."""
-    text = (REPOSITORY / "README.md").read_text()
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     targets = re.findall(r"\]\(([^)]+)\)", text) + re.findall(r"(?:src|href)=\"([^\"]+)", text)
     assert targets
     assert [each for each in targets if not each.startswith(("https://", "#"))] == []
@@ -193,7 +195,7 @@ def test_an_install_line_of_a_stranger_is_recognised(line: str, is_ours: bool) -
 def test_no_install_line_names_another_distribution() -> None:
     """`envhub` on the package index is another project's."""
     assert {"README.md", "ci.yml", "run", "suite.py", "results.json"} <= {p.name for p in WRITTEN}
-    found = {named(path): strangers_in(path.read_text()) for path in WRITTEN}
+    found = {named(path): strangers_in(path.read_text(encoding="utf-8")) for path in WRITTEN}
     assert {path: lines for path, lines in found.items() if lines} == {}
     told = [suite.install_command for suite in map(registry.get, registry.BUILTIN)]
     assert all(f'"{NAME}[' in command for command in told)
@@ -213,7 +215,7 @@ def wrapper_rows() -> list[str]:
 
 
 def test_the_table_of_wrappers_is_that_of_their_docstrings() -> None:
-    table = (REPOSITORY / "docs" / "wrappers.md").read_text().splitlines()
+    table = (REPOSITORY / "docs" / "wrappers.md").read_text(encoding="utf-8").splitlines()
     assert [line for line in table if line.startswith("| `")] == wrapper_rows()
 
 
@@ -233,7 +235,7 @@ def public_names() -> Iterator[tuple[str, str]]:
 
 
 def test_the_reference_has_every_public_name_once() -> None:
-    pages = [path.read_text() for path in (DOCS / "reference").glob("*.md")]
+    pages = [path.read_text(encoding="utf-8") for path in (DOCS / "reference").glob("*.md")]
     entries = re.findall(r"^::: (\S+)$", "\n".join(pages), re.MULTILINE)
     assert len(entries) == len(set(entries))
     assert not [names for names in public_names() if set(names).isdisjoint(entries)]
@@ -251,7 +253,7 @@ def is_module(path: str) -> bool:
 @pytest.mark.parametrize("name", registry.BUILTIN)
 def test_a_page_of_a_suite_has_its_facts(name: str) -> None:
     suite = registry.get(name)
-    text = suite_pages.page(suite).read_text()
+    text = suite_pages.page(suite).read_text(encoding="utf-8")
     assert suite_pages.between_marks(text, "facts") == suite_pages.facts(suite)
     rows = [line for line in suite_pages.between_marks(text, "environments") if line[:3] == "| `"]
     listed = [each for row in rows for each in re.findall(r"`([^`]+)`", row.split("|")[1])]
@@ -264,13 +266,13 @@ def test_a_page_of_a_suite_has_its_options_and_params(name: str) -> None:
     reason = suite_pages.why_not_here(suite)
     if reason:
         pytest.skip(reason=reason)
-    text = suite_pages.page(suite).read_text()
+    text = suite_pages.page(suite).read_text(encoding="utf-8")
     assert suite_pages.between_marks(text, "environments") == suite_pages.environments(suite)
 
 
 def test_the_page_of_examples_has_them_all() -> None:
     assert examples_page.examples()
-    assert examples_page.PAGE.read_text() == examples_page.text()
+    assert examples_page.PAGE.read_text(encoding="utf-8") == examples_page.text()
 
 
 class Loaded(HTMLParser):
@@ -298,8 +300,8 @@ def test_the_site_builds_without_warnings_and_loads_nothing_from_elsewhere(tmp_p
     assert len(pages) >= len(list(DOCS.rglob("*.md")))
     loaded = Loaded()
     for page in pages:
-        loaded.feed(page.read_text())
+        loaded.feed(page.read_text(encoding="utf-8"))
     for sheet in tmp_path.rglob("*.css"):
-        loaded.addresses += re.findall(r"url\([\"']?([^)\"']+)", sheet.read_text())
+        loaded.addresses += re.findall(r"url\([\"']?([^)\"']+)", sheet.read_text(encoding="utf-8"))
     assert len(loaded.addresses) > len(pages)
     assert not [each for each in loaded.addresses if re.match(r"(https?:)?//", each)]

@@ -31,7 +31,7 @@ def run(script: dict[str, Any], tmp_path: Path, *arguments: str) -> dict[str, An
     """What the short form returns, after it has drawn its figure."""
     out = tmp_path / "figure.svg"
     found: dict[str, Any] = script["main"]([*arguments, "--short", "--out", str(out)])
-    assert "</svg>" in out.read_text()
+    assert "</svg>" in out.read_text(encoding="utf-8")
     return found
 
 
@@ -109,7 +109,7 @@ def test_a_game_goes_on_in_another_process(tmp_path: Path) -> None:
 
 
 def test_every_example_is_listed_with_its_command_and_its_figure() -> None:
-    listed = (EXAMPLES / "README.md").read_text()
+    listed = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     for script in EXAMPLES.glob("[!_]*.py"):
         assert f"python examples/{script.name}" in listed
         assert re.search(rf"\]\(\.\./docs/figures/{script.stem}\w*\.(svg|png)\)", listed), script

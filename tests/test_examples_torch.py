@@ -30,7 +30,7 @@ def run(name: str, needs: str, tmp_path: Path) -> Any:
         "print(json.dumps(found))"
     )
     told = subprocess.check_output([sys.executable, "-c", code], cwd=REPOSITORY, text=True)
-    assert "</svg>" in out.read_text()
+    assert "</svg>" in out.read_text(encoding="utf-8")
     return json.loads(told.splitlines()[-1])
 
 

@@ -90,7 +90,9 @@ def test_what_claims_to_be_renderable_and_fails_is_an_error(
 @pytest.mark.parametrize("suite", registry.BUILTIN)
 def test_the_gallery_shows_every_suite_as_it_is(suite: str, script: ModuleType) -> None:
     path = script.sheet_path(suite)
-    assert f"](figures/{path.name})" in (REPOSITORY / "docs" / "gallery.md").read_text()
+    assert f"](figures/{path.name})" in (REPOSITORY / "docs" / "gallery.md").read_text(
+        encoding="utf-8"
+    )
     assert path.stat().st_size < 300_000
     with Image.open(path) as sheet:
         names, (title, drawn) = sheet.text["Description"].split("\n"), sheet.text["Title"].split()

@@ -99,12 +99,14 @@ def test_a_module_imports_only_jax_numpy_and_the_standard_library(path: Path) ->
         allowed |= {"rich", "typer"}
     if named(path.parent.parent) == "adapters":  # a package, whose own name differs once installed
         allowed |= {"a relative import"}
-    assert set(imports(ast.parse(path.read_text()), in_functions=False)) <= allowed
+    assert set(imports(ast.parse(path.read_text(encoding="utf-8")), in_functions=False)) <= allowed
 
 
 @pytest.mark.parametrize("path", python_files("envhub"), ids=named)
 def test_the_hub_imports_no_suite_even_in_a_function(path: Path) -> None:
-    found = SUITE_MODULES & set(imports(ast.parse(path.read_text()), in_functions=True))
+    found = SUITE_MODULES & set(
+        imports(ast.parse(path.read_text(encoding="utf-8")), in_functions=True)
+    )
     assert found <= ({"gymnasium"} if named(path) == CONVERTS else set())
 
 
@@ -159,7 +161,7 @@ HUB = [path for path in python_files("envhub") if "adapters" not in path.parts]
 def test_no_module_of_the_hub_names_a_suite(path: Path) -> None:
     """What differs from suite to suite is an adapter's."""
     expected, _ = NAMED.get(named(path), (set(), ""))
-    assert suites_named(ast.parse(path.read_text())) == expected
+    assert suites_named(ast.parse(path.read_text(encoding="utf-8"))) == expected
 
 
 def test_adapters_are_imported_only_as_part_of_envhub() -> None:
@@ -168,7 +170,7 @@ def test_adapters_are_imported_only_as_part_of_envhub() -> None:
         map(named, files)
     )
     for path in files:
-        tree = ast.parse(path.read_text())
+        tree = ast.parse(path.read_text(encoding="utf-8"))
         assert "adapters" not in imports(tree, in_functions=True), path
         strings = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
         assert not [
@@ -182,7 +184,7 @@ def test_documents_import_adapters_only_as_part_of_envhub() -> None:
     documents = [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")]
     assert REPOSITORY / "README.md" in documents
     for path in documents:
-        assert not re.search(r"(from|import) adapters\b", path.read_text()), path
+        assert not re.search(r"(from|import) adapters\b", path.read_text(encoding="utf-8")), path
 
 
 def test_importing_envhub_loads_nothing_else() -> None:
@@ -274,3 +276,8 @@ def test_no_text_is_in_the_encoding_of_the_machine(path: Path) -> None:
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _opens_text(node)]
     for call in calls:
         assert "encoding" in [each.arg for each in call.keywords], f"line {call.lineno}"
+
+
+@pytest.mark.parametrize("path", python_files("tests", "examples"), ids=named)
+def test_no_test_reads_in_the_encoding_of_the_machine(path: Path) -> None:
+    assert "read_text" + "()" not in path.read_text(encoding="utf-8")

@@ -25,7 +25,9 @@ from envhub import __version__, _versions, registry
 from envhub._distribution import NAME
 
 REPOSITORY = Path(__file__).parent.parent
-PYPROJECT: dict[str, Any] = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+PYPROJECT: dict[str, Any] = tomllib.loads(
+    (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+)
 PROJECT: dict[str, Any] = PYPROJECT["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 SUITES = {name: registry.get(name) for name in registry.BUILTIN}
@@ -114,7 +116,7 @@ def test_the_versions_of_python_agree() -> None:
     oldest = SUPPORTED[0]
     assert PYPROJECT["tool"]["ruff"]["target-version"] == f"py{oldest.replace('.', '')}"
     assert PYPROJECT["tool"]["mypy"]["python_version"] == oldest
-    workflow = (REPOSITORY / ".github" / "workflows" / "ci.yml").read_text()
+    workflow = (REPOSITORY / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
     assert f"python: {json.dumps(SUPPORTED)}" in workflow
     assert f"--set {tasks.OLDEST}" in workflow
 
@@ -222,7 +224,9 @@ def test_the_installed_wheel_works_elsewhere(wheel: Path, tmp_path: Path) -> Non
     told = run(sys.executable, "-c", code, cwd=elsewhere, **only_this)
     assert told.splitlines() == [f"{name} {suite.title}" for name, suite in SUITES.items()]
     command = [str(target / "bin" / "envhub"), "example", "ppo"]
-    assert run(*command, cwd=elsewhere, **only_this) == (REPOSITORY / "examples/ppo.py").read_text()
+    assert run(*command, cwd=elsewhere, **only_this) == (REPOSITORY / "examples/ppo.py").read_text(
+        encoding="utf-8"
+    )
     assert "tour" in run(str(target / "bin" / "envhub"), "--help", cwd=elsewhere, **only_this)
     assert list(elsewhere.iterdir()) == []
 
@@ -237,7 +241,7 @@ def test_the_strangers_distribution_is_noticed(wheel: Path, tmp_path: Path) -> N
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
     run(*pip, "--target", str(target), str(wheel), cwd=tmp_path)
     only_this = {"PYTHONPATH": str(target), "COLUMNS": "1000"}
-    ours = (target / "envhub" / "__init__.py").read_text()
+    ours = (target / "envhub" / "__init__.py").read_text(encoding="utf-8")
     for name, source in STRANGERS.items():
         assert name == "__init__.py" or not (target / "envhub" / name).exists()
         (target / "envhub" / name).write_text(source)
@@ -277,7 +281,9 @@ def test_the_strangers_distribution_is_noticed(wheel: Path, tmp_path: Path) -> N
 
 
 def pins_of(path: Path) -> dict[str, str]:
-    lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+    lines = [
+        line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")
+    ]
     return dict(line.split("==") for line in lines)
 
 
@@ -294,7 +300,7 @@ def test_there_is_a_newest_and_an_oldest_set_for_every_python() -> None:
 @pytest.mark.parametrize("path", CONSTRAINTS, ids=lambda path: path.stem)
 class TestConstraints:
     def test_they_are_plain_pins(self, path: Path) -> None:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         assert text.isascii()
         assert text.endswith("\n")
         lines = text.splitlines()
@@ -543,7 +549,7 @@ def test_all_sets_are_run_and_summed_up(
             if ran
             else "not run  it is absent (0 s)"
         )
-    calls = (tasks.ROOT / "calls").read_text().splitlines()
+    calls = (tasks.ROOT / "calls").read_text(encoding="utf-8").splitlines()
     fast = "-n 2 --dist loadgroup --max-worker-restart 0 --color=no -k some"
     full = "-n 2 --dist loadgroup --max-worker-restart 0 --color=no --full -k some"
     assert calls == ["check", "format --check", "", full, fast, fast]
@@ -590,7 +596,7 @@ def test_the_matrix_is_of_one_set_or_of_all_whose_python_is_here(
 
 
 def test_the_weekly_matrix_covers_every_set_and_opens_no_door() -> None:
-    text = (REPOSITORY / ".github" / "workflows" / "matrix.yml").read_text()
+    text = (REPOSITORY / ".github" / "workflows" / "matrix.yml").read_text(encoding="utf-8")
     assert re.findall(r"set: ([\w.-]+),", text) == sorted(tasks.set_names())
     for name, python in re.findall(r'set: ([\w.-]+), python: "([\d.]+)"', text):
         assert name.endswith(f"-py{python}")
@@ -605,7 +611,7 @@ def test_the_weekly_matrix_covers_every_set_and_opens_no_door() -> None:
 
 
 def test_the_weekly_random_input_prints_its_seed() -> None:
-    text = (REPOSITORY / ".github" / "workflows" / "fuzz.yml").read_text()
+    text = (REPOSITORY / ".github" / "workflows" / "fuzz.yml").read_text(encoding="utf-8")
     assert "\n  schedule:\n" in text
     assert 'echo "To repeat: --hypothesis-profile=random --hypothesis-seed=$seed"' in text
     assert '--hypothesis-profile=random --hypothesis-seed="$seed"' in text
@@ -625,7 +631,7 @@ def test_an_unknown_task_or_set_is_a_usage_error(arguments: list[str]) -> None:
 def test_ci_runs_everything() -> None:
     script = REPOSITORY / ".ci" / "run"
     assert os.access(script, os.X_OK)
-    text = script.read_text()
+    text = script.read_text(encoding="utf-8")
     assert text.startswith("#!/usr/bin/env bash\n")
     assert "set -euo pipefail" in text
     everything = [

@@ -26,7 +26,7 @@ def lengths() -> Iterator[tuple[str, str, int]]:
     for path in paths:
         if path.is_relative_to(REPOSITORY / "envhub" / "adapters"):
             continue  # the same files, in an installed copy
-        name, source = path.relative_to(REPOSITORY).as_posix(), path.read_text()
+        name, source = path.relative_to(REPOSITORY).as_posix(), path.read_text(encoding="utf-8")
         yield "file", name, len(source.splitlines())
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

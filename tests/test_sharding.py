@@ -277,7 +277,7 @@ def test_two_processes_share_a_batch(tmp_path: Path) -> None:
         for process in processes:
             process.kill()
             process.wait()
-    shown = [log.read_text() for log in logs]
+    shown = [log.read_text(encoding="utf-8") for log in logs]
     assert [each.returncode for each in processes] == [0, 0], "\n".join(shown)
     for env_id in one_of_two_processes.SUITES:
         for text in shown:

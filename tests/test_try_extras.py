@@ -127,6 +127,8 @@ def test_what_pip_lists_becomes_pins(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert write_constraints.main(["--set", name]) == 0
     assert "gymnax" not in installed[0].split(",")
     assert {"navix", "gymnasium", "video", "dev"} <= set(installed[0].split(","))
-    _, command, *pins = (tmp_path / "constraints" / f"{name}.txt").read_text().splitlines()
+    _, command, *pins = (
+        (tmp_path / "constraints" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+    )
     assert command == f"# python3 tasks.py constraints --set {name}"
     assert pins == ["a-b-c==1", "jax==0.12", "navix==4.0.0"]

@@ -195,5 +195,5 @@ def test_the_programs_of_the_documents_are_well_typed(
 
 
 def test_the_signatures_of_wrappers_are_those_of_their_classes() -> None:
-    written, made = wrapper_types.PLACE.read_text(), wrapper_types.text()
+    written, made = wrapper_types.PLACE.read_text(encoding="utf-8"), wrapper_types.text()
     assert ast.dump(ast.parse(written)) == ast.dump(ast.parse(made)), "run tests.wrapper_types"

@@ -163,7 +163,7 @@ class Journal:
 
     def read(self) -> dict[str, dict[str, Any]]:
         """Those that still hold: the last of each case."""
-        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
         entries = {}
         for line in lines:
             try:

@@ -34,16 +34,20 @@ def test_what_is_written_is_read_again(file: Path) -> None:
     assert {(row.label, row.set_name): row for row in again.rows} == {
         (row.label, row.set_name): row for row in ROWS
     }
-    assert results.dump(again) == file.read_text()
+    assert results.dump(again) == file.read_text(encoding="utf-8")
 
 
 def test_a_row_is_a_line_and_the_order_does_not_matter(file: Path) -> None:
-    lines = [line for line in file.read_text().splitlines() if line.startswith('{"label"')]
+    lines = [
+        line
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if line.startswith('{"label"')
+    ]
     keys = [(row["label"], row["set"]) for row in map(json.loads, (x.rstrip(",") for x in lines))]
     assert len(keys) == len(ROWS)
     assert keys == sorted(keys)
     shuffled = Results(RESULTS.sets, tuple(reversed(ROWS)))
-    assert results.dump(shuffled) == file.read_text()
+    assert results.dump(shuffled) == file.read_text(encoding="utf-8")
 
 
 def test_a_changed_cell_changes_one_line_of_the_rows() -> None:
@@ -54,11 +58,11 @@ def test_a_changed_cell_changes_one_line_of_the_rows() -> None:
 
 
 def test_a_reason_is_written_once(file: Path) -> None:
-    assert file.read_text().count("has no mjx model") == 1
+    assert file.read_text(encoding="utf-8").count("has no mjx model") == 1
 
 
 def test_another_schema_or_a_damaged_file_is_refused(file: Path) -> None:
-    text = file.read_text()
+    text = file.read_text(encoding="utf-8")
     for bad in (text.replace('"schema": 1', '"schema": 2'), text[:100], "[]"):
         file.write_text(bad)
         with pytest.raises(results.UnreadableResultsError, match=r"python3 tasks\.py matrix"):
@@ -239,9 +243,11 @@ def test_a_suite_that_a_set_leaves_out_is_not_called_one_that_waits() -> None:
 def test_the_committed_documents_are_those_of_the_committed_results() -> None:
     committed = results.load()
     assert committed.rows
-    assert results.dump(committed) == results.PLACE.read_text()
+    assert results.dump(committed) == results.PLACE.read_text(encoding="utf-8")
     for place, text in documents.documents(committed).items():
-        assert (REPOSITORY / place).read_text() == text, f"{place}: run python3 tasks.py matrix"
+        assert (REPOSITORY / place).read_text(encoding="utf-8") == text, (
+            f"{place}: run python3 tasks.py matrix"
+        )
         assert len(text.encode()) < 2**20, place
     assert results.PLACE.stat().st_size < 2**20
     assert committed.sets == documents.sets()

@@ -84,7 +84,7 @@ def test_importing_it_leaves_no_trace(tmp_path: Path, kept: bool) -> None:
     assert json.loads(done.stdout) == [True, True]
     assert [path.name for path in tmp_path.iterdir()] == ["resources"] * kept
     if kept:
-        assert (tmp_path / "resources").read_text() == "mine"
+        assert (tmp_path / "resources").read_text(encoding="utf-8") == "mine"
 
 
 def test_either_distribution_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
