@@ -96,7 +96,13 @@ class VectorFleet(Fleet):
         if not self._is_sticky:
             for lane in np.flatnonzero(terminated | truncated).tolist():
                 self._begin(numbers[lane], 0)
-        entries = [self._entries(info["lives"], info["episode_frame_number"]) for info in infos]
+        # What `AleInstance.info` says; ALE's own count of all frames goes on over resets.
+        frames = np.concatenate([info["episode_frame_number"] for info in infos])
+        entries = {
+            "lives": np.concatenate([info["lives"] for info in infos]),
+            "frame_number": frames + self._played_before,
+            "episode_frame_number": frames,
+        }
         return Outcomes(obs, rewards, terminated, truncated, entries, ())
 
     def restore(self, numbers: Sequence[int], saved: Sequence[bytes], obs: Sequence[Any]) -> None:
@@ -155,15 +161,6 @@ class VectorFleet(Fleet):
                 if terminated[0] or truncated[0]:
                     obs[lane] = self._start(numbers[lane], seeds[lane])
                     left[lane] = 0
-
-    def _entries(self, lives: Any, frames: Any) -> dict[str, Any]:
-        """What `AleInstance.info` says; ALE's own count of all frames goes on over resets."""
-        frame = int(frames[0])
-        return {
-            "lives": int(lives[0]),
-            "frame_number": frame + self._played_before,
-            "episode_frame_number": frame,
-        }
 
     def _failed(self, numbers: Sequence[int], error: BaseException) -> Outcomes:
         """What to say of a call that was interrupted: nobody knows what the engines did."""

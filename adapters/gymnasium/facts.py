@@ -60,7 +60,6 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "MountainCarEnv": ("state",),
     "Continuous_MountainCarEnv": ("state",),
     "PendulumEnv": ("state", "last_u"),
-    "AcrobotEnv": ("state",),
     "FrozenLakeEnv": ("s", "lastaction"),
     "CliffWalkingEnv": ("s", "lastaction"),
     "TaxiEnv": ("s", "lastaction", "fickle_step", "taxi_orientation"),

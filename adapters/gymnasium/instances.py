@@ -138,6 +138,25 @@ class CartPoleInstance(PlainInstance):
         self.inner.steps_beyond_terminated = None  # what ended is not stepped
 
 
+class AcrobotInstance(PlainInstance):
+    """Acrobot: its state is four numbers, of four bytes after a reset and of eight after a step.
+
+    A step draws from the generator where `torque_noise_max` is not 0, and the next call may say so.
+    """
+
+    def save(self) -> bytes:
+        elapsed, state = (self.elapsed or 0).to_bytes(8, "little"), self.inner.state.tobytes()
+        return plain.dump_generator(self.inner.np_random) + elapsed + bytes(state)
+
+    def restore(self, saved: bytes, obs: Any) -> None:
+        self.reset_once()
+        plain.load_generator(self.inner.np_random, saved[: plain.GENERATOR_SIZE])
+        saved = saved[plain.GENERATOR_SIZE :]
+        state = saved[8:]
+        self.elapsed = int.from_bytes(saved[:8], "little")
+        self.inner.state = np.frombuffer(state, f"f{len(state) // 4}").copy()
+
+
 class Box2DInstance(GymnasiumInstance):
     """Box2D: a world of C++ objects, which cannot be saved."""
 

@@ -10,7 +10,13 @@ from envhub.host.options import OF_EPISODES
 
 from .facts import NOT_DRAWN, claims_of
 from .identity import family_of, family_of_spec
-from .instances import Box2DInstance, CartPoleInstance, GymnasiumInstance, PlainInstance
+from .instances import (
+    AcrobotInstance,
+    Box2DInstance,
+    CartPoleInstance,
+    GymnasiumInstance,
+    PlainInstance,
+)
 from .mujoco import MujocoInstance
 from .specs import DRAWN
 
@@ -22,6 +28,11 @@ KINDS: dict[str, type[GymnasiumInstance]] = {
     "box2d": Box2DInstance,
     "functional": GymnasiumInstance,  # which is refused
 }
+# Those whose snapshots have a form of their own.
+KINDS_OF_CLASSIC: dict[str, type[GymnasiumInstance]] = {
+    "AcrobotEnv": AcrobotInstance,
+    "CartPoleEnv": CartPoleInstance,
+}
 
 
 def instance_of(
@@ -31,8 +42,8 @@ def instance_of(
     env = create()
     family = family_of(env)
     kind = KINDS[family]
-    if family == "classic" and type(env.unwrapped).__name__ == "CartPoleEnv":
-        kind = CartPoleInstance
+    if family == "classic":
+        kind = KINDS_OF_CLASSIC.get(type(env.unwrapped).__name__, kind)
     instance = kind(env)
     instance.reset_options, instance.claims = reset_options, _claims(env, family)
     return instance

@@ -25,7 +25,7 @@ class Outcomes(NamedTuple):
         obs: observations, of the structure of the space.
         rewards: numbers, or an array each where there are several agents.
         terminated, truncated: flags, likewise.
-        infos: the entries of `info`.
+        infos: the entries of `info`, lane by lane; or a column of each, where a fleet has columns.
         saved: what each instance's `save` gave; empty where a fleet does not save.
         lanes: which lanes of the call these are; `None` for all of them, in order.
         failures: what the others raised; their instances have been replaced by fresh ones. A lane
@@ -37,7 +37,7 @@ class Outcomes(NamedTuple):
     rewards: Sequence[Any]
     terminated: Sequence[Any]
     truncated: Sequence[Any]
-    infos: Sequence[Mapping[str, Any]]
+    infos: Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
     saved: Sequence[bytes]
     lanes: Sequence[int] | None = None
     failures: Mapping[int, BaseException] = {}
@@ -50,8 +50,13 @@ class Outcomes(NamedTuple):
         failures: Mapping[int, BaseException] | None = None,
     ) -> Outcomes:
         """Some of the lanes that came through."""
-        columns: Any = [[column[p] for p in places] if len(column) else () for column in self[:6]]
-        obs, rewards, terminated, truncated, infos, saved = columns
+
+        def at(column: Any) -> Any:
+            if isinstance(column, Mapping):
+                return {name: at(each) for name, each in column.items()}
+            return [column[place] for place in places] if len(column) else ()
+
+        obs, rewards, terminated, truncated, infos, saved = map(at, self[:6])
         return Outcomes(
             obs, rewards, terminated, truncated, infos, saved, lanes, failures or {}, self.lost
         )

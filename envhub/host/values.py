@@ -109,9 +109,9 @@ class Observations(Leaves):
 
     def to_bytes(self, columns: Sequence[Any]) -> Any:
         """The observations of those columns: uint8[n, num_bytes]."""
+        if self.is_single:
+            return np.ascontiguousarray(columns[0]).reshape(len(columns[0]), -1).view(np.uint8)
         parts = [np.ascontiguousarray(column).reshape(len(column), -1) for column in columns]
-        if len(parts) == 1:
-            return parts[0].view(np.uint8)
         return np.concatenate([part.view(np.uint8) for part in parts], axis=1)
 
     def of_bytes(self, rows: Array) -> list[Any]:
@@ -263,17 +263,19 @@ def stretch(column: Array, size: int) -> Array:
     return column if len(column) == size else np.broadcast_to(column, (size, *column.shape[1:]))
 
 
-def _entries(infos: Sequence[Mapping[str, Any]], entry: Entry) -> Array:
-    """An entry of `info` as a column; where there is none, `absent` stands for it.
+def _entries(infos: Any, entry: Entry) -> Array:
+    """An entry of `info`, see `Outcomes`, as a column; where there is none, it is `absent`.
 
     Raises:
         ValueError: if one has another shape, or does not fit its dtype.
     """
     name, shape, dtype = entry
+    what = f"info[{name!r}]"
+    if isinstance(infos, Mapping):
+        return _conformed(infos[name], len(infos[name]), Form(shape, dtype), what)
     if not all(isinstance(info, Mapping) for info in infos):
         raise ValueError(f"info is no dict: {infos[0]!r:.100}")
     column = [info.get(name) for info in infos]
-    what = f"info[{name!r}]"
     there = [lane for lane, value in enumerate(column) if value is not None]
     if len(there) == len(column):
         return _conformed(column, len(column), Form(shape, dtype), what)

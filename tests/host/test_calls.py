@@ -26,7 +26,11 @@ def is_counted(file: str) -> bool:
 @pytest.mark.skipif(transport.buffer_callback is None, reason="jax 0.4.35 has no buffer_callback")
 @pytest.mark.parametrize(
     ("name", "calls", "files"),
-    [("gymnasium::CartPole-v1", 40, 7), ("gymnasium::Acrobot-v1", 50, 9)],
+    [
+        ("gymnasium::CartPole-v1", 30, 7),
+        ("gymnasium::Acrobot-v1", 38, 9),
+        ("ale::pong", 36, 6),
+    ],
 )
 def test_a_steady_step_passes_few_functions(
     name: str, calls: int, files: int, monkeypatch: pytest.MonkeyPatch

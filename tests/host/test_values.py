@@ -12,6 +12,7 @@ import pytest
 
 import envhub
 from envhub import errors, spaces
+from envhub.host.fleet import Outcomes
 from envhub.host.values import Actions
 from envhub.wrappers import ClipAction, RescaleAction
 from tests.host.broken import Odd
@@ -157,6 +158,14 @@ def test_what_comes_and_goes_at_first_is_nan_where_it_is_not() -> None:
 def test_an_entry_that_its_type_cannot_hold_is_refused(first: Any, value: Any) -> None:
     with pytest.raises(errors.HostEnvError, match=r"info\['a'\]"):
         last_of(info=after({"a": first}, {"a": value}))
+
+
+def test_entries_in_columns_are_split_as_those_of_lanes_are() -> None:
+    flags, lives = [False] * 3, np.int32([5, 4, 3])
+    outcomes = Outcomes([0, 1, 2], [0.0] * 3, flags, flags, {"lives": lives}, ())
+    assert outcomes.some([2, 0]).infos == {"lives": [3, 5]}
+    by_lane = outcomes._replace(infos=[{"lives": each} for each in lives])
+    assert by_lane.some([2, 0]).infos == [{"lives": 3}, {"lives": 5}]
 
 
 def test_an_entry_takes_the_wider_of_what_is_seen_first() -> None:

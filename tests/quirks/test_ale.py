@@ -53,9 +53,9 @@ def fleet(name: str, **options: Any) -> Any:
 def lanes(outcomes: Any) -> list[Any]:
     """What the lanes of a step show, as `shown` has it of an instance."""
     assert not outcomes.failures
-    columns = (
-        outcomes.obs, outcomes.rewards, outcomes.terminated, outcomes.truncated, outcomes.infos,
-    )  # fmt: skip
+    names, entries = outcomes.infos.keys(), zip(*outcomes.infos.values(), strict=True)
+    infos = [dict(zip(names, lane, strict=True)) for lane in entries]
+    columns = outcomes.obs, outcomes.rewards, outcomes.terminated, outcomes.truncated, infos
     return [shown(InstanceStep(*lane)) for lane in zip(*columns, strict=True)]
 
 

@@ -18,6 +18,7 @@ from gymnasium.envs.classic_control import CartPoleEnv
 
 import envhub
 from envhub import errors
+from envhub.host.pool import FORKABLE_INSTANCES
 
 KEY = jax.random.key(0)
 
@@ -281,6 +282,20 @@ def test_what_gymnasium_no_longer_makes_is_not_listed(register: Callable[..., st
     for env_id in (only_vector, "gymnasium::GymV21Environment-v0"):
         with pytest.raises(errors.UnknownEnvError, match="list_envs"):
             envhub.make(env_id)
+
+
+def test_the_noise_of_acrobot_is_part_of_its_states() -> None:
+    env, params = envhub.make("gymnasium::Acrobot-v1", params={"torque_noise_max": 5.0})
+    _, start = env.reset(KEY, params)
+    first = env.step(KEY, start, 2, params)
+    second = env.step(KEY, first.state, 2, params)
+    for seed in range(2 * FORKABLE_INSTANCES):  # which use up all instances, and draw
+        _, other = env.reset(jax.random.key(seed), params)
+        env.step(KEY, other, 1, params)
+    for state, step in ((start, first), (first.state, second)):
+        np.testing.assert_array_equal(env.step(KEY, state, 2, params).obs, step.obs)
+    quiet = params.replace(torque_noise_max=0.0)
+    assert np.any(env.step(KEY, start, 2, quiet).obs != first.obs)
 
 
 @pytest.mark.parametrize("name", ["CartPole-v1", "phys2d/CartPole-v1"])

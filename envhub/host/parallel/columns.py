@@ -78,7 +78,7 @@ def _stack(column: Sequence[Any]) -> Any:
     return np.concatenate(column).reshape(len(column), *shape) if shape else column
 
 
-def pack_infos(infos: Sequence[Mapping[Any, Any]], names: Sequence[str]) -> Any:
+def pack_infos(infos: Any, names: Sequence[str]) -> Any:
     """As `pack`, without other entries than these: those might be anything, and large."""
     if not all(isinstance(info, Mapping) for info in infos):
         return infos
