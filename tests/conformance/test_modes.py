@@ -118,10 +118,30 @@ def test_a_batch_of_any_size_is_exported(mode: Any) -> None:
         given = (given[0], expected[1], given[2])
 
 
-def test_the_host_is_not_exported() -> None:
-    env, _ = envhub.make("gymnasium::CartPole-v1")
-    with pytest.raises(errors.HostEnvError, match=r"gymnasium::CartPole-v1 cannot be exported"):
-        export.export(jax.jit(env.reset))(KEY)
+@pytest.mark.parametrize("mode", [None, "same_step"])
+@pytest.mark.parametrize("suite", SUITES)
+def test_each_suite_takes_a_batch_of_any_size_or_is_refused(suite: str, mode: Any) -> None:
+    """Traced with a symbolic size; what is on the host is refused by the export itself."""
+    name, options = BASES[suite]
+    env, _ = envhub.make(f"{suite}::{name}", autoreset=mode, **options)
+    if not env.capabilities.jax_native:
+        with pytest.raises(errors.HostEnvError, match=f"{suite}::{name} cannot be exported"):
+            export.export(jax.jit(env.reset))(KEY)
+        return
+    number = export.symbolic_shape("n")[0]
+    keys = jax.eval_shape(lambda: jax.random.split(KEY, 5))
+    given = (
+        keys,
+        *(
+            jax.eval_shape(jax.vmap(function), keys)
+            for function in (lambda key: env.reset(key)[1], env.action_space().sample)
+        ),
+    )
+    shapes = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((number, *leaf.shape[1:]), leaf.dtype), given
+    )
+    result = jax.eval_shape(jax.vmap(env.step), *shapes)
+    assert {leaf.shape[0] for leaf in jax.tree.leaves(result)} == {number}
 
 
 explicit_axes = pytest.mark.skipif(
