@@ -150,7 +150,7 @@ def test_workers_that_are_stopped_or_killed_at_once_are_replaced(
 ) -> None:
     """Before a call, which finds it out; the same states go on, to the bit."""
     states, scan = started(parallel), scan_of(parallel)
-    expected = scan(states, jnp.arange(15))
+    expected = np.asarray(scan(states, jnp.arange(15)))  # computed before anything is killed
     workers = parallel.counts.processes
     victims = workers if whom == "all" else workers[:1]
     for process in victims:
@@ -169,7 +169,7 @@ def test_in_the_middle_of_a_compiled_scan(
 ) -> None:
     """20 runs in the full tests, at moments of which some are in a call and some between two."""
     states, scan, rng = started(parallel), scan_of(parallel), np.random.default_rng(0)
-    expected, many = scan(states, jnp.arange(15)), jnp.arange(300)
+    expected, many = np.asarray(scan(states, jnp.arange(15))), jnp.arange(300)
     jax.block_until_ready(scan(states, many))
     raised = 0
     for _ in range(20 if pytestconfig.getoption("full") else 1):
