@@ -95,7 +95,7 @@ class Instance(abc.ABC):
         """
 
     def action_mask(self) -> Any:
-        """Which actions are legal now, bool[n] of a `Discrete` space; `None` if nobody says so.
+        """Which actions are legal now, as `gymnasium.Space.sample` takes it; `None`: nobody says.
 
         What is tried out at random when an environment is made keeps to it. An entry `action_mask`
         of an observation or of `info` is seen without this.

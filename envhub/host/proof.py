@@ -20,6 +20,7 @@ from envhub.errors import (
 )
 from envhub.host.instance import Instance, InstanceStep
 from envhub.host.protocol import Entry
+from envhub.host.sampling import sample
 from envhub.host.values import Actions, Observations
 
 SAVE_POINTS, STEPS_BETWEEN, STEPS_AFTER = 3, 5, 10
@@ -73,8 +74,8 @@ def legal_action(
     """A random action, one that a mask of `info`, the observation or the instance allows."""
     for where in (*infos, obs):
         if isinstance(where, Mapping) and "action_mask" in where:
-            return actions.sample(rng, where["action_mask"])
-    return actions.sample(rng, instance.action_mask())
+            return sample(actions.space, rng, where["action_mask"])
+    return sample(actions.space, rng, instance.action_mask())
 
 
 def _as_declared(env_id: str, observations: Observations, obs: Any) -> Any:

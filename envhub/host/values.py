@@ -143,14 +143,6 @@ class Actions(Leaves):
         read = [read(column) for read, column in zip(self._readers, columns, strict=True)]
         return [unflatten(self.space, iter(leaves)) for leaves in zip(*read, strict=True)]
 
-    def sample(self, rng: np.random.Generator, mask: Any = None) -> Any:
-        """A random action, in NumPy; of a `Discrete` space one that a mask allows."""
-        if mask is not None and isinstance(self.space, spaces.Discrete):
-            legal = np.flatnonzero(mask)
-            if len(mask) == self.space.n and len(legal):
-                return int(self.space.low) + int(rng.choice(legal))
-        return unflatten(self.space, iter([_draw(leaf, rng) for leaf in leaves_of(self.space)]))
-
 
 class Values:
     """What a step is given, and what instances gave: read, and checked value by value.
@@ -338,14 +330,6 @@ def _conformed(column: Any, size: int, form: Form, what: str) -> Array:
 
 
 # Actions.
-
-
-def _draw(space: Any, rng: np.random.Generator) -> Any:
-    if isinstance(space, spaces.Discrete):
-        return int(rng.integers(int(space.low), int(space.high) + 1))
-    if space.dtype.kind != "f":
-        return rng.integers(space.low, space.high, endpoint=True, dtype=space.dtype)
-    return rng.uniform(np.maximum(space.low, -1e3), np.minimum(space.high, 1e3)).astype(space.dtype)
 
 
 def _reader(space: Any) -> Callable[[Any], list[Any]]:

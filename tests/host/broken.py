@@ -149,3 +149,33 @@ class Illegal(Broken):
 
 
 gymnasium.register("Illegal-v0", Illegal)
+
+
+class Paired(Broken):
+    """Its actions have parts, of which one value each is legal: the number of the step."""
+
+    action_space = gymnasium.spaces.Dict(
+        move=gymnasium.spaces.MultiDiscrete([5, 6]),
+        tools=gymnasium.spaces.Tuple([gymnasium.spaces.MultiBinary(6)]),
+        force=gymnasium.spaces.Box(-1, 1),
+    )
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        obs, info = super().reset(seed=seed)
+        return obs, info | {"action_mask": self._mask()}
+
+    def step(self, action: Any) -> Any:
+        legal = self._mask()
+        chosen = [row[value] for row, value in zip(legal["move"], action["move"], strict=True)]
+        if not all(chosen) or (action["tools"][0] != legal["tools"][0]).any():
+            raise ValueError(f"{action} is illegal")
+        obs, *others, info = super().step(action)
+        return obs, *others, info | {"action_mask": self._mask()}
+
+    def _mask(self) -> Any:
+        here = self.count % 5
+        move = tuple(np.int8(np.arange(size) == here) for size in (5, 6))
+        return {"move": move, "tools": (np.int8(np.arange(6) == here),)}
+
+
+gymnasium.register("Paired-v0", Paired)

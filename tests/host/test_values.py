@@ -13,6 +13,7 @@ import pytest
 import envhub
 from envhub import errors, spaces
 from envhub.host.fleet import Outcomes
+from envhub.host.sampling import sample
 from envhub.host.values import Actions
 from envhub.wrappers import ClipAction, RescaleAction
 from tests.host.broken import Odd
@@ -217,3 +218,66 @@ def test_an_environment_that_refuses_illegal_moves_is_made(says: str) -> None:
     _, state = env.reset(KEY)
     result = env.step(KEY, state, 1)
     assert (set(result.info) >= {"count"}) == bool(says), "respecting the mask it saw five steps"
+
+
+def test_an_environment_whose_legal_actions_have_parts_is_made() -> None:
+    env, _ = envhub.make("gymnasium::tests.host.broken:Paired-v0")
+    first = {
+        "move": jnp.zeros(2, int),
+        "tools": (jnp.int8([1, 0, 0, 0, 0, 0]),),
+        "force": jnp.ones(1),
+    }
+    assert "count" in env.step(KEY, env.reset(KEY)[1], first).info, "five steps were tried"
+
+
+NVEC = ([0, 0, 1, 0], [1, 0, 0])
+EQUAL = [[0, 1, 0], [0, 0, 1]]
+PARTS = spaces.Dict(
+    {
+        "a": spaces.Discrete(9, start=3),
+        "b": spaces.Tuple([spaces.MultiBinary(3), spaces.Discrete(9)]),
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("space", "mask", "legal"),
+    [
+        (spaces.Discrete(5, start=-1), [0, 0, 0, 0, 1], 3),
+        (spaces.MultiDiscrete([4, 3]), tuple(map(np.int8, NVEC)), [2, 0]),
+        (spaces.MultiDiscrete([4, 3]), np.concatenate(NVEC).astype(bool), [2, 0]),
+        (spaces.MultiDiscrete([4, 3], start=[5, -9]), list(NVEC), [7, -9]),
+        (spaces.MultiDiscrete([3, 3]), np.array(EQUAL), [1, 2]),
+        (spaces.MultiDiscrete([[4, 3], [3, 3]]), (NVEC, EQUAL), [[2, 0], [1, 2]]),
+        (spaces.MultiBinary((2, 9)), np.eye(2, 9, dtype=np.int8), np.eye(2, 9)),
+    ],
+    ids=str,
+)
+def test_a_mask_of_each_form_is_respected(space: Any, mask: Any, legal: Any) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        alone = sample(space, rng, mask)
+        (inside,) = sample(spaces.Tuple([space]), rng, (mask,))
+        for action in (alone, inside):
+            np.testing.assert_array_equal(action, legal)
+            assert space.contains(action)
+
+
+def test_a_part_without_a_mask_is_drawn_freely() -> None:
+    rng = np.random.default_rng(0)
+    mask = {"b": (np.int8([1, 2, 0]), None)}
+    drawn = [sample(PARTS, rng, mask) for _ in range(200)]
+    assert {each["a"] for each in drawn} == set(range(3, 12))
+    assert {each["b"][1] for each in drawn} == set(range(9))
+    assert {tuple(each["b"][0].tolist()) for each in drawn} == {(1, 0, 0), (1, 1, 0)}
+    half = [sample(spaces.MultiDiscrete([2, 3]), rng, (None, [0, 1, 0])) for _ in range(50)]
+    assert {tuple(each.tolist()) for each in half} == {(0, 1), (1, 1)}
+
+
+@pytest.mark.parametrize("mask", [7, "left", {}, [], [0, 0], [[1], [1, 0]], [None], np.zeros(7)])
+@pytest.mark.parametrize(
+    "space", [spaces.Discrete(4), spaces.MultiDiscrete([4, 3]), spaces.MultiBinary(3), PARTS]
+)
+def test_a_mask_that_cannot_be_used_is_ignored(space: Any, mask: Any) -> None:
+    with_mask, without = (sample(space, np.random.default_rng(0), each) for each in (mask, None))
+    assert jax.tree.all(jax.tree.map(np.array_equal, with_mask, without))

@@ -1,0 +1,91 @@
+"""Random actions in NumPy, which keep to a mask of what is legal now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from envhub import spaces
+from envhub.host.protocol import leaves_of, unflatten
+
+
+def sample(space: spaces.Space, rng: np.random.Generator, mask: Any = None) -> Any:
+    """A random action: an int of `Discrete`, otherwise arrays.
+
+    Args:
+        space: of actions.
+        rng: draws it.
+        mask: as `gymnasium.Space.sample` takes it. Of `Discrete`, an array of n that is not 0
+            where a value is legal. Of `MultiDiscrete`, such an array for each dimension, or all of
+            them joined, as sb3-contrib has it. Of `MultiBinary`, an array of its shape: 0 and 1
+            are those values, and 2 is either. Of `Dict` and `Tuple`, one for each part, or `None`.
+            What does not fit, or leaves nothing to choose, is ignored.
+    """
+    pairs = zip(leaves_of(space), _masks(space, mask), strict=True)
+    return unflatten(space, iter([_draw_legal(leaf, rng, part) for leaf, part in pairs]))
+
+
+def _masks(space: spaces.Space, mask: Any) -> list[Any]:
+    """The mask of each leaf, in the order of `leaves_of`; `None` where there is none."""
+    if isinstance(space, spaces.Dict):
+        named = mask if isinstance(mask, Mapping) else {}
+        return [each for name in sorted(space) for each in _masks(space[name], named.get(name))]
+    if isinstance(space, spaces.Tuple):
+        fits = isinstance(mask, (list, tuple)) and len(mask) == len(space)
+        parts = mask if fits else [None] * len(space)
+        pairs = zip(space, parts, strict=True)
+        return [each for child, part in pairs for each in _masks(child, part)]
+    return [mask]
+
+
+def _draw_legal(space: Any, rng: np.random.Generator, mask: Any) -> Any:
+    if isinstance(space, spaces.Discrete):
+        legal = _legal(mask, space.n)
+        return int(space.low) + int(rng.choice(legal)) if len(legal) else _draw(space, rng)
+    action = np.asarray(_draw(space, rng))
+    if isinstance(space, spaces.MultiDiscrete):
+        for index, row in zip(np.ndindex(space.shape), _rows(mask, space.nvec), strict=False):
+            if len(legal := _legal(row, int(space.nvec[index]))):
+                action[index] = space.low[index] + rng.choice(legal)
+    elif isinstance(space, spaces.MultiBinary):
+        fixed = _array(mask)
+        if fixed is not None and fixed.shape == space.shape:
+            action = np.where((fixed == 0) | (fixed == 1), fixed, action).astype(space.dtype)
+    return action
+
+
+def _rows(mask: Any, nvec: Any) -> list[Any]:
+    """The mask of each dimension of a `MultiDiscrete`; none if it does not fit."""
+    joined = _array(mask)
+    if joined is not None and joined.shape == (nvec.sum(),):
+        return np.split(joined, np.cumsum(nvec)[:-1])
+    rows = [mask]
+    for count in nvec.shape:
+        fits = [isinstance(row, (list, tuple, np.ndarray)) and len(row) == count for row in rows]
+        rows = [part for row in rows for part in row] if all(fits) else []
+    return rows if len(rows) == nvec.size else []
+
+
+def _legal(mask: Any, count: int) -> Any:
+    """The numbers below `count` that a mask allows; none if it does not fit."""
+    array = _array(mask)
+    return np.flatnonzero(array) if array is not None and array.shape == (count,) else ()
+
+
+def _array(mask: Any) -> Any:
+    """A mask as an array of numbers; `None` if it is none."""
+    try:
+        array = np.asarray(mask)
+    except ValueError:  # its parts have several lengths
+        return None
+    return array if array.dtype.kind in "biuf" else None
+
+
+def _draw(space: Any, rng: np.random.Generator) -> Any:
+    if isinstance(space, spaces.Discrete):
+        return int(rng.integers(int(space.low), int(space.high) + 1))
+    if space.dtype.kind != "f":
+        return rng.integers(space.low, space.high, endpoint=True, dtype=space.dtype)
+    return rng.uniform(np.maximum(space.low, -1e3), np.minimum(space.high, 1e3)).astype(space.dtype)
