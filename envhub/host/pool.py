@@ -312,10 +312,14 @@ class Pool:
     def _ask(self, method: Callable[..., Any], slots: Any, *arguments: Any) -> Any:
         """Have the fleet do something; if it raises, these instances hold no state any more.
 
-        Nor do those of a worker that is gone.
+        Nor do those of a worker that is gone. An `EnvHubError` is the adapter's own, such as that
+        of a snapshot which is none, for what a reset or a step raises comes as an outcome.
         """
         try:
             return method(slots.tolist(), *arguments) if len(slots) else method(*arguments)
+        except EnvHubError:
+            self._forget(slots)
+            raise
         except BaseException as error:
             lost = {*map(int, slots), *getattr(error, "lost", ())}
             failed = self._failed(sorted(lost), {}, error)
@@ -359,7 +363,7 @@ class Pool:
         """The error to raise; the instances hold no state any more."""
         generations = self._states.rows.generation[slots].tolist()
         self._forget(slots)
-        if isinstance(error, (KeyboardInterrupt, EnvHubError)):
+        if isinstance(error, KeyboardInterrupt):
             return error
         return named_error(self.name, slots, generations, list(action.values()), error)
 

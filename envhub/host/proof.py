@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from envhub.errors import (
-    EnvHubError,
     InvalidOptionError,
     MissingCapabilityError,
     UnavailableEnvError,
@@ -152,7 +151,7 @@ def prove_forkable(
                 _compare(identity, seed, one, other, actions, observations)
                 for seed in range(SAVE_POINTS)
             ]
-        except EnvHubError:
+        except MissingCapabilityError:
             raise
         except Exception as error:  # an action that it refuses, say, or what cannot be saved
             raise MissingCapabilityError(

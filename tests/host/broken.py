@@ -7,6 +7,8 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from envhub.errors import InvalidActionError
+
 
 class Broken(gymnasium.Env[Any, Any]):
     """Counts its steps, and at the seventh does what it is told to.
@@ -38,6 +40,8 @@ class Broken(gymnasium.Env[Any, Any]):
     def _misbehave(self, obs: Any) -> Any:
         if self.fault == "raise":
             raise OSError("the seventh step")
+        if self.fault == "raise envhub's":
+            raise InvalidActionError("another environment, which this one plays, said so")
         if self.fault == "interrupt":
             if self.ones == 7:
                 raise KeyboardInterrupt

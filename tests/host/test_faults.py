@@ -34,6 +34,19 @@ def test_an_environment_that_raises_is_named_with_its_state_and_action() -> None
     assert np.array_equal(six_steps(env).obs, [6, 6]), "it is usable"
 
 
+@pytest.mark.parametrize("workers", [None, "process"])
+def test_an_error_of_envhub_that_an_environment_raises_is_named_as_any_other(workers: Any) -> None:
+    """It may itself play environments of envhub, and such an error names those."""
+    env, _ = envhub.make(BROKEN, fault="raise envhub's", workers=workers)
+    last = six_steps(env)
+    message = r"Broken-v0: instance 0, .*action 1: InvalidActionError: another environment"
+    with pytest.raises(errors.HostEnvError, match=message):
+        env.step(KEY, last.state, 1)
+    assert isinstance(env.last_error.__cause__, errors.InvalidActionError)  # type: ignore[union-attr]
+    assert np.array_equal(six_steps(env).obs, [6, 6]), "it is usable"
+    env.close()
+
+
 def test_a_reset_that_raises_is_named_without_a_state() -> None:
     env, _ = envhub.make(BROKEN, fault="reset")
     with pytest.raises(errors.HostEnvError, match=r"Broken-v0: instance 0: OSError: seed 0 alone"):
