@@ -6,6 +6,7 @@ import collections
 import functools
 import inspect
 import pickle
+import sys
 import types
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -108,13 +109,25 @@ def _parts(obj: Any) -> Iterable[tuple[str, Any]]:
         return [(f"[{number}]", value) for number, value in enumerate(obj)]
     if isinstance(obj, functools.partial):
         return [(".func", obj.func), (".args", obj.args), (".keywords", obj.keywords)]
-    return [(f".{name}", value) for name, value in vars(obj).items() if name not in LEFT_OUT]
+    held = {**getattr(obj, "__dict__", {}), **_slots(obj)}
+    return [(f".{name}", value) for name, value in held.items() if name not in LEFT_OUT]
+
+
+def _slots(obj: Any) -> dict[str, Any]:
+    """The attributes that are not in its `__dict__`. The standard library's may be caches."""
+    found: dict[str, Any] = {}
+    for kind in type(obj).__mro__:
+        if "__slots__" in vars(kind) and _package_of(kind) not in sys.stdlib_module_names:
+            members = [name for name, it in vars(kind).items() if inspect.ismemberdescriptor(it)]
+            found |= {name: getattr(obj, name) for name in members if hasattr(obj, name)}
+    return found
 
 
 def _is_looked_into(value: Any) -> bool:
     if _is_container(value) or isinstance(value, functools.partial):
         return True
-    return hasattr(value, "__dict__") and _package(value) not in OF_CODE
+    has_data = hasattr(value, "__dict__") or bool(_slots(value))
+    return has_data and _package(value) not in OF_CODE
 
 
 def _is_container(value: Any) -> bool:
@@ -129,7 +142,11 @@ def _kind(value: Any) -> str:
 
 
 def _package(value: Any) -> str:
-    return str(getattr(type(value), "__module__", "")).partition(".")[0]
+    return _package_of(type(value))
+
+
+def _package_of(kind: type) -> str:
+    return str(getattr(kind, "__module__", "")).partition(".")[0]  # SWIG's have none
 
 
 def _is_data(value: Any) -> bool:

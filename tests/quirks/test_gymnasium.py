@@ -493,6 +493,18 @@ class Wind:
     """Its class is all that there is."""
 
 
+class Ball:
+    """Has no `__dict__`."""
+
+    __slots__ = ("__mass", "never_set")
+
+    def __init__(self, mass: float) -> None:
+        self.__mass = mass
+
+    def change(self) -> None:
+        self.__mass += 1
+
+
 class Table(Counting):
     """Has objects, in containers too."""
 
@@ -500,7 +512,7 @@ class Table(Counting):
         super().__init__()
         self.wind, self.bonus = Counting(), functools.partial(pow, 2)
         self.goals = [Counting(3), Counting(4)]
-        self.double = times(2)
+        self.double, self.ball = times(2), Ball(2)
 
 
 def times(factor: int) -> Callable[[int], int]:
@@ -516,6 +528,7 @@ def times(factor: int) -> Callable[[int], int]:
         (lambda env: setattr(env.goals[1], "goal", 9), r"Table\.goals\[1\]\.goal is 9 and not 4"),
         (lambda env: env.goals.append(Counting()), r"Table\.goals is .*3.* and not .*2"),
         (lambda env: setattr(env, "double", times(3)), r"Table\.double is"),
+        (lambda env: env.ball.change(), r"Table\.ball\._Ball__mass is 3 and not 2"),
     ],
 )
 def test_changed_objects_of_an_environment_are_refused(
