@@ -21,7 +21,8 @@ LEFT_OUT = {"env", "render_mode", "spec", "_spec", "_cached_spec", "_saved_kwarg
 LEFT_OUT |= {"_ezpickle_args", "_ezpickle_kwargs"}
 CHECKS = ("OrderEnforcing", "PassiveEnvChecker")
 OF_CODE = ("numpy", "mujoco", "pygame", "Box2D", "")  # whose objects have no data of their own
-FEW_STEPS, MOST_STEPS, DEEPEST = 4, 100, 3
+FEW_STEPS, MOST_STEPS = 4, 100
+SHALLOW, DEEPEST, MOST_OBJECTS = 3, 100, 10_000  # levels, and all objects that are looked into
 
 
 def changes(obj: Any, fresh: Any) -> list[str]:
@@ -43,8 +44,8 @@ def changes(obj: Any, fresh: Any) -> list[str]:
     for path, value in mine.items():
         values = seen[path]
         stays = len(values) == len(moments) and all(_equal(values[0], each) for each in values)
-        if not values and "[" in path:
-            continue  # a container of objects has grown: its length says whether steps do that
+        if not values and ("[" in path or path.count(".") > SHALLOW + 1):
+            continue  # a container has grown, as its length says; or it was seen elsewhere first
         if not values:
             lines.append(f"{path} is {_short(value)}, and one that was just made has none")
         elif stays and not _equal(value, values[0]):
@@ -82,13 +83,32 @@ def _attributes(env: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     while True:
         if type(env).__name__ not in CHECKS:
-            _collect(env, type(env).__name__, found, DEEPEST, {id(env)})
+            _collect(env, type(env).__name__, found)
         if env is env.unwrapped:
             return found
         env = env.env
 
 
-def _collect(obj: Any, path: str, found: dict[str, Any], depth: int, known: set[int]) -> None:
+def _collect(env: Any, path: str, found: dict[str, Any]) -> None:
+    """Look into an environment, and level by level into the objects that it holds.
+
+    Up to level `SHALLOW` an object is looked into wherever it is, deeper once.
+    """
+    level: list[tuple[Any, str, set[int]]] = [(env, path, {id(env)})]
+    seen = {id(env)}
+    for depth in range(DEEPEST):
+        inner = []
+        for obj, where, above in level:
+            for each, name in _look(obj, where, found):
+                is_new = id(each) not in (above if depth < SHALLOW else seen)
+                if is_new and (depth < SHALLOW or len(seen) < MOST_OBJECTS):
+                    inner.append((each, name, above | {id(each)}))
+                    seen.add(id(each))
+        level = inner
+
+
+def _look(obj: Any, path: str, found: dict[str, Any]) -> Iterator[tuple[Any, str]]:
+    """Note the data of an object, and give what else it holds, with the place of each."""
     for name, value in _parts(obj):
         where = f"{path}{name}"
         if _is_data(value):
@@ -97,8 +117,7 @@ def _collect(obj: Any, path: str, found: dict[str, Any], depth: int, known: set[
             found[where] = pickle.dumps(value)
         elif _is_looked_into(value):
             found[where] = _kind(value)  # which may be all that there is
-            if depth and id(value) not in known:
-                _collect(value, where, found, depth - 1, known | {id(value)})
+            yield value, where
 
 
 def _parts(obj: Any) -> Iterable[tuple[str, Any]]:
@@ -126,6 +145,8 @@ def _slots(obj: Any) -> dict[str, Any]:
 def _is_looked_into(value: Any) -> bool:
     if _is_container(value) or isinstance(value, functools.partial):
         return True
+    if isinstance(value, types.ModuleType):  # which others have too
+        return False
     has_data = hasattr(value, "__dict__") or bool(_slots(value))
     return has_data and _package(value) not in OF_CODE
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import random
 import re
+import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -513,10 +514,19 @@ class Table(Counting):
         self.wind, self.bonus = Counting(), functools.partial(pow, 2)
         self.goals = [Counting(3), Counting(4)]
         self.double, self.ball = times(2), Ball(2)
+        self.chain: Any = None
+        for _ in range(50):
+            self.chain = types.SimpleNamespace(inner=self.chain, table=self, weight=1)
 
 
 def times(factor: int) -> Callable[[int], int]:
     return lambda value: factor * value
+
+
+def end_of(link: Any) -> Any:
+    while link.inner is not None:
+        link = link.inner
+    return link
 
 
 @pytest.mark.parametrize(
@@ -528,6 +538,7 @@ def times(factor: int) -> Callable[[int], int]:
         (lambda env: setattr(env.goals[1], "goal", 9), r"Table\.goals\[1\]\.goal is 9 and not 4"),
         (lambda env: env.goals.append(Counting()), r"Table\.goals is .*3.* and not .*2"),
         (lambda env: setattr(env, "double", times(3)), r"Table\.double is"),
+        (lambda env: setattr(end_of(env.chain), "weight", 2), r"inner\.weight is 2 and not 1"),
         (lambda env: env.ball.change(), r"Table\.ball\._Ball__mass is 3 and not 2"),
     ],
 )
