@@ -562,12 +562,15 @@ def test_an_interrupt_within_a_call_to_the_host_is_one(
     def interrupt(state: Any) -> Any:
         raise KeyboardInterrupt
 
-    def step(self: Any, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
-        shape = jax.ShapeDtypeStruct((), jnp.int32)
-        called = jax.pure_callback(interrupt, shape, state, vmap_method="sequential")
-        return StepResult(called, called, jnp.float32(0), called < 0, called < 0, {})
+    class Interrupting(ToyEnvironment):
+        """A class of its own: what is compiled of equal environments is shared."""
 
-    monkeypatch.setattr(ToyEnvironment, "step_env", step)
+        def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+            shape = jax.ShapeDtypeStruct((), jnp.int32)
+            called = jax.pure_callback(interrupt, shape, state, vmap_method="sequential")
+            return StepResult(called, called, jnp.float32(0), called < 0, called < 0, {})
+
+    monkeypatch.setattr(f"{__name__}.ToyEnvironment", Interrupting)
     assert ask(command, "toy::Three", "--num-envs", "1", exit_code=130)["interrupted"]
 
 
