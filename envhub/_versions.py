@@ -3,7 +3,6 @@
 import functools
 import importlib.metadata
 import sys
-from collections.abc import Collection
 from pathlib import Path
 
 
@@ -57,7 +56,7 @@ def met(requirement: str) -> str | None:
 
 
 @functools.cache  # a package that is imported does not change, and reading takes milliseconds
-def overwriter(distribution: str, package: str, siblings: Collection[str] = ()) -> str | None:
+def overwriter(distribution: str, package: str) -> str | None:
     """The other installed distribution that wrote its files over those of this one.
 
     pip lets it: stable-gymnax 0.0.8 puts a package `gymnax` where gymnax has its own, and the
@@ -66,7 +65,6 @@ def overwriter(distribution: str, package: str, siblings: Collection[str] = ()) 
     Args:
         distribution: an installed one.
         package: the import name of its package.
-        siblings: distributions that may.
 
     Returns:
         Its name and version; `None` if the files are those that were installed.
@@ -78,7 +76,7 @@ def overwriter(distribution: str, package: str, siblings: Collection[str] = ()) 
     changed = {path for path, size in _sizes(own, package).items() if _size_now(own, path) != size}
     for other in importlib.metadata.distributions() if changed else ():
         name = other.metadata["Name"]
-        if name not in (distribution, *siblings) and changed & set(_sizes(other, package)):
+        if name != distribution and changed & set(_sizes(other, package)):
             return f"{name} {other.version}"
     return None
 

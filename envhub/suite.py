@@ -69,7 +69,6 @@ class Suite(abc.ABC):
         finds_out: whether some of what an environment can do is known only when it is made, so that
             it says itself what that is.
         interface: what `adopt` takes, in a few words; empty if that is nothing.
-        siblings: other distributions that provide the same package, and belong to the suite too.
         misfits: pairs of requirements, such as `"mujoco>=4"`, that are known not to work together,
             each with what fails: for `envhub doctor`.
         references: where to read about the defects behind gaps of the kind `upstream`: names, `"*"`
@@ -91,7 +90,6 @@ class Suite(abc.ABC):
     limit_counts: ClassVar[int] = 1
     finds_out: ClassVar[bool] = False
     interface: ClassVar[str] = ""
-    siblings: ClassVar[tuple[str, ...]] = ()
     misfits: ClassVar[tuple[tuple[str, str, str], ...]] = ()
     references: ClassVar[tuple[tuple[str, str], ...]] = ()
 
@@ -234,10 +232,10 @@ class Suite(abc.ABC):
             UnsupportedVersionError: if another distribution has overwritten the package's files.
         """
         version = self.require_installed()
-        culprit = _versions.overwriter(self.provider(), self.module, self.siblings)
+        culprit = _versions.overwriter(self.provider(), self.module)
         if culprit:
             raise UnsupportedVersionError(
-                f"{self.distribution} {version} is installed, and {culprit} has overwritten files "
+                f"{self.provider()} {version} is installed, and {culprit} has overwritten files "
                 f"of its package {self.module!r}. Uninstall both, then run: {self.install_command}"
             )
         path = f"{self.module}.{submodule}" if submodule else self.module

@@ -59,7 +59,6 @@ class PufferlibSuite(HostSuite):
     module = "pufferlib"
     distribution = "pufferlib-core"
     supported = ">=3.0.5,<3.0.8"  # newer ones need torch
-    siblings = ("pufferlib", "pufferlib-core")  # both may be there, one over the other
     example = "CartPole-v1"
     interface = "a PufferEnv"
     references = (("*", "https://github.com/PufferAI/PufferLib/tree/5bc65ad/pufferlib/ocean"),)
