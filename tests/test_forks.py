@@ -54,7 +54,8 @@ def in_a_fork(call: Callable[[], Any]) -> str:
 def test_every_first_call_in_a_forked_child_names_spawn(env_id: str) -> None:
     key = jax.random.key(0)
     env, params = envhub.make(env_id)
-    venv, _ = envhub.make_vec(env_id, 2)
+    # Gymnasium 1.0 has vector environments that reset in the next step alone.
+    venv, _ = envhub.make_vec(env_id, 2, autoreset="next_step")
     fleet, _ = envhub.make_multi({"one": env_id})
     obs, state = env.reset(key, params)
     action = env.action_space(params).sample(key)

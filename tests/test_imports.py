@@ -250,7 +250,7 @@ def test_an_import_and_the_first_question_take_few_calls(env_id: str) -> None:
     assert jax_native != env_id.startswith(ON_HOST)
     assert not MUST_STAY_OUT & set(modules)
     assert 0 < of_import < 60_000
-    assert 0 < of_question < 15_000
+    assert 0 < of_question < 25_000  # 9,000 on the newest versions, 19,000 on the oldest
 
 
 def _opens_text(call: ast.Call) -> bool:
