@@ -486,7 +486,7 @@ def test_its_capabilities_are_there_and_no_others(tmp_path: Path, env_id: str) -
 
 @pytest.mark.parametrize("prefix", ["../there", "a/b", "/tmp/x", "a/", "a\0b", 3, None])
 def test_a_prefix_that_leads_elsewhere_is_refused(tmp_path: Path, prefix: Any) -> None:
-    env, _ = envhub.make("gymnax::CartPole-v1")
+    env, _ = envhub.make(CARTPOLE)
     with pytest.raises(errors.InvalidOptionError, match="name_prefix is the beginning"):
         RecordVideo(env, tmp_path, name_prefix=prefix)
     assert not list(tmp_path.iterdir())
