@@ -8,6 +8,7 @@ Importing this imports no suite; `make` imports the one that it needs.
 from envhub import _distribution, _moved, errors, spaces, video, wrappers
 from envhub._adoption import wrap
 from envhub._checkpoints import pack_state, unpack_state
+from envhub._evaluation import Evaluation, evaluate
 from envhub._seeding import host_seed
 from envhub.environment import Environment, StepResult
 from envhub.flags import Capabilities
@@ -29,6 +30,7 @@ __all__ = [
     "Capabilities",
     "EnvSpec",
     "Environment",
+    "Evaluation",
     "Gap",
     "MultiEnv",
     "StepResult",
@@ -39,6 +41,7 @@ __all__ = [
     "WrapperSpec",
     "capabilities",
     "errors",
+    "evaluate",
     "host_seed",
     "list_envs",
     "make",

@@ -114,6 +114,10 @@ class Shards:
 
         return jax.jit(call)
 
+    def replicate(self, tree: Any) -> Any:
+        """What was split, whole on each device, where XLA does not do so by itself."""
+        return self._place(tree, Spec())
+
     def _place(self, tree: Any, spec: Any) -> Any:
         """Put an argument where it belongs; XLA does so unless the axes of the mesh are explicit.
 

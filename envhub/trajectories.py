@@ -127,8 +127,8 @@ def rollout(
     given: Any = env.default_params if params is None else params
     _inputs.check_arrays("params", given, InvalidParamsError)
     key, state = _start(env, given, key, state)
-    chosen = _chosen(env, given, policy)
-    run = functools.partial(_runner(env, _compiled(env)), env._params_in_force(given), chosen)
+    chosen = chosen_policy(env, given, policy)
+    run = functools.partial(runner(env, _compiled(env)), env._params_in_force(given), chosen)
     if progress:
         return _in_parts(run, key, state, num_steps)
     trajectory: Trajectory[Obs, State] = run(key, state, num_steps)
@@ -159,7 +159,8 @@ def _start(env: Playable, params: Any, key: jax.Array, state: Any) -> tuple[jax.
     return key, state
 
 
-def _chosen(env: Playable, params: Any, policy: Policy | None) -> Any:
+def chosen_policy(env: Playable, params: Any, policy: Policy | None) -> Any:
+    """The policy, random actions if there is none, as an argument of a compiled function."""
     chosen = _Random(_actions(env, params)) if policy is None else policy
     if jax.tree_util.all_leaves([chosen]):  # a function is a part of the program, and not an input
         return jax.tree_util.Partial(chosen)  # type: ignore[no-untyped-call]
@@ -186,11 +187,11 @@ def _actions(env: Playable, params: Any) -> spaces.Space:
         return env.action_space(None if is_traced or is_batched else params)
 
 
-def _runner(env: Any, compiled: Any) -> Any:
+def runner(env: Any, compiled: Any) -> Any:
     """The program, where an error of the host is told from one of the caller."""
     if isinstance(env, MultiEnv):
         return functools.reduce(
-            lambda run, member: _runner(member, run), env.envs.values(), compiled
+            lambda run, member: runner(member, run), env.envs.values(), compiled
         )
     one = env.env if isinstance(env, VectorEnv) else env
     return functools.partial(one._run, compiled)
