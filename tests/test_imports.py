@@ -125,6 +125,7 @@ NAMED = {
     "envhub/export/gymnasium.py": ({"gymnasium"}, "the interface"),
     "envhub/export/gymnasium_vec.py": ({"gymnasium"}, "the interface"),
     "envhub/export/gymnax.py": ({"gymnax"}, "the interface"),
+    "envhub/gym.py": ({"gymnasium"}, "the registry of Gymnasium"),
 }
 
 

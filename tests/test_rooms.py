@@ -15,7 +15,7 @@ from envhub._moved import MOVED
 REPOSITORY = Path(__file__).parent.parent
 MOST_LINES = {"file": 400, "function": 60}
 PACKAGES = ["envhub", "envhub.export", "envhub.multi", "envhub.spaces", "envhub.testing"]
-PACKAGES += ["envhub.video", "envhub.wrappers"]
+PACKAGES += ["envhub.gym", "envhub.video", "envhub.wrappers"]
 
 
 def lengths() -> Iterator[tuple[str, str, int]]:

@@ -25,3 +25,25 @@ class Copied:
 
 def _empty(class_of: Callable[[], type]) -> Any:
     return object.__new__(class_of())
+
+
+class WithSpec:
+    """What has a `driver`, and a `spec` of Gymnasium's that tells the limit of its episodes.
+
+    Gymnasium gives what it has made a spec of its own, which does not know the limit.
+    """
+
+    driver: Any
+    _spec: Any = None
+
+    @property
+    def spec(self) -> Any:
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: Any) -> None:
+        limit = None if spec is None else self.driver.env.episode_limit(self.driver.params)
+        if limit is not None:
+            spec = copy.copy(spec)
+            spec.max_episode_steps = limit
+        self._spec = spec

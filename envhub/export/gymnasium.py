@@ -10,7 +10,7 @@ from envhub import registry, spaces
 from envhub.environment import Environment
 from envhub.errors import MissingCapabilityError
 from envhub.export.checks import check_one_episode, check_reset_options
-from envhub.export.copies import Copied
+from envhub.export.copies import Copied, WithSpec
 from envhub.export.driver import Driver
 from envhub.flags import Capabilities
 
@@ -73,7 +73,7 @@ def render_metadata(capabilities: Capabilities, render_mode: str | None) -> dict
 def _env_class() -> Any:
     gymnasium: Any = registry.get("gymnasium").load()
 
-    class EnvHubEnv(Copied, gymnasium.Env):  # type: ignore[misc]
+    class EnvHubEnv(WithSpec, Copied, gymnasium.Env):  # type: ignore[misc]
         """An environment of envhub; see `envhub.export.to_gymnasium`."""
 
         class_of = staticmethod(_env_class)

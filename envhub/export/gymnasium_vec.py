@@ -10,7 +10,7 @@ import numpy as np
 from envhub import registry, spaces
 from envhub.errors import InvalidOptionError, UnsupportedVersionError
 from envhub.export.checks import check_one_agent, check_reset_options
-from envhub.export.copies import Copied
+from envhub.export.copies import Copied, WithSpec
 from envhub.export.driver import Driver
 from envhub.export.exchange import Exchange, Kind, exchange_of
 from envhub.export.gymnasium import render_metadata
@@ -110,7 +110,7 @@ def _gymnasium() -> Any:
     return registry.get("gymnasium").load()
 
 
-class _VectorEnv(Copied):
+class _VectorEnv(WithSpec, Copied):
     """The methods, in front of those of Gymnasium's class."""
 
     def __init__(

@@ -28,19 +28,25 @@ of_every_suite = pytest.mark.parametrize(
 )
 
 
-def made_of(suite: str) -> Any:
+def example_of(suite: str) -> tuple[str, str | None]:
+    """An id, and a mode in which the environment can be drawn, if there is one."""
     if registry.get(suite).installed() is None:
         pytest.skip(reason=f"{suite} is not installed")
     env_id = f"{suite}::{QUICK.get(suite, registry.get(suite).example)}"
-    return made(env_id, "rgb_array" if envhub.capabilities(env_id).renderable else None)
+    return env_id, "rgb_array" if envhub.capabilities(env_id).renderable else None
 
 
 @of_every_suite
 @pytest.mark.filterwarnings("ignore::UserWarning")  # unbounded spaces, which the suites have
 def test_gymnasiums_own_check_passes(suite: str) -> None:
+    """Of what `gymnasium.make` gives for the id in its registry, which is the same export."""
     from gymnasium.utils.env_checker import check_env
 
-    env = made_of(suite)
+    env_id, render_mode = example_of(suite)
+    gym_id = f"envhub.gym:{env_id.replace('::', '/')}"
+    env = gymnasium.make(gym_id, render_mode=render_mode).unwrapped
+    assert (env.driver.env.spec.id, type(env)) == (env_id, type(made("gymnax::CartPole-v1")))
+    assert env.spec.max_episode_steps == env.driver.env.episode_limit()
     check_env(env)
     env.close()
 
@@ -49,7 +55,7 @@ def test_gymnasiums_own_check_passes(suite: str) -> None:
 @pytest.mark.filterwarnings("ignore::UserWarning")  # it advises on spaces, which are the suites'
 def test_stable_baselines3s_check_passes(suite: str) -> None:
     checker = needed("stable_baselines3.common.env_checker")
-    env = made_of(suite)
+    env = made(*example_of(suite))
     checker.check_env(env)
     # By itself: where `check_env` does it, it goes on with what it closed (stable_baselines3 2.9).
     checker._check_render(env)  # noqa: SLF001 (Stable-Baselines3's)
