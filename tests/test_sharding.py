@@ -20,7 +20,7 @@ from jax import lax
 
 import envhub
 from envhub import errors, wrappers
-from envhub.testing.second_process import pack
+from envhub.testing.second_process import arrays_of
 from envhub.vector import VectorEnv
 from envhub.wrappers._base import Wrapper
 
@@ -79,7 +79,7 @@ def run(venv: Any, key: Any = KEY, params: Any = None) -> Any:
 
 
 def same(one: Any, other: Any) -> None:
-    for a, b in zip(pack(one), pack(other), strict=True):
+    for a, b in zip(arrays_of(one), arrays_of(other), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -171,7 +171,7 @@ def test_batched_params_are_split_and_others_are_on_all_devices() -> None:
     split, _ = envhub.make_vec(env_id, NUM, batched_params=True, mesh=MESH)
     params = params.replace(max_steps_in_episode=limits)
     found, expected = run(split, KEY, params), run(alone, KEY, params)
-    for a, b in zip(pack(found), pack(expected), strict=True):
+    for a, b in zip(arrays_of(found), arrays_of(expected), strict=True):
         # Two compilations may round a sum of products in two ways.
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(found[0][1].truncated.sum(0), STEPS // limits)

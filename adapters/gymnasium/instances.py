@@ -144,13 +144,26 @@ class AcrobotInstance(PlainInstance):
     A step draws from the generator where `torque_noise_max` is not 0, and the next call may say so.
     """
 
+    _generator: bytes | None = None  # as it was saved last, while nothing draws from it
+
+    def reset(self, seed: int) -> Any:
+        self._generator = None
+        return super().reset(seed)
+
+    def set_params(self, values: np.ndarray[Any, Any]) -> None:
+        self._generator = None
+        super().set_params(values)
+
     def save(self) -> bytes:
+        if self._generator is None or self.inner.torque_noise_max > 0:
+            self._generator = plain.dump_generator(self.inner.np_random)
         elapsed, state = (self.elapsed or 0).to_bytes(8, "little"), self.inner.state.tobytes()
-        return plain.dump_generator(self.inner.np_random) + elapsed + bytes(state)
+        return self._generator + elapsed + bytes(state)
 
     def restore(self, saved: bytes, obs: Any) -> None:
         self.reset_once()
-        plain.load_generator(self.inner.np_random, saved[: plain.GENERATOR_SIZE])
+        self._generator = saved[: plain.GENERATOR_SIZE]
+        plain.load_generator(self.inner.np_random, self._generator)
         saved = saved[plain.GENERATOR_SIZE :]
         state = saved[8:]
         self.elapsed = int.from_bytes(saved[:8], "little")

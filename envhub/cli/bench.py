@@ -21,7 +21,7 @@ from envhub.cli._options import MOST, AsJson, EnvId, Options, Seed, check_folder
 from envhub.errors import InvalidOptionError, MissingDependencyError
 from envhub.vector import VectorEnv
 
-Counts = Annotated[
+NumEnvs = Annotated[
     str, typer.Option("--num-envs", metavar="N,N,…", help="Environments side by side, each time.")
 ]
 StepsOrTime = Annotated[
@@ -44,7 +44,7 @@ FORMATS = ("png", "svg")
 def bench(
     env_id: EnvId,
     *,
-    num_envs: Counts = "1,8,64,512",
+    num_envs: NumEnvs = "1,8,64,512",
     steps: StepsOrTime = None,
     repeats: Repeats = 5,
     seed: Seed = 0,

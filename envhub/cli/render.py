@@ -26,7 +26,7 @@ Fps = Annotated[
 ]
 
 
-class Policy(enum.StrEnum):
+class PolicyName(enum.StrEnum):
     """What chooses the actions."""
 
     random = "random"
@@ -36,7 +36,9 @@ def render(
     env_id: EnvId,
     *,
     out: Out,
-    policy: Annotated[Policy, typer.Option(help="What chooses the actions.")] = Policy.random,
+    policy: Annotated[
+        PolicyName, typer.Option(help="What chooses the actions.")
+    ] = PolicyName.random,
     steps: Annotated[int, typer.Option(min=1, max=MOST, help="Steps at most.")] = 500,
     seed: Seed = 0,
     fps: Fps = None,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from envhub.host.pool import Method, Pool
+from envhub.host.pool import Answer, Pool
 from envhub.host.protocol import IS_RESET, TERMINATED, TRUNCATED, Columns, rows_of
 from envhub.host.values import stretch
 
@@ -37,16 +37,16 @@ def step_or_reset(pool: Pool, inputs: Columns, outputs: Columns, size: int) -> N
 
 
 def _on_lanes(
-    pool: Pool, method: Method, inputs: Columns, outputs: Columns, lanes: Any, size: int
+    pool: Pool, answer: Answer, inputs: Columns, outputs: Columns, lanes: Any, size: int
 ) -> None:
-    """Call a method for some lanes."""
+    """Answer some lanes."""
     if len(lanes) == size:
-        method(pool, inputs, outputs, size)
+        answer(pool, inputs, outputs, size)
     elif len(lanes):
         some = {name: rows_of(column, lanes) for name, column in inputs.items()}
         protocol = pool.protocol
-        forms = protocol.after_reset if method is Pool.reset else protocol.after_step
+        forms = protocol.after_reset if answer is Pool.reset else protocol.after_step
         part = {name: np.empty((len(lanes), *shape), t) for name, (shape, t) in forms.items()}
-        method(pool, some, part, len(lanes))
+        answer(pool, some, part, len(lanes))
         for name, column in part.items():
             outputs[name][lanes] = column

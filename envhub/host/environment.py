@@ -23,7 +23,7 @@ from envhub.host.fleet import Counts, Fleet
 from envhub.host.instance import Instance
 from envhub.host.options import BRIDGE_OPTIONS, check_options
 from envhub.host.parallel import make_fleet
-from envhub.host.pool import Method, Pool, find_pool
+from envhub.host.pool import Answer, Pool, find_pool
 from envhub.host.protocol import (
     HANDLE,
     IS_RESET,
@@ -36,8 +36,8 @@ from envhub.host.protocol import (
     Columns,
     Form,
     Protocol,
-    flatten,
-    unflatten,
+    of_leaves,
+    to_leaves,
 )
 from envhub.host.snapshot import SnapshotForm
 from envhub.host.values import Actions, Observations, Values, why_not_held
@@ -60,8 +60,8 @@ class HostState(NamedTuple):
     snapshot: jax.Array | None
 
 
-class PoolMethod(NamedTuple):
-    """A method of a pool as a hashable value.
+class PoolAnswer(NamedTuple):
+    """What a pool answers a call with, as a hashable value.
 
     What is traced has this one, and JAX's caches may hold that for ever: it does not keep the pool
     alive. What is compiled has what `bind` gives, and does: nobody may have waited for its results
@@ -69,7 +69,7 @@ class PoolMethod(NamedTuple):
     """
 
     nonce: int
-    method: Method
+    answer: Answer
 
     @property
     def environment(self) -> str:
@@ -86,7 +86,7 @@ class PoolMethod(NamedTuple):
         Raises:
             StaleStateError: if the environment is closed or gone.
         """
-        return functools.partial(find_pool(self.nonce).serve, self.method)
+        return functools.partial(find_pool(self.nonce).serve, self.answer)
 
 
 class HostEnvironment(Environment):
@@ -225,19 +225,19 @@ class HostEnvironment(Environment):
     def close(self) -> None:
         self._pool.close()
 
-    def _call(self, method: Method, given: Mapping[str, Any], forms: Mapping[str, Form]) -> Columns:
-        function = PoolMethod(self._pool.nonce, method)
+    def _call(self, answer: Answer, given: Mapping[str, Any], forms: Mapping[str, Form]) -> Columns:
+        function = PoolAnswer(self._pool.nonce, answer)
         return transport.call(function, given, forms, effect=not self.capabilities.forkable)
 
     def _given(self, state: Any, action: Any, params: Any) -> Columns:
         """What a step is given, on the host."""
-        leaves = flatten(self._action_space, conform_action(self._actions, action))
+        leaves = to_leaves(self._action_space, conform_action(self._actions, action))
         actions = dict(zip(self._protocol.actions, leaves, strict=True))
         snapshot = {} if state.snapshot is None else {SNAPSHOT: state.snapshot}
         return {HANDLE: state.handle, **snapshot, **actions, **_flat(params)}
 
     def _obs(self, outputs: Columns, names: Sequence[str]) -> Any:
-        return unflatten(self._observation_space, iter([outputs[name] for name in names]))
+        return of_leaves(self._observation_space, iter([outputs[name] for name in names]))
 
     def _result(self, outputs: Columns) -> StepResult:
         named = zip(self.info_entries, self._protocol.info, strict=True)

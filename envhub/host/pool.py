@@ -18,8 +18,7 @@ import numpy as np
 
 from envhub import _forks
 from envhub.errors import EnvHubError, ForkedProcessError, StaleStateError
-from envhub.host.fleet import Counts, Fleet, Outcomes, named_error
-from envhub.host.interrupts import deferred
+from envhub.host.fleet import Counts, Fleet, Outcomes, deferred, named_error
 from envhub.host.protocol import (
     HANDLE,
     SEED,
@@ -34,7 +33,7 @@ from envhub.host.states import (
     LOST,
     STALE,
     STEP,
-    UNKNOWN,
+    UNSET,
     Batch,
     Rows,
     States,
@@ -54,7 +53,8 @@ NOBODY = np.zeros(0, np.intp)
 
 _pools: weakref.WeakValueDictionary[int, Pool] = weakref.WeakValueDictionary()
 
-Method = Callable[["Pool", Columns, Columns, int], None]
+Answer = Callable[["Pool", Columns, Columns, int], None]
+"""How a pool answers a call."""
 
 
 class Pool:
@@ -107,7 +107,7 @@ class Pool:
         """Learn of a batch that arrives in several calls: it counts as one that is as large."""
         self._largest_batch = max(self._largest_batch, size)
 
-    def serve(self, method: Method, inputs: Columns, outputs: Columns, size: int) -> None:
+    def serve(self, answer: Answer, inputs: Columns, outputs: Columns, size: int) -> None:
         """Answer one call from a compiled program; what goes wrong is kept in `error` too."""
         try:
             with self._lock, deferred():  # or instances might have moved, and nobody have noted it
@@ -116,7 +116,7 @@ class Pool:
                 self._states.now += 1
                 if not self._is_open or self._made_in != _forks.generation:
                     raise self._unusable()
-                method(self, inputs, outputs, size)
+                answer(self, inputs, outputs, size)
         except BaseException as error:  # an interrupt that was deferred, too
             self.error = error
             raise
@@ -370,7 +370,7 @@ class Pool:
     def _forget(self, slots: Any) -> None:
         slots = list(slots)
         self._states.forget(slots)
-        self._states.rows.params[slots] = UNKNOWN
+        self._states.rows.params[slots] = UNSET
         self._applied = None
 
 

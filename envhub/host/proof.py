@@ -18,7 +18,7 @@ from envhub.errors import (
     UnavailableEnvError,
 )
 from envhub.host.instance import Instance, InstanceStep
-from envhub.host.protocol import Entry
+from envhub.host.protocol import InfoEntry
 from envhub.host.sampling import sample
 from envhub.host.values import Actions, Observations
 
@@ -32,7 +32,7 @@ def explore(
     actions: Actions,
     observations: Observations,
     agents: tuple[int, ...],
-) -> list[Entry]:
+) -> list[InfoEntry]:
     """Play a few steps, and say which entries of `info` there are.
 
     One is kept if it is numeric, and of one shape whenever it is there. Its dtype takes all values
@@ -108,7 +108,7 @@ def _has_ended(step: InstanceStep) -> bool:
     return bool(np.logical_or(step.terminated, step.truncated).all())  # for all agents
 
 
-def _entry(name: str, values: list[Any]) -> Entry | None:
+def _entry(name: str, values: list[Any]) -> InfoEntry | None:
     """An entry that takes these values, if JAX can hold them; `None` is none."""
     there = [value for value in values if value is not None]
     kinds = (bool, int, float, np.generic, np.ndarray)
@@ -125,7 +125,7 @@ def _entry(name: str, values: list[Any]) -> Entry | None:
         fits = all(((each >= most.min) & (each <= most.max)).all() for each in arrays)
         if not fits or len(there) < len(values):  # NaN stands for what is not there
             kept = np.dtype(np.float32)
-    return Entry(name, arrays[0].shape, kept)
+    return InfoEntry(name, arrays[0].shape, kept)
 
 
 def prove_forkable(

@@ -31,7 +31,7 @@ class Form(NamedTuple):
     dtype: Any
 
 
-class Entry(NamedTuple):
+class InfoEntry(NamedTuple):
     """An entry of `info` that is kept."""
 
     name: str
@@ -94,7 +94,7 @@ class Protocol:
         self,
         actions: Sequence[Form],
         obs: Sequence[Form],
-        info: Sequence[Entry],
+        info: Sequence[InfoEntry],
         agents: tuple[int, ...],
         num_params: int,
         snapshot_size: int,
@@ -120,34 +120,22 @@ def _named(what: str, forms: Sequence[Form]) -> dict[str, Form]:
     return {f"{what}.{number}": form for number, form in enumerate(forms)}
 
 
-def leaves_of(space: spaces.Space) -> Iterator[Any]:
-    """The leaf spaces, in the order in which JAX flattens a value."""
+def to_leaves(space: spaces.Space, value: Any) -> list[Any]:
+    """The leaves of a value, in the order of `leaves_of`, whatever containers the library used."""
     if isinstance(space, spaces.Dict):
-        for name in sorted(space):
-            yield from leaves_of(space[name])
-    elif isinstance(space, spaces.Tuple):
-        for child in space:
-            yield from leaves_of(child)
-    else:
-        yield space
-
-
-def flatten(space: spaces.Space, value: Any) -> list[Any]:
-    """The leaves of a value, in that order, whatever containers the library used."""
-    if isinstance(space, spaces.Dict):
-        return [leaf for name in sorted(space) for leaf in flatten(space[name], value[name])]
+        return [leaf for name in sorted(space) for leaf in to_leaves(space[name], value[name])]
     if isinstance(space, spaces.Tuple):
         pairs = zip(space, value, strict=True)
-        return [leaf for child, part in pairs for leaf in flatten(child, part)]
+        return [leaf for child, part in pairs for leaf in to_leaves(child, part)]
     return [value]
 
 
-def unflatten(space: spaces.Space, leaves: Iterator[Any]) -> Any:
-    """The inverse of `flatten`."""
+def of_leaves(space: spaces.Space, leaves: Iterator[Any]) -> Any:
+    """The inverse of `to_leaves`."""
     if isinstance(space, spaces.Dict):
-        return {name: unflatten(space[name], leaves) for name in sorted(space)}
+        return {name: of_leaves(space[name], leaves) for name in sorted(space)}
     if isinstance(space, spaces.Tuple):
-        return tuple(unflatten(child, leaves) for child in space)
+        return tuple(of_leaves(child, leaves) for child in space)
     return next(leaves)
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from envhub import spaces
-from envhub.host.protocol import leaves_of, unflatten
+from envhub.host.protocol import of_leaves
+from envhub.spaces._trees import leaves_of
 
 
 def sample(space: spaces.Space, rng: np.random.Generator, mask: Any = None) -> Any:
@@ -24,7 +25,7 @@ def sample(space: spaces.Space, rng: np.random.Generator, mask: Any = None) -> A
             What does not fit, or leaves nothing to choose, is ignored.
     """
     pairs = zip(leaves_of(space), _masks(space, mask), strict=True)
-    return unflatten(space, iter([_draw_legal(leaf, rng, part) for leaf, part in pairs]))
+    return of_leaves(space, iter([_draw_legal(leaf, rng, part) for leaf, part in pairs]))
 
 
 def _masks(space: spaces.Space, mask: Any) -> list[Any]:

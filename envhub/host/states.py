@@ -13,7 +13,7 @@ import numpy as np
 from envhub.host.protocol import Array, Columns, Form, Given, rows_of
 from envhub.host.snapshot import SnapshotForm
 
-UNKNOWN = 0xFFFFFFFF  # bits of no sensible param: none were put in force yet
+UNSET = 0xFFFFFFFF  # bits of no sensible param: none were put in force yet
 
 STEP, AGAIN, ENDED, LOST, STALE = range(5)
 """What a lane of a step finds.
@@ -80,7 +80,7 @@ class Rows:
         self.chosen = {name: _longer(column, count) for name, column in self.chosen.items()}
         self.generation[-count:] = self.before[-count:] = -1
         self.ended[-count:] = True
-        self.params[-count:] = UNKNOWN
+        self.params[-count:] = UNSET
 
     def write(self, batch: Batch) -> None:
         """Note what a batch says."""
@@ -137,7 +137,7 @@ class States:
     def record(self, slots: Array, before: Any, shown: Columns, chosen: Columns) -> Batch:
         """Note the states that instances are in now, under new names; the arrays are kept."""
         count = len(slots)
-        if self._next + count > UNKNOWN:  # after four billion; none of the first ones is left
+        if self._next + count >= 2**32:  # none of the first ones is left
             self._next = 1
         handles = np.empty((count, 3), np.uint32)
         handles[:, 0], handles[:, 2] = slots, self._nonce

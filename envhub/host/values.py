@@ -24,15 +24,15 @@ from envhub.host.protocol import (
     TRUNCATED,
     Array,
     Columns,
-    Entry,
     Form,
     Given,
+    InfoEntry,
     Protocol,
-    flatten,
-    leaves_of,
-    unflatten,
+    of_leaves,
+    to_leaves,
 )
 from envhub.host.snapshot import SnapshotForm
+from envhub.spaces._trees import leaves_of
 
 MOST = {size: float(np.finfo(f"f{size}").max) for size in (2, 4, 8)}  # by bytes of a float
 NO_PARAMS = np.zeros((1, 0), np.uint32)
@@ -66,7 +66,7 @@ class Leaves:
         """What stands in each row, of the structure of the space."""
         if self.is_single:
             return list(columns[0])
-        return [unflatten(self.space, iter(leaves)) for leaves in zip(*columns, strict=True)]
+        return [of_leaves(self.space, iter(leaves)) for leaves in zip(*columns, strict=True)]
 
 
 FRAME = 1024  # bytes: the smallest that is called one
@@ -99,7 +99,7 @@ class Observations(Leaves):
         if self.is_single:
             return [_conformed(batch, len(batch), self.forms[0], "the observation")]
         try:
-            rows = [flatten(self.space, obs) for obs in batch]
+            rows = [to_leaves(self.space, obs) for obs in batch]
         except Exception as error:  # there is no common base of what indexing anything raises
             raise ValueError(f"the observation is not one of {self.space}: {error!r}") from error
         return [
@@ -141,7 +141,7 @@ class Actions(Leaves):
         if self.is_single:
             return self._readers[0](columns[0])
         read = [read(column) for read, column in zip(self._readers, columns, strict=True)]
-        return [unflatten(self.space, iter(leaves)) for leaves in zip(*read, strict=True)]
+        return [of_leaves(self.space, iter(leaves)) for leaves in zip(*read, strict=True)]
 
 
 class Values:
@@ -255,7 +255,7 @@ def stretch(column: Array, size: int) -> Array:
     return column if len(column) == size else np.broadcast_to(column, (size, *column.shape[1:]))
 
 
-def _entries(infos: Any, entry: Entry) -> Array:
+def _entries(infos: Any, entry: InfoEntry) -> Array:
     """An entry of `info`, see `Outcomes`, as a column; where there is none, it is `absent`.
 
     Raises:

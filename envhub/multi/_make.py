@@ -19,13 +19,13 @@ from envhub.suite import is_accepted, quiet
 from envhub.vector import VectorEnv
 from envhub.wrappers.autoreset import Mode
 
-Entry = str | tuple[str, Mapping[str, Any]]
-"""A member: its id, or its id and keywords of `make`."""
+MemberId = str | tuple[str, Mapping[str, Any]]
+"""What names a member: an id, or an id and keywords of `make`."""
 OURS = set(OWN)  # keywords of `make` itself
 
 
 def make_multi(
-    envs: Mapping[str, Entry] | Iterable[Entry],
+    envs: Mapping[str, MemberId] | Iterable[MemberId],
     *,
     wrappers: Iterable[Callable[[Environment], Environment]] = (),
     autoreset: Mode | None = None,
@@ -60,7 +60,7 @@ def make_multi(
 
 
 def make_multi_vec(
-    envs: Mapping[str, Entry] | Iterable[Entry],
+    envs: Mapping[str, MemberId] | Iterable[MemberId],
     num_envs: int | Mapping[str, int],
     *,
     wrappers: Iterable[Callable[[Environment], Environment]] = (),
@@ -108,7 +108,9 @@ def make_multi_vec(
 
 
 def _entries(
-    envs: Mapping[str, Entry] | Iterable[Entry], wrappers: Iterable[Any], autoreset: Mode | None
+    envs: Mapping[str, MemberId] | Iterable[MemberId],
+    wrappers: Iterable[Any],
+    autoreset: Mode | None,
 ) -> dict[str, tuple[str, dict[str, Any]]]:
     """The id and all keywords of each member, by name."""
     form = "a fleet is a dict of names and ids (or pairs of an id and a dict of keywords)"

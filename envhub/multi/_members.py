@@ -18,13 +18,13 @@ from envhub.spaces._trees import map_space
 from envhub.spec import EnvSpec
 
 
-class Facts(NamedTuple):
+class SpaceFacts(NamedTuple):
     """Something about observations and about actions.
 
     Examples:
         >>> fleet, _ = envhub.make_multi({"pole": "gymnax::CartPole-v1"})
         >>> fleet.shapes
-        Facts(observation={'pole': (4,)}, action={'pole': ()})
+        SpaceFacts(observation={'pole': (4,)}, action={'pole': ()})
     """
 
     observation: Any
@@ -99,7 +99,7 @@ class Members:
         return self._each(lambda env, params: one(env).action_space(params))
 
     @property
-    def shapes(self) -> Facts:
+    def shapes(self) -> SpaceFacts:
         """Of `observation` and `action` by name, of one environment each.
 
         Of a `Dict` or `Tuple` space there is a dict or tuple.
@@ -107,12 +107,12 @@ class Members:
         return self._facts(lambda space: map_space(_shape, space, space))
 
     @property
-    def dtypes(self) -> Facts:
+    def dtypes(self) -> SpaceFacts:
         """Likewise the dtypes."""
         return self._facts(lambda space: map_space(_dtype, space, space))
 
     @property
-    def sizes(self) -> Facts:
+    def sizes(self) -> SpaceFacts:
         """Likewise how many numbers a network takes or gives, as ints: Gymnasium's `flatdim`.
 
         That is one for each element of an array, and one for each possible value of a `Discrete`
@@ -120,13 +120,13 @@ class Members:
         """
         return self._facts(flat_size)
 
-    def pad_dims(self) -> Facts:
+    def pad_dims(self) -> SpaceFacts:
         """The largest of the `sizes`, as `(observation, action)`: what a shared network needs.
 
         See `pad_observations`. Of what such a network gives for an action, the first
         `sizes.action[name]` numbers are the member's.
         """
-        return Facts(*(max(sizes.values()) for sizes in self.sizes))
+        return SpaceFacts(*(max(sizes.values()) for sizes in self.sizes))
 
     def pad_observations(self, obs: Mapping[str, Any]) -> dict[str, jax.Array]:
         """Observations as vectors of one length, which can be stacked.
@@ -153,9 +153,9 @@ class Members:
                 for name, env in self.envs.items()
             }
 
-    def _facts(self, function: Callable[[spaces.Space], Any]) -> Facts:
+    def _facts(self, function: Callable[[spaces.Space], Any]) -> SpaceFacts:
         both = self.single_observation_spaces, self.single_action_spaces
-        return Facts(*({name: function(each[name]) for name in self.names} for each in both))
+        return SpaceFacts(*({name: function(each[name]) for name in self.names} for each in both))
 
     def _space_of(self, name: str) -> spaces.Space:
         self._at(name)

@@ -5,28 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 
 from envhub.spaces._nested import Dict, Tuple
 from envhub.spaces._space import Space
 
 
-def leaves_of(space: Space) -> Any:
+def tree_of(space: Space) -> Any:
     """The spaces of the single arrays, in a pytree of the structure of the elements."""
     if isinstance(space, Dict):
-        return {name: leaves_of(child) for name, child in space.items()}
+        return {name: tree_of(child) for name, child in space.items()}
     if isinstance(space, Tuple):
-        return tuple(map(leaves_of, space))
+        return tuple(map(tree_of, space))
     return space
 
 
-def space_of(leaves: Any) -> Space:
-    """The space of which these are the `leaves_of`."""
-    if isinstance(leaves, dict):
-        return Dict({name: space_of(child) for name, child in leaves.items()})
-    if isinstance(leaves, tuple):
-        return Tuple(map(space_of, leaves))
-    space: Space = leaves
+def leaves_of(space: Space) -> list[Any]:
+    """The spaces of the single arrays, in the order in which JAX flattens an element."""
+    leaves: list[Any] = jax.tree.leaves(tree_of(space))
+    return leaves
+
+
+def space_of(tree: Any) -> Space:
+    """The space of which this is the `tree_of`."""
+    if isinstance(tree, dict):
+        return Dict({name: space_of(child) for name, child in tree.items()})
+    if isinstance(tree, tuple):
+        return Tuple(map(space_of, tree))
+    space: Space = tree
     return space
 
 

@@ -242,7 +242,7 @@ def _differing(trial: Trial, own: Own, hub: Any, compiler: Any) -> list[str]:
     return [
         f"{a.tolist()} and {b.tolist()}"[:200]
         for pair in _pairs(trial, own, hub, own_reset, own_step)
-        for a, b in zip(*map(second_process.pack, pair), strict=True)
+        for a, b in zip(*map(second_process.arrays_of, pair), strict=True)
         if a.dtype != b.dtype or a.tobytes() != b.tobytes()
     ]
 

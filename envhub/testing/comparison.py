@@ -30,19 +30,19 @@ def visible(results: Any) -> Any:
 
 def same(what: str, one: Any, other: Any) -> None:
     """Refute what is not equal to the bit."""
-    same_arrays(what, one, second_process.pack(other))
+    same_arrays(what, one, second_process.arrays_of(other))
 
 
 def close(what: str, one: Any, other: Any) -> None:
     """Refute what is not equal but for the rounding in which two programs may differ."""
-    for a, b in zip(second_process.pack(one), second_process.pack(other), strict=True):
+    for a, b in zip(second_process.arrays_of(one), second_process.arrays_of(other), strict=True):
         if not np.allclose(a, b, rtol=1e-3, atol=1e-3, equal_nan=True):
             raise Refuted(f"{what} differs: {a.tolist()} and {b.tolist()}"[:300])
 
 
 def same_arrays(what: str, one: Any, arrays: Sequence[np.ndarray]) -> None:
     """Refute arrays of which one is not that leaf to the bit."""
-    expected = second_process.pack(one)
+    expected = second_process.arrays_of(one)
     differing = [
         f"{a.tolist()} and {b.tolist()}"
         for a, b in zip(expected, arrays, strict=True)
@@ -54,7 +54,7 @@ def same_arrays(what: str, one: Any, arrays: Sequence[np.ndarray]) -> None:
 
 def bits(tree: Any) -> list[bytes]:
     """The bytes of each leaf."""
-    return [array.tobytes() for array in second_process.pack(tree)]
+    return [array.tobytes() for array in second_process.arrays_of(tree)]
 
 
 def differ(variants: Any) -> Any:

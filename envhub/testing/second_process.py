@@ -24,7 +24,7 @@ from envhub.environment import Environment
 DIED = "the other process died"
 
 
-def pack(tree: Any) -> list[np.ndarray]:
+def arrays_of(tree: Any) -> list[np.ndarray]:
     """The leaves of a pytree as plain arrays; typed keys as their data."""
     return list(pack_state(tree).values())
 

@@ -205,7 +205,7 @@ def replay(recipe: Mapping[str, Any], saved: str, replayed: str) -> str:
     arrays = {
         f"{part}{index:06}": array
         for part, tree in parts.items()
-        for index, array in enumerate(second_process.pack(tree))
+        for index, array in enumerate(second_process.arrays_of(tree))
     }
     np.savez(replayed, **arrays)
     return failed

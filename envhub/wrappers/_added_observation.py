@@ -12,7 +12,7 @@ import numpy as np
 from envhub import spaces
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
-from envhub.spaces._trees import leaves_of, zero_of
+from envhub.spaces._trees import tree_of, zero_of
 from envhub.wrappers._inside_autoreset import InsideAutoReset
 
 
@@ -43,7 +43,7 @@ class AddedObservation(InsideAutoReset):
             space = env.observation_space(env.default_params)
             # What is between the two may have changed the observation, which then is another one.
             self._extends = inside is not None and inside.observation_space() == space
-            self._zero = jax.tree.map(zero_of, leaves_of(self.added_space(env.default_params)))
+            self._zero = jax.tree.map(zero_of, tree_of(self.added_space(env.default_params)))
         if self._extends and isinstance(space, spaces.Dict) and self.name in space:
             raise InvalidOptionError(
                 f"{env} shows {self.name!r} already: leave out one {type(self).__name__}."

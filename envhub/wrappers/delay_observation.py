@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from envhub.environment import Environment
-from envhub.spaces._trees import leaves_of, zero_of
+from envhub.spaces._trees import tree_of, zero_of
 from envhub.wrappers._frames import FramesWrapper, check_count
 
 
@@ -44,7 +44,7 @@ class DelayObservation(FramesWrapper):
                 differentiable="DelayObservation shows the next observation later, so that what is "
                 "shown has no gradient by the action; delay=0 shows it at once."
             )
-        padding = jax.tree.map(zero_of, leaves_of(space))
+        padding = jax.tree.map(zero_of, tree_of(space))
         super().__init__(env, int(delay), padding, capabilities=capabilities)
         self.delay = int(delay)
 

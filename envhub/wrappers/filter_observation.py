@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import jax
-
 from envhub import spaces
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
@@ -51,7 +49,7 @@ class FilterObservation(ObservationWrapper):
             )
         self.filter_keys = tuple(keys)
         self._is_dict = isinstance(space, spaces.Dict)
-        leaves = jax.tree.leaves(leaves_of(self._space_of_kept(space)))
+        leaves = leaves_of(self._space_of_kept(space))
         capabilities = env.capabilities
         if not any(leaf.dtype.kind == "f" for leaf in leaves):
             capabilities = capabilities.without(

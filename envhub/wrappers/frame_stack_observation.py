@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from envhub import spaces
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
-from envhub.spaces._trees import leaves_of, space_of, zero_of
+from envhub.spaces._trees import space_of, tree_of, zero_of
 from envhub.wrappers._frames import FramesWrapper, check_count
 from envhub.wrappers._observation import mapped
 
@@ -64,7 +64,7 @@ class FrameStackObservation(FramesWrapper):
         def agents_first(leaf: spaces.Box) -> spaces.Box:
             return mapped(leaf, lambda bound: bound.swapaxes(0, 1))
 
-        return space_of(jax.tree.map(agents_first, leaves_of(stacked)))
+        return space_of(jax.tree.map(agents_first, tree_of(stacked)))
 
 
 def _padding(space: spaces.Space, padding_type: Any) -> Any:
@@ -73,7 +73,7 @@ def _padding(space: spaces.Space, padding_type: Any) -> Any:
             raise InvalidOptionError(
                 f"padding_type is 'reset', 'zero' or an observation, got {padding_type!r}."
             )
-        return None if padding_type == "reset" else jax.tree.map(zero_of, leaves_of(space))
+        return None if padding_type == "reset" else jax.tree.map(zero_of, tree_of(space))
     if not space.contains(padding_type):
         raise InvalidOptionError(
             f"padding_type is 'reset', 'zero' or an observation in {space}, got {padding_type!r}."

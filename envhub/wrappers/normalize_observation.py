@@ -12,7 +12,7 @@ import numpy as np
 from envhub import spaces
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
-from envhub.spaces._trees import leaves_of, space_of
+from envhub.spaces._trees import space_of, tree_of
 from envhub.wrappers._statistics import Statistics, StatisticsWrapper
 
 
@@ -69,7 +69,7 @@ class NormalizeObservation(StatisticsWrapper):
             space = env.observation_space(env.default_params)
         like = jax.tree.map(
             lambda leaf: np.zeros(leaf.shape, np.float32) if _is_number(leaf) else None,
-            leaves_of(space),
+            tree_of(space),
         )
         if not jax.tree.leaves(like):
             raise InvalidOptionError(
@@ -103,7 +103,7 @@ class NormalizeObservation(StatisticsWrapper):
         def shown(leaf: Any) -> Any:
             return spaces.Box(-np.inf, np.inf, leaf.shape) if _is_number(leaf) else leaf
 
-        return space_of(jax.tree.map(shown, leaves_of(self.env.observation_space(params))))
+        return space_of(jax.tree.map(shown, tree_of(self.env.observation_space(params))))
 
     def _normalized(self, obs: Any, statistics: Statistics) -> Any:
         def normalized(mean: Any, variance: Any, leaf: Any) -> Any:

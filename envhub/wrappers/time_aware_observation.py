@@ -12,7 +12,7 @@ from envhub import spaces
 from envhub._tracing import numpy_for
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
-from envhub.spaces._trees import leaves_of
+from envhub.spaces._trees import leaves_of, tree_of
 from envhub.wrappers._episode import EpisodeWrapper
 from envhub.wrappers._frames import check_count
 from envhub.wrappers.time_limit import Counted
@@ -74,7 +74,7 @@ class TimeAwareObservation(EpisodeWrapper):
                 f"dict_time_key={dict_time_key!r} is the name of something else in the "
                 "observation: choose another."
             )
-        leaves = jax.tree.leaves(leaves_of(space))
+        leaves = leaves_of(space)
         if flatten and not all(isinstance(leaf, spaces.Box) for leaf in leaves):
             raise InvalidOptionError(
                 f"only arrays (Box) can be flattened, not {space}: flatten=False."
@@ -101,7 +101,7 @@ class TimeAwareObservation(EpisodeWrapper):
         if not self.flatten:
             together = self._with_time(space, time)
             return (spaces.Tuple if isinstance(together, tuple) else spaces.Dict)(together)
-        leaves = jax.tree.leaves(self._with_time(leaves_of(space), time))
+        leaves = jax.tree.leaves(self._with_time(tree_of(space), time))
         ends = [[self._flat(getattr(leaf, end)) for leaf in leaves] for end in ("low", "high")]
         low, high = (numpy_for(bounds).concatenate(bounds, -1) for bounds in ends)
         return spaces.Box(low, high, low.shape, self._dtype)

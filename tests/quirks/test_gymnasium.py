@@ -290,12 +290,14 @@ def test_the_noise_of_acrobot_is_part_of_its_states() -> None:
     _, start = env.reset(KEY, params)
     first = env.step(KEY, start, 2, params)
     second = env.step(KEY, first.state, 2, params)
+    quiet = params.replace(torque_noise_max=0.0)  # with which nothing is drawn for a while
+    calm = env.step(KEY, env.step(KEY, second.state, 2, quiet).state, 2, quiet)
+    again = env.step(KEY, calm.state, 2, params)
     for seed in range(2 * FORKABLE_INSTANCES):  # which use up all instances, and draw
         _, other = env.reset(jax.random.key(seed), params)
         env.step(KEY, other, 1, params)
-    for state, step in ((start, first), (first.state, second)):
+    for state, step in ((start, first), (first.state, second), (calm.state, again)):
         np.testing.assert_array_equal(env.step(KEY, state, 2, params).obs, step.obs)
-    quiet = params.replace(torque_noise_max=0.0)
     assert np.any(env.step(KEY, start, 2, quiet).obs != first.obs)
 
 

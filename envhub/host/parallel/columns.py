@@ -27,7 +27,7 @@ class Keyed(NamedTuple):
     columns: list[Any]
 
 
-def pack(column: Any) -> Any:  # noqa: PLR0911 (one for each kind)
+def compact(column: Any) -> Any:  # noqa: PLR0911 (one for each kind)
     """A column as few objects: arrays of one kind become one array.
 
     Args:
@@ -45,25 +45,25 @@ def pack(column: Any) -> Any:  # noqa: PLR0911 (one for each kind)
         return Joined(list(map(len, column)), np.frombuffer(b"".join(column), np.uint8))
     if kind is dict and all(each.keys() == column[0].keys() for each in column):
         keys = list(column[0])
-        return Keyed(len(column), keys, [pack([each[key] for each in column]) for key in keys])
+        return Keyed(len(column), keys, [compact([each[key] for each in column]) for key in keys])
     if kind is tuple and len(set(map(len, column))) == 1:
-        return Keyed(len(column), None, list(map(pack, zip(*column, strict=True))))
+        return Keyed(len(column), None, list(map(compact, zip(*column, strict=True))))
     return column
 
 
-def unpack(packed: Any) -> Any:
-    """The inverse of `pack`; an array stands for the list of its rows."""
-    if type(packed) is Joined:
-        data = packed.data.tobytes()
-        ends = np.cumsum(packed.sizes).tolist()
-        return [data[end - size : end] for size, end in zip(packed.sizes, ends, strict=True)]
-    if type(packed) is Keyed:
-        columns = [unpack(column) for column in packed.columns]
-        rows = zip(*columns, strict=True) if columns else [()] * packed.size
-        if packed.keys is None:
+def expand(compacted: Any) -> Any:
+    """The inverse of `compact`; an array stands for the list of its rows."""
+    if type(compacted) is Joined:
+        data = compacted.data.tobytes()
+        ends = np.cumsum(compacted.sizes).tolist()
+        return [data[end - size : end] for size, end in zip(compacted.sizes, ends, strict=True)]
+    if type(compacted) is Keyed:
+        columns = [expand(column) for column in compacted.columns]
+        rows = zip(*columns, strict=True) if columns else [()] * compacted.size
+        if compacted.keys is None:
             return [tuple(row) for row in rows]
-        return [dict(zip(packed.keys, row, strict=True)) for row in rows]
-    return packed
+        return [dict(zip(compacted.keys, row, strict=True)) for row in rows]
+    return compacted
 
 
 def _stack(column: Sequence[Any]) -> Any:
@@ -78,11 +78,11 @@ def _stack(column: Sequence[Any]) -> Any:
     return np.concatenate(column).reshape(len(column), *shape) if shape else column
 
 
-def pack_infos(infos: Any, names: Sequence[str]) -> Any:
-    """As `pack`, without other entries than these: those might be anything, and large."""
+def compact_infos(infos: Any, names: Sequence[str]) -> Any:
+    """As `compact`, without other entries than these: those might be anything, and large."""
     if not all(isinstance(info, Mapping) for info in infos):
         return infos
-    return pack([{name: info[name] for name in names if name in info} for info in infos])
+    return compact([{name: info[name] for name in names if name in info} for info in infos])
 
 
 def pick(column: Any, places: Places) -> Any:

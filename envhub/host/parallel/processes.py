@@ -20,7 +20,7 @@ from envhub.errors import InvalidOptionError
 from envhub.host.fleet import OF_LANES, Method, Outcomes, SerialFleet
 from envhub.host.instance import Instance
 from envhub.host.parallel.channel import Channel, shared_file
-from envhub.host.parallel.columns import pack, pack_infos, unpack
+from envhub.host.parallel.columns import compact, compact_infos, expand
 from envhub.host.parallel.parts import Part, Worker
 from envhub.host.parallel.serving import Reply, Request, build, serve
 
@@ -68,7 +68,7 @@ class ProcessWorker(Worker):
         self._send((pickled, size, saves, list(info)))
 
     def send(self, method: Method, arguments: Sequence[Any]) -> None:
-        self._send((method, [pack(argument) for argument in arguments]))
+        self._send((method, [compact(argument) for argument in arguments]))
 
     def _send(self, message: Any) -> None:
         with contextlib.suppress(OSError):  # it is gone, which is seen when its answer is read
@@ -149,7 +149,7 @@ def main(connection: int, memory: int, parent: int) -> None:
 
     def receive() -> Request:
         method, arguments = channel.receive()
-        return method, list(map(unpack, arguments))
+        return method, list(map(expand, arguments))
 
     def send(reply: Reply) -> None:
         try:
@@ -207,8 +207,8 @@ def encode(reply: Reply, info: Sequence[str]) -> Any:
     """A form of a reply that can be sent to another process, with these entries of `info`."""
     value: Any = reply.value
     if isinstance(value, Outcomes):
-        columns = {name: pack(getattr(value, name)) for name in OF_LANES}
-        columns["infos"] = pack_infos(value.infos, info)
+        columns = {name: compact(getattr(value, name)) for name in OF_LANES}
+        columns["infos"] = compact_infos(value.infos, info)
         failures: Any = {lane: Raised.of(error) for lane, error in value.failures.items()}
         value = value._replace(**columns, failures=failures)
     error = None if reply.error is None else Raised.of(reply.error)
@@ -219,7 +219,7 @@ def decode(encoded: Any) -> Reply:
     """The inverse of `encode`."""
     value, error, is_lost = encoded
     if isinstance(value, Outcomes):
-        columns = {name: unpack(getattr(value, name)) for name in OF_LANES}
+        columns = {name: expand(getattr(value, name)) for name in OF_LANES}
         raised: Any = value.failures
         failures = {lane: each.load() for lane, each in raised.items()}
         value = value._replace(**columns, failures=failures)
