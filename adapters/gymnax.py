@@ -85,6 +85,10 @@ class GymnaxSuite(Suite):
     def limit(self, name: str, options: Mapping[str, Any]) -> str | None:
         return "max_steps_in_episode"
 
+    def without_limit(self, name: str, obs: Any) -> Any:
+        # The other entry of this one is the time as a fraction of the limit.
+        return obs[..., :1] if name == "DiscountingChain-bsuite" else obs
+
     def capabilities(self, name: str, options: Mapping[str, Any]) -> Capabilities:
         return Capabilities.native(
             differentiable=self._differentiable(name, options), renderable=self._renderable(name)

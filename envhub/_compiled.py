@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from envhub import _flax, _inputs
+from envhub import _flax, _hooks, _inputs
 from envhub._arrays import keep_dtype, narrow, shaped, strong
 from envhub._result import StepResult
 
@@ -18,7 +18,7 @@ def compile_reset(env: Any) -> Any:
     def reset(key: jax.Array, params: Any) -> tuple[Any, Any]:
         env.check_params(params)
         with jax.numpy_rank_promotion("allow"):
-            obs, state = env.reset_env(key, params)
+            obs, state = _hooks.check_reset(env, env.reset_env(key, params))
         _flax.accept(state)
         return jax.tree.map(narrow, obs), jax.tree.map(strong, state)
 
@@ -34,7 +34,8 @@ def compile_step(env: Any) -> Any:
         dtypes = jax.tree.map(lambda leaf: leaf.dtype, state)
         agents = () if env.num_agents == 1 else (env.num_agents,)
         with jax.numpy_rank_promotion("allow"):
-            result = env.step_env(key, state, action, params)
+            returned = env.step_env(key, state, action, params)
+        result = _hooks.check_step(env, returned, state)
         return StepResult(
             obs=jax.tree.map(narrow, result.obs),
             state=jax.tree.map(keep_dtype, result.state, dtypes),

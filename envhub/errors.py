@@ -235,7 +235,7 @@ class RenderError(EnvHubError, RuntimeError):
 
 
 class ContractError(EnvHubError, AssertionError):
-    """An environment does not keep the contract: `envhub.testing` says where and why.
+    """An environment does not keep the contract, as one of its hooks or `envhub.testing` found out.
 
     Examples:
         >>> from envhub.testing import Report, Verdict

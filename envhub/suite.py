@@ -159,6 +159,15 @@ class Suite(abc.ABC):
         """The keyword of `make` that limits an episode, which may be a field of the params."""
         return None
 
+    def without_limit(self, name: str, obs: Any) -> Any:
+        """The part of an observation that does not depend on the episode limit.
+
+        By default this is all of it. Where an environment shows on purpose how much time is left,
+        return the rest: the checks of `envhub.testing` compare this part alone between an episode
+        with a short limit and one without.
+        """
+        return obs
+
     @property
     def install_command(self) -> str:
         """The command that installs a supported version of the suite."""

@@ -43,7 +43,10 @@ class GymnasiumInstance(Instance):
     def reset(self, seed: int) -> Any:
         self._is_new = False
         options = self.reset_options and {"options": dict(self.reset_options)}
-        obs, self._first_info = self.env.reset(seed=seed, **(options or {}))
+        returned = self.env.reset(seed=seed, **(options or {}))
+        if not isinstance(returned, tuple) or len(returned) != 2:
+            raise TypeError(f"its reset must return (obs, info), and returned {returned!r}")
+        obs, self._first_info = returned
         return obs
 
     def action_mask(self) -> Any:

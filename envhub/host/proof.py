@@ -40,21 +40,21 @@ def explore(
     rules that nobody has told.
 
     Raises:
-        UnavailableEnvError: if an observation is not what the space says, a step returns something
-            else than five values, or its reward is no number (for several agents: a number for
-            each).
+        UnavailableEnvError: if an observation does not fit the space, a step returns something else
+            than five values, its info is not a dict, or its reward is not a number (for several
+            agents: a number for each).
     """
     rng = np.random.default_rng(0)
     infos: list[Any] = []
     newest: list[Any] = []
-    obs = _as_declared(env_id, observations, instance.reset(0))
+    obs = _as_declared(env_id, "reset", observations, instance.reset(0))
     for _ in range(STEPS_BETWEEN):
         try:
             returned = instance.step(legal_action(rng, actions, instance, obs, newest))
         except Exception:
             break
         step = _as_step(env_id, returned, agents)
-        obs = _as_declared(env_id, observations, step.obs)
+        obs = _as_declared(env_id, "step", observations, step.obs)
         infos.append(step.info)
         newest = [step.info]
         if _has_ended(step):
@@ -77,11 +77,14 @@ def legal_action(
     return sample(actions.space, rng, instance.action_mask())
 
 
-def _as_declared(env_id: str, observations: Observations, obs: Any) -> Any:
+def _as_declared(env_id: str, hook: str, observations: Observations, obs: Any) -> Any:
     try:
         observations.columns([obs])
     except ValueError as error:
-        raise UnavailableEnvError(f"{env_id}: {error} Its observation_space says so.") from error
+        raise UnavailableEnvError(
+            f"{env_id}: its {hook} returned an observation that does not fit its "
+            f"observation_space: {error}"
+        ) from error
     return obs
 
 
@@ -94,6 +97,10 @@ def _as_step(env_id: str, returned: Any, agents: tuple[int, ...]) -> InstanceSte
             "are wrappers, such as shimmy.GymV21CompatibilityV0."
         )
     step = InstanceStep(*returned)
+    if not isinstance(step.info, Mapping):
+        raise UnavailableEnvError(
+            f"{env_id}: its step returned {step.info!r} as info, which must be a dict."
+        )
     if np.shape(step.reward) not in (agents, agents or (1,)):
         expected = f"{agents[0]} numbers, one for each agent" if agents else "one number"
         raise UnavailableEnvError(

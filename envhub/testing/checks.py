@@ -19,6 +19,7 @@ from envhub.testing import probes, second_process
 from envhub.testing.comparison import NotRunError, Refuted, close, same, visible
 from envhub.testing.episodes import LANES, SHORT, optimised, stack
 from envhub.testing.probes import PROBES
+from envhub.testing.remedies import LONGER, OWN, SHOWS_TIME
 from envhub.testing.trial import Own, Trial
 
 Check = Callable[[Trial], None]
@@ -138,7 +139,10 @@ def random_actions_reach_the_end(trial: Trial) -> None:
     """Without which nothing is known about the end."""
     seen = trial.episodes
     if not seen.ended[:, :LANES].any():
-        raise NotRunError(f"no episode of random actions ended within {len(seen.alive)} steps")
+        raise NotRunError(
+            f"no episode of random actions ended within {len(seen.alive)} steps. "
+            f"{trial.remedy(LONGER)}"
+        )
 
 
 def a_time_limit_is_a_truncation(trial: Trial) -> None:
@@ -167,18 +171,21 @@ def the_limit_does_not_terminate(trial: Trial) -> None:
 
 
 def the_observation_at_the_limit_is_the_last_and_not_a_reset(trial: Trial) -> None:
-    """It is what the same episode shows without the limit."""
+    """It is what the same episode shows without the limit, where nothing else is declared."""
     first_obs, seen = trial.at_limit(trial.limited.first_obs, trial.seen_by_both)
-    for leaf in _leaves(first_obs):
+    leaves = jax.tree_util.tree_flatten_with_path(first_obs)[0]
+    insist(leaves, "every part of the observation is declared to depend on the limit")
+    for path, leaf in leaves:
         whole, short = leaf[:, :LANES][seen], leaf[:, LANES:][seen]
         same = np.allclose(whole, short, rtol=1e-3, atol=1e-3, equal_nan=True)
-        insist(same, "with a limit, the episode shows other observations than without")
+        where = f"obs{jax.tree_util.keystr(path)}"
+        insist(same, f"with a limit, {where} is not what it is without. {trial.remedy(SHOWS_TIME)}")
 
 
 def reset_and_step_equal_the_suites_own_bit_for_bit(trial: Trial) -> None:
     """A few steps beside the suite's own."""
     if trial.own is None:
-        raise NotRunError("there is nothing to compare with: give own=")
+        raise NotRunError(f"there is nothing to compare with. {trial.remedy(OWN)}")
     own, env = trial.own(), trial.env
     found = _differing(trial, own, (env.reset, env.step), jax.jit)
     if found and env.capabilities.jax_native:

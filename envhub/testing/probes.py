@@ -29,6 +29,7 @@ from envhub.testing.comparison import (
     stack,
     visible,
 )
+from envhub.testing.remedies import DEVICES
 from envhub.testing.subject import STEPS, Subject
 
 MANY = 4000
@@ -167,7 +168,7 @@ def multi_device(subject: Subject) -> None:
     """One environment a device, inside shard_map, gives what one device gives."""
     devices = jax.devices()
     if len(devices) < 2:
-        raise NotRunError("there is one device; XLA_FLAGS=--xla_force_host_platform_device_count=4")
+        raise NotRunError(f"there is one device. {subject.remedy(DEVICES)}")
     if jax.__version_info__ < (0, 5) and not subject.env.capabilities.jax_native:
         raise NotRunError("jax 0.4.35 hangs now and then in callbacks on several devices")
     sharding: Any = jax.sharding

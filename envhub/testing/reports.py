@@ -274,6 +274,7 @@ def trial_of(
     # Of what was wrapped, the id makes another.
     if spec and spec.recreatable and spec.source is None and not isinstance(env, Wrapper):
         limit = limit or limit_of(env, params)
+        known = {"at_limit": _shown_beside_a_limit(spec.suite, spec.name), **known}
         if registry.is_lasting(spec.suite):
             recipe = recipe or {"id": spec.id, "kwargs": dict(spec.kwargs)}
     return Trial(env, params, recipe, limit=limit, **known)
@@ -318,7 +319,7 @@ def check_id(
     made = Verdict(MAKES, PASS)
     told(made)
     bound = functools.partial(own, env) if own else None
-    report = check_env(env, params, own=bound, told=told, **known)
+    report = check_env(env, params, own=bound, told=told, **{"reader": "check_suite", **known})
     env.close()
     return dataclasses.replace(report, verdicts=(made, *report.verdicts))
 
@@ -382,6 +383,12 @@ def limit_of(env: Environment, params: Any) -> str | LimitMaker | None:
     if hasattr(params, field):
         return field
     return functools.partial(_with_limit, suite, spec.id, spec.kwargs, field)
+
+
+def _shown_beside_a_limit(suite: str, name: str) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """What the suite says a limit leaves as it is, of observations with axes (steps, lanes)."""
+    part = functools.partial(registry.get(suite).without_limit, name)
+    return lambda first_obs, seen: (jax.vmap(jax.vmap(part))(first_obs), seen)
 
 
 def _with_limit(

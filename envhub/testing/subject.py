@@ -17,6 +17,7 @@ from envhub._checkpoints import pack_state, unpack_state
 from envhub.environment import Environment, StepResult
 from envhub.testing import second_process
 from envhub.testing.comparison import NotRunError, differ, stack, visible
+from envhub.testing.remedies import RECIPE, REMEDIES
 from envhub.testing.second_process import DIED, SecondProcess
 
 STEPS = 3
@@ -36,6 +37,8 @@ class Subject:
         recipe: how another process makes the same environment: an id with its keywords, see
             `envhub.testing.second_process`; without one, what needs that process is not run.
         other: the process; by default one is started when it is needed.
+        reader: who reads the verdicts, one of `envhub.testing.remedies.READERS`: reasons say what
+            can be done there.
     """
 
     def __init__(
@@ -44,12 +47,17 @@ class Subject:
         params: Any,
         recipe: Mapping[str, Any] | None = None,
         other: SecondProcess | None = None,
+        reader: str = "check_env",
     ) -> None:
-        self.env, self.params, self.recipe = env, params, recipe
+        self.env, self.params, self.recipe, self.reader = env, params, recipe, reader
         self._other = other
         self.keys = jax.random.split(jax.random.key(0), 2 * STEPS + 1)
         sample = jax.jit(env.action_space(params).sample)
         self.actions = [sample(key) for key in jax.random.split(jax.random.key(1), 2 * STEPS)]
+
+    def remedy(self, need: str) -> str:
+        """What the reader can do about something that is not known of the environment."""
+        return REMEDIES[need][self.reader]
 
     @functools.cached_property
     def start(self) -> tuple[Any, Any]:
@@ -136,7 +144,9 @@ class Subject:
         Lists of arrays; if the state could not be continued, `"failed"` says why.
         """
         if self.recipe is None:
-            raise NotRunError("there is no recipe to make this environment in another process")
+            raise NotRunError(
+                f"another process does not know how to make this environment. {self.remedy(RECIPE)}"
+            )
         if self._other is not None:
             return self._replay_in(self._other, self.recipe)
         with contextlib.closing(SecondProcess()) as other:

@@ -116,7 +116,9 @@ class SuiteTests:
         if verdict.value == NOT_RUN and check in self.not_run:
             _skip(self.not_run[check])
         if verdict.value == NOT_RUN:
-            raise ContractError(f"{case}: {verdict}. If it cannot be run, not_run is to say why.")
+            known = "not_run" in verdict.reason
+            remedy = "" if known else " If it cannot be run, give not_run the reason."
+            raise ContractError(f"{case}: {verdict}{remedy}")
         if verdict.value == FAIL:
             raise ContractError(f"{case}: {verdict}")
 
@@ -128,7 +130,8 @@ class SuiteTests:
             cls._other = cls._other or SecondProcess()
             env, params = hub.make(case.id, **case.options)
             own = self.own(env)
-            trial = trial_of(env, params, other=cls._other, own=own and (lambda: own))
+            known: dict[str, Any] = {"other": cls._other, "reader": "SuiteTests"}
+            trial = trial_of(env, params, own=own and (lambda: own), **known)
             cls._under_trial = case, trial
         return cls._under_trial[1]
 

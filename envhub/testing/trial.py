@@ -14,6 +14,7 @@ from envhub.environment import Environment
 from envhub.testing import episodes
 from envhub.testing.comparison import NotRunError
 from envhub.testing.episodes import LANES, SHORT, Episodes
+from envhub.testing.remedies import LIMIT
 from envhub.testing.second_process import SecondProcess
 from envhub.testing.subject import Subject
 
@@ -70,6 +71,7 @@ class Trial(Subject):
             environment anew with a limit of so many steps; without, what is about limits is not
             run.
         own: what gives the suite's own functions; without, nothing is compared with them.
+        reader: who reads the verdicts, see `Subject`.
         at_limit: from the first observations (leaves of shape (steps, lanes, …)) and bool[steps,
             lanes], those that a limit leaves as they are, and which of them to compare.
         longest: the most steps of an episode.
@@ -88,13 +90,14 @@ class Trial(Subject):
         recipe: Mapping[str, Any] | None = None,
         other: SecondProcess | None = None,
         *,
+        reader: str = "check_env",
         limit: str | LimitMaker | None = None,
         own: Callable[[], Own] | None = None,
         at_limit: Callable[[Any, np.ndarray], tuple[Any, np.ndarray]] = _all_of_it,
         longest: int = episodes.LONGEST,
         is_optimised: bool = False,
     ) -> None:
-        super().__init__(env, params, recipe, other)
+        super().__init__(env, params, recipe, other, reader)
         self._limit, self.own, self.at_limit = limit, own, at_limit
         self._longest, self._is_optimised = longest, is_optimised
 
@@ -125,7 +128,7 @@ class Trial(Subject):
             NotRunError: if nobody said how to set a limit.
         """
         if self._limit is None:
-            raise NotRunError("it is not known what limits an episode: give limit=")
+            raise NotRunError(f"it is not known what limits an episode. {self.remedy(LIMIT)}")
         return self.episodes
 
     @property

@@ -86,6 +86,23 @@ class CountsOnTheHost(Honest):
         return super().move(key, state, action, params) + counted
 
 
+class ShowsTheTime(Honest):
+    """On purpose, as a fraction of the limit."""
+
+    def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
+        obs, state = super().reset_env(key, params)
+        return {"position": obs, "time": jnp.float32(0)}, state
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        result = super().step_env(key, state, action, params)
+        time = jnp.float32(result.state["time"] / params.limit)
+        return result._replace(obs={"position": result.obs, "time": time})
+
+    def observation_space(self, params: Any = None) -> spaces.Space:
+        time = spaces.Box(0.0, np.inf, (), np.float32)
+        return spaces.Dict({"position": super().observation_space(params), "time": time})
+
+
 def in_a_batch(change: Callable[[Any], Any]) -> Any:
     """From a position to itself, under vmap to what is made of all of them."""
 

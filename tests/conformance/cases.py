@@ -51,12 +51,10 @@ class Case:
 
     def at_limit(self, first_obs: Any, seen: Any) -> tuple[Any, Any]:
         """What a limit does not change of the first observations."""
-        if self.name == "DiscountingChain-bsuite":
-            return first_obs[..., :1], seen  # the rest is the time as a fraction of the limit
         if self.suite == "ale" and not self.name.startswith("ALE/"):
             # ALE's vector environment shows older frames where an episode ends, and so do these.
             return jax.tree.map(lambda leaf: leaf[:-1], first_obs), seen[:-1]
-        return first_obs, seen
+        return registry.get(self.suite).without_limit(self.name, first_obs), seen
 
     def trial(self, other: SecondProcess) -> Trial:
         """It, under examination."""

@@ -13,7 +13,7 @@ import pytest
 import envhub
 from envhub import errors, testing
 from envhub.flags import FLAGS
-from envhub.testing import CHECKS, CHECKS_BY_COLUMN, FAIL, NO, NOT_RUN, PASS, YES, Own
+from envhub.testing import CHECKS, CHECKS_BY_COLUMN, FAIL, NO, NOT_RUN, PASS, YES, Own, remedies
 from envhub.testing.probes import PROBES
 from envhub.testing.second_process import SecondProcess
 from envhub.testing.trial import Trial
@@ -137,6 +137,38 @@ def test_what_nobody_said_is_not_run() -> None:
     assert all(verdict.reason for verdict in report.verdicts)
     assert report.ok
     assert report.columns()["own_bits"].value == NOT_RUN
+
+
+@pytest.mark.parametrize("reader", remedies.READERS)
+def test_what_is_not_run_says_what_its_reader_can_do(reader: str) -> None:
+    env, params = bad_environments.make(Honest)
+    told = {
+        need: testing.reports.judge(check, Trial(env, params, reader=reader)).reason
+        for need, check in {
+            remedies.OWN: BITS,
+            remedies.RECIPE: "reproducible",
+            remedies.LIMIT: "the_limit_does_not_terminate",
+        }.items()
+    }
+    assert all(remedies.REMEDIES[need][reader] in reason for need, reason in told.items())
+    assert all(set(each) == set(remedies.READERS) for each in remedies.REMEDIES.values())
+
+
+def test_an_observation_of_the_time_that_is_left_is_declared() -> None:
+    at_limit = "the_observation_at_the_limit_is_the_last_and_not_a_reset"
+    position = lambda obs, seen: (obs["position"], seen)  # noqa: E731
+    verdicts = [
+        check(bad_environments.ShowsTheTime, [at_limit], **known).verdicts[0]
+        for known in ({}, {"at_limit": position}, {"at_limit": lambda obs, seen: ((), seen)})
+    ]
+    assert [verdict.value for verdict in verdicts] == [FAIL, PASS, FAIL]
+    assert "obs['time'] is not what it is without" in verdicts[0].reason
+    assert "at_limit=" in verdicts[0].reason
+
+
+def test_a_suite_declares_what_depends_on_the_limit() -> None:
+    checks = ["the_observation_at_the_limit_is_the_last_and_not_a_reset"]
+    testing.check_suite("gymnax", ["DiscountingChain-bsuite"], checks=checks).raise_if_failed()
 
 
 def test_a_denied_capability_is_a_no_with_its_reason_or_an_unclaimed_one() -> None:
