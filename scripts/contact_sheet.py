@@ -3,6 +3,7 @@
     python scripts/contact_sheet.py                 of every suite that is installed
     python scripts/contact_sheet.py navix brax      of these
     python scripts/contact_sheet.py --out FOLDER    and not into docs/figures
+    python scripts/contact_sheet.py --overview      only the picture of README.md, from the sheets
 
 Each environment is reset, and plays some random steps where they are cheap to compile. One that
 claims to be renderable and fails is an error: it is named, its suite gets no sheet, and the exit
@@ -38,6 +39,21 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {"ale": {"engine": "python"}}
 STEPS = {"ale": 90, "brax": 0, "craftax": 0, "jumanji": 0, "navix": 0}
 MOST_STEPS = 20
 
+# What README.md shows of each suite.
+OVERVIEW: Mapping[str, Sequence[str]] = {
+    "gymnax": ["Acrobot-v1", "Breakout-MinAtar", "CartPole-v1", "SpaceInvaders-MinAtar"],
+    "navix": [
+        *("Navix-DoorKey-8x8-v0", "Navix-FourRooms-v0"),
+        *("Navix-LavaCrossingS11N5-v0", "Navix-Playground-v0"),
+    ],
+    "craftax": ["Craftax-Classic-Pixels-v1", "Craftax-Pixels-v1"],
+    "brax": ["ant", "halfcheetah", "hopper", "humanoid"],
+    "jumanji": ["BinPack-v2", "Connector-v3", "PacMan-v1", "RubiksCube-v0", "Snake-v1", "TSP-v1"],
+    "gymnasium": ["BipedalWalker-v3", "CarRacing-v3", "LunarLander-v3", "Taxi-v4"],
+    "ale": ["breakout", "ms_pacman", "pong", "qbert", "seaquest", "space_invaders"],
+    "pufferlib": ["MountainCar-v0", "Pendulum-v1"],
+}
+
 COLUMNS, SIDE, MARGIN, LINE = 8, 96, 20, 11  # pixels, but for the columns
 WIDTH = SIDE + 2 * MARGIN
 
@@ -47,7 +63,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("suites", nargs="*", metavar="SUITE", help="default: all installed")
     parser.add_argument("--out", type=Path, default=FIGURES, help="the folder")
+    parser.add_argument("--overview", action="store_true", help="only README.md's picture")
     arguments = parser.parse_args(argv)
+    if arguments.overview:
+        compose(overview()).quantize(256).save(arguments.out / "gallery.png", optimize=True)
+        return 0
     jax.config.update("jax_platforms", "cpu")
     # Each program runs once, or a few times: compiling is all that takes time.
     flags = os.environ.get("XLA_FLAGS", ""), "--xla_backend_optimization_level=0"
@@ -75,6 +95,21 @@ def write_sheet(suite: str, folder: Path) -> dict[str, str]:
         folder.mkdir(parents=True, exist_ok=True)
         save(compose(frames), sheet_path(suite, folder), suite, list(frames))
     return failures
+
+
+def overview() -> dict[str, np.ndarray]:
+    """The pictures of `OVERVIEW`, cut out of the sheets in docs/figures."""
+    frames = {}
+    for suite, names in OVERVIEW.items():
+        with Image.open(sheet_path(suite)) as sheet:
+            shown = sheet.text["Description"].split("\n")
+            height = (sheet.height - MARGIN) // -(-len(shown) // COLUMNS)
+            for name in names:
+                row, column = divmod(shown.index(name), COLUMNS)
+                left, top = WIDTH * column + MARGIN, height * row + MARGIN
+                part = sheet.convert("RGB").crop((left, top, left + SIDE, top + SIDE))
+                frames[f"{suite}::{name}"] = np.asarray(part)
+    return frames
 
 
 def renderable(suite: str) -> list[str]:

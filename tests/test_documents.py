@@ -33,6 +33,7 @@ DOCUMENTS = [
     for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md", "examples/*.md")
     for path in sorted(REPOSITORY.glob(pattern))
 ]
+README = REPOSITORY / "README.md"
 A_PACKAGE = DOCS / "add_a_suite.md"
 COMING_FROM = DOCS / "coming_from.md"
 FENCE = re.compile(r"^ *```(\w*)([^\n]*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
@@ -56,7 +57,7 @@ def test_every_block_of_python_runs(document: Path) -> None:
     names: dict[str, object] = {}
     for block in blocks(document, "python"):
         exec(compile(block, str(document), "exec"), names)
-    if document.name == "README.md":
+    if document == README:
         assert names["rewards"].shape == (64, 50)  # type: ignore[attr-defined]
 
 
@@ -101,9 +102,7 @@ def test_the_package_that_adds_a_suite_is_installed_and_runs(
 @pytest.mark.full
 def test_the_commands_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    commands = re.findall(
-        r"`envhub ([^`]+)`", (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    )
+    commands = re.findall(r"`envhub ([^`]+)`", README.read_text(encoding="utf-8"))
     assert len(commands) >= 4
     for command in commands:
         # Fewer steps than the reader would want; the command is otherwise the one shown.
@@ -142,15 +141,16 @@ def test_links_lead_somewhere(document: Path) -> None:
         assert (document.parent / target).exists(), target
 
 
-def test_the_readme_renders_where_there_is_no_repository() -> None:
-    """On the package index, a relative link leads nowhere: the README names files instead."""
-    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    targets = re.findall(r"\]\(([^)]+)\)", text) + re.findall(r"(?:src|href)=\"([^\"]+)", text)
-    assert targets
-    assert [each for each in targets if not each.startswith(("https://", "#"))] == []
-    files = re.findall(r"`([\w/.]+\.(?:md|html|py))`", text)
-    assert len(files) >= 6
-    assert [each for each in files if not (REPOSITORY / each).is_file()] == []
+def test_the_readme_names_versions_that_are_compared() -> None:
+    """Each peer in its table stands with this version on the page that runs both sides."""
+    pins = (REPOSITORY / "constraints" / "newest-py3.12.txt").read_text(encoding="utf-8")
+    compared = COMING_FROM.read_text(encoding="utf-8")
+    text = README.read_text(encoding="utf-8")
+    found = set(re.findall(r"(gymnax|brax|Gymnasium|Memorax|Envrax|Stoa) (\d[\d.]*\d)", text))
+    assert len(found) == 6
+    for peer, version in found:
+        title, pin = f'title="{peer} {version}"', f"\n{peer.lower()}=={version}\n"
+        assert title in compared or (pin in pins and f"\n## {peer}\n" in compared)
 
 
 WRITTEN = {

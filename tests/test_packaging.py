@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -190,10 +191,30 @@ def test_the_wheel_says_what_it_needs(wheel: Path) -> None:
     assert metadata["License-Expression"] == "MIT"
     assert set(metadata["Requires-Python"].split(",")) == set(PROJECT["requires-python"].split(","))
     assert set(metadata.get_all("Provides-Extra", [])) == set(EXTRAS)
+    assert "# envhub" in metadata.get_payload()
+    assert "](docs/" not in metadata.get_payload()
     requirements = metadata.get_all("Requires-Dist", [])
     plain = {requirement(text)[0] for text in requirements if ";" not in text}
     assert plain == {"jax", "numpy", "packaging", "typer"}
     assert len(requirements) == len(plain) + sum(map(len, EXTRAS.values()))
+
+
+@pytest.mark.parametrize("source", [None, "https://example.org/a"])
+def test_the_readme_renders_where_there_is_no_repository(source: str | None) -> None:
+    """On the package index, a relative link leads nowhere."""
+    spec = importlib.util.spec_from_file_location("build_backend", REPOSITORY / BACKEND)
+    assert spec
+    assert spec.loader
+    backend = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(backend)
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    shown = backend.readme_for_the_index(text, source)
+    targets = re.findall(r"\]\(([^)]+)\)", shown) + re.findall(r"(?:src|href)=\"([^\"]+)", shown)
+    assert targets
+    assert [each for each in targets if not each.startswith(("https://", "#"))] == []
+    picture = "](https://example.org/a/raw/HEAD/docs/figures/gallery.png)"
+    assert (picture in shown) == bool(source)
+    assert ("(`docs/contract.md`)" in shown) == (not source)
 
 
 @once
