@@ -94,6 +94,9 @@ class BraxSuite(Suite):
         accepted = {"action_repeat", *keywords(envs._envs[name], envs.PipelineEnv)}
         return accepted - {"sys"}
 
+    def family(self, name: str) -> str:
+        return "rigid bodies"
+
     def variants(self, name: str) -> Iterable[Mapping[str, Any]]:
         return [{"backend": backend} for backend in BACKENDS]
 

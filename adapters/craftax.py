@@ -47,6 +47,9 @@ class CraftaxSuite(Suite):
     def options(self, name: str) -> Iterable[str]:
         return ["static_env_params"]
 
+    def family(self, name: str) -> str:
+        return "Craftax"
+
     def limit(self, name: str, options: Mapping[str, Any]) -> str | None:
         return "max_timesteps"
 

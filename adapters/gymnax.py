@@ -66,6 +66,7 @@ class GymnaxSuite(Suite):
     supported = ">=0.0.9,<2"
     example = "CartPole-v1"
     interface = "a gymnax Environment"
+    enabling = ({"transition_gradients": True},)
     # fmt: off
     references = (("SimpleBandit-bsuite", "https://github.com/RobertTLange/gymnax/issues/110"),
                   ("MNISTBandit-bsuite", "https://github.com/RobertTLange/gymnax/blob/main/gymnax/utils/load_mnist.py"))
@@ -81,6 +82,9 @@ class GymnaxSuite(Suite):
         env, _ = self.load().make(name)
         gradients = ["transition_gradients"] if self.at_least("1.0") else []
         return keywords(type(env)) + gradients
+
+    def family(self, name: str) -> str:
+        return "classic control" if name in CLASSIC_CONTROL else name.rpartition("-")[2]
 
     def limit(self, name: str, options: Mapping[str, Any]) -> str | None:
         return "max_steps_in_episode"

@@ -26,6 +26,15 @@ WITHOUT_TIME_LIMIT = """
     Game2048-v1 GraphColoring-v1 Minesweeper-v0 Sudoku-v0 Sudoku-very-easy-v0
     BinPack-v2 FlatPack-v0 JobShop-v0 Knapsack-v1 CVRP-v1 MultiCVRP-v0 TSP-v1
 """.split()
+# As jumanji's documentation groups them.
+FAMILIES = {
+    "logic": "Game2048 GraphColoring Minesweeper RubiksCube SlidingTilePuzzle Sudoku",
+    "packing": "BinPack FlatPack JobShop Knapsack Tetris",
+    "routing": "Cleaner Connector CVRP LevelBasedForaging MMST Maze MultiCVRP PacMan "
+    "RobotWarehouse Snake Sokoban TSP",
+    "swarms": "SearchAndRescue",
+}
+FAMILY_OF = {each: family for family, names in FAMILIES.items() for each in names.split()}
 # Its state has an array as long as its episodes, so the limit is part of how it is made.
 OF_FIXED_LENGTH = "MMST-v0"
 # One branch of a lax.cond is wider than the other, or what is joined is (1.1.2).
@@ -75,6 +84,9 @@ class JumanjiSuite(Suite):
 
     def variants(self, name: str) -> Iterable[Mapping[str, Any]]:
         return [{}, *([{"generator": "ToyGenerator"}] if name == "Sokoban-v0" else [])]
+
+    def family(self, name: str) -> str:
+        return FAMILY_OF.get(name.partition("-")[0], "")
 
     def limit(self, name: str, options: Mapping[str, Any]) -> str | None:
         return "time_limit" if _has_params(name) or name == OF_FIXED_LENGTH else None

@@ -79,6 +79,9 @@ class NavixSuite(Suite):
         environments = self.load("environments.environment")
         return {*keywords(environments.Environment.create), "gamma"} - NOT_OPTIONS
 
+    def family(self, name: str) -> str:
+        return "MiniGrid"
+
     def limit(self, name: str, options: Mapping[str, Any]) -> str | None:
         return "max_steps"
 

@@ -71,6 +71,8 @@ class Suite(abc.ABC):
         interface: what `adopt` takes, in a few words; empty if that is nothing.
         misfits: pairs of requirements, such as `"mujoco>=4"`, that are known not to work together,
             each with what fails: for `envhub doctor`.
+        enabling: keywords of `make` that give some environments a capability which they lack by
+            default, such as `{"forkable": True}`, each set by itself.
         references: where to read about the defects behind gaps of the kind `upstream`: names, `"*"`
             for all others, each with a link to the suite's issue or source.
 
@@ -91,6 +93,7 @@ class Suite(abc.ABC):
     finds_out: ClassVar[bool] = False
     interface: ClassVar[str] = ""
     misfits: ClassVar[tuple[tuple[str, str, str], ...]] = ()
+    enabling: ClassVar[tuple[Mapping[str, Any], ...]] = ()
     references: ClassVar[tuple[tuple[str, str], ...]] = ()
 
     @abc.abstractmethod
@@ -150,6 +153,22 @@ class Suite(abc.ABC):
         """The link of `references` for a name; empty if there is none."""
         links = dict(self.references)
         return links.get(name) or links.get("*", "")
+
+    def family(self, name: str) -> str:
+        """What environments this one is like, such as `"classic control"`; empty if not known."""
+        return ""
+
+    def needs(self, name: str) -> dict[str, Mapping[str, Any]]:
+        """From a flag that is false by default, to the keywords of `make` that make it true."""
+        default, found = self.capabilities(name, {}).as_dict(), dict[str, Mapping[str, Any]]()
+        for options in self.enabling:
+            given = self.capabilities(name, options).as_dict()
+            if not all(given.get(option, True) for option in options):
+                continue  # `forkable=True` of what cannot be forked is refused
+            for flag in given:
+                if given[flag] and not default[flag] and (flag in options or flag not in found):
+                    found[flag] = options
+        return found
 
     def variants(self, name: str) -> Iterable[Mapping[str, Any]]:
         """Options that make an environment of its own of this name, the default first."""
@@ -228,6 +247,20 @@ class Suite(abc.ABC):
             )
         return found
 
+    def require_own_files(self) -> None:
+        """Refuse a package whose files another distribution has overwritten.
+
+        Raises:
+            UnsupportedVersionError: naming that distribution.
+        """
+        culprit = _versions.overwriter(self.provider(), self.module)
+        if culprit:
+            raise UnsupportedVersionError(
+                f"{self.provider()} {self.installed()} is installed, and {culprit} has overwritten "
+                f"files of its package {self.module!r}. Uninstall both, then run: "
+                f"{self.install_command}"
+            )
+
     def load(self, submodule: str = "") -> ModuleType:
         """Import the suite's package or one of its modules, without its noise.
 
@@ -241,12 +274,7 @@ class Suite(abc.ABC):
             UnsupportedVersionError: if another distribution has overwritten the package's files.
         """
         version = self.require_installed()
-        culprit = _versions.overwriter(self.provider(), self.module)
-        if culprit:
-            raise UnsupportedVersionError(
-                f"{self.provider()} {version} is installed, and {culprit} has overwritten files "
-                f"of its package {self.module!r}. Uninstall both, then run: {self.install_command}"
-            )
+        self.require_own_files()
         path = f"{self.module}.{submodule}" if submodule else self.module
         misfit = (
             "It may not fit the versions of its own dependencies. "

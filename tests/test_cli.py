@@ -31,7 +31,6 @@ from envhub import (
 )
 from envhub._random_policy import CHUNK, Rollout
 from envhub._speed import Speed
-from envhub.cli import doctor
 from envhub.flags import FLAGS
 from envhub.matrix.results import load
 from envhub.matrix.tested import newest
@@ -193,23 +192,119 @@ def test_list_is_list_envs_with_flags() -> None:
     assert list(found) == envhub.list_envs("gymnax")
     assert answer["count"] == len(found) > 20
     assert found[CARTPOLE] == envhub.capabilities(CARTPOLE).as_dict()
+    title, version = registry.get("gymnax").title, registry.get("gymnax").installed()
+    assert answer["suites"] == {"gymnax": {"title": title, "version": version}}
 
 
-def test_list_shows_one_row_an_environment() -> None:
-    shown = invoke("list", "toy").stdout
+def test_list_imports_no_suite() -> None:
+    suites = [registry.get(name).module for name in registry.BUILTIN]
+    code = f"""
+import sys
+from envhub import cli
+for command in ("--version", "list", "doctor"):
+    cli.app([command], standalone_mode=False)
+assert not set({suites}) & set(sys.modules)
+"""
+    shown = in_python(code)
+    assert shown.startswith(f"envhub {envhub.__version__}\n")
+    assert f"{CARTPOLE.partition('::')[2]} " in shown
+
+
+def test_list_shows_one_row_an_environment_below_the_names_of_the_flags() -> None:
+    shown = invoke("list", "toy").stdout.splitlines()
     marks = " ".join("·" if flag == "renderable" else "✓" for flag in FLAGS)
-    assert f"toy::Three {marks}" in map(words, shown.splitlines())
+    row = next(line for line in shown if line.startswith("Three"))
+    assert words(row) == f"Three {marks} not known"
+    heads = {line.replace("│", "").strip(): line for line in shown if "│" in line}
+    for index, flag in enumerate(FLAGS[1:], start=1):
+        assert row[heads[flag].index(flag)] == marks[2 * index]
+    version = registry.get("toy").installed()
+    assert shown[0] == f"toy {version}, 2 environments: for these tests"
     assert "environments: 2" in shown
 
 
-def test_list_marks_a_gap_and_says_why() -> None:
-    assert ask("list", "toy")["environments"][0] == {
-        "id": "toy::Broken",
-        "capabilities": ToySuite().capabilities("Broken", {}).as_dict(),
-        "gap": {"kind": "never", "reason": "it cannot [be] built."},
+def test_list_fits_a_terminal_of_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for line in invoke("list").stdout.splitlines():
+        assert len(line) <= 80
+    rows = [line for line in invoke("list", "navix").stdout.splitlines() if " ✓ ✓ " in line]
+    assert len(rows) == ask("list", "navix")["count"]
+
+
+def test_list_marks_what_takes_an_option_and_names_it() -> None:
+    assert set(ask("list", "ale")["environments"][0]) == {
+        *("id", "family", "capabilities", "needs", "control", "image", "num_agents", "gap")
     }
+    found = {entry["id"]: entry for entry in ask("list", "ale", "--forkable")["environments"]}
+    assert list(found) == envhub.list_envs("ale", forkable=True)
+    pong = found["ale::pong"]
+    assert not pong["capabilities"]["forkable"]
+    assert pong["needs"]["forkable"] == "forkable=True"
+    assert pong["needs"]["renderable"] == "engine='python'"
+    shown = invoke("list", "ale").stdout
+    assert "○ with forkable=True: forkable" in shown
+    row = next(line for line in shown.splitlines() if line.startswith("pong "))
+    assert words(row) == "pong · ○ ✓ ○ ✓ ✓ ○ · ✓ ○ discrete, image"
+
+
+@pytest.mark.parametrize("name", registry.BUILTIN)
+def test_what_an_option_is_said_to_give_it_gives(name: str) -> None:
+    suite = registry.get(name)
+    given = {
+        tuple(options) for each in suite.known_names() for options in suite.needs(each).values()
+    }
+    assert given == {tuple(options) for options in suite.enabling}
+    for each in suite.known_names():
+        for flag, options in suite.needs(each).items():
+            assert getattr(suite.capabilities(each, options), flag)
+            assert not getattr(suite.capabilities(each, {}), flag)
+
+
+def test_list_filters_by_what_is_done_and_seen() -> None:
+    def ids(*arguments: str) -> list[str]:
+        return [entry["id"] for entry in ask("list", *arguments)["environments"]]
+
+    assert "gymnax::Pendulum-v1" in ids("gymnax", "--no-discrete")
+    assert CARTPOLE in ids("gymnax", "--discrete", "--native")
+    assert ids("craftax", "--image") == [
+        "craftax::Craftax-Classic-Pixels-v1",
+        "craftax::Craftax-Pixels-v1",
+    ]
+    assert "jumanji::LevelBasedForaging-v0" in ids("jumanji", "--multi-agent")
+    assert "jumanji::Snake-v1" in ids("jumanji", "--no-multi-agent")
+    assert ids("gymnasium", "--native") == envhub.list_envs("gymnasium", jax_native=True)
+    assert {each.rpartition("-")[2] for each in ids("--family", "minatar")} == {"MinAtar"}
+    for family in ("classic-control", "Classic Control"):
+        found = ids("--family", family)
+        assert {CARTPOLE, "gymnasium::CartPole-v1"} <= set(found)
+    error = ask("list", "gymnax", "--family", "minatr", exit_code=1)["error"]["message"]
+    assert "Did you mean 'MinAtar'" in error
+
+
+def test_list_leaves_out_what_it_does_not_know_and_says_so() -> None:
+    assert ask("list", "toy", "--discrete")["not_known"] == ["toy::Broken", "toy::Three"]
+    shown = invoke("list", "toy", "--no-image", "--forkable").stdout
+    assert "not known, and left out: toy::Broken, toy::Three" in shown
+    assert ask("list", "toy", "--multi-agent", "--renderable")["not_known"] == []
+
+
+def test_list_shows_registered_ids_when_the_suites_are_asked() -> None:
+    code = """
+import gymnasium
+gymnasium.register("Mine-v0", entry_point="nowhere:Mine")
+from envhub import cli
+cli.app(["list", "gymnasium", "--live", "--json"])
+"""
+    ids = [entry["id"] for entry in json.loads(in_python(code))["environments"]]
+    assert "gymnasium::Mine-v0" in ids
+
+
+def test_list_marks_a_gap_and_says_why() -> None:
+    broken = ask("list", "toy")["environments"][0]
+    assert broken["id"] == "toy::Broken"
+    assert broken["gap"] == {"kind": "never", "reason": "it cannot [be] built."}
     shown = invoke("list", "toy").stdout
-    assert "toy::Broken (never) ✓" in words(shown)
+    assert "does not run (never)" in shown
     assert "toy::Broken (never): it cannot [be] built." in shown
 
 
@@ -228,14 +323,32 @@ def test_list_has_an_option_pair_for_every_capability() -> None:
         assert (yes, no) == ((0, 2) if flag == "renderable" else (2, 0))
 
 
-def test_list_names_the_suites_that_are_not_usable(only: Any) -> None:
+def test_list_says_quietly_what_is_not_installed(only: Any) -> None:
     only("-navix", "toy")
     result, answer = invoke("list"), ask("list")
-    assert 'pip install "envhub-rl[navix]"' in result.stderr
-    assert "toy::Three" in result.stdout
+    assert 'navix is not installed: pip install "envhub-rl[navix]"' in result.stdout
+    assert result.stderr == ""
     assert [entry["id"] for entry in answer["environments"]] == ["toy::Broken", "toy::Three"]
-    (unusable,) = answer["unusable"]
-    assert (unusable["suite"], unusable["type"]) == ("navix", "MissingDependencyError")
+    command = 'pip install "envhub-rl[navix]"'
+    assert answer["not_installed"] == [{"suite": "navix", "command": command}]
+    assert answer["unusable"] == []
+
+
+def test_list_of_a_suite_that_is_not_installed_says_what_it_would_have(only: Any) -> None:
+    only("-navix")
+    result = invoke("list", "navix").stdout
+    assert "navix (not installed)" in result
+    assert "Navix-Empty-5x5-v0" in result
+
+
+def test_list_names_the_suites_that_are_not_usable(
+    only: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only("failing", "toy")
+    monkeypatch.setattr(FailingSuite, "supported", "<1")
+    (unusable,) = ask("list")["unusable"]
+    assert (unusable["suite"], unusable["type"]) == ("failing", "UnsupportedVersionError")
+    assert "envhub supports numpy<1" in invoke("list").stderr
 
 
 # Errors
@@ -263,11 +376,12 @@ def test_an_error_is_one_message(arguments: list[str], error: str, message: str)
     assert message in answer["error"]["message"]
 
 
-@pytest.mark.parametrize("command", [["list", "navix"], ["info", "navix::Navix-Empty-5x5-v0"]])
-def test_a_missing_suite_is_an_error_with_the_command(command: list[str], only: Any) -> None:
+@pytest.mark.parametrize("command", ["run", "bench"])
+def test_a_missing_suite_is_an_error_with_the_command(command: str, only: Any) -> None:
     only("-navix")
-    assert 'pip install "envhub-rl[navix]"' in invoke(*command, exit_code=1).stderr
-    assert ask(*command, exit_code=1)["error"]["type"] == "MissingDependencyError"
+    arguments = (command, "navix::Navix-Empty-5x5-v0")
+    assert 'pip install "envhub-rl[navix]"' in invoke(*arguments, exit_code=1).stderr
+    assert ask(*arguments, exit_code=1)["error"]["type"] == "MissingDependencyError"
 
 
 @pytest.mark.parametrize(
@@ -323,6 +437,28 @@ def test_info_of_a_gap_says_what_is_known() -> None:
     assert answer["gap"] == {"kind": "never", "reason": "it cannot [be] built."}
     assert answer["observation_space"] is None
     assert "never: it cannot [be] built." in invoke("info", "toy::Broken").stdout
+
+
+def test_info_answers_without_the_suite(only: Any) -> None:
+    here = ask("info", CARTPOLE)
+    only("-gymnax")
+    answer = ask("info", CARTPOLE)
+    for key in ("observation_space", "action_space", "capabilities", "reasons", "family"):
+        assert answer[key] == here[key]
+    assert (answer["params"], answer["keywords"], here["spaces_of"]) == (None, None, None)
+    assert answer["spaces_of"].startswith("gymnax 1.")
+    assert answer["command"] == 'pip install "envhub-rl[gymnax]"'
+    shown = words(invoke("info", CARTPOLE).stdout)
+    assert 'not installed Run: pip install "envhub-rl[gymnax]"' in shown
+    # What options make of the spaces is not known without the suite.
+    assert ask("info", CARTPOLE, "-o", "gravity=1.0")["observation_space"] is None
+
+
+def test_info_marks_what_takes_an_option() -> None:
+    assert "○ forkable, with forkable=True: " in words(invoke("info", "ale::pong").stdout)
+    answer = ask("info", "ale::pong", "-o", "forkable=True")
+    assert answer["capabilities"]["forkable"]
+    assert "forkable" not in answer["needs"]
 
 
 # run
@@ -713,21 +849,22 @@ def crashing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("crashing")
 def test_doctor_tries_every_suite(only: Any) -> None:
     only("crashing", "gymnax", "-navix")
-    answer = ask("doctor")
+    answer = ask("doctor", "--try")
     crashed, works, missing = answer["suites"]
     assert works == {
         "suite": "gymnax",
-        "works": True,
+        "state": "works",
+        "example": CARTPOLE,
         "version": registry.get("gymnax").installed(),
         "supported": registry.get("gymnax").supported,
         "problem": None,
         "command": 'pip install "envhub-rl[gymnax]"',
         "misfits": [],
     }
-    assert not crashed["works"]
+    assert crashed["state"] == "does not work"
     assert "Killed" in crashed["problem"]
-    assert (missing["works"], missing["version"]) == (False, None)
-    assert missing["command"] in missing["problem"]
+    assert (missing["state"], missing["version"]) == ("not installed", None)
+    assert missing["problem"] is None
     assert answer["devices"]
     assert answer["versions"]["jax"] == jax.__version__
 
@@ -738,7 +875,7 @@ def test_doctor_shows_what_is_broken_in_red(only: Any, monkeypatch: pytest.Monke
     monkeypatch.setattr(registry, "refused_claims", lambda: {"gymnax": "claimed by an imposter"})
     answer = ask("doctor", exit_code=1)
     toy, _ = answer["suites"]
-    assert not toy["works"]
+    assert toy["state"] == "does not work"
     assert "'some', the range of toy, failed" in toy["problem"]
     assert answer["refused_claims"] == {"gymnax": "claimed by an imposter"}
     monkeypatch.setenv("FORCE_COLOR", "1")
@@ -756,7 +893,6 @@ def test_doctor_says_what_is_newer_than_anything_tested_and_what_does_not_fit(
     here = {**tested, "jax": "99.1", "mujoco": "99.0.0", "dm-control": "1.0.50"}
     monkeypatch.setattr(_versions, "installed_version", here.get)
     monkeypatch.setattr(registry, "suites", lambda: ["gymnasium"])
-    monkeypatch.setattr(doctor, "_in_another_process", lambda *_, **__: ("cpu", None))
     answer = ask("doctor")
     assert answer["newer_than_tested"] == {
         name: {"installed": here[name], "tested": tested[name]} for name in ("jax", "mujoco")
@@ -790,9 +926,10 @@ def test_doctor_notices_the_strangers_distribution(
 @pytest.mark.usefixtures("crashing")
 def test_doctor_shows_the_same_to_a_reader_and_fails_if_nothing_works(only: Any) -> None:
     only("crashing", "-navix")
-    shown = invoke("doctor", exit_code=1).stdout
+    assert "doctor --try" in invoke("doctor").stdout
+    shown = invoke("doctor", "--try", exit_code=1).stdout
     assert "crashing: [signal: Killed] Run: pip install" in words(shown)
-    assert "navix absent >=0.7.1,<5 does not work" in words(shown)
+    assert "navix >=0.7.1,<5 not installed" in words(shown)
     assert shown.count('pip install "envhub-rl[navix]"') == 1
 
 
@@ -810,19 +947,18 @@ def test_tour_runs_an_environment_of_every_suite(only: Any) -> None:
     assert (toy["measured"]["episodes"], toy["measured"]["return"]["mean"]) == (198, 6)
 
 
-def test_tour_shows_the_same_to_a_reader(only: Any) -> None:
+def test_tour_shows_the_same_to_a_reader(only: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     only("-navix", "toy")
-    shown = words(invoke("tour", "--steps", "10", "--num-envs", "2").stdout)
-    for row in (
-        "navix toy",
-        "missing ran",
-        "forkable ✓",
-        "renderable ·",
-        "episodes 6",
-        "mean return 6",
-    ):
-        assert row in shown
-    assert 'navix is missing. Run: pip install "envhub-rl[navix]"' in shown
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = invoke("tour", "--steps", "10", "--num-envs", "2").stdout.splitlines()
+    shown = [*map(words, lines)]
+    assert shown[0] == "suite version environment episodes return steps/s"
+    assert "navix not installed" in shown
+    version = registry.get("toy").installed()
+    assert any(line.startswith(f"toy {version} Three 6 6 ") for line in shown)
+    marks = " ".join("·" if flag == "renderable" else "✓" for flag in FLAGS)
+    assert f"toy {marks}" in shown
+    assert 'navix is not installed: pip install "envhub-rl[navix]"' in shown
 
 
 def test_tour_goes_on_after_a_failure_and_reports_it(only: Any) -> None:

@@ -65,7 +65,7 @@ def test_a_terminal_without_the_signs_gets_others() -> None:
     ascii_alone = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     done = outside("list", "craftax", **ascii_alone)
     assert done.returncode == 0, done.stderr
-    assert "craftax::Craftax-Pixels-v1           y y y y y y y . y y" in done.stdout
+    assert "Craftax-Pixels-v1           y y y y y y y . y y  discrete, image" in done.stdout
     for arguments in (["info", CARTPOLE], ["matrix", "craftax"]):
         done = outside(*arguments, **ascii_alone)
         assert done.returncode == 0, done.stderr
@@ -112,7 +112,11 @@ SUITE = LoudSuite()
 @pytest.mark.usefixtures("crashing")
 def test_what_a_suite_prints_in_c_stays_out_of_the_answer(tmp_path: Path) -> None:
     (tmp_path / "crashing.py").write_text(LOUD, encoding="utf-8")
-    for arguments in (["run", "crashing::Three", "--steps", "4"], ["list", "crashing"], ["doctor"]):
+    for arguments in (
+        ["run", "crashing::Three", "--steps", "4"],
+        ["list", "crashing"],
+        ["doctor", "--try"],
+    ):
         done = outside(*arguments, "--json", only="crashing")
         assert json.loads(done.stdout), done.stderr
         assert "printed on import" in done.stderr

@@ -33,6 +33,7 @@ class AleSuite(HostSuite):
     supported = ">=0.12,<1"
     example = "pong"
     limit_counts = 4  # frames
+    enabling = ({"engine": "python"}, {"forkable": True})
 
     def known_names(self) -> Iterable[str]:
         return GAMES  # those that the package does not ship have no settings in the emulator
@@ -46,6 +47,9 @@ class AleSuite(HostSuite):
     def options(self, name: str) -> Iterable[str]:
         own = [field.name for field in dataclasses.fields(kind_of(name))]
         return [*own, "mode", "difficulty", "engine", *BRIDGE_OPTIONS]
+
+    def family(self, name: str) -> str:
+        return "Atari"
 
     def variants(self, name: str) -> Iterable[Mapping[str, Any]]:
         return [{}, {"engine": "python"}]

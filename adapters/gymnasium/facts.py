@@ -44,6 +44,14 @@ FAMILY_OF = {
     **dict.fromkeys(BOX2D.split(), "box2d"),
     **dict.fromkeys(FUNCTIONAL.split(), "functional"),
 }
+# As Gymnasium's documentation calls them, but for what it has written in JAX.
+TITLE_OF = {
+    "classic": "classic control",
+    "toy_text": "toy text",
+    "mujoco": "MuJoCo",
+    "box2d": "Box2D",
+    "functional": "functional",
+}
 # By the package of `gymnasium.envs` that has their classes.
 FAMILY_OF_PACKAGE = {
     "classic_control": "classic",

@@ -34,6 +34,7 @@ from .facts import (
     MUJOCO,
     MUJOCO_V3,
     MUJOCO_VIEW,
+    TITLE_OF,
     TOY_TEXT,
     claims_of,
 )
@@ -104,6 +105,9 @@ class GymnasiumSuite(HostSuite):
             base = self.load("envs.mujoco").MujocoEnv
             accepted |= {each for each in keywords(base) if each in MUJOCO_VIEW}
         return accepted | set(spec.kwargs) | {"render_mode", "reset_options"}
+
+    def family(self, name: str) -> str:
+        return TITLE_OF.get(family_of_id(name), "")
 
     def limit(self, name: str, options: Mapping[str, Any]) -> str | None:
         return "max_episode_steps"

@@ -92,6 +92,11 @@ class PufferlibSuite(HostSuite):
         own = keywords(self._creator(name, {})) if is_here else []
         return {"env_creator", "env_kwargs", *BRIDGE_OPTIONS, *own} - {"buf"}
 
+    def family(self, name: str) -> str:
+        if name in OCEAN:
+            return "Ocean"
+        return _gymnasium().family(self._gymnasiums(name)) if _is_gymnasiums(name) else ""
+
     def limit(self, name: str, options: Mapping[str, Any]) -> str | None:
         return "max_episode_steps" if _is_gymnasiums(name) else None
 

@@ -4,17 +4,41 @@ A command works out plain facts, which `--json` prints and a `_draw…` function
 goes to stdout: progress, errors and whatever a suite prints go to stderr.
 """
 
+from typing import Annotated
+
 import typer
 
+from envhub import __version__
 from envhub.cli import bench, doctor, example, info, matrix, render, run, tour
+from envhub.cli._noise import silence_libraries
 from envhub.cli.list import list_envs
 
 app = typer.Typer(
-    help="Every reinforcement-learning environment suite behind one line.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"envhub {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Every reinforcement-learning environment suite behind one line."""
+    silence_libraries()
+
+
 app.command("list")(list_envs)
 for command in (
     info.info,

@@ -1,7 +1,7 @@
 """What the commands draw with."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TextIO
 
@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from envhub._progress import Progress, progress_bar
+from envhub.flags import FLAGS
 
 
 def console(stream: TextIO) -> Console:
@@ -32,9 +33,27 @@ def sheet(rows: Mapping[str, str | None]) -> Table:
     return table
 
 
-def mark(value: bool) -> str:
-    """Yes or no, in one character."""
-    return "✓" if value else "·"
+def mark(value: bool, needs: str | None = None) -> str:
+    """In one character: yes, no, or that it takes an option."""
+    return "✓" if value else "○" if needs else "·"
+
+
+def marks(capabilities: Mapping[str, bool], needs: Mapping[str, str]) -> str:
+    """A character a flag."""
+    return " ".join(mark(value, needs.get(flag)) for flag, value in capabilities.items())
+
+
+def flag_rows(rows: Sequence[tuple[str, str, str]]) -> Iterator[str]:
+    """Lines of a name, its `marks` and a note, below the names of the flags, written out.
+
+    The names of the flags would not fit over columns of one character, so each has a line of its
+    own, and a rule down to its column.
+    """
+    width = max((len(name) for name, _, _ in rows), default=0)
+    for index, flag in enumerate(FLAGS):
+        yield " " * width + " " + "│ " * index + flag
+    for name, marked, note in rows:
+        yield f"{name:{width}} {marked}  {note}".rstrip()
 
 
 def say(number: float | None) -> str:
@@ -51,4 +70,4 @@ def say_spread(spread: Mapping[str, float | None]) -> str:
 
 def say_versions(found: Mapping[str, str | None]) -> str:
     """Packages and their versions, in one line."""
-    return ", ".join(f"{name} {version}" for name, version in found.items())
+    return ", ".join(f"{name} {version or '(not installed)'}" for name, version in found.items())

@@ -22,6 +22,14 @@ def gap_facts(suite: Suite, name: str, options: Mapping[str, Any]) -> Facts | No
     return dataclasses.asdict(gap) if gap else None
 
 
+def needs_facts(suite: Suite, name: str) -> dict[str, str]:
+    """From a flag that is false by default, to the keyword of `make` that makes it true."""
+    return {
+        flag: ", ".join(f"{key}={value!r}" for key, value in options.items())
+        for flag, options in suite.needs(name).items()
+    }
+
+
 def version_facts() -> dict[str, str | None]:
     """The versions of what every environment needs."""
     found = {name: _versions.installed_version(name) for name in ("jax", "jaxlib", "numpy")}

@@ -1,12 +1,16 @@
 """`envhub doctor`: what works here, and how to repair the rest."""
 
+import importlib.metadata
+import importlib.util
 import os
 import signal
 import subprocess
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated
 
+import jax
 import typer
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -14,7 +18,7 @@ from rich.text import Text
 
 from envhub import _distribution, _versions, registry
 from envhub.cli._answer import answer
-from envhub.cli._drawing import say_versions, sheet
+from envhub.cli._drawing import say_versions, sheet, watched
 from envhub.cli._facts import Facts, version_facts
 from envhub.cli._options import AsJson
 from envhub.errors import EnvHubError
@@ -22,6 +26,7 @@ from envhub.matrix.results import load
 from envhub.matrix.tested import newer_than_tested
 from envhub.suite import Suite, blaming
 
+READY, WORKS, ABSENT, BROKEN = "installed", "works", "not installed", "does not work"
 _EXAMINE = """
 import sys, envhub
 envhub.make(sys.argv[1])
@@ -36,19 +41,31 @@ os.write(own, "\\n".join(map(str, jax.devices())).encode())
 """
 
 
-def doctor(as_json: AsJson = False) -> None:
-    """Try every suite, and say how to repair those that do not work."""
-    facts = answer(_diagnose, _draw_doctor, as_json)
-    if not any(suite["works"] for suite in facts["suites"]):
+def doctor(
+    attempt: Annotated[
+        bool, typer.Option("--try", help="Import every suite and make its example; slower.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Look at every suite, and say how to repair what is wrong.
+
+    By default it reads what is installed. With --try it makes an environment of every suite.
+    """
+    facts = answer(lambda: _diagnose(attempt, as_json), _draw_doctor, as_json)
+    if not any(suite["state"] in (READY, WORKS) for suite in facts["suites"]):
         raise typer.Exit(1)
 
 
-def _diagnose() -> Facts:
-    claims = registry.refused_claims()
-    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
+def _diagnose(attempt: bool, as_json: bool) -> Facts:
+    claims, names = registry.refused_claims(), registry.suites()
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is left out has its lines below
-        suites = list(pool.map(_examine, registry.suites()))
-    devices, problem = _in_another_process(_LIST_DEVICES)
+        suites = [_read(name) for name in names]
+    if attempt:
+        with watched(len(suites), "trying", as_json) as report, ThreadPoolExecutor() as pool:
+            for done, _ in enumerate(pool.map(_try, suites), start=1):
+                report(done)
+    devices, problem = _devices()
     return {
         "versions": version_facts(),
         "newer_than_tested": {
@@ -63,6 +80,17 @@ def _diagnose() -> Facts:
     }
 
 
+def _devices() -> tuple[str, str | None]:
+    """The devices of JAX, a line each, and what keeps it from listing them."""
+    plugins = importlib.metadata.entry_points(group="jax_plugins")
+    if plugins or importlib.util.find_spec("libtpu"):
+        return _in_another_process(_LIST_DEVICES)  # a plug-in may crash
+    try:
+        return "\n".join(map(str, jax.devices())), None
+    except RuntimeError as error:
+        return "", str(error)
+
+
 def _misfits(suite: Suite) -> list[str]:
     """Pairs of packages that are installed here and known not to work together."""
     return [
@@ -72,10 +100,10 @@ def _misfits(suite: Suite) -> list[str]:
     ]
 
 
-def _examine(name: str) -> Facts:
-    """Try one suite in a process of its own, so that a crash is reported and not suffered."""
-    facts: Facts = {"suite": name, **dict.fromkeys(("version", "supported", "command", "problem"))}
-    facts["misfits"] = []
+def _read(name: str) -> Facts:
+    """What is known of a suite from what is installed, without importing it."""
+    keys = ("version", "supported", "command", "problem", "example")
+    facts: Facts = {"suite": name, "state": BROKEN, **dict.fromkeys(keys), "misfits": []}
     try:
         with blaming("its description"):
             suite = registry.get(name)
@@ -83,14 +111,27 @@ def _examine(name: str) -> Facts:
             facts["supported"] = suite.supported
             facts["command"] = suite.install_command
             facts["misfits"] = _misfits(suite)
+            facts["example"] = f"{name}::{suite.example}"
+            if facts["version"] is None:
+                facts["state"] = ABSENT
+                return facts
             suite.require_installed()
+            suite.require_own_files()
             suite.known_names()
-            example = f"{name}::{suite.example}"
-        # On the CPU: processes side by side would compete for the memory of an accelerator.
-        _, facts["problem"] = _in_another_process(_EXAMINE, example, JAX_PLATFORMS="cpu")
+            facts["state"] = READY
     except EnvHubError as error:
         facts["problem"] = str(error)
-    return {**facts, "works": not facts["problem"]}
+    return facts
+
+
+def _try(facts: Facts) -> None:
+    """Make an environment of a suite in a process of its own, so that a crash is only reported."""
+    if facts["state"] != READY:
+        return
+    # On the CPU: processes side by side would compete for the memory of an accelerator.
+    _, problem = _in_another_process(_EXAMINE, facts["example"], JAX_PLATFORMS="cpu")
+    facts["state"] = BROKEN if problem else WORKS
+    facts["problem"] = problem
 
 
 def _in_another_process(script: str, *arguments: str, **variables: str) -> tuple[str, str | None]:
@@ -113,16 +154,19 @@ def _draw_doctor(facts: Facts) -> RenderableType:
     table = Table("suite", "version", "supported", "", box=None, pad_edge=False)
     problems = []
     for suite in facts["suites"]:
-        state = "works" if suite["works"] else "does not work"
-        row = (suite["suite"], suite["version"] or "absent", suite["supported"], state)
-        # Red is what is here and broken; a suite that is absent may be so on purpose.
-        is_absent = suite["supported"] and not suite["version"]
-        style = "" if suite["works"] or is_absent else "red"
+        state = suite["state"]
+        row = (suite["suite"], suite["version"] or "", suite["supported"], state)
+        style = {BROKEN: "red", ABSENT: "dim"}.get(state, "")
         table.add_row(*row, style=style)
-        if not suite["works"]:
-            problem, command = suite["problem"], suite["command"]
+        command = suite["command"]
+        if state == BROKEN:
+            problem = suite["problem"]
             hint = f" Run: {command}" if command and command not in problem else ""
             problems.append(Text(f"{suite['suite']}: {problem}{hint}", style))
+        if state == ABSENT:
+            problems.append(Text(f"{suite['suite']} is not installed: {command}", style))
+    if any(suite["state"] == READY for suite in facts["suites"]):
+        problems.append(Text("envhub doctor --try makes an environment of every suite."))
     problems += [Text(f"{name}: {why}", "red") for name, why in facts["refused_claims"].items()]
     for name, each in facts["newer_than_tested"].items():
         newer = f"{name} {each['installed']} is newer than anything tested: {each['tested']} was."

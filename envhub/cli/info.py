@@ -6,16 +6,20 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from envhub import hub
+from envhub import _catalogue, hub
 from envhub.cli._answer import answer
 from envhub.cli._drawing import mark, say_versions, sheet
-from envhub.cli._facts import Facts, find, gap_facts, version_facts
+from envhub.cli._facts import Facts, find, gap_facts, needs_facts, version_facts
 from envhub.cli._options import AsJson, EnvId, Options, parse
 from envhub.errors import UnavailableEnvError
+from envhub.suite import Suite
 
 
 def info(env_id: EnvId, option: Options = None, as_json: AsJson = False) -> None:
-    """Describe one environment: spaces, params, capabilities, keywords, versions."""
+    """Describe one environment: spaces, params, capabilities, keywords, versions.
+
+    Where its suite is not installed, it says what is known without.
+    """
     options = parse(option or [])
     answer(lambda: _describe(env_id, options), _draw_info, as_json)
 
@@ -23,29 +27,55 @@ def info(env_id: EnvId, option: Options = None, as_json: AsJson = False) -> None
 def _describe(env_id: str, options: Mapping[str, Any]) -> Facts:
     suite, name = find(env_id)
     capabilities, gap = suite.capabilities(name, options), gap_facts(suite, name, options)
-    # An environment that cannot be made because of its gap is described as far as it is known.
-    made: Facts = dict.fromkeys(("observation_space", "action_space", "params", "keywords"))
+    is_installed = suite.installed() is not None
+    made = _made(env_id, suite, name, options, gap) if is_installed else {}
+    if not made:
+        made = _known(suite, name, options)
+    lacks = [flag for flag, has in capabilities.as_dict().items() if not has]
+    needs = {flag: option for flag, option in needs_facts(suite, name).items() if flag in lacks}
+    return {
+        "id": env_id,
+        "family": suite.family(name) or None,
+        **made,
+        "capabilities": capabilities.as_dict(),
+        "reasons": dict(capabilities.reasons),
+        "needs": needs,
+        "gap": gap,
+        "command": None if is_installed else suite.install_command,
+        "versions": {suite.distribution: suite.installed(), **version_facts()},
+    }
+
+
+def _made(
+    env_id: str, suite: Suite, name: str, options: Mapping[str, Any], gap: Facts | None
+) -> Facts:
+    """What making the environment tells; nothing where its gap keeps it from being made."""
     try:
         env, params = hub.make(env_id, **options)
     except UnavailableEnvError:
         if not gap:
             raise
-    else:
-        fields = dataclasses.fields(params) if params is not None else ()
-        values = {field.name: getattr(params, field.name) for field in fields}
-        made = {
-            "observation_space": str(env.observation_space(params)),
-            "action_space": str(env.action_space(params)),
-            "params": values,
-            "keywords": sorted({*suite.options(name), *values}),
-        }
+        return {}
+    fields = dataclasses.fields(params) if params is not None else ()
+    values = {field.name: getattr(params, field.name) for field in fields}
     return {
-        "id": env_id,
-        **made,
-        "capabilities": capabilities.as_dict(),
-        "reasons": dict(capabilities.reasons),
-        "gap": gap,
-        "versions": {suite.distribution: suite.installed(), **version_facts()},
+        "observation_space": str(env.observation_space(params)),
+        "action_space": str(env.action_space(params)),
+        "params": values,
+        "keywords": sorted({*suite.options(name), *values}),
+        "spaces_of": None,
+    }
+
+
+def _known(suite: Suite, name: str, options: Mapping[str, Any]) -> Facts:
+    """What is known without making the environment; options may change its spaces."""
+    known = {} if options else _catalogue.entry(suite.name, name) or {}
+    return {
+        "observation_space": known.get("observations"),
+        "action_space": known.get("actions"),
+        "params": None,
+        "keywords": None,
+        "spaces_of": f"{suite.distribution} {known['version']}" if known else None,
     }
 
 
@@ -53,18 +83,23 @@ def _draw_info(facts: Facts) -> RenderableType:
     gap, params, reasons = facts["gap"] or {}, facts["params"] or {}, facts["reasons"]
     flags = []
     for flag, value in facts["capabilities"].items():
-        why = reasons.get(flag)  # a gap, which is shown below, may be the reason of every flag
+        why, needs = reasons.get(flag), facts["needs"].get(flag)
+        # A gap, which is shown below, may be the reason of every flag.
         told = f": {why}" if why and why != gap.get("reason") else ""
-        flags.append(f"{mark(value)} {flag}{told}")
+        flags.append(f"{mark(value, needs)} {flag}{f', with {needs}' if needs else ''}{told}")
+    source, missing = facts["spaces_of"], facts["command"]
     return sheet(
         {
             "id": facts["id"],
+            "family": facts["family"],
             "observations": facts["observation_space"],
             "actions": facts["action_space"],
+            "spaces of": f"{source}, as it was when envhub was released" if source else None,
             "params": "\n".join(f"{key} = {value}" for key, value in params.items()),
             "keywords": ", ".join(facts["keywords"] or []),
             "capabilities": "\n".join(flags),
             "gap": f"{gap['kind']}: {gap['reason']}" if gap else None,
+            "not installed": f"Run: {missing}" if missing else None,
             "versions": say_versions(facts["versions"]),
         }
     )

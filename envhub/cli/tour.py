@@ -1,7 +1,5 @@
 """`envhub tour`: one environment of every suite, compared."""
 
-import itertools
-
 import typer
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -9,11 +7,10 @@ from rich.table import Table
 from envhub import hub, registry
 from envhub._random_policy import Rollout
 from envhub.cli._answer import answer
-from envhub.cli._drawing import mark, say
-from envhub.cli._facts import Facts, error_facts
+from envhub.cli._drawing import flag_rows, marks, say
+from envhub.cli._facts import Facts, error_facts, needs_facts
 from envhub.cli._options import AsJson, NumEnvs, Steps
 from envhub.cli.run import roll_out
-from envhub.flags import FLAGS
 
 
 def tour(steps: Steps = 1000, num_envs: NumEnvs = 16, as_json: AsJson = False) -> None:
@@ -30,7 +27,7 @@ def tour(steps: Steps = 1000, num_envs: NumEnvs = 16, as_json: AsJson = False) -
 
 def _visit(name: str, steps: int, num_envs: int, as_json: bool) -> Facts:
     """One stop of the tour; `state` is "ran", "missing" or "failed"."""
-    keys = ("id", "version", "capabilities", "measured", "command", "error")
+    keys = ("id", "version", "capabilities", "needs", "measured", "command", "error")
     stop: Facts = {"suite": name, "state": "failed", **dict.fromkeys(keys)}
     try:
         suite = registry.get(name)
@@ -43,34 +40,37 @@ def _visit(name: str, steps: int, num_envs: int, as_json: bool) -> Facts:
         roll_out(rollout, env_id, as_json)
     except Exception as error:  # whatever a suite raises, the tour goes on
         return {**stop, "error": error_facts(error)}
+    needs = needs_facts(suite, suite.example)
     flags = env.capabilities.as_dict()
-    return {**stop, "state": "ran", "capabilities": flags, "measured": rollout.report()}
+    ran = {"capabilities": flags, "needs": needs, "measured": rollout.report()}
+    return {**stop, "state": "ran", **ran}
 
 
 def _draw_tour(facts: Facts) -> RenderableType:
     stops = facts["stops"]
     table = Table(box=None, pad_edge=False)
-    for title in ["", *(stop["suite"] for stop in stops)]:
+    for title in ("suite", "version", "environment"):
         table.add_column(title, overflow="fold")
-    labels = ["environment", "version", "", *FLAGS, "episodes", "mean return", "steps/s"]
-    for row in itertools.zip_longest(labels, *map(_column, stops), fillvalue=""):
-        table.add_row(*row)
-    notes = []
+    for title in ("episodes", "return", "steps/s"):
+        table.add_column(title, justify="right", no_wrap=True)
+    ran, notes = [], []
     for stop in stops:
-        if stop["state"] == "missing":
-            notes.append(f"{stop['suite']} is missing. Run: {stop['command']}")
-        if stop["state"] == "failed":
+        name = (stop["id"] or "").partition("::")[2]
+        head = [stop["suite"], stop["version"] or "", name]
+        if stop["state"] == "ran":
+            table.add_row(*head, *_numbers(stop["measured"]))
+            ran.append((stop["suite"], marks(stop["capabilities"], stop["needs"]), ""))
+        elif stop["state"] == "missing":
+            table.add_row(stop["suite"], "", "not installed", style="dim")
+            notes.append(f"{stop['suite']} is not installed: {stop['command']}")
+        else:
+            table.add_row(*head, "failed")
             error = stop["error"]
             notes.append(f"{stop['suite']} failed with {error['type']}: {error['message']}")
-    return Group(table, *notes)
+    flags = ["", *flag_rows(ran), "✓ yes, · no, ○ with an option: envhub info ID says which"]
+    return Group(table, *(flags if ran else []), *notes)
 
 
-def _column(stop: Facts) -> list[str]:
-    """The cells of one suite in the table of the tour, from the top."""
-    _, _, name = (stop["id"] or "").partition("::")
-    head = [name, stop["version"] or "", stop["state"]]
-    if stop["state"] != "ran":
-        return head
-    measured = stop["measured"]
-    numbers = [measured["episodes"], measured["return"]["mean"], measured["steps_per_second"]]
-    return [*head, *map(mark, stop["capabilities"].values()), *map(say, numbers)]
+def _numbers(measured: Facts) -> list[str]:
+    numbers = (measured["episodes"], measured["return"]["mean"], measured["steps_per_second"])
+    return [*map(say, numbers)]

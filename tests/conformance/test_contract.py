@@ -12,7 +12,7 @@ import pytest
 from envhub.adapters.gymnasium.facts import MUJOCO, MUJOCO_V3
 
 import envhub
-from envhub import errors, registry
+from envhub import _catalogue, errors, registry
 from envhub.flags import FLAGS
 from envhub.testing import CHECKS, FAIL, NOT_RUN, Report, Trial, Verdict, second_process
 
@@ -48,6 +48,18 @@ def test_every_other_variant_resets_and_steps(variant: Case) -> None:
     assert jax.tree.structure(result.state) == jax.tree.structure(state)
     assert np.isfinite(result.reward).all()
     jax.clear_caches()
+
+
+def test_the_catalogue_has_what_is_seen_and_done(case: Case, trial: Trial) -> None:
+    """`envhub list` and `envhub info` answer from it, without the suite."""
+    entry = _catalogue.entry(case.suite, case.name)
+    if entry is None:
+        return  # and they say that it is not known
+    found = _catalogue.describe(trial.env, trial.params)
+    of_any_version = ("control", "image", "agents")
+    is_this = entry["version"] == registry.get(case.suite).installed()
+    keys = found if is_this else of_any_version
+    assert {key: entry[key] for key in keys} == {key: found[key] for key in keys}
 
 
 # Section 1: one line
