@@ -18,6 +18,7 @@ from envhub.export.checks import check_one_episode
 from envhub.export.copies import Copied
 from envhub.limits import NO_LIMIT
 from envhub.params import params_dataclass
+from envhub.spaces._trees import map_space
 from envhub.wrappers._episode import EpisodeWrapper
 from envhub.wrappers.autoreset import AutoReset
 
@@ -56,7 +57,7 @@ def to_gymnax(
     env: Environment,
     params: Any = None,
     *,
-    api: Literal["1.0", "0.0"] = "1.0",
+    api: Literal["1.0", "0.0"] | None = None,
     max_steps_in_episode: int | None = None,
 ) -> Any:
     """Make an environment with gymnax's interface, a subclass of gymnax's `Environment`.
@@ -77,12 +78,15 @@ def to_gymnax(
     `default_params` are the environment's own if they have a field `max_steps_in_episode`, and else
     `Params`: that field, and the environment's own in `env`. The spaces are gymnax's own objects. A
     `MultiDiscrete` or `MultiBinary` of observations is a `Box` there. `get_obs` and `state_space`
-    are not there.
+    are not there. An action of as many numbers as the space is taken in any shape, as gymnax's own
+    take it: a scalar for `Box(1,)`.
 
     Args:
         env: one environment of one agent, without `AutoReset`.
         params: the default params; by default its own.
-        api: which gymnax's form.
+        api: which gymnax's form; by default that of the installed gymnax, as gymnax's own wrappers
+            want it. A trainer that unpacks five values of `step` wants `"0.0"`, whatever gymnax is
+            installed: rejax 0.1 and scripts in the style of PureJaxRL do.
         max_steps_in_episode: the default of the params' field of that name; by default the
             environment's own limit, and 2**31 - 1 if it has none.
 
@@ -98,8 +102,7 @@ def to_gymnax(
         2
     """
     check_one_episode(env, "to_gymnax")
-    if api not in ("1.0", "0.0"):
-        raise InvalidOptionError(f'api is "1.0" or "0.0", got {api!r}.')
+    is_old = not _has_six_values(api)
     params = env.default_params if params is None else params
     episodes = _Episodes(env, has_limit=hasattr(params, LIMIT))
     if not episodes.has_limit:
@@ -108,7 +111,19 @@ def to_gymnax(
     if max_steps_in_episode is not None:
         params = params.replace(max_steps_in_episode=max_steps_in_episode)
     episodes.default_params = params
-    return _env_class()(episodes, is_old=api == "0.0")
+    return _env_class()(episodes, is_old=is_old)
+
+
+def _has_six_values(api: str | None) -> bool:
+    """Whether a step gives six values, as gymnax 1.0 does, and not five."""
+    suite = registry.get("gymnax")
+    own = "1.0" if suite.at_least("1.0") else "0.0"
+    if api not in ("1.0", "0.0", None):
+        raise InvalidOptionError(
+            f'api is "1.0", for six values of a step, or "0.0", for five, got {api!r}. The gymnax '
+            f"that is installed ({suite.installed()}) has that of {own!r}."
+        )
+    return (api or own) == "1.0"
 
 
 class _Episodes(EpisodeWrapper):
@@ -167,7 +182,7 @@ class _Environment(Copied):
         return self.env.reset(key, params)
 
     def step(self, key: jax.Array, state: Any, action: Any, params: Any = None) -> Any:
-        result = self._resetting.step(key, state, action, params)
+        result = self._resetting.step(key, state, self._reshaped(action), params)
         info = self._with_discount(result)
         last_obs = info.pop("final_obs")
         flags = {"terminated": result.terminated, "truncated": result.truncated}
@@ -177,7 +192,7 @@ class _Environment(Copied):
         return result.obs, result.state, result.reward, *flags.values(), info
 
     def step_env(self, key: jax.Array, state: Any, action: Any, params: Any = None) -> Any:
-        result = self.env.step(key, state, action, params)
+        result = self.env.step(key, state, self._reshaped(action), params)
         ended = result.done if self._is_old else result.terminated
         return result.obs, result.state, result.reward, ended, self._with_discount(result)
 
@@ -208,6 +223,13 @@ class _Environment(Copied):
     def name(self) -> str:
         return self.env.spec.id if self.env.spec else type(self.env.env).__name__
 
+    def _reshaped(self, action: Any) -> Any:
+        """An action of as many numbers in the shape of the space, as gymnax takes it."""
+        try:
+            return map_space(_in_shape, self.env._actions, action)
+        except (TypeError, ValueError, KeyError):
+            return action  # of another structure, which `step` refuses
+
     def _with_discount(self, result: StepResult) -> dict[str, Any]:
         ended = result.done if self._is_old else result.terminated
         return {"discount": jnp.where(ended, 0.0, 1.0), **result.info}
@@ -223,6 +245,12 @@ def _env_class() -> Any:
         class_of = staticmethod(_env_class)
 
     return EnvHubEnvironment
+
+
+def _in_shape(space: Any, leaf: Any) -> Any:
+    if np.shape(leaf) == space.shape or np.size(leaf) != math.prod(space.shape):
+        return leaf
+    return jnp.reshape(leaf, space.shape)
 
 
 def _space(space: Any, *, of_actions: bool) -> Any:

@@ -46,7 +46,7 @@ def spaces_of(env: Any) -> Any:
 @pytest.mark.parametrize("name", ["CartPole-v1", "Pendulum-v1"])
 def test_of_a_gymnax_environment_it_is_gymnaxs_own(name: str) -> None:
     own, own_params = gymnax.make(name)
-    env = to_gymnax(*envhub.make(f"gymnax::{name}"), api=API)
+    env = to_gymnax(*envhub.make(f"gymnax::{name}"))  # in the form of the installed gymnax
     found, expected = episodes(env, env.default_params), episodes(own, own_params)
     assert any(flag.any() for flag in expected[1][1][1:-1]) or name == "Pendulum-v1"
     assert jax.tree.structure(found) == jax.tree.structure(expected)
@@ -86,7 +86,7 @@ def test_both_forms_say_the_same() -> None:
 )
 def test_a_limit_for_every_environment(env_id: str, limit: int) -> None:
     made = envhub.make(env_id)
-    env = to_gymnax(*made)
+    env = to_gymnax(*made, api="1.0")
     params = env.default_params
     assert params.max_steps_in_episode == limit
     assert to_gymnax(*made, max_steps_in_episode=9).default_params.max_steps_in_episode == 9
@@ -100,7 +100,7 @@ def test_a_limit_for_every_environment(env_id: str, limit: int) -> None:
 
 
 def test_each_lane_may_have_a_limit_of_its_own() -> None:
-    env = to_gymnax(*envhub.make("gymnasium::phys2d/CartPole-v0"))
+    env = to_gymnax(*envhub.make("gymnasium::phys2d/CartPole-v0"), api="1.0")
     many = jax.vmap(
         lambda n: episodes(env, env.default_params.replace(max_steps_in_episode=n), 4)[1][1][2]
     )
@@ -120,7 +120,7 @@ def test_limits_that_are_known() -> None:
 
 
 def test_how_a_state_ended() -> None:
-    env = to_gymnax(*envhub.make("gymnasium::CartPole-v1"))
+    env = to_gymnax(*envhub.make("gymnasium::CartPole-v1"), api="1.0")
     old = to_gymnax(*envhub.make("gymnasium::CartPole-v1"), api="0.0")
     params = env.default_params.replace(max_steps_in_episode=1)
     _, state = env.reset(KEY)
@@ -136,6 +136,45 @@ def test_how_a_state_ended() -> None:
     assert done
     assert old.is_terminal(state, params)
     assert old.discount(state, params) == info["discount"] == 0
+
+
+def test_an_action_of_as_many_numbers_is_taken_in_any_shape() -> None:
+    env = to_gymnax(*envhub.make("gymnax::Pendulum-v1"))
+    _, state = env.reset(KEY)
+    for step in (env.step, env.step_env):
+        expected = step(KEY, state, jnp.array([1.5]), env.default_params)
+        for action in (1.5, jnp.array(1.5), jnp.array([[1.5]])):
+            found = step(KEY, state, action, env.default_params)
+            np.testing.assert_array_equal(found[0], expected[0])
+            assert found[2].shape == ()
+        with pytest.raises(errors.InvalidActionError, match="shape"):
+            step(KEY, state, jnp.array([1.5, 1.5]), env.default_params)
+    discrete = to_gymnax(*envhub.make("gymnax::CartPole-v1"))
+    _, state = discrete.reset(KEY)
+    assert discrete.step(KEY, state, jnp.array([1]))[2].shape == ()
+    with pytest.raises(errors.InvalidActionError):
+        discrete.step(KEY, state, {"a": 1})
+
+
+def test_another_form_is_answered_with_the_two_that_there_are() -> None:
+    own = registry.get("gymnax").installed()
+    wrong: Any = "1"
+    with pytest.raises(errors.InvalidOptionError, match=rf'"0.0", for five, got .*{own}.*{API}'):
+        to_gymnax(*envhub.make("gymnax::CartPole-v1"), api=wrong)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("algorithm", ["ppo", "td3"])
+def test_rejax_trains_on_one_number(algorithm: str) -> None:
+    """It hands a scalar to an environment whose actions are `Box(1,)`."""
+    rejax = needed("rejax")
+    env = to_gymnax(*envhub.make("gymnax::Pendulum-v1"), api="0.0", max_steps_in_episode=8)
+    trainer = rejax.get_algo(algorithm).create(
+        env=env, total_timesteps=256, eval_freq=128, num_envs=4, learning_rate=1e-3
+    )
+    _, (lengths, returns) = jax.jit(trainer.train)(KEY)
+    assert (lengths == 8).all()
+    assert (returns < 0).all()
 
 
 def test_spaces_are_gymnaxs_own() -> None:
