@@ -16,6 +16,7 @@ from envhub._arrays import placed
 from envhub._compiled import compile_reset, compile_step
 from envhub._display import table
 from envhub._forks import refuse_after_fork
+from envhub._key_reuse import count_one_use
 from envhub._reset_where import reset_where
 from envhub._result import StepResult
 from envhub._typing import Obs, Params, State
@@ -363,10 +364,9 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
     def _run(self, compiled: Any, *arguments: Any) -> Any:
         """Where the host bridge tells an error of the host from one of the caller."""
         config: Any = jax.config
-        if not config.jax_debug_key_reuse:
-            return compiled(*arguments)
-        with jax.debug_key_reuse(False):  # what a suite does with its key is not the caller's
-            return compiled(*arguments)
+        if config.jax_debug_key_reuse:
+            return count_one_use(compiled, *arguments)
+        return compiled(*arguments)
 
     # A call outside jit is compiled, as gymnax's and craftax's own are. Inside jit the boundary is
     # inlined by XLA, and retracing a step that was traced before costs nothing.

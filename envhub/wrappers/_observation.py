@@ -25,16 +25,20 @@ class ObservationWrapper(Wrapper):
     def observation(self, obs: Any) -> Any:
         """The observation to show in the place of one."""
 
+    def observation_under(self, params: Any, obs: Any) -> Any:
+        """The observation to show, where that depends on the params in force."""
+        return self.observation(obs)
+
     def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
         obs, state = self.env.reset(key, params)
-        return self.observation(obs), state
+        return self.observation_under(params, obs), state
 
     def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
         result = self.env.step(key, state, action, params)
         info = result.info
         if "final_obs" in info:  # of an `AutoReset` inside
-            info = {**info, "final_obs": self.observation(info["final_obs"])}
-        return result._replace(obs=self.observation(result.obs), info=info)
+            info = {**info, "final_obs": self.observation_under(params, info["final_obs"])}
+        return result._replace(obs=self.observation_under(params, result.obs), info=info)
 
 
 class BoxWrapper(Wrapper):

@@ -7,14 +7,14 @@ import numpy as np
 
 from envhub import spaces
 from envhub.environment import Environment
-from envhub.wrappers.transform_action import TransformAction, box_of
+from envhub.wrappers.transform_action import BoxAction, box_of
 
 
-class ClipAction(TransformAction):
+class ClipAction(BoxAction):
     """Takes any array of floats, and clips it to the bounds of the environment's actions.
 
-    Shape and dtype are those of the environment's own actions. The end of an episode changes
-    nothing.
+    Shape and dtype are those of the environment's own actions, and the bounds those under the
+    params in force. The end of an episode changes nothing.
 
     Raises:
         InvalidOptionError: if those are no arrays of floats.
@@ -26,6 +26,6 @@ class ClipAction(TransformAction):
     """
 
     def __init__(self, env: Environment) -> None:
-        inner = box_of(env)
+        inner = box_of(env, env.default_params)
         anything = spaces.Box(-np.inf, np.inf, inner.shape, inner.dtype)
-        super().__init__(env, lambda action: jnp.clip(action, inner.low, inner.high), anything)
+        super().__init__(env, jnp.clip, anything)

@@ -13,17 +13,17 @@ from envhub import spaces
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
 from envhub.wrappers.flatten_action import flattened
-from envhub.wrappers.transform_action import TransformAction, box_of
+from envhub.wrappers.transform_action import BoxAction, box_of
 
 
-class DiscretizeAction(TransformAction):
+class DiscretizeAction(BoxAction):
     """Cuts the range of each number of an action into equal bins, and takes the number of a bin.
 
     The environment gets the centre of the bin. An action is `Discrete`, the bins of all numbers in
     row-major order (the last varies first), or `MultiDiscrete` of the shape of the environment's
     own. Of a bin beyond the last, or before the first, the nearest is taken.
 
-    The end of an episode changes nothing.
+    The range is that under the params in force. The end of an episode changes nothing.
 
     Args:
         env: the environment.
@@ -44,7 +44,7 @@ class DiscretizeAction(TransformAction):
     def __init__(
         self, env: Environment, bins: int | Sequence[int], multidiscrete: bool = False
     ) -> None:
-        inner = box_of(env)
+        inner = box_of(env, env.default_params)
         if not (np.isfinite(inner.low).all() and np.isfinite(inner.high).all()):
             raise InvalidOptionError(f"DiscretizeAction needs finite bounds, not {inner}.")
         counts = np.asarray(bins)
@@ -55,19 +55,17 @@ class DiscretizeAction(TransformAction):
             )
         counts = np.broadcast_to(counts.ravel(), inner.low.size).reshape(inner.shape)
         space = spaces.MultiDiscrete(counts)
-        low = inner.low.astype(np.float64)
-        width = (inner.high - low) / counts
 
-        def center(bin_numbers: Any) -> jax.Array:
+        def center(bin_numbers: Any, low: Any, high: Any) -> jax.Array:
             number = jnp.clip(bin_numbers, 0, counts - 1)
             # Rounding must not lead out of the bounds.
-            return jnp.clip(low + (number + 0.5) * width, inner.low, inner.high)
+            return jnp.clip(low + (number + 0.5) * ((high - low) / counts), low, high)
 
         if multidiscrete:
             super().__init__(env, center, space)
         else:
             flat, parts_of = flattened(env, space)
-            super().__init__(env, lambda action: center(parts_of(action)), flat)
+            super().__init__(env, lambda action, *ends: center(parts_of(action), *ends), flat)
         self.capabilities = env.capabilities.without(
             differentiable="DiscretizeAction takes integers."
         )

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from envhub import spaces
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
-from envhub.wrappers.transform_action import TransformAction, box_of
+from envhub.wrappers.transform_action import BoxAction, box_of
 
 
-class RescaleAction(TransformAction):
+class RescaleAction(BoxAction):
     """Takes actions between other bounds, and maps them linearly to the environment's own.
 
-    Shape and dtype are those of the environment's own actions. The end of an episode changes
-    nothing.
+    Shape and dtype are those of the environment's own actions, and the bounds those under the
+    params in force. The end of an episode changes nothing.
 
     Args:
         env: the environment.
@@ -32,18 +35,19 @@ class RescaleAction(TransformAction):
     """
 
     def __init__(self, env: Environment, min_action: float = -1.0, max_action: float = 1.0) -> None:
-        inner = box_of(env)
-        low, high = inner.low, inner.high
+        inner = box_of(env, env.default_params)
         if not min_action < max_action:
             raise InvalidOptionError(
                 f"min_action={min_action!r} is not below max_action={max_action!r}."
             )
-        if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        if not (np.isfinite(inner.low).all() and np.isfinite(inner.high).all()):
             raise InvalidOptionError(f"RescaleAction needs finite bounds, not {inner}.")
-        scale = (high - low) / (max_action - min_action)
-        super().__init__(
-            env,
+
+        def rescaled(action: Any, low: Any, high: Any) -> jax.Array:
+            scale = (high - low) / (max_action - min_action)
             # Rounding must not lead out of the bounds.
-            lambda action: jnp.clip(low + (action - min_action) * scale, low, high),
-            spaces.Box(min_action, max_action, inner.shape, inner.dtype),
+            return jnp.clip(low + (action - min_action) * scale, low, high)
+
+        super().__init__(
+            env, rescaled, spaces.Box(min_action, max_action, inner.shape, inner.dtype)
         )

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from envhub import spaces
+from envhub._tracing import numpy_for
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
 from envhub.wrappers._observation import BoxObservation
@@ -15,6 +16,8 @@ from envhub.wrappers._observation import BoxObservation
 
 class RescaleObservation(BoxObservation):
     """Maps an array from the bounds of its space to others, linearly: float32 of the same shape.
+
+    The bounds of its space are those under the params in force.
 
     The last observation of an episode, `info["final_obs"]` too, is changed like any other.
 
@@ -43,11 +46,15 @@ class RescaleObservation(BoxObservation):
         if not (high - low < np.finfo(np.float32).max).all():
             raise InvalidOptionError(f"RescaleObservation needs finite bounds, not {space}.")
         self.min_obs, self.max_obs = float(min_obs), float(max_obs)
-        self._low = low.astype(np.float32)
-        self._width = np.where(high > low, high - low, 1).astype(np.float32)
 
     def observation(self, obs: Any) -> Any:
-        share = (obs.astype(jnp.float32) - self._low) / self._width
+        return self.observation_under(self.default_params, obs)
+
+    def observation_under(self, params: Any, obs: Any) -> Any:
+        space = self.box(params)
+        low, high = (bound.astype(np.float32) for bound in (space.low, space.high))
+        width = numpy_for(low, high).where(high > low, high - low, np.float32(1))
+        share = (obs.astype(jnp.float32) - low) / width
         scaled = self.min_obs + share * (self.max_obs - self.min_obs)
         return jnp.clip(scaled, self.min_obs, self.max_obs)  # where rounding leads out of them
 

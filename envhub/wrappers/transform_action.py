@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from envhub import spaces
+from envhub._tracing import concrete_if_known
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
 from envhub.wrappers._base import Wrapper
@@ -35,7 +36,7 @@ class TransformAction(Wrapper):
     def __init__(
         self,
         env: Environment,
-        func: Callable[[Any], Any],
+        func: Callable[..., Any],
         action_space: spaces.Space | None = None,
     ) -> None:
         check_function("func", func)
@@ -44,21 +45,34 @@ class TransformAction(Wrapper):
         self._func, self._space = func, action_space
 
     def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
-        return self.env.step(key, state, self._func(action), params)
+        return self.env.step(key, state, self._own_action(action, params), params)
+
+    def _own_action(self, action: Any, params: Any) -> Any:
+        return self._func(action)
 
     def action_space(self, params: Any = None) -> spaces.Space:
         return self._space or self.env.action_space(params)
 
 
-def box_of(env: Environment) -> spaces.Box:
-    """The space of the actions of an environment, under the default params.
+class BoxAction(TransformAction):
+    """Makes arrays of floats, of which the params in force give the bounds.
+
+    Here `func` takes those bounds behind the action: `func(action, low, high)`.
+    """
+
+    def _own_action(self, action: Any, params: Any) -> Any:
+        inner = box_of(self.env, params)
+        return self._func(action, inner.low, inner.high)
+
+
+def box_of(env: Environment, params: Any) -> spaces.Box:
+    """The space of the actions of an environment.
 
     Raises:
         InvalidOptionError: if they are no arrays of floats.
     """
-    # Suites compute sizes with jax.numpy, which a surrounding trace would make abstract.
-    with jax.ensure_compile_time_eval():
-        space = env.action_space(env.default_params)
+    with concrete_if_known(params) as known:
+        space = env.action_space(known)
     if not isinstance(space, spaces.Box) or space.dtype.kind != "f":
         raise InvalidOptionError(
             f"the actions of {env} are no arrays of floats (Box), but {space}."

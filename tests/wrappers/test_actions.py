@@ -112,6 +112,32 @@ def test_bins_of_actions_of_any_shape_are_played() -> None:
     np.testing.assert_allclose(result.obs, expected.obs, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("wrapper", "given"),
+    [
+        ("RescaleAction", jnp.array([1.0])),
+        ("ClipAction", jnp.array([9.0])),
+        ("DiscretizeAction", jnp.int32(4)),
+    ],
+)
+def test_the_bounds_are_those_of_the_params_of_the_call(wrapper: str, given: Any) -> None:
+    """They were those of the default params, and a stronger motor gave no more than that."""
+    options = {"bins": 5} if wrapper == "DiscretizeAction" else {}
+    env = made(PENDULUM, getattr(envhub.wrappers, wrapper)(**options))
+    torques = jnp.array([2.0, 5.0, 0.5])
+    lanes = jax.vmap(lambda torque: env.default_params.replace(max_torque=torque))(torques)
+    _, state = env.reset(KEY)
+    share = 0.8 if wrapper == "DiscretizeAction" else 1.0
+    batched = jax.vmap(env.step, in_axes=(None, None, None, 0))(KEY, state, given, lanes)
+    for torque, obs in zip(torques, batched.obs, strict=True):
+        params = env.default_params.replace(max_torque=float(torque))
+        expected = env.env.step(KEY, state, jnp.array([share * torque]), params).obs
+        np.testing.assert_allclose(env.step(KEY, state, given, params).obs, expected, rtol=1e-5)
+        np.testing.assert_allclose(obs, expected, rtol=1e-5)
+        inside_jit = jax.jit(lambda params=params: env.step(KEY, state, given, params).obs)
+        np.testing.assert_allclose(inside_jit(), expected, rtol=1e-5)
+
+
 def test_discrete_actions_have_no_gradient() -> None:
     plain = made(DIFFERENTIABLE)
     assert plain.capabilities.differentiable

@@ -239,6 +239,18 @@ def test_flickering_hides_a_share_of_whole_observations() -> None:
         np.testing.assert_array_equal(obs, np.where(is_hidden[:, None], 0, expected))
 
 
+def test_observations_are_rescaled_from_the_bounds_of_the_params_of_the_call() -> None:
+    env = made(PENDULUM, RescaleObservation(min_obs=0, max_obs=1))
+    params = env.default_params.replace(max_speed=16.0)
+    action = jnp.zeros(1)
+    for given in (params, None):
+        _, state = env.reset(KEY, given)
+        inner = env.env.step(KEY, state, action, given).obs
+        limit = np.array([1, 1, 16 if given else 8], np.float32)
+        shown = env.step(KEY, state, action, given).obs
+        np.testing.assert_allclose(shown, (inner / limit + 1) / 2, rtol=1e-5)
+
+
 def test_the_space_of_a_flickering_observation_holds_zeros() -> None:
     away = RescaleObservation(min_obs=1, max_obs=2)
     env = made(NAVIX, away, FlickeringObservation(probability=0.9))
