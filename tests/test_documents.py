@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import inspect
+import json
 import os
 import re
 import shlex
@@ -19,12 +20,12 @@ import pytest
 from typer.testing import CliRunner
 
 import envhub
-from envhub import export, host, registry, spaces, testing, wrappers
+from envhub import errors, export, host, registry, spaces, testing, wrappers
 from envhub._distribution import NAME
 from envhub.cli import app
 from envhub.wrappers._inside_autoreset import InsideAutoReset
 
-from . import examples_page, suite_pages
+from . import examples_page, notebook_page, suite_pages
 from .conftest import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
@@ -35,6 +36,7 @@ DOCUMENTS = [
 ]
 README = REPOSITORY / "README.md"
 A_PACKAGE = DOCS / "add_a_suite.md"
+FAQ = DOCS / "faq.md"
 COMING_FROM = DOCS / "coming_from.md"
 FENCE = re.compile(r"^ *```(\w*)([^\n]*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 
@@ -273,6 +275,38 @@ def test_a_page_of_a_suite_has_its_options_and_params(name: str) -> None:
 def test_the_page_of_examples_has_them_all() -> None:
     assert examples_page.examples()
     assert examples_page.PAGE.read_text(encoding="utf-8") == examples_page.text()
+
+
+def test_the_notebook_is_the_page_and_has_nothing_of_a_machine() -> None:
+    written = notebook_page.NOTEBOOK.read_text(encoding="utf-8")
+    assert written == notebook_page.text(), "run python -m tests.notebook_page"
+    cells = json.loads(written)["cells"]
+    assert not any(cell.get("outputs") for cell in cells)
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    assert code == [block.strip() for block in blocks(notebook_page.PAGE, "python")]
+
+
+@pytest.mark.full
+def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its cells, one after another, as a kernel would run them."""
+    monkeypatch.chdir(tmp_path)
+    notebook = json.loads(notebook_page.NOTEBOOK.read_text(encoding="utf-8"))
+    names: dict[str, Any] = {}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), cell["id"], "exec"), names)
+    assert names["folder"].with_name("curve.svg").is_file()
+
+
+def test_the_faq_explains_every_error() -> None:
+    rows = re.findall(
+        r"^\| `(\w+Error)` \| (.+) \| (.+) \|$", FAQ.read_text(encoding="utf-8"), re.M
+    )
+    kinds = [value for value in vars(errors).values() if inspect.isclass(value)]
+    own = {each.__name__ for each in kinds if issubclass(each, errors.EnvHubError)}
+    assert sorted(name for name, *_ in rows) == sorted(own - {"EnvHubError"})
+    contract = (DOCS / "contract.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+Error)` \|", contract, re.M)) == own - {"EnvHubError"}
 
 
 class Loaded(HTMLParser):
