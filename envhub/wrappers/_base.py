@@ -52,7 +52,8 @@ class Wrapper(Environment):
             `AutoReset` around it, which would reset that too, is refused.
         inside_batches: whether a batch may be made of what is wrapped.
         checks: by the name of an option what refuses values that fit no environment, as
-            `check(name, value)`: where the wrapper is made without one, it is asked at once.
+            `check(name, value)`; or by a tuple of names, as `check(names, values)`. They are asked
+            before `__init__`, and where the wrapper is made without an environment, at once.
 
     Examples:
         >>> class Halved(Wrapper):
@@ -67,7 +68,7 @@ class Wrapper(Environment):
 
     spans_episodes = False
     inside_batches = True
-    checks: ClassVar[Mapping[str, Callable[[str, Any], None]]] = {}
+    checks: ClassVar[Mapping[Any, Callable[[Any, Any], object]]] = {}
     _recipe: WrapperSpec[Any]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -81,13 +82,13 @@ class Wrapper(Environment):
             raise InvalidOptionError(
                 f"{cls.__name__} wraps one environment, got {args[0]!r}. {cls._instead(args[0])}"
             )
-        if not (args or "env" in kwargs):
-            kept: Any = WrapperSpec.of(cls, (None,), kwargs)  # see `wrappers/__init__.pyi`
-            for name in cls.checks.keys() & kwargs.keys():
-                cls.checks[name](name, kwargs[name])
-            return kept  # type: ignore[no-any-return]
+        is_alone = not (args or "env" in kwargs)
+        recipe: Any = WrapperSpec.of(cls, (None,) if is_alone else args, kwargs)
+        cls._check(recipe.options)
+        if is_alone:
+            return recipe  # type: ignore[no-any-return] # see `wrappers/__init__.pyi`
         made = super().__new__(cls)
-        made._recipe = WrapperSpec.of(cls, args, kwargs)
+        made._recipe = recipe
         made._made_of = None
         return made
 
@@ -96,6 +97,14 @@ class Wrapper(Environment):
         super().__init__(env.unwrapped, env.default_params, capabilities or env.capabilities, spec)
         self.env = env
         self.num_agents = env.num_agents
+
+    @classmethod
+    def _check(cls, options: Mapping[str, Any]) -> None:
+        for which, check in cls.checks.items():
+            names = which if isinstance(which, tuple) else (which,)
+            if options.keys() >= set(names):  # a subclass may have others
+                values = tuple(options[name] for name in names)
+                check(which, values if isinstance(which, tuple) else values[0])
 
     @classmethod
     def _instead(cls, given: Any) -> str:

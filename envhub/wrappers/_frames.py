@@ -7,11 +7,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from envhub._nonempty import NonEmpty
 from envhub.environment import Environment, StepResult
-from envhub.errors import InvalidOptionError, brief
 from envhub.wrappers._episode import EpisodeWrapper
 
 
@@ -67,16 +65,3 @@ class FramesWrapper(EpisodeWrapper):
         frames = jax.tree.map(lambda old, new: jnp.concatenate([old, new[None]]), before, newest)
         remembered = NonEmpty(jax.tree.map(lambda leaf: leaf[1:], frames))
         return self.shown(frames), Remembered(state, remembered)
-
-
-def check_count(name: str, value: Any, at_least: int = 1) -> None:
-    """Refuse what is not an integer that is large enough.
-
-    Raises:
-        InvalidOptionError: naming the option.
-    """
-    is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not is_integer or not at_least <= value <= np.iinfo(np.int32).max:
-        raise InvalidOptionError(
-            f"{name} is an integer of at least {at_least}, and of 32 bits, got {brief(value)}."
-        )

@@ -3,12 +3,65 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from envhub import spaces
 from envhub.errors import InvalidOptionError, brief
+
+
+def or_none(check: Callable[[str, Any], object]) -> Callable[[str, Any], None]:
+    """A check that lets `None` pass."""
+
+    def check_unless_none(name: str, value: Any) -> None:
+        if value is not None:
+            check(name, value)
+
+    return check_unless_none
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Refuse what is neither true nor false.
+
+    Raises:
+        InvalidOptionError: naming the option.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise InvalidOptionError(f"{name} is True or False, got {brief(value)}.")
+
+
+def check_count(name: str, value: Any, at_least: int = 1) -> None:
+    """Refuse what is not an integer that is large enough.
+
+    Raises:
+        InvalidOptionError: naming the option.
+    """
+    is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not is_integer or not at_least <= value <= np.iinfo(np.int32).max:
+        raise InvalidOptionError(
+            f"{name} is an integer of at least {at_least}, and of 32 bits, got {brief(value)}."
+        )
+
+
+def check_different(name: str, value: Any) -> None:
+    """Refuse what is no list of different indices, and no mask that keeps something.
+
+    Raises:
+        InvalidOptionError: naming the option.
+    """
+    try:
+        chosen = np.asarray(value)
+    except ValueError:  # its parts have several lengths
+        chosen = np.empty(0)
+    is_mask = chosen.dtype == np.bool_
+    is_fitting = chosen.any() if is_mask else 0 < len(np.unique(chosen)) == chosen.size
+    if chosen.ndim != 1 or chosen.dtype.kind not in "biu" or not is_fitting:
+        raise InvalidOptionError(
+            f"{name} is a list of different indices, or of bools of which some are true, got "
+            f"{brief(value)}."
+        )
 
 
 def check_function(name: str, value: Any) -> None:
@@ -46,6 +99,47 @@ def to_float(name: str, value: Any) -> float:
     if math.isnan(number) or is_cut:
         raise InvalidOptionError(f"{name} is a number of 32 bits, got {brief(value)}.")
     return number
+
+
+def check_number(name: str, value: Any) -> None:
+    """Refuse what is no finite number.
+
+    Raises:
+        InvalidOptionError: naming the option.
+    """
+    if not math.isfinite(to_float(name, value)):
+        raise InvalidOptionError(f"{name} is a finite number, got {brief(value)}.")
+
+
+def check_positive(name: str, value: Any) -> None:
+    """Refuse what is no finite number above 0.
+
+    Raises:
+        InvalidOptionError: naming the option.
+    """
+    if not 0 < to_float(name, value) < math.inf:
+        raise InvalidOptionError(f"{name} is a positive number, got {brief(value)}.")
+
+
+def check_discount(name: str, value: Any) -> None:
+    """Refuse what is not from 0 to 1.
+
+    Raises:
+        InvalidOptionError: naming the option.
+    """
+    if not 0 <= to_float(name, value) <= 1:
+        raise InvalidOptionError(f"{name} is from 0 to 1, got {brief(value)}.")
+
+
+def check_order(names: tuple[str, str], bounds: tuple[float, float]) -> None:
+    """Refuse a lower bound that is not below the upper one.
+
+    Raises:
+        InvalidOptionError: naming both options.
+    """
+    (low_name, high_name), (low, high) = names, bounds
+    if not low < high:
+        raise InvalidOptionError(f"{low_name}={low!r} is not below {high_name}={high!r}.")
 
 
 def check_probability(name: str, value: Any) -> None:

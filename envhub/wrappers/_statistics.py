@@ -11,9 +11,9 @@ import numpy as np
 from jax import lax
 
 from envhub.environment import Environment
-from envhub.errors import InvalidOptionError
+from envhub.errors import InvalidOptionError, brief
 from envhub.wrappers._base import Wrapper
-from envhub.wrappers._options import to_float
+from envhub.wrappers._options import check_flag, check_positive, or_none
 
 PRIOR = 1e-4  # what the mean 0 and the variance 1 count for, as in Gymnasium
 
@@ -31,6 +31,20 @@ class Statistics(NamedTuple):
     mean: Any
     variance: Any
     count: Any
+
+
+def _check_axis_name(name: str, value: Any) -> None:
+    names = value if isinstance(value, tuple) else (value,)
+    # JAX takes a number for an axis of the array.
+    if any(isinstance(each, int) or not isinstance(each, Hashable) for each in names):
+        raise InvalidOptionError(f"{name} is a name or a tuple of names, got {value!r}.")
+
+
+def _check_kind(name: str, value: Any) -> None:
+    if not isinstance(value, Statistics):
+        raise InvalidOptionError(
+            f"{name} is what a state of this wrapper has as state.statistics, got {brief(value)}."
+        )
 
 
 class StatisticsWrapper(Wrapper):
@@ -53,6 +67,12 @@ class StatisticsWrapper(Wrapper):
     """
 
     spans_episodes = True
+    checks = {  # noqa: RUF012
+        "epsilon": check_positive,
+        "axis_name": _check_axis_name,
+        "statistics": or_none(_check_kind),
+        "update": check_flag,
+    }
 
     def __init__(
         self,
@@ -71,13 +91,7 @@ class StatisticsWrapper(Wrapper):
                 "changes none."
             )
         super().__init__(env, capabilities=capabilities)
-        epsilon = to_float("epsilon", epsilon)
-        if not epsilon > 0:
-            raise InvalidOptionError(f"epsilon is a positive number, got {epsilon!r}.")
-        names = axis_name if isinstance(axis_name, tuple) else (axis_name,)
-        if any(isinstance(name, int) for name in names):  # JAX takes one for an axis of the array
-            raise InvalidOptionError(f"axis_name is a name or a tuple of names, got {axis_name!r}.")
-        self.epsilon, self.axis_name, self.update = epsilon, axis_name, update
+        self.epsilon, self.axis_name, self.update = float(epsilon), axis_name, update
         fresh = Statistics(
             jax.tree.map(np.zeros_like, like), jax.tree.map(np.ones_like, like), np.float32(PRIOR)
         )

@@ -13,6 +13,7 @@ from envhub import spaces
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
 from envhub.wrappers._inside_autoreset import InsideAutoReset
+from envhub.wrappers._options import check_function, or_none
 
 Mask = Callable[[Any, Any, Any], Any]
 
@@ -44,6 +45,8 @@ class ActionMask(InsideAutoReset):
     """
 
     reason = "the last observation of an episode has a mask of its own"
+
+    checks = {"mask_fn": or_none(check_function)}  # noqa: RUF012
 
     def __init__(self, env: Environment, mask_fn: Mask | None = None) -> None:
         super().__init__(env)

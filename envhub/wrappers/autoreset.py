@@ -60,7 +60,6 @@ class AutoReset(Wrapper):
     checks = {"mode": _check_mode}  # noqa: RUF012
 
     def __init__(self, env: Environment, mode: Mode = "same_step") -> None:
-        _check_mode("mode", mode)
         super().__init__(env)
         self.mode = mode
         inside = layers_of(env)

@@ -6,8 +6,16 @@ import jax.numpy as jnp
 
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
-from envhub.wrappers._options import to_float
+from envhub.wrappers._options import or_none, to_float
 from envhub.wrappers.transform_reward import TransformReward
+
+
+def _check_bounds(_: tuple[str, str], bounds: tuple[float | None, float | None]) -> None:
+    low, high = bounds
+    if low is None and high is None:
+        raise InvalidOptionError("ClipReward needs min_reward or max_reward.")
+    if low is not None and high is not None and not low <= high:
+        raise InvalidOptionError(f"min_reward={low} is above max_reward={high}.")
 
 
 class ClipReward(TransformReward):
@@ -30,15 +38,14 @@ class ClipReward(TransformReward):
         0.5
     """
 
+    checks = {  # noqa: RUF012
+        "min_reward": or_none(to_float),
+        "max_reward": or_none(to_float),
+        ("min_reward", "max_reward"): _check_bounds,
+    }
+
     def __init__(
         self, env: Environment, min_reward: float | None = None, max_reward: float | None = None
     ) -> None:
-        if min_reward is None and max_reward is None:
-            raise InvalidOptionError("ClipReward needs min_reward or max_reward.")
-        if min_reward is not None:
-            min_reward = to_float("min_reward", min_reward)
-        if max_reward is not None:
-            max_reward = to_float("max_reward", max_reward)
-        if min_reward is not None and max_reward is not None and not min_reward <= max_reward:
-            raise InvalidOptionError(f"min_reward={min_reward} is above max_reward={max_reward}.")
-        super().__init__(env, lambda reward: jnp.clip(reward, min_reward, max_reward))
+        bounds = [None if bound is None else float(bound) for bound in (min_reward, max_reward)]
+        super().__init__(env, lambda reward: jnp.clip(reward, *bounds))

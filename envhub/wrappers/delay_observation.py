@@ -9,7 +9,8 @@ import jax
 
 from envhub.environment import Environment
 from envhub.spaces._trees import tree_of, zero_of
-from envhub.wrappers._frames import FramesWrapper, check_count
+from envhub.wrappers._frames import FramesWrapper
+from envhub.wrappers._options import check_count
 
 
 class DelayObservation(FramesWrapper):
@@ -35,7 +36,6 @@ class DelayObservation(FramesWrapper):
     checks = {"delay": functools.partial(check_count, at_least=0)}  # noqa: RUF012
 
     def __init__(self, env: Environment, delay: int) -> None:
-        check_count("delay", delay, 0)
         with jax.ensure_compile_time_eval():
             space = env.observation_space(env.default_params)
         capabilities = env.capabilities

@@ -12,8 +12,18 @@ import numpy as np
 from envhub import spaces
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
+from envhub.wrappers._options import check_flag
 from envhub.wrappers.flatten_action import flattened
 from envhub.wrappers.transform_action import BoxAction, box_of
+
+
+def _check_bins(name: str, bins: Any) -> None:
+    try:
+        counts = np.asarray(bins)
+    except ValueError:  # its parts have several lengths
+        counts = np.empty(0)
+    if counts.dtype.kind not in "iu" or not counts.size or (counts < 1).any():
+        raise InvalidOptionError(f"{name} is a positive integer, or some of them, got {bins!r}.")
 
 
 class DiscretizeAction(BoxAction):
@@ -41,6 +51,8 @@ class DiscretizeAction(BoxAction):
         Discrete(5)
     """
 
+    checks = {"bins": _check_bins, "multidiscrete": check_flag}  # noqa: RUF012
+
     def __init__(
         self, env: Environment, bins: int | Sequence[int], multidiscrete: bool = False
     ) -> None:
@@ -48,8 +60,7 @@ class DiscretizeAction(BoxAction):
         if not (np.isfinite(inner.low).all() and np.isfinite(inner.high).all()):
             raise InvalidOptionError(f"DiscretizeAction needs finite bounds, not {inner}.")
         counts = np.asarray(bins)
-        is_fitting = counts.shape == () or counts.size == inner.low.size
-        if counts.dtype.kind not in "iu" or (counts < 1).any() or not is_fitting:
+        if counts.shape != () and counts.size != inner.low.size:
             raise InvalidOptionError(
                 f"bins is a positive integer, or {inner.low.size} of them, got {bins!r}."
             )

@@ -10,9 +10,18 @@ import numpy as np
 from envhub import spaces
 from envhub._tracing import numpy_for
 from envhub.environment import Environment
-from envhub.errors import InvalidOptionError
+from envhub.errors import InvalidOptionError, brief
 from envhub.spaces._numbers import to_dtype
 from envhub.wrappers._observation import BoxObservation, mapped
+
+
+def _check_dtype(name: str, value: Any) -> None:
+    try:
+        dtype = to_dtype(value, "biuf")
+    except TypeError as error:
+        raise InvalidOptionError(f"{name}={brief(value)}: {error}") from error
+    if jax.dtypes.canonicalize_dtype(dtype) != dtype:
+        raise InvalidOptionError(f"{name}={dtype}: JAX has it with jax_enable_x64 alone.")
 
 
 class DtypeObservation(BoxObservation):
@@ -35,14 +44,11 @@ class DtypeObservation(BoxObservation):
         dtype('uint8')
     """
 
+    checks = {"dtype": _check_dtype}  # noqa: RUF012
+
     def __init__(self, env: Environment, dtype: Any) -> None:
         super().__init__(env)
-        try:
-            self.dtype = to_dtype(dtype, "biuf")
-        except TypeError as error:
-            raise InvalidOptionError(str(error)) from error
-        if jax.dtypes.canonicalize_dtype(self.dtype) != self.dtype:
-            raise InvalidOptionError(f"dtype={self.dtype}: JAX has it with jax_enable_x64 alone.")
+        self.dtype = np.dtype(dtype)
         if self.dtype.kind != "f":
             reason = f"no gradient flows through observations of {self.dtype}."
             self.capabilities = self.capabilities.without(differentiable=reason)

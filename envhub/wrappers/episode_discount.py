@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from envhub.environment import Environment, StepResult
-from envhub.errors import InvalidOptionError
 from envhub.wrappers._base import Wrapper
+from envhub.wrappers._options import check_discount
 
 
 class EpisodeDiscount(Wrapper):
@@ -35,10 +35,10 @@ class EpisodeDiscount(Wrapper):
         0.5
     """
 
+    checks = {"gamma": check_discount}  # noqa: RUF012
+
     def __init__(self, env: Environment, gamma: float = 1.0) -> None:
         super().__init__(env)
-        if not 0 <= gamma <= 1:
-            raise InvalidOptionError(f"gamma is from 0 to 1, got {gamma!r}.")
         self.gamma = gamma
 
     def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:

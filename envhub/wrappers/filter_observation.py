@@ -12,6 +12,15 @@ from envhub.spaces._trees import leaves_of
 from envhub.wrappers._observation import ObservationWrapper
 
 
+def _check_keys(name: str, keys: Any) -> None:
+    # A string is a sequence of its letters, and not meant so.
+    is_list = isinstance(keys, list | tuple) and all(type(key) in (str, int) for key in keys)
+    if not is_list or not 0 < len(set(keys)) == len(keys):
+        raise InvalidOptionError(
+            f"{name} is a list of names, or of numbers, each once, got {keys!r}."
+        )
+
+
 class FilterObservation(ObservationWrapper):
     """Shows some entries of a `Dict`, or some elements of a `Tuple` in the order given.
 
@@ -33,6 +42,8 @@ class FilterObservation(ObservationWrapper):
         (['action_mask', 'grid', 'step_count'], ['grid'])
     """
 
+    checks = {"filter_keys": _check_keys}  # noqa: RUF012
+
     def __init__(self, env: Environment, filter_keys: Sequence[str | int]) -> None:
         space = env.observation_space(env.default_params)
         if not isinstance(space, spaces.Dict | spaces.Tuple):
@@ -41,9 +52,8 @@ class FilterObservation(ObservationWrapper):
                 " MaskObservation keeps elements of an array."
             )
         known = list(space) if isinstance(space, spaces.Dict) else list(range(len(space)))
-        # A string is a sequence of its letters, and not meant so.
-        keys = list(filter_keys) if isinstance(filter_keys, list | tuple) else []
-        if not keys or len(set(keys)) < len(keys) or any(key not in known for key in keys):
+        keys = list(filter_keys)
+        if any(key not in known for key in keys):
             raise InvalidOptionError(
                 f"filter_keys is a list of some of {known}, each once, got {filter_keys!r}."
             )

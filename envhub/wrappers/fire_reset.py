@@ -12,6 +12,12 @@ from envhub._reset_where import reset_where
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
 from envhub.wrappers._inside_autoreset import InsideAutoReset
+from envhub.wrappers._options import or_none
+
+
+def _check_action(name: str, action: Any) -> None:
+    if isinstance(action, bool) or not hasattr(action, "__index__"):
+        raise InvalidOptionError(f"{name}={action!r} is no integer.")
 
 
 class FireReset(InsideAutoReset):
@@ -39,6 +45,8 @@ class FireReset(InsideAutoReset):
     """
 
     reason = "an episode that is begun inside of it begins without FIRE"
+
+    checks = {"fire_action": or_none(_check_action)}  # noqa: RUF012
 
     def __init__(self, env: Environment, fire_action: int | None = None) -> None:
         super().__init__(env)

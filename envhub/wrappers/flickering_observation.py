@@ -44,7 +44,6 @@ class FlickeringObservation(RandomObservation):
 
     def __init__(self, env: Environment, probability: float) -> None:
         super().__init__(env)
-        check_probability("probability", probability)
         self.probability = float(probability)
 
     def observation(self, key: jax.Array, obs: Any) -> Any:

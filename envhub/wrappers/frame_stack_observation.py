@@ -11,8 +11,14 @@ from envhub import spaces
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
 from envhub.spaces._trees import space_of, tree_of, zero_of
-from envhub.wrappers._frames import FramesWrapper, check_count
+from envhub.wrappers._frames import FramesWrapper
 from envhub.wrappers._observation import mapped
+from envhub.wrappers._options import check_count
+
+
+def _check_padding_type(name: str, value: Any) -> None:
+    if value is None or (isinstance(value, str) and value not in ("reset", "zero")):
+        raise InvalidOptionError(f"{name} is 'reset', 'zero' or an observation, got {value!r}.")
 
 
 class FrameStackObservation(FramesWrapper):
@@ -42,10 +48,9 @@ class FrameStackObservation(FramesWrapper):
         (3, 4)
     """
 
-    checks = {"stack_size": check_count}  # noqa: RUF012
+    checks = {"stack_size": check_count, "padding_type": _check_padding_type}  # noqa: RUF012
 
     def __init__(self, env: Environment, stack_size: int, padding_type: Any = "reset") -> None:
-        check_count("stack_size", stack_size)
         with jax.ensure_compile_time_eval():
             padding = _padding(env.observation_space(env.default_params), padding_type)
         super().__init__(env, int(stack_size) - 1, padding)
@@ -69,10 +74,6 @@ class FrameStackObservation(FramesWrapper):
 
 def _padding(space: spaces.Space, padding_type: Any) -> Any:
     if isinstance(padding_type, str):
-        if padding_type not in ("reset", "zero"):
-            raise InvalidOptionError(
-                f"padding_type is 'reset', 'zero' or an observation, got {padding_type!r}."
-            )
         return None if padding_type == "reset" else jax.tree.map(zero_of, tree_of(space))
     if not space.contains(padding_type):
         raise InvalidOptionError(

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from envhub import spaces
 from envhub.environment import Environment
 from envhub.wrappers._observation import ImageObservation
+from envhub.wrappers._options import check_flag
 
 WEIGHTS = (0.2125, 0.7154, 0.0721)  # of red, green and blue, as Gymnasium's wrapper has them
 
@@ -33,6 +34,7 @@ class GrayscaleObservation(ImageObservation):
     """
 
     needs_colour = True
+    checks = {"keep_dim": check_flag}  # noqa: RUF012
 
     def __init__(self, env: Environment, keep_dim: bool = False) -> None:
         super().__init__(env)

@@ -8,6 +8,7 @@ from typing import Any
 from envhub import spaces
 from envhub.environment import Environment
 from envhub.wrappers._observation import ElementsObservation, mapped
+from envhub.wrappers._options import check_different
 
 
 class MaskObservation(ElementsObservation):
@@ -34,6 +35,8 @@ class MaskObservation(ElementsObservation):
         >>> env.observation_space().shape
         (2,)
     """
+
+    checks = {"keep": check_different}  # noqa: RUF012
 
     def __init__(self, env: Environment, keep: Sequence[int] | Sequence[bool]) -> None:
         super().__init__(env, keep)

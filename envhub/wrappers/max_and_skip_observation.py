@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from envhub import spaces
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
-from envhub.wrappers._frames import check_count
+from envhub.wrappers._options import check_count
 from envhub.wrappers.repeat_action import RepeatAction
 
 
@@ -40,7 +40,6 @@ class MaxAndSkipObservation(RepeatAction):
         4.0
     """
 
-    option, least = "skip", 2
     checks = {"skip": functools.partial(check_count, at_least=2)}  # noqa: RUF012
 
     def __init__(self, env: Environment, skip: int = 4) -> None:

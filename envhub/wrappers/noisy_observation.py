@@ -14,6 +14,17 @@ from envhub.errors import InvalidOptionError
 from envhub.wrappers._observation import RandomObservation
 
 
+def _check_scale(name: str, value: Any) -> None:
+    try:
+        scale = np.asarray(value, np.float32)
+    except (TypeError, ValueError):
+        scale = np.full((), np.nan, np.float32)
+    if not (np.isfinite(scale) & (scale >= 0)).all():
+        raise InvalidOptionError(
+            f"{name} is a standard deviation, or an array of them, got {value!r}."
+        )
+
+
 class NoisyObservation(RandomObservation):
     """Adds Gaussian noise to an array of floats, drawn anew for each observation.
 
@@ -40,18 +51,17 @@ class NoisyObservation(RandomObservation):
 
     needs_floats = True
 
+    checks = {"scale": _check_scale}  # noqa: RUF012
+
     def __init__(self, env: Environment, scale: Any) -> None:
         super().__init__(env)
         shape = self.inner_space.shape
         try:
             self.scale = np.broadcast_to(np.asarray(scale, np.float32), shape)
-        except (TypeError, ValueError):
-            self.scale = np.full(shape, np.nan, np.float32)
-        if not (np.isfinite(self.scale) & (self.scale >= 0)).all():
+        except ValueError as error:
             raise InvalidOptionError(
-                f"scale is a standard deviation, or an array of them that broadcasts to {shape}, "
-                f"got {scale!r}."
-            )
+                f"scale={scale!r} does not broadcast to observations of {shape}."
+            ) from error
 
     def observation(self, key: jax.Array, obs: Any) -> Any:
         return obs + self.scale.astype(obs.dtype) * jax.random.normal(key, obs.shape, obs.dtype)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from envhub.environment import Environment, StepResult
-from envhub.errors import InvalidOptionError
+from envhub.wrappers._options import check_discount
 from envhub.wrappers._statistics import Statistics, StatisticsWrapper
 from envhub.wrappers.autoreset import AutoReset
 
@@ -67,6 +67,8 @@ class NormalizeReward(StatisticsWrapper):
         1.0
     """
 
+    checks = {**StatisticsWrapper.checks, "gamma": check_discount}  # noqa: RUF012
+
     def __init__(
         self,
         env: Environment,
@@ -76,8 +78,6 @@ class NormalizeReward(StatisticsWrapper):
         statistics: Statistics | None = None,
         update: bool = True,
     ) -> None:
-        if not 0 <= gamma <= 1:
-            raise InvalidOptionError(f"gamma is from 0 to 1, got {gamma!r}.")
         self._no_return = np.zeros(() if env.num_agents == 1 else env.num_agents, np.float32)
         super().__init__(env, self._no_return, epsilon, axis_name, statistics, update)
         self.gamma = gamma

@@ -12,6 +12,7 @@ from envhub import spaces
 from envhub._tracing import numpy_for
 from envhub.environment import Environment
 from envhub.wrappers._observation import ElementsObservation
+from envhub.wrappers._options import check_different
 
 
 class PeriodicObservation(ElementsObservation):
@@ -39,6 +40,8 @@ class PeriodicObservation(ElementsObservation):
     """
 
     needs_floats = True
+
+    checks = {"angles": check_different}  # noqa: RUF012
 
     def __init__(self, env: Environment, angles: Sequence[int] | Sequence[bool]) -> None:
         super().__init__(env, angles)

@@ -15,9 +15,36 @@ from envhub import video
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError, MissingCapabilityError, RenderError
 from envhub.wrappers._base import Wrapper
+from envhub.wrappers._options import check_function, check_positive, or_none
 from envhub.wrappers.autoreset import AutoReset
 
 Trigger = Callable[[int], bool]
+
+
+def _check_folder(name: str, value: Any) -> None:
+    if not isinstance(value, str | os.PathLike):
+        raise InvalidOptionError(f"{name} is a path, got {value!r}.")
+
+
+def _check_length(name: str, value: Any) -> None:
+    if type(value) is not int or value < 0:
+        raise InvalidOptionError(
+            f"{name} is a number of frames, or 0 for whole episodes, got {value!r}."
+        )
+
+
+def _check_prefix(name: str, value: Any) -> None:
+    is_name = isinstance(value, str) and "\0" not in value
+    if not is_name or value != Path(f"x{value}").name[1:]:
+        raise InvalidOptionError(
+            f"{name} is the beginning of a file's name, without a folder: give that as "
+            f"video_folder; got {value!r}."
+        )
+
+
+def _check_format(name: str, value: Any) -> None:
+    if value not in ("mp4", "gif"):
+        raise InvalidOptionError(f"{name} is 'mp4' or 'gif', got {value!r}.")
 
 
 class RecordVideo(Wrapper):
@@ -79,6 +106,16 @@ class RecordVideo(Wrapper):
     spans_episodes = True
     inside_batches = False
 
+    checks = {  # noqa: RUF012
+        "video_folder": _check_folder,
+        "episode_trigger": or_none(check_function),
+        "step_trigger": or_none(check_function),
+        "video_length": _check_length,
+        "name_prefix": _check_prefix,
+        "fps": or_none(check_positive),
+        "format": _check_format,
+    }
+
     def __init__(
         self,
         env: Environment,
@@ -94,23 +131,9 @@ class RecordVideo(Wrapper):
         if not env.capabilities.renderable:
             why = env.capabilities.why("renderable")
             raise MissingCapabilityError(f"{env} cannot be recorded, for it cannot be drawn: {why}")
-        if format not in ("mp4", "gif"):
-            raise InvalidOptionError(f"format is 'mp4' or 'gif', got {format!r}.")
-        if type(video_length) is not int or video_length < 0:
-            raise InvalidOptionError(
-                f"video_length is a number of frames, or 0 for whole episodes, got "
-                f"{video_length!r}."
-            )
         if fps is None:
             fps = getattr(env.unwrapped, "metadata", {}).get("render_fps", 30)
-        is_name = isinstance(name_prefix, str) and "\0" not in name_prefix
-        if not is_name or name_prefix != Path(f"x{name_prefix}").name[1:]:
-            raise InvalidOptionError(
-                f"name_prefix is the beginning of a file's name, without a folder: give that as "
-                f"video_folder; got {name_prefix!r}."
-            )
-        if not 0 < fps < np.inf:
-            raise InvalidOptionError(f"fps is a positive number, got {fps!r}.")
+            check_positive(f"the render_fps of {env}", fps)
         video.require(format)  # now, and not after an episode
         reason = "RecordVideo draws concrete states, and is called outside of jit and vmap."
         lost = ("jax_native", "vmap_safe", "has_env_params", "differentiable", "multi_device")

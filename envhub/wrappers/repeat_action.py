@@ -10,8 +10,8 @@ import jax.numpy as jnp
 
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
-from envhub.wrappers._frames import check_count
 from envhub.wrappers._inside_autoreset import InsideAutoReset
+from envhub.wrappers._options import check_count
 
 
 class Repeated(NamedTuple):
@@ -52,13 +52,11 @@ class RepeatAction(InsideAutoReset):
     """
 
     reason = "it stops at the end of an episode"
-    option, least = "num_repeats", 1
     checks = {"num_repeats": check_count}  # noqa: RUF012
 
     def __init__(self, env: Environment, num_repeats: int) -> None:
         super().__init__(env)
         name = type(self).__name__
-        check_count(self.option, num_repeats, self.least)
         if env.num_agents > 1:
             raise InvalidOptionError(
                 f"{name} takes environments of one agent; {env} has {env.num_agents}."

@@ -11,6 +11,7 @@ import numpy as np
 from envhub import spaces
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
+from envhub.wrappers._options import check_number, check_order
 from envhub.wrappers.transform_action import BoxAction, box_of
 
 
@@ -34,12 +35,14 @@ class RescaleAction(BoxAction):
         (Box(-2.0, 2.0, (1,), float32), Box(-1.0, 1.0, (1,), float32))
     """
 
+    checks = {  # noqa: RUF012
+        "min_action": check_number,
+        "max_action": check_number,
+        ("min_action", "max_action"): check_order,
+    }
+
     def __init__(self, env: Environment, min_action: float = -1.0, max_action: float = 1.0) -> None:
         inner = box_of(env, env.default_params)
-        if not min_action < max_action:
-            raise InvalidOptionError(
-                f"min_action={min_action!r} is not below max_action={max_action!r}."
-            )
         if not (np.isfinite(inner.low).all() and np.isfinite(inner.high).all()):
             raise InvalidOptionError(f"RescaleAction needs finite bounds, not {inner}.")
 

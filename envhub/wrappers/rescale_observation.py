@@ -12,6 +12,7 @@ from envhub._tracing import numpy_for
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
 from envhub.wrappers._observation import BoxObservation
+from envhub.wrappers._options import check_number, check_order
 
 
 class RescaleObservation(BoxObservation):
@@ -36,11 +37,15 @@ class RescaleObservation(BoxObservation):
         Box(-1.0, 1.0, (10, 5), float32)
     """
 
+    checks = {  # noqa: RUF012
+        "min_obs": check_number,
+        "max_obs": check_number,
+        ("min_obs", "max_obs"): check_order,
+    }
+
     def __init__(self, env: Environment, min_obs: float, max_obs: float) -> None:
         super().__init__(env)
         space = self.inner_space
-        if not min_obs < max_obs:
-            raise InvalidOptionError(f"min_obs={min_obs!r} is not below max_obs={max_obs!r}.")
         low, high = space.low.astype(np.float64), space.high.astype(np.float64)
         # gymnax says "unbounded" with the greatest floats there are.
         if not (high - low < np.finfo(np.float32).max).all():

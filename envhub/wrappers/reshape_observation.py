@@ -14,6 +14,12 @@ from envhub.errors import InvalidOptionError
 from envhub.wrappers._observation import BoxObservation, mapped
 
 
+def _check_shape(name: str, shape: Any) -> None:
+    sizes = shape if isinstance(shape, list | tuple) else [None]
+    if not all(type(size) is int and size >= 0 for size in sizes):
+        raise InvalidOptionError(f"{name} is a tuple of sizes, got {shape!r}.")
+
+
 class ReshapeObservation(BoxObservation):
     """Shows an array in another shape, of the same dtype.
 
@@ -32,6 +38,8 @@ class ReshapeObservation(BoxObservation):
         >>> env.observation_space().shape
         (2, 2)
     """
+
+    checks = {"shape": _check_shape}  # noqa: RUF012
 
     def __init__(self, env: Environment, shape: Sequence[int]) -> None:
         super().__init__(env)

@@ -14,6 +14,12 @@ from envhub.errors import InvalidOptionError
 from envhub.wrappers._observation import ImageObservation
 
 
+def _check_shape(name: str, shape: Any) -> None:
+    sizes = shape if isinstance(shape, list | tuple) else []
+    if len(sizes) != 2 or not all(type(size) is int and size > 0 for size in sizes):
+        raise InvalidOptionError(f"{name} is a height and a width, got {shape!r}.")
+
+
 class ResizeObservation(ImageObservation):
     """Shows pictures in another size: [*shape, channels], or [*shape], of uint8 or floats.
 
@@ -35,10 +41,10 @@ class ResizeObservation(ImageObservation):
         Box(0, 255, (84, 84, 3), uint8)
     """
 
+    checks = {"shape": _check_shape}  # noqa: RUF012
+
     def __init__(self, env: Environment, shape: Sequence[int]) -> None:
         super().__init__(env)
-        if len(shape) != 2 or not all(type(size) is int and size > 0 for size in shape):
-            raise InvalidOptionError(f"shape is a height and a width, got {shape!r}.")
         self.shape = (*shape, *self.inner_space.shape[2:])
 
     def observation(self, obs: Any) -> Any:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
 from envhub.environment import Environment
-from envhub.errors import InvalidOptionError
-from envhub.wrappers._options import to_float
+from envhub.wrappers._options import check_number
 from envhub.wrappers.transform_reward import TransformReward
 
 
@@ -30,8 +27,8 @@ class ScaleReward(TransformReward):
         0.5
     """
 
+    checks = {"scale": check_number}  # noqa: RUF012
+
     def __init__(self, env: Environment, scale: float) -> None:
-        factor = to_float("scale", scale)
-        if not math.isfinite(factor):
-            raise InvalidOptionError(f"scale is a finite number, got {scale!r}.")
+        factor = float(scale)
         super().__init__(env, lambda reward: reward * factor)

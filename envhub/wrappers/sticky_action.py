@@ -28,6 +28,21 @@ class Sticking(NamedTuple):
     left: jax.Array
 
 
+def _bounds_of(duration: Any) -> tuple[Any, ...]:
+    """The least and the greatest duration."""
+    return tuple(duration) if isinstance(duration, tuple | list) else (duration, duration)
+
+
+def _check_duration(name: str, value: Any) -> None:
+    bounds = _bounds_of(value)
+    is_integers = len(bounds) == 2 and all(type(bound) is int for bound in bounds)
+    if not is_integers or not 1 <= bounds[0] <= bounds[1]:
+        raise InvalidOptionError(
+            f"{name} is a positive integer, or the least and the greatest in a tuple, got "
+            f"{value!r}."
+        )
+
+
 class StickyAction(EpisodeWrapper):
     """Repeats the last action with some probability, and ignores the one that is given.
 
@@ -52,7 +67,10 @@ class StickyAction(EpisodeWrapper):
         1
     """
 
-    checks = {"repeat_action_probability": check_probability}  # noqa: RUF012
+    checks = {  # noqa: RUF012
+        "repeat_action_probability": check_probability,
+        "repeat_action_duration": _check_duration,
+    }
 
     def __init__(
         self,
@@ -61,17 +79,8 @@ class StickyAction(EpisodeWrapper):
         repeat_action_duration: int | tuple[int, int] = 1,
     ) -> None:
         super().__init__(env)
-        check_probability("repeat_action_probability", repeat_action_probability)
-        duration = repeat_action_duration
-        bounds = tuple(duration) if isinstance(duration, (tuple, list)) else (duration, duration)
-        is_integers = len(bounds) == 2 and all(type(bound) is int for bound in bounds)
-        if not is_integers or not 1 <= bounds[0] <= bounds[1]:
-            raise InvalidOptionError(
-                "repeat_action_duration is a positive integer, or the least and the greatest in a "
-                f"tuple, got {duration!r}."
-            )
         self.repeat_action_probability = float(repeat_action_probability)
-        self.repeat_action_duration = bounds
+        self.repeat_action_duration = _bounds_of(repeat_action_duration)
 
     def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
         obs, state = self.env.reset(key, params)

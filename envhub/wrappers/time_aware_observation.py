@@ -14,8 +14,13 @@ from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
 from envhub.spaces._trees import leaves_of, tree_of
 from envhub.wrappers._episode import EpisodeWrapper
-from envhub.wrappers._frames import check_count
+from envhub.wrappers._options import check_count, check_flag, or_none
 from envhub.wrappers.time_limit import Counted
+
+
+def _check_key(name: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise InvalidOptionError(f"{name} is a name, got {value!r}.")
 
 
 class TimeAwareObservation(EpisodeWrapper):
@@ -46,6 +51,13 @@ class TimeAwareObservation(EpisodeWrapper):
         1.0
     """
 
+    checks = {  # noqa: RUF012
+        "flatten": check_flag,
+        "normalize_time": check_flag,
+        "dict_time_key": _check_key,
+        "max_episode_steps": or_none(check_count),
+    }
+
     def __init__(
         self,
         env: Environment,
@@ -55,11 +67,7 @@ class TimeAwareObservation(EpisodeWrapper):
         max_episode_steps: int | None = None,
     ) -> None:
         super().__init__(env)
-        if not isinstance(dict_time_key, str):
-            raise InvalidOptionError(f"dict_time_key is a name, got {dict_time_key!r}.")
-        if max_episode_steps is not None:
-            check_count("max_episode_steps", max_episode_steps)
-        elif normalize_time and env.episode_limit() is None:
+        if max_episode_steps is None and normalize_time and env.episode_limit() is None:
             raise InvalidOptionError(
                 f"normalize_time=True needs a limit of episodes, and {env} has none: give "
                 "max_episode_steps=, or put a TimeLimit inside."

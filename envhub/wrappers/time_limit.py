@@ -55,7 +55,6 @@ class TimeLimit(EpisodeWrapper):
 
     def __init__(self, env: Environment, max_episode_steps: int) -> None:
         super().__init__(env)
-        check_limit("max_episode_steps", max_episode_steps)
         self.max_episode_steps = max_episode_steps
 
     def limit(self, params: Any) -> Any:

@@ -33,14 +33,14 @@ class TransformAction(Wrapper):
         True
     """
 
+    checks = {"func": check_function, "action_space": check_space}  # noqa: RUF012
+
     def __init__(
         self,
         env: Environment,
         func: Callable[..., Any],
         action_space: spaces.Space | None = None,
     ) -> None:
-        check_function("func", func)
-        check_space("action_space", action_space)
         super().__init__(env)
         self._func, self._space = func, action_space
 

@@ -28,14 +28,14 @@ class TransformObservation(ObservationWrapper):
         True
     """
 
+    checks = {"func": check_function, "observation_space": check_space}  # noqa: RUF012
+
     def __init__(
         self,
         env: Environment,
         func: Callable[[Any], Any],
         observation_space: spaces.Space | None = None,
     ) -> None:
-        check_function("func", func)
-        check_space("observation_space", observation_space)
         super().__init__(env)
         self._func, self._space = func, observation_space
 

@@ -29,8 +29,9 @@ class TransformReward(Wrapper):
         2.0
     """
 
+    checks = {"func": check_function}  # noqa: RUF012
+
     def __init__(self, env: Environment, func: Callable[[jax.Array], Any]) -> None:
-        check_function("func", func)
         super().__init__(env)
         self._func = func
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 from typing import Any
 
@@ -363,38 +362,16 @@ INT32 = np.iinfo(np.int32)
     [
         (CARTPOLE, [FilterObservation(filter_keys=["obs"])], "a Dict or a Tuple.*MaskObservation"),
         (BLACKJACK, [FilterObservation(filter_keys=[3])], r"some of \[0, 1, 2\]"),
-        (BLACKJACK, [FilterObservation(filter_keys=[0, 0])], "each once"),
-        (BLACKJACK, [FilterObservation(filter_keys=[])], "filter_keys"),
-        (PENDULUM, [with_time(int), FilterObservation(filter_keys="obs")], "is a list"),
         (PENDULUM, [with_time(int), FilterObservation(filter_keys=["obs", "x"])], "'time'"),
         *(
             (CARTPOLE, [MaskObservation(keep=keep)], "below 4, or a list of 4 bools")
-            for keep in (
-                [4],
-                [0, -4],
-                [True, False],
-                [],
-                [False] * 4,
-                2,
-                None,
-                [0.0],
-                [[0, 1]],
-                "ab",
-            )
+            for keep in ([4], [0, -4], [True, False])
         ),
         (BLACKJACK, [MaskObservation(keep=[0])], "Box"),
-        (CARTPOLE, [PeriodicObservation(angles=[2, 2])], "below 4"),
         (NAVIX, [PeriodicObservation(angles=[0])], "arrays of floats"),
         (NAVIX, [NoisyObservation(scale=1.0)], "arrays of floats"),
         (BLACKJACK, [NoisyObservation(scale=1.0)], "Box"),
-        *(
-            (CARTPOLE, [NoisyObservation(scale=scale)], "standard deviation")
-            for scale in (-1.0, np.inf, np.nan, [1.0, 2.0], "loud")
-        ),
-        *(
-            (CARTPOLE, [functools.partial(FlickeringObservation, probability=p)], "at least 0 and")
-            for p in (-0.1, 1.0, np.nan)
-        ),
+        (CARTPOLE, [NoisyObservation(scale=[1.0, 2.0])], "does not broadcast"),
         (BLACKJACK, [FlickeringObservation(probability=0.5)], "Box"),
         (BLACKJACK, [ToFloat], "arrays of integers"),
         (CARTPOLE, [ToFloat], "RescaleObservation"),

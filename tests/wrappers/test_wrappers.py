@@ -195,7 +195,6 @@ def test_the_last_observation_is_changed_too() -> None:
     [
         (GrayscaleObservation, "takes pictures"),
         (ResizeObservation(shape=(84, 84)), "takes pictures"),
-        (RescaleObservation(min_obs=1, max_obs=0), "not below"),
         (ReshapeObservation(shape=(5,)), "do not fit"),
         (ClipAction, "no arrays of floats"),
         (RescaleAction, "no arrays of floats"),
