@@ -31,23 +31,19 @@ anything = st.one_of(st.text(), near_ids, st.none(), st.integers(), st.binary())
 
 
 def times(few: int, many: int) -> Callable[[Callable[..., None]], Any]:
-    """The test with a few examples, and with many where --full asks for what takes long."""
+    """The test with a few examples, or with many where --full asks for what takes long."""
 
-    def twice(test: Callable[..., None]) -> Any:
-        each = [
-            pytest.param(few, id="few"),
-            pytest.param(many, id="many", marks=pytest.mark.full),
-        ]
-
-        @pytest.mark.parametrize("number", each)
-        def run(number: int) -> None:
+    def decorate(test: Callable[..., None]) -> Any:
+        def run(pytestconfig: pytest.Config) -> None:
             slow = [HealthCheck.too_slow, HealthCheck.data_too_large]  # environments are made there
+            number = many if pytestconfig.getoption("full") else few
+            # Hypothesis refuses to set a test up twice, which `settings` remembers on it.
             settings(max_examples=number, deadline=None, suppress_health_check=slow)(test)()
 
         run.__doc__ = test.__doc__
         return run
 
-    return twice
+    return decorate
 
 
 def test_a_run_can_be_repeated(pytestconfig: pytest.Config) -> None:
