@@ -36,6 +36,10 @@ SCRIPTS = {"constraints": "scripts.write_constraints", "extras": "scripts.try_ex
 # The libraries of docs/coming_from.md, of which Envrax needs Python 3.13 and others gymnax 0.0.9.
 OTHERS, OTHERS_FOLDER, WITH_OTHERS = "tests/other_libraries.txt", "others", "newest-py3.13"
 LINTS = (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"])
+# What the versions of Python, JAX and the suites decide: with --all-sets, what runs on a set that
+# is not the default. `--set NAME` runs everything there.
+OF_VERSIONS = ["conformance", "quirks", "host", "export"]
+OF_VERSIONS += ["test_make.py", "test_values.py", "test_wrap.py", "test_coming_from.py"]
 
 
 class TaskError(Exception):
@@ -44,6 +48,14 @@ class TaskError(Exception):
 
 class PythonNotFoundError(TaskError):
     """This machine lacks a version of Python, so a set of it cannot be run."""
+
+
+class Run(NamedTuple):
+    """What is tested on one set."""
+
+    set_name: str
+    full: bool
+    paths: Sequence[str] = ()
 
 
 class Outcome(NamedTuple):
@@ -93,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument(
         "--all-sets",
         action="store_true",
-        help="the default set, then the fast tests on every other Python and on the oldest set",
+        help="the default set, then what depends on versions on the other Pythons and the oldest",
     )
     matrix = tasks.add_parser("matrix", help="examine every environment; interrupted, it goes on")
     matrix.add_argument("--suite", help="one suite; by default all")
@@ -111,16 +123,17 @@ def test(options: argparse.Namespace, extra: Sequence[str]) -> int:
     if options.all_sets:
         default = newest(RUNNING)
         others = [newest(version) for version in PYTHONS if version != RUNNING] + [OLDEST]
-        runs = [(default, options.full)] + [(name, False) for name in others]
+        runs = [Run(default, options.full)]
+        runs += [Run(name, False, [f"tests/{path}" for path in OF_VERSIONS]) for name in others]
     else:
-        runs = [(options.set or newest(options.python or RUNNING), options.full)]
+        runs = [Run(options.set or newest(options.python or RUNNING), options.full)]
     outcomes = []
     pool = ThreadPoolExecutor(1)
     try:
         # While one set is tested, the next ones are downloaded and installed.
-        ready = [pool.submit(set_up, name, full) for name, full in runs]
-        for (name, full), directory in zip(runs, ready, strict=True):
-            outcomes.append(_test_set(name, full, extra, directory))
+        ready = [pool.submit(set_up, one.set_name, one.full) for one in runs]
+        for one, directory in zip(runs, ready, strict=True):
+            outcomes.append(_test_set(one, extra, directory))
             say(_line(outcomes[-1]))
     finally:
         pool.shutdown(cancel_futures=True)
@@ -130,8 +143,8 @@ def test(options: argparse.Namespace, extra: Sequence[str]) -> int:
     return int("FAILED" in states or "passed" not in states)
 
 
-def _test_set(name: str, full: bool, extra: Sequence[str], ready: Future[Path]) -> Outcome:
-    started = time.monotonic()
+def _test_set(one: Run, extra: Sequence[str], ready: Future[Path]) -> Outcome:
+    name, started = one.set_name, time.monotonic()
     try:
         directory = ready.result()
     except TaskError as error:
@@ -143,7 +156,7 @@ def _test_set(name: str, full: bool, extra: Sequence[str], ready: Future[Path]) 
         say(f"{name}: {' '.join(lint)}")
         if _status([tool(directory, lint[0]), *lint[1:]]):
             failed.append(f"{' '.join(lint)} failed")
-    selection = [*["--full"] * full, *tests_without(left_out(name))]
+    selection = [*["--full"] * one.full, *one.paths, *tests_without(left_out(name))]
     say(" ".join([f"{name}: pytest", *selection]))
     status, summary = run_pytest(directory, [*selection, *extra])
     state = "FAILED" if failed or status else "passed"

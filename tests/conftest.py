@@ -38,7 +38,7 @@ hypothesis.settings.load_profile("same")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--full", action="store_true", help="what takes long, too: every id is at least stepped"
+        "--full", action="store_true", help="what takes long, too"
     )
     parser.addoption("--without", help="a suite that the set of versions leaves out")
     parser.addoption(
@@ -49,6 +49,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_report_header(config: pytest.Config) -> str:
     seed = config.getoption("--hypothesis-seed")
     return "hypothesis: derandomised" if seed is None else f"hypothesis: --hypothesis-seed={seed}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What the budget of the conformance tests left out of a full run, by suite."""
+    ran = terminalreporter.stats.get("passed", [])
+    clauses = "tests/conformance/test_contract.py::"
+    if not terminalreporter.config.getoption("full") or not any(
+        report.nodeid.startswith(clauses) for report in ran
+    ):
+        return
+    from tests.conformance.conftest import summary  # which imports jax
+
+    terminalreporter.section("left out by tests/conformance/budget.py")
+    for line in summary(terminalreporter.config):
+        terminalreporter.line(line)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -119,6 +119,7 @@ def compiled(caplog: pytest.LogCaptureFixture, function: Callable[[], Any]) -> l
 
 
 def test_a_second_rollout_compiles_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    jax.clear_caches()  # of the programs of other tests, beside which JAX would drop some of these
     env, params = envhub.make(NATIVE)
     venv, _ = envhub.make_vec(NATIVE, 2)
     keys = jax.random.split(KEY, 3)

@@ -88,9 +88,16 @@ class SecondProcess:
         return answer["result"]
 
     def close(self) -> None:
-        """End the process, if there is one."""
+        """End the process, if there is one.
+
+        It is killed, and not asked: between two calls it has nothing to finish, it may take a minute
+        to free what it compiled, and it would not see the end of its input while a process that was
+        forked here meanwhile holds that open.
+        """
         if "_process" in vars(self):
-            self._process.communicate()
+            self._process.kill()
+            with contextlib.suppress(BrokenPipeError), self._process:
+                pass  # which closes the pipes, and waits
 
 
 def _resolve(function: str) -> Any:

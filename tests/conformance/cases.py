@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -79,8 +80,6 @@ class Binding:
 
     Attributes:
         sample: names and options that stand for the suite in the default run.
-        only_sample: the full run steps the names that are not in the sample, and leaves their
-            examination to the matrix: they are too many, or compile for too long.
         incomparable: why the suite's own cannot be run beside it here.
         comparable: options without which the suite's own would draw from another generator, or a
             limit would count more than steps.
@@ -94,7 +93,6 @@ class Binding:
     direct: Callable[[Any], tuple[Callable[..., Any], Callable[..., Any]]]
     own_state: Callable[[Any], Any] = lambda state: state
     own_done: Callable[[Any], Any] = lambda result: result.done
-    only_sample: bool = False
     incomparable: str = ""
     comparable: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -273,7 +271,6 @@ BINDINGS = {
         direct=_of_ale,
         own_state=lambda state: (),
         own_done=lambda result: result.terminated,
-        only_sample=True,
         comparable=WITHOUT_NOOPS,
         incomparable="" if GYMNASIUM_1_1 else "ale-py's own environments need gymnasium 1.1",
     ),
@@ -314,7 +311,6 @@ BINDINGS = {
         direct=_of_pufferlib,
         own_state=lambda state: (),
         own_done=lambda result: result.terminated,
-        only_sample=True,
     ),
     "navix": Binding(
         sample=(
@@ -322,10 +318,9 @@ BINDINGS = {
             ("Navix-KeyCorridorS3R1-v0", {"observation_fn": "categorical"}),
         ),
         direct=_of_navix,
-        only_sample=True,
     ),
     "craftax": Binding(
-        sample=(("Craftax-Classic-Symbolic-v1", {}),), direct=_of_gymnax, only_sample=True
+        sample=(("Craftax-Classic-Symbolic-v1", {}),), direct=_of_gymnax
     ),
     "jumanji": Binding(
         sample=(("Game2048-v1", {}), ("Snake-v1", {})),
@@ -339,38 +334,46 @@ BINDINGS = {
         direct=_of_brax,
         own_state=lambda state: state.env,
         own_done=lambda result: result.terminated,
-        only_sample=True,
     ),
 }
 
 
-def sample_cases() -> Iterator[Case]:
-    for suite, binding in BINDINGS.items():
-        for name, options in binding.sample:
-            yield Case(suite, name, tuple(options.items()))
+@functools.cache
+def sample_cases() -> tuple[Case, ...]:
+    """What stands for each suite in the default run."""
+    return tuple(
+        Case(suite, name, tuple(options.items()))
+        for suite, binding in BINDINGS.items()
+        for name, options in binding.sample
+    )
 
 
-def every_case(all_variants: bool) -> Iterator[Case]:
-    """The sample, and every id of every suite: in all of its variants, or in its first.
+def candidates(suite: str) -> list[Case]:
+    """What may be examined beyond the sample: every name in its first variant.
 
-    One name of every suite, the first of its sample, is there in all of them anyway. Where not
-    all variants are wanted, a suite with `only_sample` gives none of its other names.
+    The first name of the sample comes in all of its variants, before the others.
     """
-    seen = set()
-    for case in sample_cases():
-        seen.add(case)
-        yield case
-    for name, binding in BINDINGS.items():
-        suite = registry.get(name)
-        for each in sorted(suite.known_names()):
-            all_of_it = all_variants or each == binding.sample[0][0]
-            if binding.only_sample and not all_of_it:
-                continue
-            every = [{**binding.comparable, **options} for options in suite.variants(each)]
-            for options in every if all_of_it else every[:1]:
-                case = Case(name, each, tuple(options.items()))
-                if case not in seen:
-                    yield case
+    first = BINDINGS[suite].sample[0][0]
+    names = sorted(registry.get(suite).known_names(), key=lambda name: (name != first, name))
+    found = [
+        case for name in names for case in variants(suite, name)[: None if name == first else 1]
+    ]
+    return [case for case in found if case not in sample_cases()]
+
+
+def variants(suite: str, name: str) -> list[Case]:
+    """A name with each of the options that its suite declares for it."""
+    comparable = BINDINGS[suite].comparable
+    every = [{**comparable, **options} for options in registry.get(suite).variants(name)]
+    return [Case(suite, name, tuple(options.items())) for options in every]
+
+
+def every_case() -> Iterator[Case]:
+    """The sample, and every name of every suite in all of its variants."""
+    yield from sample_cases()
+    for suite in BINDINGS:
+        for name in sorted(registry.get(suite).known_names()):
+            yield from (case for case in variants(suite, name) if case not in sample_cases())
 
 
 def gap_of(case: Case) -> envhub.Gap | None:

@@ -9,37 +9,64 @@ from collections.abc import Callable, Iterator
 import jax
 import pytest
 
+from envhub import registry
 from envhub.testing import Trial, Verdict
 from envhub.testing.reports import judge
 from envhub.testing.second_process import SecondProcess
 
-from . import cases
+from . import budget, cases
 
 
 @functools.cache
-def chosen(config: pytest.Config) -> tuple[list[cases.Case], list[cases.Case]]:
-    """The cases that run, and those that a gap keeps from running."""
-    full = config.getoption("full")
-    every = list(cases.every_case(all_variants=False) if full else cases.sample_cases())
-    every = [case for case in every if case.suite != config.getoption("without")]
-    gaps = [case for case in every if cases.gap_of(case)]
-    return [case for case in every if case not in gaps], gaps
+def chosen(config: pytest.Config) -> list[cases.Case]:
+    """The cases that are examined: the sample, and in the full run what the budget allows."""
+    examined = list(cases.sample_cases())
+    for suite in cases.BINDINGS if config.getoption("full") else ():
+        more = [case for case in cases.candidates(suite) if not cases.gap_of(case)]
+        examined += budget.examined(suite, more)
+    without = config.getoption("without")
+    return [case for case in examined if case.suite != without and not cases.gap_of(case)]
 
 
 @functools.cache
-def other_variants(config: pytest.Config) -> list[cases.Case]:
-    """The variants that are not chosen: of the sample's names, or with `--full` of all."""
-    running, gaps = chosen(config)
+def other_variants(config: pytest.Config) -> tuple[list[cases.Case], list[cases.Case]]:
+    """The variants that are made and stepped, and those that are left out.
+
+    They are those of the sample's names, and in the full run those of all names, which the budget
+    cuts.
+    """
+    full, running = config.getoption("full"), set(chosen(config))
     names = {case.id for case in running}
-    full = config.getoption("full")
-    every = [case for case in cases.every_case(all_variants=True) if full or case.id in names]
-    return [case for case in every if case not in running + gaps and not cases.gap_of(case)]
+    stepped, left_out = [], []
+    for suite in {case.suite: None for case in chosen(config)}:
+        others = [
+            case
+            for name in sorted(registry.get(suite).known_names())
+            for case in cases.variants(suite, name)
+            if (full or case.id in names) and case not in running and not cases.gap_of(case)
+        ]
+        taken = budget.stepped(suite, others) if full else others
+        stepped += taken
+        left_out += [case for case in others if case not in taken]
+    return stepped, left_out
+
+
+def summary(config: pytest.Config) -> Iterator[str]:
+    """What ran of each suite, and which variants did not, which the matrix examines."""
+    stepped, left_out = other_variants(config)
+    for suite in {case.suite: None for case in chosen(config)}:
+        examined, only_stepped, rest = (
+            [str(case).removeprefix(f"{suite}::") for case in group if case.suite == suite]
+            for group in (chosen(config), stepped, left_out)
+        )
+        counts = f"{len(examined)} examined, {len(only_stepped)} stepped, {len(rest)} left out"
+        yield f"{suite}: {counts}: {', '.join(rest) or 'nothing'}"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    examined = getattr(metafunc.module, "examined", lambda config: chosen(config)[0])
+    examined = getattr(metafunc.module, "examined", chosen)
     if "variant" in metafunc.fixturenames:
-        metafunc.parametrize("variant", other_variants(metafunc.config), ids=str)
+        metafunc.parametrize("variant", other_variants(metafunc.config)[0], ids=str)
     if "case" in metafunc.fixturenames:
         metafunc.parametrize(
             "case",

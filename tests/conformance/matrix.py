@@ -235,7 +235,7 @@ def say_progress(done: int, total: int, began: float, row: Row) -> None:
 
 def cases_of(set_name: str) -> list[Case]:
     """Every case of the suites that a set has."""
-    every = cases.every_case(all_variants=True)
+    every = cases.every_case()
     return [case for case in every if case.suite != tasks.left_out(set_name)]
 
 

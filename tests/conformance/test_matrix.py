@@ -26,7 +26,7 @@ def test_the_columns_are_those_that_are_checked() -> None:
 
 
 def test_the_rows_are_every_variant_of_every_name() -> None:
-    labels = [str(case) for case in cases.every_case(all_variants=True)]
+    labels = [str(case) for case in cases.every_case()]
     assert len(labels) == len(set(labels))
     for name in registry.BUILTIN:
         suite = registry.get(name)
@@ -160,7 +160,7 @@ def test_what_is_up_to_date_is_not_run_again() -> None:
 def test_capabilities_are_those_of_the_matrix(name: str) -> None:
     """For what is installed here; where a flag failed there, it is not the same."""
     compared = 0
-    for case in cases.every_case(all_variants=True):
+    for case in cases.every_case():
         row = here(case) if case.suite == name else None
         if row is None or row.state != "pass":
             continue
@@ -177,7 +177,7 @@ def test_capabilities_are_those_of_the_matrix(name: str) -> None:
 @pytest.mark.parametrize("name", registry.BUILTIN)
 def test_list_forkable_is_what_the_matrix_found_forkable(name: str) -> None:
     """Where one of several variants is forkable, the name is listed, and takes `forkable=True`."""
-    of_suite = [case for case in cases.every_case(all_variants=True) if case.suite == name]
+    of_suite = [case for case in cases.every_case() if case.suite == name]
     found = {case: row for case in of_suite if (row := here(case))}
     if not found:
         pytest.skip(reason=f"the matrix has no rows of {name} in the versions that are here")

@@ -1,0 +1,55 @@
+"""What the full run spends on each suite beyond its sample; the matrix examines every name.
+
+The figures are CPU seconds of two cores with an empty compilation cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
+
+T = TypeVar("T")
+
+
+class Budget(NamedTuple):
+    """For one suite: what may be spent, and what one name costs.
+
+    Attributes:
+        examining: for names beyond the sample that are examined clause by clause.
+        examined: what one of them costs.
+        stepping: for variants that are only made, reset and stepped.
+        stepped: what one of them costs.
+    """
+
+    examining: float
+    examined: float
+    stepping: float
+    stepped: float
+
+
+BUDGETS = {
+    "ale": Budget(0, 10, 45, 0.7),
+    "brax": Budget(50, 24, 45, 5.6),
+    "craftax": Budget(0, 40, 45, 14),
+    "gymnasium": Budget(60, 4, 45, 2),
+    "gymnax": Budget(60, 5, 45, 2),
+    "jumanji": Budget(80, 10, 45, 2),
+    "navix": Budget(0, 13, 30, 1.3),
+    "pufferlib": Budget(0, 4, 30, 0.5),
+}
+
+
+def examined(suite: str, every: Sequence[T]) -> list[T]:
+    """Those that the budget lets examine."""
+    return _affordable(every, BUDGETS[suite].examining, BUDGETS[suite].examined)
+
+
+def stepped(suite: str, every: Sequence[T]) -> list[T]:
+    """Those that the budget lets step."""
+    return _affordable(every, BUDGETS[suite].stepping, BUDGETS[suite].stepped)
+
+
+def _affordable(every: Sequence[T], seconds: float, cost: float) -> list[T]:
+    """As many as can be paid, at equal distances: names that are alike stand together."""
+    number = min(len(every), int(seconds / cost))
+    return [every[place * len(every) // number] for place in range(number)]
