@@ -90,9 +90,9 @@ class SecondProcess:
     def close(self) -> None:
         """End the process, if there is one.
 
-        It is killed, and not asked: between two calls it has nothing to finish, it may take a minute
-        to free what it compiled, and it would not see the end of its input while a process that was
-        forked here meanwhile holds that open.
+        It is killed, and not asked. Between two calls it has nothing to finish, it may take a
+        minute to free what it compiled, and it does not see the end of its input while a process
+        that was forked here meanwhile holds that open.
         """
         if "_process" in vars(self):
             self._process.kill()

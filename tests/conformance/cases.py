@@ -319,9 +319,7 @@ BINDINGS = {
         ),
         direct=_of_navix,
     ),
-    "craftax": Binding(
-        sample=(("Craftax-Classic-Symbolic-v1", {}),), direct=_of_gymnax
-    ),
+    "craftax": Binding(sample=(("Craftax-Classic-Symbolic-v1", {}),), direct=_of_gymnax),
     "jumanji": Binding(
         sample=(("Game2048-v1", {}), ("Snake-v1", {})),
         direct=_of_jumanji,
