@@ -16,12 +16,15 @@ import envhub
 from envhub import registry
 from envhub.errors import EnvHubError
 
+from .packages import needed
 from .test_rooms import PACKAGES, REPOSITORY
 
 REFERENCE = REPOSITORY / "docs" / "reference"
 # What an example need not import, beside the thing itself.
 GIVEN = {"envhub": envhub, "jax": jax, "jnp": jnp, "np": np}
 MODULES = [*PACKAGES, "envhub.errors", "envhub.host", "envhub.limits", "envhub.params"]
+# The library that an example shows, where not every set has it.
+NEEDS = {"envhub.export.to_sb3": "stable_baselines3"}
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -80,6 +83,8 @@ def test_a_public_thing_has_an_example_that_runs(name: str) -> None:
     parsed = doctest.DocTestParser().get_doctest(thing.__doc__ or "", given, name, None, None)
     assert parsed.examples, f"the docstring of {name} has no example"
     skip_what_is_not_here(parsed.docstring or "")
+    if name in NEEDS:
+        needed(NEEDS[name])
     said: list[str] = []
     result = doctest.DocTestRunner(optionflags=FLAGS).run(parsed, out=said.append)
     assert not result.failed, "".join(said)

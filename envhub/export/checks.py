@@ -1,11 +1,13 @@
-"""What the other interfaces have no form for."""
+"""What the other interfaces have no form for, and the libraries that they are of."""
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from envhub.environment import Environment
-from envhub.errors import InvalidOptionError
+from envhub.errors import InvalidOptionError, MissingDependencyError
+from envhub.vector import VectorEnv
 from envhub.wrappers.autoreset import AutoReset
 
 
@@ -37,6 +39,35 @@ def check_one_episode(env: Any, target: str) -> None:
         raise InvalidOptionError(
             f"{target} takes {env} without its AutoReset: who drives the result resets it."
         )
+
+
+def check_batch(venv: Any, target: str) -> None:
+    """Refuse all but a batch of environments of one agent.
+
+    Raises:
+        InvalidOptionError: naming what was found and what fits.
+    """
+    if not isinstance(venv, VectorEnv):
+        raise InvalidOptionError(
+            f"{target} takes a batch, as envhub.make_vec gives it, and not {venv!r}."
+        )
+    check_one_agent(venv.env, target)
+
+
+def load(module: str, distribution: str, target: str) -> Any:
+    """Import a module of a library that is no suite.
+
+    Raises:
+        MissingDependencyError: if the library is not installed, with the command that installs it.
+    """
+    try:
+        importlib.import_module(module.partition(".")[0])
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{target} needs the package {distribution!r}, which is not installed. "
+            f"Run: pip install {distribution}"
+        ) from error
 
 
 def check_reset_options(options: Any, *known: str) -> None:

@@ -9,8 +9,7 @@ import numpy as np
 
 from envhub import spaces
 from envhub.environment import Environment
-from envhub.errors import MissingDependencyError
-from envhub.export.checks import check_one_episode
+from envhub.export.checks import check_one_episode, load
 from envhub.export.copies import Copied
 from envhub.export.driver import Driver
 
@@ -86,13 +85,7 @@ def _env_class() -> Any:
 
 
 def _load() -> Any:
-    try:
-        import dm_env
-    except ImportError as error:
-        raise MissingDependencyError(
-            "to_dm_env needs the package 'dm-env', which is not installed. Run: pip install dm-env"
-        ) from error
-    return dm_env
+    return load("dm_env", "dm-env", "to_dm_env")
 
 
 def _spec(space: Any, name: str) -> Any:

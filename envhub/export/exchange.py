@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from envhub.errors import InvalidActionError, InvalidOptionError, MissingDependencyError
 
@@ -63,10 +64,12 @@ def _from_tensors(action: Any) -> Any:
         return jax.tree.map(_from_tensor, action)
     except Exception as error:  # there is no common base of what the two libraries raise
         raise InvalidActionError(
-            f"the action is no tensor on the device of the observations: {error}"
+            f"the action is no NumPy array or tensor on the device of the observations: {error}"
         ) from error
 
 
 def _from_tensor(tensor: Any) -> jax.Array:
+    if isinstance(tensor, np.ndarray):  # which TorchRL makes of actions, unless it is told not to
+        return jnp.asarray(tensor)
     # JAX narrows 64-bit integers while x64 mode is off, and takes no tensor with gaps.
     return jnp.from_dlpack(tensor.detach().contiguous())

@@ -9,7 +9,7 @@ import numpy as np
 
 from envhub import registry, spaces
 from envhub.errors import InvalidOptionError, UnsupportedVersionError
-from envhub.export.checks import check_one_agent, check_reset_options
+from envhub.export.checks import check_batch, check_reset_options
 from envhub.export.copies import Copied, WithSpec
 from envhub.export.driver import Driver
 from envhub.export.exchange import Exchange, Kind, exchange_of
@@ -30,9 +30,10 @@ def to_gymnasium_vec(
 ) -> Any:
     """Make a `gymnasium.vector.VectorEnv` of a batch of environments.
 
-    `metadata["autoreset_mode"]` is that of the batch. Everything is NumPy and has a leading axis of
-    `num_envs`: observations of the dtypes of the spaces, rewards float64, flags bool, and `info` as
-    Gymnasium's own vector environments have it, each entry with its mask, `info["_name"]`:
+    `metadata["autoreset_mode"]` is that of the batch, and so is the attribute `autoreset_mode`.
+    Everything is NumPy and has a leading axis of `num_envs`: observations of the dtypes of the
+    spaces, rewards float64, flags bool, and `info` as Gymnasium's own vector environments have it,
+    each entry with its mask, `info["_name"]`:
 
     - In `"same_step"` mode, where an episode ended, `info["final_obs"]` (an array of objects) has
       its last observation and `info["final_info"]` (a dict of arrays) the info of its last step;
@@ -47,10 +48,10 @@ def to_gymnasium_vec(
 
     With `array="jax"` or `array="torch"` nothing leaves the device: observations, rewards
     (float32), flags and `info` are what `venv.step` gives, as JAX arrays or as PyTorch tensors, and
-    so are the actions that `step` takes, whose values are not checked. Tensors cross by DLPack,
-    without a copy where the two libraries share the device (but JAX narrows integers of 64 bits).
-    Nothing else holds the arrays of a step, so they may be written to, and so may an action when
-    `step` has returned.
+    so are the actions that `step` takes, whose values are not checked; it takes NumPy's too.
+    Tensors cross by DLPack, without a copy where the two libraries share the device (but JAX
+    narrows integers of 64 bits). Nothing else holds the arrays of a step, so they may be written
+    to, and so may an action when `step` has returned.
 
     Args:
         venv: a batch of environments of one agent, as `envhub.make_vec` gives it. Most of
@@ -82,11 +83,7 @@ def to_gymnasium_vec(
 
 def _check(venv: Any, array: Kind) -> Mode | None:
     """Refuse what is no batch of one agent, or cannot be exported so; the mode of its autoreset."""
-    if not isinstance(venv, VectorEnv):
-        raise InvalidOptionError(
-            f"to_gymnasium_vec takes a batch, as envhub.make_vec gives it, and not {venv!r}."
-        )
-    check_one_agent(venv.env, "to_gymnasium_vec")
+    check_batch(venv, "to_gymnasium_vec")
     if array == "torch" and venv.sharding is not None:
         raise InvalidOptionError("a tensor is on one device: make the batch without mesh=.")
     autoreset = venv.find(AutoReset)
@@ -123,6 +120,8 @@ class _VectorEnv(WithSpec, Copied):
     ) -> None:
         venv: Any = driver.env
         self.driver, self.metadata, self.render_mode = driver, metadata, render_mode
+        # Gymnasium's own vector environments say it twice; TorchRL reads the attribute.
+        self.autoreset_mode = metadata.get("autoreset_mode")
         self.num_envs, self._mode = venv.num_envs, mode
         self.observation_space = spaces.to_gymnasium(driver.observations)
         self.action_space = spaces.to_gymnasium(driver.actions)

@@ -15,10 +15,14 @@ import pytest
 
 import envhub
 from envhub import errors, export, registry
-from envhub.export import brax, dm_env, gymnasium, gymnasium_vec, gymnax
+from envhub.export import brax, dm_env, gymnasium, gymnasium_vec, gymnax, sb3
 from envhub.export.packing import pack, unpacker
 
 OF_ONE = [export.to_gymnasium, export.to_gymnax, export.to_dm_env, export.to_brax]
+
+OF_BATCHES = {"gymnasium_vec", "sb3"}
+# What is imported, and what is installed.
+OF_NO_SUITE = {"dm_env": ("dm_env", "dm-env"), "sb3": ("stable_baselines3", "stable-baselines3")}
 
 
 def test_importing_it_imports_no_other_library() -> None:
@@ -29,7 +33,7 @@ def test_importing_it_imports_no_other_library() -> None:
     modules = set(json.loads(done.stdout))
     assert "envhub.export.brax" in modules
     suites = {registry.get(name).module for name in registry.BUILTIN}
-    assert not modules & (suites | {"dm_env", "flax"})
+    assert not modules & (suites | {"flax"} | {package for package, _ in OF_NO_SUITE.values()})
 
 
 @pytest.mark.parametrize(
@@ -40,19 +44,21 @@ def test_importing_it_imports_no_other_library() -> None:
         (gymnax, "gymnax", "gymnasium::CartPole-v1"),
         (brax, "brax", "gymnax::Pendulum-v1"),
         (dm_env, None, "gymnax::CartPole-v1"),
+        (sb3, None, "gymnax::CartPole-v1"),
     ],
 )
 def test_a_missing_package_is_named_with_the_command(
     module: Any, suite: str | None, env_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = module.__name__.rpartition(".")[2]
-    made = envhub.make_vec(env_id, 2) if name == "gymnasium_vec" else envhub.make(env_id)
+    made = envhub.make_vec(env_id, 2) if name in OF_BATCHES else envhub.make(env_id)
     if suite:
         monkeypatch.setattr(type(registry.get(suite)), "installed", lambda self: None)
         command = rf'pip install "envhub-rl\[{suite}\]"'
     else:
-        monkeypatch.setitem(sys.modules, "dm_env", None)
-        command = "pip install dm-env"
+        package, distribution = OF_NO_SUITE[name]
+        monkeypatch.setitem(sys.modules, package, None)
+        command = f"pip install {distribution}"
     for made_once in vars(module).values():  # the class, which was made where the package is
         if hasattr(made_once, "cache_clear"):
             made_once.cache_clear()

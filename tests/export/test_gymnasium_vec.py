@@ -80,6 +80,7 @@ def test_the_last_observation_and_info_of_an_episode() -> None:
     venv, params = envhub.make_vec(CART, NUM, wrappers=[RecordEpisodeStatistics])
     env = to_gymnasium_vec(venv, params)
     assert env.metadata["autoreset_mode"] is gymnasium.vector.AutoresetMode.SAME_STEP
+    assert env.autoreset_mode is env.metadata["autoreset_mode"]
     key, reset_key = jax.random.split(jax.random.key(4))
     expected, state = venv.reset(reset_key, params)
     obs, _ = env.reset(seed=4)

@@ -54,6 +54,16 @@ def test_nothing_is_copied() -> None:
     assert pointers(exchange.inwards(action)) == pointers(action)
 
 
+def test_actions_of_numpy_are_taken() -> None:
+    """TorchRL makes them of its tensors, unless it is told not to."""
+    one, other = made("gymnax::Pendulum-v1"), made("gymnax::Pendulum-v1")
+    action = np.linspace(-1, 1, NUM)[:, None]
+    for env in (one, other):
+        env.reset(seed=0)
+    found, expected = one.step(action), other.step(torch.from_numpy(action).float())
+    assert all(torch.equal(a, b) for a, b in zip(found[:4], expected[:4], strict=True))
+
+
 def test_what_cannot_be_shared_is_copied() -> None:
     exchange: Any = exchange_of("torch")
     long, strided = torch.arange(3), torch.arange(6.0)[::2]
