@@ -43,7 +43,9 @@ class Checkout:
     def __init__(self, root: Path, steps: int) -> None:
         command = [sys.executable, __file__, str(root), "--serve", "--steps", str(steps)]
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=root)
+        self._process = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, text=True, cwd=root, encoding="utf-8"
+        )
 
     def time(self, name: str) -> float:
         """Seconds of the CPU for one run of a row."""

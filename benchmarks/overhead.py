@@ -132,7 +132,11 @@ def cost(before: str, what: str, repeats: int) -> Facts:
     times = []
     for _ in range(repeats + 1):  # the first one may write bytecode
         done = subprocess.run(
-            [sys.executable, "-c", code], check=True, capture_output=True, text=True
+            [sys.executable, "-c", code],
+            check=True,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
         )
         times.append(1000 * float(done.stdout))
     return {"median_ms": statistics.median(times[1:]), "min_ms": min(times[1:])}

@@ -34,12 +34,16 @@ def described(suite: str) -> dict[str, Any]:
 
 def main(suites: list[str]) -> None:
     """Write the file anew for these suites."""
-    known = json.loads(_catalogue.PLACE.read_text("utf-8")) if _catalogue.PLACE.exists() else {}
+    known = (
+        json.loads(_catalogue.PLACE.read_text(encoding="utf-8"))
+        if _catalogue.PLACE.exists()
+        else {}
+    )
     for suite in suites:
         entries = {**known.get(suite, {}).get("environments", {}), **described(suite)}
         version = registry.get(suite).installed()
         known[suite] = {"version": version, "environments": dict(sorted(entries.items()))}
-        _catalogue.PLACE.write_text(_catalogue.dump(known), "utf-8")
+        _catalogue.PLACE.write_text(_catalogue.dump(known), encoding="utf-8")
 
 
 if __name__ == "__main__":

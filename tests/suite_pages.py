@@ -167,7 +167,7 @@ def main() -> None:
             before, mark, rest = text.partition(start)
             after = rest.partition(END)[2]
             text = f"{before}{mark}\n" + "\n".join(lines) + f"\n{END}{after}"
-        page(suite).write_text(text)
+        page(suite).write_text(text, encoding="utf-8")
         print(page(suite).name, reason)
 
 

@@ -16,7 +16,9 @@ from .conftest import REPOSITORY
 
 def result_of(script: str, *arguments: str) -> Any:
     command = [sys.executable, f"benchmarks/{script}", *arguments, "--repeats", "1", "--json"]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=REPOSITORY, capture_output=True, text=True, check=False, encoding="utf-8"
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -151,7 +151,9 @@ def words(text: str) -> str:
 
 def in_python(code: str) -> str:
     command = [sys.executable, "-c", code]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        command, capture_output=True, text=True, check=True, encoding="utf-8"
+    ).stdout
 
 
 # Starting up
@@ -837,11 +839,15 @@ SUITE = CrashingSuite()
 @pytest.fixture
 def crashing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An installed suite of a third party that ends the process when it is used."""
-    (tmp_path / "crashing.py").write_text(CRASHING)
+    (tmp_path / "crashing.py").write_text(CRASHING, encoding="utf-8")
     facts = tmp_path / "crashing-1.0.dist-info"
     facts.mkdir()
-    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: crashing\nVersion: 1.0\n")
-    (facts / "entry_points.txt").write_text("[envhub.suites]\ncrashing = crashing:SUITE\n")
+    (facts / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: crashing\nVersion: 1.0\n", encoding="utf-8"
+    )
+    (facts / "entry_points.txt").write_text(
+        "[envhub.suites]\ncrashing = crashing:SUITE\n", encoding="utf-8"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
 
@@ -1001,7 +1007,7 @@ def test_an_example_is_printed_and_copied_as_it_is(
     assert list(tmp_path.iterdir()) == []
     assert f"python {path.name} --help" in words(invoke("example", path.stem, "--copy").stdout)
     assert (tmp_path / path.name).read_text(encoding="utf-8") == path.read_text(encoding="utf-8")
-    (tmp_path / path.name).write_text("mine")
+    (tmp_path / path.name).write_text("mine", encoding="utf-8")
     assert "is there already" in words(invoke("example", path.stem, "--copy", exit_code=2).stderr)
     assert (tmp_path / path.name).read_text(encoding="utf-8") == "mine"
     answer = ask("example", path.stem)

@@ -36,6 +36,7 @@ def test_its_program_and_ours_run(library: str) -> None:
         text=True,
         timeout=300,
         env={**os.environ, "PYTHONPATH": path},
+        encoding="utf-8",
     )
     assert done.returncode == 0, done.stderr[-3000:]
 

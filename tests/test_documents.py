@@ -78,7 +78,7 @@ def test_the_package_that_adds_a_suite_is_installed_and_runs(
     project.mkdir()
     for block in blocks(A_PACKAGE, "python") + blocks(A_PACKAGE, "toml"):
         first, _, code = block.partition("\n")
-        with (project / first.removeprefix("# ")).open("a") as file:
+        with (project / first.removeprefix("# ")).open("a", encoding="utf-8") as file:
             file.write(code)
     use, tests = ((project / name).rename(tmp_path / name) for name in ("use.py", "test_walks.py"))
     some = [] if pytestconfig.getoption("full") else ["-k", "forkable or limit or own"]
@@ -97,6 +97,7 @@ def test_the_package_that_adds_a_suite_is_installed_and_runs(
             timeout=120,
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": path},
+            encoding="utf-8",
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -328,7 +329,9 @@ class Loaded(HTMLParser):
 )
 def test_the_site_builds_without_warnings_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
-    done = subprocess.run(command, cwd=REPOSITORY, check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=REPOSITORY, check=False, capture_output=True, text=True, encoding="utf-8"
+    )
     assert done.returncode == 0, done.stderr
     pages = list(tmp_path.rglob("*.html"))
     assert len(pages) >= len(list(DOCS.rglob("*.md")))

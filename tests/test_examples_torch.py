@@ -29,7 +29,9 @@ def run(name: str, needs: str, tmp_path: Path) -> Any:
         f"found = runpy.run_path({script!r})['main'](['--short', '--out', {str(out)!r}])\n"
         "print(json.dumps(found))"
     )
-    told = subprocess.check_output([sys.executable, "-c", code], cwd=REPOSITORY, text=True)
+    told = subprocess.check_output(
+        [sys.executable, "-c", code], cwd=REPOSITORY, text=True, encoding="utf-8"
+    )
     assert "</svg>" in out.read_text(encoding="utf-8")
     return json.loads(told.splitlines()[-1])
 

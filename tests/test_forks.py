@@ -158,5 +158,6 @@ def test_a_fork_before_jax_runs_works_and_takes_no_environment_along() -> None:
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)],
         check=False, capture_output=True, text=True, timeout=120,
+        encoding="utf-8",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -41,6 +41,7 @@ def in_a_fresh_process(code: str, cwd: Path = REPOSITORY) -> Any:
         text=True,
         timeout=120,
         env=ENVIRONMENT,
+        encoding="utf-8",
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -260,25 +261,40 @@ def _opens_text(call: ast.Call) -> bool:
     keywords = {each.arg: each.value for each in call.keywords}
     if name in ("read_text", "write_text"):
         return True
-    if name == "open" and isinstance(call.func, ast.Name):
-        modes = [each for each in (*call.args[1:2], keywords.get("mode")) if each]
-        return not any("b" in str(getattr(mode, "value", "")) for mode in modes)
+    if name == "open":  # the builtin, or a path's: others' begin with what they open
+        is_method = isinstance(call.func, ast.Attribute)
+        modes = [*call.args[0 if is_method else 1 :], *filter(None, [keywords.get("mode")])]
+        texts = [str(getattr(mode, "value", "a path")) for mode in modes]
+        return all(set(text) <= set("rwaxt+") for text in texts)
     return "text" in keywords or "universal_newlines" in keywords
 
 
 @pytest.mark.parametrize(
-    "path",
-    [*python_files("envhub", "adapters", "scripts"), REPOSITORY / "tasks.py"],
-    ids=lambda path: str(path.relative_to(REPOSITORY)),
+    ("code", "is_text"),
+    [
+        ("open(path)", True),
+        ("open(path, 'rb')", False),
+        ("path.open()", True),
+        ("path.open('a')", True),
+        ("path.open(mode='wb')", False),
+        ("Image.open(path)", False),
+        ("tarfile.open(path, 'w:gz')", False),
+        ("os.open(path, flags)", False),
+        ("path.write_text(text)", True),
+        ("subprocess.run(command, text=True)", True),
+        ("subprocess.run(command)", False),
+    ],
 )
+def test_the_search_for_texts_finds_what_it_should(code: str, is_text: bool) -> None:
+    call = ast.parse(code, mode="eval").body
+    assert isinstance(call, ast.Call)
+    assert _opens_text(call) == is_text
+
+
+@pytest.mark.parametrize("path", python_files(), ids=named)
 def test_no_text_is_in_the_encoding_of_the_machine(path: Path) -> None:
     """Under LC_ALL=C that is ASCII, and on Windows something else."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _opens_text(node)]
     for call in calls:
         assert "encoding" in [each.arg for each in call.keywords], f"line {call.lineno}"
-
-
-@pytest.mark.parametrize("path", python_files("tests", "examples"), ids=named)
-def test_no_test_reads_in_the_encoding_of_the_machine(path: Path) -> None:
-    assert "read_text" + "()" not in path.read_text(encoding="utf-8")

@@ -84,7 +84,7 @@ def test_a_question_does_not_import_what_an_id_names(
 ) -> None:
     module = f"named_by_{suite}"
     env_id = f"{suite}::{module}:Absent-v0"
-    (tmp_path / f"{module}.py").write_text("")
+    (tmp_path / f"{module}.py").write_text("", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     assert isinstance(envhub.capabilities(env_id), envhub.Capabilities)
     with pytest.raises(errors.MissingCapabilityError):
@@ -102,7 +102,7 @@ def test_a_question_does_not_import_what_an_id_names(
 def test_a_named_module_that_cannot_be_imported_is_named(
     suite: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "broken_module.py").write_text(line)
+    (tmp_path / "broken_module.py").write_text(line, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(errors.MissingDependencyError, match=r"'broken_module'.*no"):
         envhub.make(f"{suite}::broken_module:Thing")
@@ -152,14 +152,18 @@ def test_a_package_that_fails_to_import_is_not_called_absent(
     source: str, cause: str, remedy: str, tmp_path: Path
 ) -> None:
     (tmp_path / "gymnax").mkdir()
-    (tmp_path / "gymnax" / "__init__.py").write_text(source)
+    (tmp_path / "gymnax" / "__init__.py").write_text(source, encoding="utf-8")
     program = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import envhub\n"
         "try: envhub.make('gymnax::CartPole-v1')\n"
         "except envhub.errors.MissingDependencyError as e: print(e, '|', repr(e.__cause__))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        encoding="utf-8",
     )
     assert "is installed, but importing 'gymnax' failed" in done.stdout
     assert f"| {cause}" in done.stdout

@@ -156,6 +156,7 @@ def run(*command: str, cwd: Path, **environment: str) -> str:
         text=True,
         timeout=120,
         env={**os.environ, **environment},
+        encoding="utf-8",
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -265,7 +266,7 @@ def test_the_strangers_distribution_is_noticed(wheel: Path, tmp_path: Path) -> N
     ours = (target / "envhub" / "__init__.py").read_text(encoding="utf-8")
     for name, source in STRANGERS.items():
         assert name == "__init__.py" or not (target / "envhub" / name).exists()
-        (target / "envhub" / name).write_text(source)
+        (target / "envhub" / name).write_text(source, encoding="utf-8")
     for needed in (None, "a_package_that_is_absent.py"):
         if needed:
             (target / needed).touch()
@@ -276,6 +277,7 @@ def test_the_strangers_distribution_is_noticed(wheel: Path, tmp_path: Path) -> N
             capture_output=True,
             text=True,
             env={**os.environ, **only_this},
+            encoding="utf-8",
         )
         assert done.returncode == 1
         assert done.stderr.startswith(
@@ -284,7 +286,7 @@ def test_the_strangers_distribution_is_noticed(wheel: Path, tmp_path: Path) -> N
         assert "pip uninstall envhub." in done.stderr
         assert f"install {NAME} again" in done.stderr
     # Ours was installed last: everything works, and would not after `pip uninstall envhub`.
-    (target / "envhub" / "__init__.py").write_text(ours)
+    (target / "envhub" / "__init__.py").write_text(ours, encoding="utf-8")
     code = (
         "import warnings\n"
         "with warnings.catch_warnings(record=True) as caught:\n"
@@ -424,7 +426,7 @@ def test_ocean_is_part_of_some_sets_and_not_of_others(steps: list[str]) -> None:
     }
     name = tasks.newest("3.12")
     tasks.set_up(name)
-    with (tasks.ROOT / tasks.BUILD_OCEAN).open("a") as file:
+    with (tasks.ROOT / tasks.BUILD_OCEAN).open("a", encoding="utf-8") as file:
         file.write("# changed\n")
     tasks.set_up(name)
     assert steps == ["create", "install", "ocean"] * 2
@@ -433,7 +435,7 @@ def test_ocean_is_part_of_some_sets_and_not_of_others(steps: list[str]) -> None:
 def test_other_libraries_lie_beside_one_set(steps: list[str]) -> None:
     for _ in range(2):
         tasks.set_up(tasks.WITH_OTHERS)
-        with (tasks.ROOT / tasks.OTHERS).open("a") as file:
+        with (tasks.ROOT / tasks.OTHERS).open("a", encoding="utf-8") as file:
             file.write("# changed\n")
     assert steps == ["create", "install", "others"] * 2
 
@@ -451,7 +453,7 @@ def test_trainers_are_installed_for_a_full_run_of_the_set_that_has_them(steps: l
 @pytest.mark.parametrize("changed", ["pyproject.toml", f"constraints/{tasks.OLDEST}.txt"])
 def test_a_changed_requirement_sets_up_anew(steps: list[str], changed: str) -> None:
     tasks.set_up(tasks.OLDEST)
-    with (tasks.ROOT / changed).open("a") as file:
+    with (tasks.ROOT / changed).open("a", encoding="utf-8") as file:
         file.write("# changed\n")
     tasks.set_up(tasks.OLDEST)
     assert steps == ["create", "install"] * 2
@@ -496,7 +498,7 @@ def test_a_python_that_does_not_run_is_not_found(
     def script(folder: str, text: str) -> Path:
         path = tmp_path / folder / f"python{version}"
         path.parent.mkdir(parents=True)
-        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
         path.chmod(0o755)
         return path
 
@@ -529,7 +531,7 @@ def test_the_counts_are_those_of_pytest(
 ) -> None:
     directory = tasks.set_up(tasks.OLDEST)
     script = directory / "bin" / "pytest"
-    script.write_text(f"#!/bin/sh\necho 1 passed in\necho '{last}'\nexit 3\n")
+    script.write_text(f"#!/bin/sh\necho 1 passed in\necho '{last}'\nexit 3\n", encoding="utf-8")
     script.chmod(0o755)
     assert tasks.run_pytest(directory, []) == (3, found)
     assert last in capfd.readouterr().out
@@ -553,7 +555,7 @@ def test_all_sets_are_run_and_summed_up(
     def install(directory: Path, *options: str) -> None:
         for name in ("ruff", "mypy", "pytest"):
             script = PYTEST.format(root=tasks.ROOT, status=status if name == "pytest" else 0)
-            (directory / "bin" / name).write_text(script)
+            (directory / "bin" / name).write_text(script, encoding="utf-8")
             (directory / "bin" / name).chmod(0o755)
 
     monkeypatch.setattr(tasks, "find_python", find_python)

@@ -707,6 +707,7 @@ def test_import_runs_nothing_and_x64_mode_widens() -> None:
         text=True,
         check=False,
         timeout=300,
+        encoding="utf-8",
     )
     assert result.returncode == 0, result.stderr
 

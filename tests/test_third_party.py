@@ -179,7 +179,7 @@ def install(folder: Path, distribution: str, module: str, source: str, entry_poi
     """Write a package with one entry point, and install it for real, into a folder of its own."""
     project, target = folder / "project", folder / "installed"
     project.mkdir(parents=True)
-    (project / f"{module}.py").write_text(textwrap.dedent(source))
+    (project / f"{module}.py").write_text(textwrap.dedent(source), encoding="utf-8")
     (project / "pyproject.toml").write_text(
         textwrap.dedent(
             f"""
@@ -197,11 +197,14 @@ def install(folder: Path, distribution: str, module: str, source: str, entry_poi
             [tool.setuptools]
             py-modules = ["{module}"]
             """
-        )
+        ),
+        encoding="utf-8",
     )
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
     command += ["--no-build-isolation", "--target", str(target), str(project)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, timeout=120, encoding="utf-8"
+    )
     assert done.returncode == 0, done.stderr
     return target
 
@@ -219,6 +222,7 @@ def python(
         timeout=120,
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": path},
+        encoding="utf-8",
     )
 
 
@@ -319,7 +323,7 @@ def test_an_installed_claim_to_a_built_in_name_is_left_out(tmp_path: Path) -> No
 
 def examined(target: Path, folder: Path, tests: str) -> dict[str, str]:
     """From the tests that pytest ran of a file to what came of each, or the error of collecting."""
-    (folder / "test_toys.py").write_text(textwrap.dedent(tests))
+    (folder / "test_toys.py").write_text(textwrap.dedent(tests), encoding="utf-8")
     done = python(target, "-m", "pytest", "-q", "-rA", "--rootdir=.", "test_toys.py", cwd=folder)
     found = re.findall(r"^(PASSED|FAILED|ERROR) test_toys.py(?:::)?(\S*)(.*)", done.stdout, re.M)
     skipped = re.findall(r"^SKIPPED \[(\d+)\].*: (.*)$", done.stdout, re.M)
@@ -512,8 +516,8 @@ class TestRegister:
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        (tmp_path / "exits.py").write_text("import sys; sys.exit('enough')")
-        (tmp_path / "raises.py").write_text("raise RuntimeError('enough')")
+        (tmp_path / "exits.py").write_text("import sys; sys.exit('enough')", encoding="utf-8")
+        (tmp_path / "raises.py").write_text("raise RuntimeError('enough')", encoding="utf-8")
         monkeypatch.syspath_prepend(tmp_path)
         monkeypatch.setattr(registry, "BUILTIN", {"navix": registry.BUILTIN["navix"]})
         monkeypatch.setattr(registry, "_named", set())
@@ -598,8 +602,12 @@ def test_files_that_another_distribution_wrote_over_are_noticed(tmp_path: Path) 
         (tmp_path / "toysuite" / "__init__.py").write_text(source, encoding="utf-8")
         info = tmp_path / f"{name.replace('-', '_')}-{version}.dist-info"
         info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-        (info / "RECORD").write_text(f"toysuite/__init__.py,,{len(source.encode())}\n")
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8"
+        )
+        (info / "RECORD").write_text(
+            f"toysuite/__init__.py,,{len(source.encode())}\n", encoding="utf-8"
+        )
     told = run_with(
         tmp_path,
         """

@@ -121,11 +121,11 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         typed_pages.write(folder, name, blocks(page, "python"))
     for block in blocks(A_PACKAGE, "python"):
         first, _, code = block.partition("\n")
-        with (folder / first.removeprefix("# ")).open("a") as file:
+        with (folder / first.removeprefix("# ")).open("a", encoding="utf-8") as file:
             file.write(code)
-    (folder / "what_an_editor_knows.py").write_text(PROGRAM)
+    (folder / "what_an_editor_knows.py").write_text(PROGRAM, encoding="utf-8")
     lines = ["import envhub", "from envhub import spaces", *MISTAKES]
-    (folder / "mistakes.py").write_text("\n".join(lines))
+    (folder / "mistakes.py").write_text("\n".join(lines), encoding="utf-8")
     return folder
 
 
@@ -144,7 +144,9 @@ def python(
     minor = f"python{sys.version_info.major}.{sys.version_info.minor}"
     # The libraries are those of these tests, whose own envhub is not looked for there.
     libraries = sysconfig.get_path("purelib")
-    (made / "lib" / minor / "site-packages" / "libraries.pth").write_text(libraries)
+    (made / "lib" / minor / "site-packages" / "libraries.pth").write_text(
+        libraries, encoding="utf-8"
+    )
     editable = ["--no-build-isolation", "--editable", str(built.parent)]
     what = [str(wheel)] if request.param == "wheel" else editable
     pip = [sys.executable, "-m", "pip", "--python", str(interpreter), "install", "--quiet"]
@@ -164,7 +166,9 @@ def pyright(python: Path, programs: Path) -> str:
     """What pyright says."""
     if not importlib.util.find_spec("pyright"):
         pytest.skip(reason="pyright is not installed: it comes with the extra dev")
-    (programs / "pyrightconfig.json").write_text(json.dumps({"reportMissingModuleSource": False}))
+    (programs / "pyrightconfig.json").write_text(
+        json.dumps({"reportMissingModuleSource": False}), encoding="utf-8"
+    )
     command = [sys.executable, "-m", "pyright", "--pythonpath", str(python), "--project", "."]
     return said_by(command, programs)
 
@@ -178,6 +182,7 @@ def said_by(command: list[str], programs: Path) -> str:
         text=True,
         timeout=300,
         env={**os.environ, "PYRIGHT_PYTHON_USE_BUNDLED_PYRIGHT": "1"},
+        encoding="utf-8",
     )
     assert done.returncode in (0, 1), done.stdout + done.stderr
     return done.stdout

@@ -17,7 +17,7 @@ def write(folder: Path, page: str, blocks: Sequence[str]) -> None:
     for number, code in enumerate(blocks):
         module, tree = f"{page}_{number}", ast.parse(code)
         imports = dict.fromkeys(known[name] for name in _needed(tree) if name in known)
-        (folder / f"{module}.py").write_text("".join(imports) + code)
+        (folder / f"{module}.py").write_text("".join(imports) + code, encoding="utf-8")
         for statement in tree.body:
             is_import = isinstance(statement, ast.Import | ast.ImportFrom)
             for name in _made(statement):

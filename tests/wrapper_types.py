@@ -72,4 +72,4 @@ def _signature(parameters: list[inspect.Parameter]) -> str:
 
 
 if __name__ == "__main__":
-    PLACE.write_text(text())
+    PLACE.write_text(text(), encoding="utf-8")

@@ -108,7 +108,8 @@ class Prober:
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
-            start_new_session=True,  # Ctrl-C is for the process that decides what it means
+            start_new_session=True,  # Ctrl-C is for the process that decides what it means,
+            encoding="utf-8",
         )
         self._lines: queue.Queue[str] = queue.Queue()
         given = self._process, self._lines
@@ -177,7 +178,7 @@ class Journal:
     def add(self, case: Case, report: Mapping[str, Any]) -> Row:
         """Write a report down; the row that it makes."""
         entry = {"case": str(case), "run": vars(current_run(case.suite)), **report}
-        with self.path.open("a") as file:
+        with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
         return self.row(entry)
 
@@ -282,7 +283,7 @@ def join(set_name: str, rows: Sequence[Row]) -> None:
     """Put rows into the results file, and write all documents of it."""
     known = without_the_gone(results.load().replaced(rows, documents.sets()), set_name)
     known = known.replaced(not_run(set_name, known), known.sets)
-    results.PLACE.write_text(results.dump(known))
+    results.PLACE.write_text(results.dump(known), encoding="utf-8")
     documents.write(known, conftest.REPOSITORY)
 
 
@@ -315,7 +316,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"{arguments.set}: {len(todo)} rows to run, {len(found)} in the journal", flush=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     began = time.monotonic()
-    with (JOURNALS / f"{arguments.set}.log").open("a") as log:
+    with (JOURNALS / f"{arguments.set}.log").open("a", encoding="utf-8") as log:
         try:
             reports = examine_all(todo, arguments.limit, log)
             for done, (case, report) in enumerate(reports, start=1):

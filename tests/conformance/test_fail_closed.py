@@ -182,7 +182,7 @@ def test_a_package_that_is_here_and_cannot_be_imported_is_no_reason_to_skip(
     tmp_path: Path, monkeypatch: Patch
 ) -> None:
     """As pytest's own `importorskip` has it, where what is missing is a dependency."""
-    (tmp_path / "broken_suite.py").write_text("import no_such_dependency")
+    (tmp_path / "broken_suite.py").write_text("import no_such_dependency", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModuleNotFoundError, match="no_such_dependency"):
         needed("broken_suite")

@@ -64,10 +64,11 @@ def test_a_crash_or_a_hang_is_a_cell(
         "print(json.dumps({'verdict': ['makes', 'pass', ''], 'cpu_seconds': 0}), flush=True)\n"
         f"if 'CartPole' in line:\n    {how}\n"
         "print(json.dumps({'report': {'verdicts': []}}), flush=True)\n"
-        "sys.stdin.read()\n"
+        "sys.stdin.read()\n",
+        encoding="utf-8",
     )
     monkeypatch.setattr(matrix, "PROBER", [str(script)])
-    with (tmp_path / "log").open("w") as log:
+    with (tmp_path / "log").open("w", encoding="utf-8") as log:
         prober = matrix.Prober(log, limit=2 if "sleep" in how else 60)
         report = prober.examine(CASE)
         assert prober.examine(Case("gymnax", "Acrobot-v1"))["verdicts"] == []
@@ -86,7 +87,7 @@ def test_an_interrupted_run_goes_on_from_its_journal(
     monkeypatch.setattr(matrix, "JOURNALS", tmp_path)
     journal = matrix.Journal("a-set")
     journal.add(CASE, {"verdicts": [["makes", FAIL, "for a reason"]]})
-    with journal.path.open("a") as file:
+    with journal.path.open("a", encoding="utf-8") as file:
         file.write('{"case": "gymnax::Acro')  # the machine went down
     assert list(journal.read()) == [str(CASE)]
     changed = dataclasses.replace(matrix.current_run("gymnax"), adapter="another")
@@ -101,7 +102,7 @@ def test_rows_of_one_set_are_not_found_on_another(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(staleness, "CONSTRAINTS", tmp_path)
-    (tmp_path / "a-set.txt").write_text("jax==0.3.2\n")
+    (tmp_path / "a-set.txt").write_text("jax==0.3.2\n", encoding="utf-8")
     with pytest.raises(SystemExit, match=r"a-set has 0\.3\.2"):
         matrix.main(["--set", "a-set", "-k", "nothing"])
 

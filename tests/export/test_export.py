@@ -28,7 +28,12 @@ OF_NO_SUITE = {"dm_env": ("dm_env", "dm-env"), "sb3": ("stable_baselines3", "sta
 def test_importing_it_imports_no_other_library() -> None:
     code = "import json, sys, envhub.export; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", code],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        encoding="utf-8",
     )
     modules = set(json.loads(done.stdout))
     assert "envhub.export.brax" in modules

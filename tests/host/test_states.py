@@ -217,7 +217,7 @@ def test_resets_and_steps_leak_nothing() -> None:
         return jax.lax.scan(body, states, None, 10)[0].handle
 
     def used() -> tuple[float, int]:
-        with open("/proc/self/statm") as statm:
+        with open("/proc/self/statm", encoding="utf-8") as statm:
             pages = int(statm.read().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6, len(os.listdir("/proc/self/fd"))
 

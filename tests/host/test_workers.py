@@ -365,6 +365,7 @@ def run(script: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         timeout=60,
+        encoding="utf-8",
     )
 
 

@@ -32,12 +32,14 @@ def rows(place: str, folder: Path) -> list[dict[str, tuple[str, str]]]:
     """The visible cells, each with its tooltip, by the titles of the columns."""
     assert CHROMIUM
     path = folder / "matrix.html"
-    path.write_text(page.document(RESULTS))
+    path.write_text(page.document(RESULTS), encoding="utf-8")
     quiet = "--disable-gpu --disable-quic --no-first-run --disable-background-networking"
     command = [CHROMIUM, "--headless", "--no-sandbox", *quiet.split(), "--disable-component-update"]
     command += ["--disable-sync", f"--user-data-dir={folder / 'profile'}", "--dump-dom"]
     url = path.as_uri() + place
-    done = subprocess.run([*command, url], capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(
+        [*command, url], capture_output=True, text=True, check=True, timeout=120, encoding="utf-8"
+    )
     table = re.search(r"<table>(.*)</table>", done.stdout, re.DOTALL)
     assert table, done.stderr
     titles = re.findall(r"<th.*?<button[^>]*>(.*?)</button>", table.group(1), re.DOTALL)

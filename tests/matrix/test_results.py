@@ -24,7 +24,7 @@ from .example import EXCEPTION, NEW, OLD, OTHER, RESULTS, ROWS
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "results.json"
-    path.write_text(results.dump(RESULTS))
+    path.write_text(results.dump(RESULTS), encoding="utf-8")
     return path
 
 
@@ -64,7 +64,7 @@ def test_a_reason_is_written_once(file: Path) -> None:
 def test_another_schema_or_a_damaged_file_is_refused(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     for bad in (text.replace('"schema": 1', '"schema": 2'), text[:100], "[]"):
-        file.write_text(bad)
+        file.write_text(bad, encoding="utf-8")
         with pytest.raises(results.UnreadableResultsError, match=r"python3 tasks\.py matrix"):
             results.load(file)
 
@@ -99,7 +99,7 @@ def test_classes(seconds: float | None, name: str) -> None:
 def constraints(tmp_path: Path) -> Path:
     versions = ROWS[0].run.versions if ROWS[0].run else {}
     for name in RESULTS.sets:
-        (tmp_path / f"{name}.txt").write_text(f"gymnax=={versions['gymnax']}\n")
+        (tmp_path / f"{name}.txt").write_text(f"gymnax=={versions['gymnax']}\n", encoding="utf-8")
     return tmp_path
 
 
@@ -141,7 +141,7 @@ def test_rows_of_earlier_checks_are_what_they_are_held_good_for() -> None:
 
 
 def test_a_set_with_another_version_makes_its_rows_stale(constraints: Path) -> None:
-    (constraints / f"{OTHER}.txt").write_text("gymnax==7.0\njax==0.99\n")
+    (constraints / f"{OTHER}.txt").write_text("gymnax==7.0\njax==0.99\n", encoding="utf-8")
     found = {each.reason for each in staleness.stale(RESULTS, constraints)}
     assert any("gymnax 7.0 now" in reason for reason in found)
     assert any("jax 0.99 now" in reason for reason in found)
@@ -157,12 +157,12 @@ def test_a_suite_that_is_gone_is_stale(constraints: Path) -> None:
 
 def test_comments_and_links_do_not_make_anything_stale(tmp_path: Path) -> None:
     one, other = tmp_path / "one.py", tmp_path / "other.py"
-    one.write_text("a = 1\n\n\n# why\nb = 2\n")
-    other.write_text("a = 1\nb = 2\n")
+    one.write_text("a = 1\n\n\n# why\nb = 2\n", encoding="utf-8")
+    other.write_text("a = 1\nb = 2\n", encoding="utf-8")
     assert staleness.digest_of([one]) == staleness.digest_of([other])
-    other.write_text('a = 1\nseen_at = "https://example.org/1"\nb = 2\n')
+    other.write_text('a = 1\nseen_at = "https://example.org/1"\nb = 2\n', encoding="utf-8")
     assert staleness.digest_of([one]) == staleness.digest_of([other])
-    other.write_text("a = 1\nb = 3\n")
+    other.write_text("a = 1\nb = 3\n", encoding="utf-8")
     assert staleness.digest_of([one]) != staleness.digest_of([other])
 
 
@@ -330,7 +330,7 @@ def test_the_check_names_what_is_stale_and_the_command(
     code, text = envhub("--check")
     waiting = f"{OLD}: not run. Run: python3 tasks.py matrix --set {OLD}"
     assert (code, text) == (0, f"{waiting}\nout of date: 0, not run: 2 rows\n")
-    (constraints / f"{OTHER}.txt").write_text("gymnax==7.0\n")
+    (constraints / f"{OTHER}.txt").write_text("gymnax==7.0\n", encoding="utf-8")
     code, text = envhub("--check")
     assert code == 1
     assert f"Run: python3 tasks.py matrix --set {OTHER} --suite gymnax" in text

@@ -113,7 +113,7 @@ print(envhub.make("gymnasium::ALE/Pong-v5")[0].observation_space().shape)
 @with_its_own
 def test_gymnasium_has_its_names_from_when_it_is_imported() -> None:
     """In a process of its own, where nothing has imported it."""
-    told = subprocess.check_output([sys.executable, "-c", ASKS], text=True)
+    told = subprocess.check_output([sys.executable, "-c", ASKS], text=True, encoding="utf-8")
     assert told.splitlines()[-4:] == ["refused: True", "refused: True", "False", "(210, 160, 3)"]
 
 

@@ -101,7 +101,12 @@ def test_mujoco_leaves_no_log_and_nothing_on_stdout(tmp_path: Path) -> None:
         "env.reset(jax.random.key(0), p)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        encoding="utf-8",
     )
     assert done.stdout == ""
     assert list(tmp_path.iterdir()) == []
@@ -127,7 +132,11 @@ try: env.render(state, params)
 except envhub.errors.RenderError as error: print(error)
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        encoding="utf-8",
     )
     assert "apt-get install libegl1" in done.stdout
 

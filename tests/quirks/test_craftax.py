@@ -88,7 +88,12 @@ print(constants.TEXTURE_CACHE_FILE)
 """
     environ = {**__import__("os").environ, "XDG_CACHE_HOME": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environ
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environ,
+        encoding="utf-8",
     )
     kept = tmp_path / "envhub" / f"craftax-{SUITE.installed()}-craftax_classic.pbz2"
     assert done.stdout.strip() == str(kept)

@@ -67,7 +67,7 @@ def shown(step: Any) -> Any:
 @pytest.mark.parametrize("kept", [False, True])
 def test_importing_it_leaves_no_trace(tmp_path: Path, kept: bool) -> None:
     if kept:
-        (tmp_path / "resources").write_text("mine")
+        (tmp_path / "resources").write_text("mine", encoding="utf-8")
     code = (
         "import json, os, sys, warnings, envhub\n"
         "def state():\n"
@@ -78,7 +78,12 @@ def test_importing_it_leaves_no_trace(tmp_path: Path, kept: bool) -> None:
         "print(json.dumps([before == state(), 'pufferlib' in sys.modules]))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], check=False, cwd=tmp_path, capture_output=True, text=True
+        [sys.executable, "-c", code],
+        check=False,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == [True, True]
@@ -215,7 +220,7 @@ def test_what_the_clock_decides_nothing_else_decides(tmp_path: Path) -> None:
     """Under a clock that stands still, whatever memory held before."""
     names = [name for name, why in facts.NOT_REPRODUCIBLE.items() if why == facts.CLOCKS]
     library, source = tmp_path / "clock.so", tmp_path / "clock.c"
-    source.write_text(CLOCK)
+    source.write_text(CLOCK, encoding="utf-8")
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
     told = [
         digests(names, MALLOC_PERTURB_=fill, SECONDS=seconds, LD_PRELOAD=str(library))
@@ -233,7 +238,11 @@ def digests(names: list[str], **variables: str) -> dict[str, str]:
         f"print(*(here.digest(name) for name in {names!r}))"
     )
     told = subprocess.check_output(
-        [sys.executable, "-c", code], cwd=REPOSITORY, env={**os.environ, **variables}, text=True
+        [sys.executable, "-c", code],
+        cwd=REPOSITORY,
+        env={**os.environ, **variables},
+        text=True,
+        encoding="utf-8",
     )
     return dict(zip(names, told.split(), strict=True))
 
@@ -569,5 +578,7 @@ def test_stand_ins_are_modules(script: Any, tmp_path: Path) -> None:
     script.write_module(tmp_path, "torch/utils/cpp_extension.py", "CUDA_HOME = None\n")
     code = "import torch.utils.cpp_extension as it; print(it.CUDA_HOME)"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    told = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
+    told = subprocess.check_output(
+        [sys.executable, "-c", code], env=environment, text=True, encoding="utf-8"
+    )
     assert told.strip() == "None"

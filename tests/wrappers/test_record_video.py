@@ -413,7 +413,12 @@ def test_ctrl_c_writes_the_video(tmp_path: Path, file_format: str) -> None:
         "    state = env.step(key, state, step % 2).state\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", code],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        encoding="utf-8",
     )
     assert done.returncode != 0
     assert "KeyboardInterrupt" in done.stderr
