@@ -13,10 +13,11 @@ import jax
 import numpy as np
 
 from envhub import spaces
+from envhub._foreign import quiet
 from envhub.environment import Environment, StepResult
 from envhub.flags import Capabilities
 from envhub.limits import NO_LIMIT, with_limit
-from envhub.suite import Gap, Suite, in_x64_mode, quiet
+from envhub.suite import Gap, Suite, in_x64_mode
 
 NAMES = [
     "Craftax-Symbolic-v1",

@@ -10,12 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from envhub import spaces
+from envhub._foreign import quiet
 from envhub._tracing import numpy_for
 from envhub.environment import Environment, StepResult
 from envhub.flags import Capabilities
 from envhub.limits import NO_LIMIT, with_limit
 from envhub.params import params_dataclass
-from envhub.suite import Gap, Suite, in_x64_mode, keywords, quiet
+from envhub.suite import Gap, Suite, in_x64_mode, keywords
 
 WITH_TIME_LIMIT = """
     RubiksCube-v0 RubiksCube-partly-scrambled-v0 SlidingTilePuzzle-v0 Tetris-v0

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 from envhub import registry
+from envhub._foreign import blaming, quiet
 from envhub._forks import refuse_after_fork
 from envhub.environment import Environment
 from envhub.errors import EnvHubError, InvalidOptionError, MissingDependencyError
 from envhub.hub import usable_suites
 from envhub.spec import EnvSpec, MadeBy
-from envhub.suite import Suite, blaming, quiet
+from envhub.suite import Suite
 
 
 def wrap(obj: Any, /) -> tuple[Environment, Any]:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import jax
 
 from envhub import _flax, _missing, registry
+from envhub._foreign import blaming, quiet
 from envhub._forks import refuse_after_fork
 from envhub._keywords import explicit, override_params, sort_keywords
 from envhub._secret import hide_secrets
@@ -28,7 +29,7 @@ from envhub.errors import (
 )
 from envhub.flags import Capabilities, check_flags
 from envhub.spec import EnvSpec, WrapperSpec
-from envhub.suite import Gap, Suite, blaming, quiet
+from envhub.suite import Gap, Suite
 from envhub.vector import VectorEnv
 from envhub.wrappers._apply import Wrapping, apply_wrappers, check_wrappers
 from envhub.wrappers.autoreset import AutoReset, Mode

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
+from envhub._foreign import blaming
 from envhub.errors import (
     DuplicateSuiteError,
     EnvHubError,
@@ -18,7 +19,7 @@ from envhub.errors import (
     UnknownSuiteError,
     did_you_mean,
 )
-from envhub.suite import Suite, blaming
+from envhub.suite import Suite
 
 ENTRY_POINT_GROUP = "envhub.suites"
 

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from envhub import _distribution, _versions, registry
+from envhub._foreign import blaming
 from envhub.cli._answer import answer
 from envhub.cli._drawing import say_versions, sheet, watched
 from envhub.cli._facts import Facts, version_facts
@@ -24,7 +25,7 @@ from envhub.cli._options import AsJson
 from envhub.errors import EnvHubError
 from envhub.matrix.results import load
 from envhub.matrix.tested import newer_than_tested
-from envhub.suite import Suite, blaming
+from envhub.suite import Suite
 
 READY, WORKS, ABSENT, BROKEN = "installed", "works", "not installed", "does not work"
 _EXAMINE = """

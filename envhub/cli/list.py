@@ -8,13 +8,14 @@ import typer
 from rich.console import Group, RenderableType
 
 from envhub import _catalogue, registry
+from envhub._foreign import blaming
 from envhub.cli._answer import answer
 from envhub.cli._drawing import flag_rows, marks, watched
 from envhub.cli._facts import Facts, error_facts, gap_facts, needs_facts
 from envhub.cli._options import AsJson
 from envhub.errors import EnvHubError, InvalidOptionError, did_you_mean
 from envhub.flags import FLAGS
-from envhub.suite import Suite, blaming
+from envhub.suite import Suite
 
 Kind = bool | None
 SHORT = {"jax_native": "native"}  # another name of the option

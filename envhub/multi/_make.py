@@ -10,12 +10,13 @@ import jax
 import numpy as np
 
 from envhub import hub, registry
+from envhub._foreign import quiet
 from envhub._keywords import OWN, override_params
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
 from envhub.multi._environment import MultiEnv
 from envhub.multi._groups import naming
-from envhub.suite import is_accepted, quiet
+from envhub.suite import is_accepted
 from envhub.vector import VectorEnv
 from envhub.wrappers.autoreset import Mode
 

@@ -142,7 +142,7 @@ except envhub.errors.RenderError as error: print(error)
 
 
 def test_the_log_of_brax_has_what_it_printed(caplog: pytest.LogCaptureFixture) -> None:
-    from envhub.suite import quiet
+    from envhub._foreign import quiet
 
     with caplog.at_level("DEBUG", logger="envhub"), quiet():
         print("Failed to import warp")
