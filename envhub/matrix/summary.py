@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from envhub import registry
 from envhub.errors import EnvHubError
 from envhub.flags import FLAGS
+from envhub.matrix.merged import OPTION, Environment, environments
 from envhub.matrix.results import GAPS, NOT_RUN, Results, Row
 
 LEFT_OUT = "left out"
 
 
-def count_states(rows: Iterable[Row]) -> str:
-    """How many rows passed, failed, are gaps, and were not run, as far as there are any."""
-    rows = list(rows)
-    counts = Counter(row.state for row in rows)
-    if counts[NOT_RUN] == len(rows):
+def count_states(found: Sequence[Environment]) -> str:
+    """How many environments passed, failed, are gaps, and were not run, if there are any."""
+    counts = Counter(each.state for each in found)
+    if counts[NOT_RUN] == len(found):
         return NOT_RUN
     parts = [f"{counts['pass']} pass"]
     parts += [f"{counts[state]} {state}" for state in ("fail", *GAPS, NOT_RUN) if counts[state]]
@@ -40,7 +40,7 @@ def reference_of(row: Row) -> str:
 
 
 def by_set(results: Results) -> list[list[str]]:
-    """A row for each suite: its name, and for each set its version and how many rows passed."""
+    """A row for each suite: its name, and for each set its version and how many passed."""
     table = []
     for suite in results.suites:
         cells = [suite]
@@ -49,21 +49,25 @@ def by_set(results: Results) -> list[list[str]]:
             version = version_of(rows)
             # A set is named after the suite that it leaves out because that holds back the others.
             otherwise = LEFT_OUT if name.startswith(f"without-{suite}-") else NOT_RUN
-            cells.append(f"{version}: {count_states(rows)}" if version else otherwise)
+            found = environments(Results(results.sets, tuple(rows)))
+            cells.append(f"{version}: {count_states(found)}" if version else otherwise)
         table.append(cells)
     return table
 
 
 def by_flag(results: Results) -> list[list[str]]:
-    """A row for each suite: its name, and how many environments have each flag, on any set."""
+    """A row for each suite: its name, and how many environments have each flag, on any set.
+
+    `○` stands behind the numbers that count environments which need an option for it.
+    """
     table = []
     for suite in results.suites:
-        rows = [row for row in results.of(suite) if row.run]
-        labels = {row.label for row in rows}
+        ran = [each for each in environments(results, suite) if each.is_run]
         cells = [suite]
         for flag in FLAGS:
-            have = {row.label for row in rows if row.cell(flag).value == "yes"}
-            cells.append(f"{len(have)} of {len(labels)}" if labels else NOT_RUN)
+            found = [each.values[flag] for each in ran if each.has(flag)]
+            mark = " ○" if OPTION in found else ""
+            cells.append(f"{len(found)} of {len(ran)}{mark}" if ran else NOT_RUN)
         table.append(cells)
     return table
 

@@ -124,7 +124,7 @@ def test_a_run_joins_the_results_and_writes_the_documents(
     states = {row.label: row.state for row in results.load().rows}
     assert states.pop(str(CASE)) == "pass"
     assert set(states.values()) == {NOT_RUN}
-    assert "| `CartPole-v1` | A | pass |" in (tmp_path / "compat_matrix.md").read_text(
+    assert "| `gymnax::CartPole-v1` | ✓ |" in (tmp_path / "compat_matrix.md").read_text(
         encoding="utf-8"
     )
     assert (tmp_path / "docs" / "matrix.html").exists()

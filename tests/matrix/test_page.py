@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from envhub import registry
-from envhub.matrix import page
+from envhub.flags import FLAGS
+from envhub.matrix import page, results
 
 from .example import EXCEPTION, RESULTS
 
@@ -19,6 +22,67 @@ CHROMIUM = (
     shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 )
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
+
+# Opens the page at some places, clicks there, and sends what can be seen then.
+LOOK = """
+const seen = [];
+const widths = selector => [...document.querySelectorAll(selector)]
+  .map(each => each.getBoundingClientRect());
+for (const [place, clicks] of PLACES) {
+  location.hash = place;
+  read();
+  show();
+  for (const selector of clicks) document.querySelector(selector).click();
+  const rows = [...document.querySelectorAll("tr.env")];
+  const first = rows[0]?.children[0].getBoundingClientRect();
+  seen.push({
+    rows: rows.map(tr => ({
+      id: tr.querySelector("button").textContent,
+      chips: [...tr.querySelectorAll(".chip")].map(chip => chip.textContent),
+      cells: Object.fromEntries([...tr.querySelectorAll("td[data-column]")].map(
+        td => [td.dataset.column, [td.dataset.value ?? "", td.textContent, td.title]])),
+    })),
+    details: document.querySelector(".details")?.innerText ?? "",
+    link: document.querySelector(".details a")?.href ?? "",
+    count: document.getElementById("count").textContent,
+    hash: location.hash,
+    width: innerWidth,
+    page: document.documentElement.scrollWidth,
+    first: first?.width ?? 0,
+    marks: widths("tr.env:first-child td[title]").filter(box => box.right <= innerWidth).length,
+    inside: widths(".inside")[0]?.right ?? 0,
+    broken: rows.filter(tr => tr.children[0].scrollWidth > tr.children[0].clientWidth).length,
+  });
+}
+parent.postMessage(JSON.stringify(seen), "*");
+"""
+
+
+def look(
+    text: str, folder: Path, places: list[tuple[str, list[str]]], width: int = 1400
+) -> list[Any]:
+    """What is seen at each place, after the clicks there; the browser starts once."""
+    assert CHROMIUM
+    script = LOOK.replace("PLACES", json.dumps(places))
+    (folder / "matrix.html").write_text(f"{text}<script>{script}</script>", encoding="utf-8")
+    # A window has a least width, and a frame has not.
+    path = folder / "frame.html"
+    path.write_text(
+        '<!doctype html><body><pre id="out"></pre><script>onmessage = event => '
+        f'{{ out.textContent = event.data; }};</script><iframe src="matrix.html" '
+        f'style="width:{width}px;height:900px;border:0"></iframe>',
+        encoding="utf-8",
+    )
+    quiet = "--disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    command = [CHROMIUM, "--headless", "--no-sandbox", *quiet.split(), "--disable-component-update"]
+    command += ["--disable-sync", f"--user-data-dir={folder / 'profile'}", "--dump-dom"]
+    command += ["--window-size=1500,1000", "--virtual-time-budget=20000", path.as_uri()]
+    done = subprocess.run(command, capture_output=True, check=True, timeout=120, encoding="utf-8")
+    found = re.search(r'<pre id="out">(.*?)</pre>', done.stdout, re.DOTALL)
+    assert found, done.stderr
+    assert found.group(1), done.stderr
+    seen: list[Any] = json.loads(html.unescape(found.group(1)))
+    return seen
 
 
 def test_the_page_loads_nothing() -> None:
@@ -28,68 +92,64 @@ def test_the_page_loads_nothing() -> None:
     assert "fetch(" not in text
 
 
-def rows(place: str, folder: Path) -> list[dict[str, tuple[str, str]]]:
-    """The visible cells, each with its tooltip, by the titles of the columns."""
-    assert CHROMIUM
-    path = folder / "matrix.html"
-    path.write_text(page.document(RESULTS), encoding="utf-8")
-    quiet = "--disable-gpu --disable-quic --no-first-run --disable-background-networking"
-    command = [CHROMIUM, "--headless", "--no-sandbox", *quiet.split(), "--disable-component-update"]
-    command += ["--disable-sync", f"--user-data-dir={folder / 'profile'}", "--dump-dom"]
-    url = path.as_uri() + place
-    done = subprocess.run(
-        [*command, url], capture_output=True, text=True, check=True, timeout=120, encoding="utf-8"
-    )
-    table = re.search(r"<table>(.*)</table>", done.stdout, re.DOTALL)
-    assert table, done.stderr
-    titles = re.findall(r"<th.*?<button[^>]*>(.*?)</button>", table.group(1), re.DOTALL)
-    found = []
-    for line in re.findall(r"<tr>(<td.*?)</tr>", table.group(1), re.DOTALL):
-        cells = [
-            (html.unescape(text), html.unescape(title))
-            for title, text in re.findall(r'<td[^>]*?(?: title="([^"]*)")?>(.*?)</td>', line)
-        ]
-        found.append(dict(zip(titles, cells, strict=True)))
-    return found
+FILTERS = {
+    "#forkable=fail": ["Acrobot-v1"],
+    "#forkable=yes": ["CartPole-v1"],
+    "#suite=brax": ["swimmer"],
+    "#state=upstream": ["swimmer"],
+    "#q=cartpole%20V1": ["CartPole-v1"],
+    "#suite=gymnax&state=fail&sort=compile": ["CartPole-v1", "Acrobot-v1"],
+    "#suite=gymnax&state=fail&sort=speed&order=descending": ["Acrobot-v1", "CartPole-v1"],
+    "#q=nothing-of-the-kind": [],
+}
 
 
 @needs_chromium
-def test_all_rows_are_there_sorted_by_name_with_their_tooltips(tmp_path: Path) -> None:
-    shown = rows("", tmp_path)
-    names = [row["environment"][0] for row in shown]
-    assert names == sorted(names)
-    assert len(shown) == len(RESULTS.rows)
-    by_key = {(row["environment"][0], row["set"][0]): row for row in shown}
-    cart = by_key["gymnax::CartPole-v1", "newest-py3.12"]
-    assert cart["differentiable"] == ("fail", EXCEPTION)
-    assert cart["state"][0] == "fail"
-    not_run = by_key["navix::Navix-Empty-5x5-v0", "newest-py3.11"]
-    assert {text for name, (text, _) in not_run.items() if name not in ("environment", "set")} == {
-        "not run"
-    }
+def test_a_row_an_environment_which_opens_and_filters(tmp_path: Path) -> None:
+    places: list[tuple[str, list[str]]] = [("#", []), *((place, []) for place in FILTERS)]
+    places += [("#", ['tr.env[data-id="gymnax::CartPole-v1"] th']), ("#open=brax::swimmer", [])]
+    places += [("#q=x", ['#suites button[data-suite="gymnax"]'])]
+    places += [("#", ['[data-flag="forkable"][data-suite="gymnax"]'])]
+    first, *seen = look(page.document(RESULTS), tmp_path, places)
+    filtered, (opened, gap, of_suite, of_flag) = seen[: len(FILTERS)], seen[len(FILTERS) :]
+
+    rows = {row["id"]: row for row in first["rows"]}
+    assert list(rows) == sorted(rows)
+    assert len(rows) == len({row.label.partition(",")[0] for row in RESULTS.rows})
+    assert first["count"] == "4 of 4 environments"
+    cart = rows["gymnax::CartPole-v1"]["cells"]
+    assert list(cart)[: len(FLAGS)] == list(FLAGS)  # the capabilities come first
+    value, mark, why = cart["differentiable"]
+    assert (value, mark) == ("fail", "✗")
+    assert EXCEPTION in why
+    navix = rows["navix::Navix-Empty-5x5-v0"]["cells"]
+    assert {navix[flag][0] for flag in FLAGS} == {"not run"}
+
+    for (place, names), shown in zip(FILTERS.items(), filtered, strict=True):
+        assert [row["id"].partition("::")[2] for row in shown["rows"]] == names, place
+    assert EXCEPTION in opened["details"]
+    assert "newest-py3.11: gymnax" in opened["details"]
+    assert gap["link"] == registry.get("brax").reference("swimmer")
+    assert "Examined under backend=mjx" in gap["details"]
+    assert of_suite["hash"] == "#suite=gymnax"
+    assert {row["id"].partition("::")[0] for row in of_suite["rows"]} == {"gymnax"}
+    assert of_flag["hash"] == "#suite=gymnax&forkable=yes"
+    assert [row["id"] for row in of_flag["rows"]] == ["gymnax::CartPole-v1"]
 
 
 @needs_chromium
-def test_a_gap_links_to_what_is_known_of_it(tmp_path: Path) -> None:
-    (swimmer,) = rows("#state=upstream", tmp_path)
-    link = registry.get("brax").reference("swimmer")
-    assert swimmer["state"][0] == f'<a href="{link}">upstream</a>'
-
-
-@needs_chromium
-@pytest.mark.parametrize(
-    ("place", "names"),
-    [
-        ("#forkable=fail", ["Acrobot-v1"]),
-        ("#forkable=yes&set=newest-py3.12", ["CartPole-v1"]),
-        ("#suite=brax", ["swimmer,backend=mjx"]),
-        ("#state=upstream", ["swimmer,backend=mjx"]),
-        ("#q=cartpole%20V1&set=newest-py3.11", ["CartPole-v1"]),
-        ("#suite=gymnax&state=fail&sort=compile", ["CartPole-v1", "Acrobot-v1"]),
-        ("#suite=gymnax&state=fail&sort=speed&order=descending", ["Acrobot-v1", "CartPole-v1"]),
-        ("#q=nothing-of-the-kind", []),
-    ],
-)
-def test_it_filters_searches_and_sorts(place: str, names: list[str], tmp_path: Path) -> None:
-    shown = rows(place, tmp_path)
-    assert [row["environment"][0].partition("::")[2] for row in shown] == names
+@pytest.mark.parametrize("width", [1400, 390])
+def test_what_is_committed_can_be_read_on_a_desk_and_on_a_phone(width: int, tmp_path: Path) -> None:
+    places: list[tuple[str, list[str]]] = [("#q=ale::pong", ["tr.env td"]), ("#", [])]
+    pong, every = look(page.document(results.load()), tmp_path, places, width)
+    assert every["width"] == width
+    assert every["page"] <= width  # the tables scroll, and not the page
+    assert every["first"] <= width * 0.4
+    assert every["marks"] == len(FLAGS)  # all of them are seen at once
+    assert every["broken"] == 0
+    assert pong["rows"][0]["id"] == "ale::pong"
+    assert pong["rows"][0]["chips"] == ["engine=python"]
+    assert pong["rows"][0]["cells"]["forkable"][0] == "option"
+    # A touch opens the reasons, where they can be read.
+    assert "ALE's vector engine cannot save a state" in pong["details"]
+    assert 0 < pong["inside"] <= width

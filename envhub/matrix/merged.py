@@ -1,0 +1,172 @@
+"""The rows of one environment as one: what its variants and the sets of versions agree on."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterable, Iterator, Sequence
+
+from envhub.matrix.results import COLUMNS, NOT_RUN, Cell, Results, Row
+
+OPTION, DIFFERS = "option", "differs"
+"""The default lacks a capability, and an examined variant has it; the sets of versions disagree."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Note:
+    """What was found somewhere, and why.
+
+    Attributes:
+        value: a cell's.
+        reason: its reason; empty if there is none.
+        options: of the variant, empty for the default.
+        sets: the sets that say so; empty if all do on which the variant was run.
+    """
+
+    value: str
+    reason: str
+    options: str
+    sets: str
+
+    def __str__(self) -> str:
+        options = f" with {self.options}" if self.options else ""
+        sets = f" on {self.sets}" if self.sets else ""
+        return f"{self.value}{options}{sets}{f': {self.reason}' if self.reason else ''}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Environment:
+    """All rows of one environment.
+
+    Attributes:
+        id: its id, without options.
+        common: the options under which all of them were examined.
+        variants: from the other options, the default first, to the rows.
+    """
+
+    id: str
+    common: str
+    variants: dict[str, list[Row]]
+
+    @property
+    def suite(self) -> str:
+        """The suite's name."""
+        return self.id.partition("::")[0]
+
+    @property
+    def name(self) -> str:
+        """The id without the suite."""
+        return self.id.partition("::")[2]
+
+    @property
+    def rows(self) -> list[Row]:
+        """Those that were run."""
+        return [row for rows in self.variants.values() for row in rows if row.run]
+
+    @property
+    def is_run(self) -> bool:
+        """Whether it was examined on any set."""
+        return bool(self.rows)
+
+    @functools.cached_property
+    def values(self) -> dict[str, str]:
+        """What was found, by column."""
+        return {column: self._value(column) for column in COLUMNS}
+
+    @property
+    def state(self) -> str:
+        """Whether a clause or a claim failed anywhere; else a gap, `differs`, or `pass`."""
+        if any(row.state == "fail" for row in self.rows):
+            return "fail"
+        default = next(iter(self.variants.values()))
+        return _settled(row.state for row in default if row.run)
+
+    def has(self, flag: str) -> bool:
+        """Whether it was found to have a capability on any set, with an option or without."""
+        return any(row.cell(flag).value == "yes" for row in self.rows)
+
+    def _value(self, column: str) -> str:
+        default, *others = [
+            _settled(row.cell(column).value for row in rows if row.run)
+            for rows in self.variants.values()
+        ]
+        if "fail" in (default, *others):
+            return "fail"
+        return OPTION if default == "no" and "yes" in others else default
+
+    def notes(self, column: str) -> list[Note]:
+        """What is to be said of a column: each reason, and where variants or sets disagree."""
+        ran = [row.set_name for row in self.rows]
+        by_set: dict[str, set[Cell]] = {}
+        for row in self.rows:
+            by_set.setdefault(row.set_name, set()).add(row.cell(column))
+        agree = all(len(cells) == 1 for cells in by_set.values())
+        found: dict[tuple[str, Cell], list[str]] = {}
+        for options, rows in self.variants.items():
+            for row in rows:
+                if row.run:
+                    key = "" if agree else options, row.cell(column)
+                    found.setdefault(key, []).append(row.set_name)
+        differ = len({cell for _, cell in found}) > 1
+        return [
+            Note(cell.value, cell.reason, options, say_sets(sets, ran))
+            for (options, cell), sets in found.items()
+            if cell.reason or differ
+        ]
+
+    def classes(self, name: str) -> list[str]:
+        """The distinct classes of time or speed, as `compile_class`."""
+        return sorted({getattr(row, name) for row in self.rows} - {""})
+
+
+def environments(results: Results, suite: str | None = None) -> list[Environment]:
+    """All of them, sorted by id."""
+    found: dict[str, dict[tuple[str, ...], list[Row]]] = {}
+    for row in results.of(suite):
+        env_id, *options = row.label.split(",")
+        found.setdefault(env_id, {}).setdefault(tuple(options), []).append(row)
+    return [_of(env_id, found[env_id]) for env_id in sorted(found)]
+
+
+def _of(env_id: str, by_options: dict[tuple[str, ...], list[Row]]) -> Environment:
+    common = set.intersection(*map(set, by_options))
+    variants = sorted(by_options, key=lambda options: (len(options), options))
+    # A variant is called by what it has of its own; if all are alike, as one with options alone.
+    named = {
+        ",".join(option for option in options if option not in common): by_options[options]
+        for options in variants
+    }
+    return Environment(
+        env_id, ",".join(option for option in variants[0] if option in common), named
+    )
+
+
+def _settled(values: Iterable[str]) -> str:
+    """What all say that say something; `differs` if they disagree."""
+    said = set(values) - {NOT_RUN}
+    if "fail" in said:
+        return "fail"
+    if len(said) > 1:
+        return DIFFERS
+    return said.pop() if said else NOT_RUN
+
+
+def say_sets(names: Sequence[str], ran: Sequence[str]) -> str:
+    """Sets in few words: `oldest` if they are all that were run whose names begin with it.
+
+    Returns:
+        The words; none for all that were run.
+    """
+    return "" if set(names) == set(ran) else ", ".join(_said(names, ran))
+
+
+def _said(names: Sequence[str], ran: Sequence[str]) -> Iterator[str]:
+    kinds: dict[str, list[str]] = {}
+    for name in sorted(set(ran)):
+        kinds.setdefault(name.partition("-py")[0], []).append(name)
+    for kind, all_of_it in kinds.items():
+        chosen = [name for name in all_of_it if name in names]
+        if chosen and len(chosen) == len(all_of_it):
+            yield kind
+        else:
+            yield from chosen
