@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import importlib.util
 import inspect
 import json
@@ -323,22 +324,58 @@ class Loaded(HTMLParser):
             self.addresses += [given[name] for name in ("src", "href", "srcset") if given.get(name)]
 
 
-@pytest.mark.skipif(
-    not importlib.util.find_spec("material") or not importlib.util.find_spec("mkdocstrings"),
-    reason="mkdocs-material and mkdocstrings are not installed",
-)
-def test_the_site_builds_without_warnings_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder into which the site is built."""
+    if not importlib.util.find_spec("material") or not importlib.util.find_spec("mkdocstrings"):
+        pytest.skip(reason="mkdocs-material and mkdocstrings are not installed")
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     done = subprocess.run(
         command, cwd=REPOSITORY, check=False, capture_output=True, text=True, encoding="utf-8"
     )
     assert done.returncode == 0, done.stderr
-    pages = list(tmp_path.rglob("*.html"))
+    return folder
+
+
+@pytest.mark.xdist_group("site")
+def test_the_site_builds_without_warnings_and_loads_nothing_from_elsewhere(site: Path) -> None:
+    pages = list(site.rglob("*.html"))
     assert len(pages) >= len(list(DOCS.rglob("*.md")))
     loaded = Loaded()
     for page in pages:
         loaded.feed(page.read_text(encoding="utf-8"))
-    for sheet in tmp_path.rglob("*.css"):
+    for sheet in site.rglob("*.css"):
         loaded.addresses += re.findall(r"url\([\"']?([^)\"']+)", sheet.read_text(encoding="utf-8"))
     assert len(loaded.addresses) > len(pages)
     assert not [each for each in loaded.addresses if re.match(r"(https?:)?//", each)]
+
+
+@pytest.mark.xdist_group("site")
+def test_the_reference_links_errors_and_shows_types_and_no_internal_hook(site: Path) -> None:
+    text = "".join(
+        page.read_text(encoding="utf-8") for page in (site / "reference").rglob("index.html")
+    )
+
+    def entries(section: str) -> list[str]:
+        found = re.findall(rf">{section}:</span></p>\s*<ul>(.*?)</ul>", text, re.DOTALL)
+        return [
+            code
+            for each in found
+            for code in re.findall(r"<code>((?:(?!</code>).)*)</code>\s*\u2013", each, re.S)
+        ]
+
+    raised = [code for code in entries("Raises") if "Error" in code]
+    own = {each.__name__ for each in vars(errors).values() if inspect.isclass(each)}
+    shown = [(re.sub(r"<[^>]+>", "", code), "errors/#envhub.errors." in code) for code in raised]
+    assert len(shown) > 60
+    assert [name for name, linked in shown if (not linked and name in own) or "," in name] == []
+    types = [html.unescape(re.sub(r"<[^>]+>", "", code)) for code in entries("Returns")]
+    assert len(types) > 20
+    assert [each for each in types if re.search(r"[a-z] (?!\|)[a-z]", each)] == []
+    hooks = re.findall(r'id="[\w.]+\.(step_then_reset|step_or_reset|expect|check_params)"', text)
+    assert hooks == []
+    signatures = re.findall(r'doc-signature highlight"><pre>(.*?)</pre>', text, re.DOTALL)
+    lines = "\n".join(re.sub(r"<[^>]+>", "", each) for each in signatures).splitlines()
+    assert len(signatures) > 200
+    assert max(map(len, lines)) < 90
