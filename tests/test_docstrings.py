@@ -24,7 +24,10 @@ REFERENCE = REPOSITORY / "docs" / "reference"
 GIVEN = {"envhub": envhub, "jax": jax, "jnp": jnp, "np": np}
 MODULES = [*PACKAGES, "envhub.errors", "envhub.host", "envhub.limits", "envhub.params"]
 # The library that an example shows, where not every set has it.
-NEEDS = {"envhub.export.to_sb3": "stable_baselines3"}
+NEEDS = {
+    "envhub.export.to_pettingzoo": "pettingzoo",
+    "envhub.export.to_sb3": "stable_baselines3",
+}
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 

@@ -9,9 +9,18 @@ from envhub.export.dm_env import to_dm_env
 from envhub.export.gymnasium import to_gymnasium
 from envhub.export.gymnasium_vec import to_gymnasium_vec
 from envhub.export.gymnax import to_gymnax
+from envhub.export.pettingzoo import to_pettingzoo
 from envhub.export.sb3 import to_sb3
 
-__all__ = ["to_brax", "to_dm_env", "to_gymnasium", "to_gymnasium_vec", "to_gymnax", "to_sb3"]
+__all__ = [
+    "to_brax",
+    "to_dm_env",
+    "to_gymnasium",
+    "to_gymnasium_vec",
+    "to_gymnax",
+    "to_pettingzoo",
+    "to_sb3",
+]
 
 
 def __dir__() -> list[str]:

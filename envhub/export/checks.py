@@ -7,6 +7,7 @@ from typing import Any
 
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError, MissingDependencyError
+from envhub.export.driver import Driver
 from envhub.vector import VectorEnv
 from envhub.wrappers.autoreset import AutoReset
 
@@ -19,7 +20,8 @@ def check_one_agent(env: Any, target: str) -> None:
     """
     if env.num_agents > 1:
         raise InvalidOptionError(
-            f"{target} takes environments of one agent, and {env} has {env.num_agents}."
+            f"{target} takes environments of one agent, and {env} has {env.num_agents}. "
+            "to_pettingzoo takes several."
         )
 
 
@@ -29,12 +31,21 @@ def check_one_episode(env: Any, target: str) -> None:
     Raises:
         InvalidOptionError: naming what was found and what fits.
     """
+    check_whole(env, target)
+    check_one_agent(env, target)
+
+
+def check_whole(env: Any, target: str) -> None:
+    """Refuse all but one environment that ends where its episode ends.
+
+    Raises:
+        InvalidOptionError: naming what was found and what fits.
+    """
     if not isinstance(env, Environment):
         raise InvalidOptionError(
             f"{target} takes one environment, as envhub.make gives it, and not {env!r}. "
             "For a batch there is to_gymnasium_vec."
         )
-    check_one_agent(env, target)
     if env.find(AutoReset):
         raise InvalidOptionError(
             f"{target} takes {env} without its AutoReset: who drives the result resets it."
@@ -68,6 +79,16 @@ def load(module: str, distribution: str, target: str) -> Any:
             f"{target} needs the package {distribution!r}, which is not installed. "
             f"Run: pip install {distribution}"
         ) from error
+
+
+def check_reset(driver: Driver, target: str) -> None:
+    """Refuse to go on where nothing was started.
+
+    Raises:
+        gymnasium.error.ResetNeeded: before the first reset.
+    """
+    if driver.state is None:
+        raise load("gymnasium", "gymnasium", target).error.ResetNeeded("call reset first.")
 
 
 def check_reset_options(options: Any, *known: str) -> None:

@@ -137,7 +137,7 @@ class Driver:
 
     def observation(self, obs: Any) -> Any:
         """NumPy arrays in the dtypes of the space."""
-        return map_space(_observed, self.observations, obs)
+        return map_space(observed, self.observations, obs)
 
     def close(self) -> None:
         """Free what the environment holds; idempotent."""
@@ -198,7 +198,8 @@ def _split(key_data: jax.Array) -> tuple[jax.Array, jax.Array]:
     return jax.random.key_data(kept), used
 
 
-def _observed(space: Any, leaf: Any) -> Any:
+def observed(space: Any, leaf: Any) -> Any:
+    """A leaf as NumPy has it in a space: an array, or an integer of a `Discrete` one."""
     array = np.asarray(leaf, space.dtype)
     return array[()] if isinstance(space, spaces.Discrete) else array
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from envhub import spaces
 from envhub.errors import InvalidOptionError
-from envhub.export.checks import check_batch, check_reset_options, load
+from envhub.export.checks import check_batch, check_reset, check_reset_options, load
 from envhub.export.copies import Copied
 from envhub.export.driver import Driver
 from envhub.export.gymnasium import render_metadata
@@ -133,8 +133,7 @@ class _VecEnv(Copied):
         self._actions = actions
 
     def step_wait(self) -> tuple[Any, Any, Any, list[dict[str, Any]]]:
-        if self.driver.state is None:
-            raise load("gymnasium", "gymnasium", "to_sb3").error.ResetNeeded("call reset first.")
+        check_reset(self.driver, "to_sb3")
         obs, reward, terminated, truncated, info = self.driver.step(self._actions)
         last_obs = self.driver.observation(info.pop("final_obs"))
         infos, dones = _by_lane(info, self.num_envs), terminated | truncated

@@ -15,14 +15,18 @@ import pytest
 
 import envhub
 from envhub import errors, export, registry
-from envhub.export import brax, dm_env, gymnasium, gymnasium_vec, gymnax, sb3
+from envhub.export import brax, dm_env, gymnasium, gymnasium_vec, gymnax, pettingzoo, sb3
 from envhub.export.packing import pack, unpacker
 
 OF_ONE = [export.to_gymnasium, export.to_gymnax, export.to_dm_env, export.to_brax]
 
 OF_BATCHES = {"gymnasium_vec", "sb3"}
 # What is imported, and what is installed.
-OF_NO_SUITE = {"dm_env": ("dm_env", "dm-env"), "sb3": ("stable_baselines3", "stable-baselines3")}
+OF_NO_SUITE = {
+    "dm_env": ("dm_env", "dm-env"),
+    "pettingzoo": ("pettingzoo", "pettingzoo"),
+    "sb3": ("stable_baselines3", "stable-baselines3"),
+}
 
 
 def test_importing_it_imports_no_other_library() -> None:
@@ -49,6 +53,7 @@ def test_importing_it_imports_no_other_library() -> None:
         (gymnax, "gymnax", "gymnasium::CartPole-v1"),
         (brax, "brax", "gymnax::Pendulum-v1"),
         (dm_env, None, "gymnax::CartPole-v1"),
+        (pettingzoo, None, "jumanji::LevelBasedForaging-v0"),
         (sb3, None, "gymnax::CartPole-v1"),
     ],
 )

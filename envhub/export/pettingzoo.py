@@ -1,0 +1,211 @@
+"""An environment of several agents as a `ParallelEnv` of PettingZoo."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from envhub import spaces
+from envhub.environment import Environment
+from envhub.errors import InvalidActionError, InvalidOptionError
+from envhub.export.checks import check_reset, check_whole, load
+from envhub.export.copies import Copied
+from envhub.export.driver import Driver, observed
+from envhub.export.gymnasium import render_metadata
+from envhub.spaces._trees import map_space, tree_of, zero_of
+
+MASK = "action_mask"
+
+
+def to_pettingzoo(
+    env: Environment,
+    params: Any = None,
+    *,
+    seed: int | None = None,
+    render_mode: str | None = None,
+) -> Any:
+    """Make a `pettingzoo.ParallelEnv` of an environment of several agents.
+
+    The agents are `"agent_0"`, `"agent_1"`, …. Each has its own part of observations, actions,
+    rewards and flags: NumPy arrays of the dtypes of its spaces, a float and bools. The `info` of a
+    step is the same for all of them. An agent that terminated or was truncated leaves `agents`
+    until the next `reset`; the environment is given the action nearest to zero for it.
+
+    Where an observation has an entry `action_mask`, that of an agent is
+    `{"observation": the rest, "action_mask": int8[n]}`, the form that PettingZoo has for masks.
+
+    `reset(seed=s)` starts the episode of `env.reset(jax.random.split(jax.random.key(s))[1])`, and
+    without a seed the next one. It leaves its `options` out, because `parallel_api_test` of
+    PettingZoo wants any to be taken. `close()` closes the environment.
+
+    Args:
+        env: one environment of several agents, without `AutoReset`.
+        params: those of all calls; by default its default params.
+        seed: of the episodes until a `reset` has one; by default a random one.
+        render_mode: `"rgb_array"`, if `render()` is to draw: uint8[H, W, 3].
+
+    Raises:
+        InvalidOptionError: if the environment is none of those.
+        MissingCapabilityError: if it cannot be drawn in this mode.
+        MissingDependencyError: if PettingZoo is not installed.
+
+    Examples:
+        >>> env, params = envhub.make("jumanji::Connector-v3")
+        >>> exported = to_pettingzoo(env, params, seed=0)
+        >>> obs, infos = exported.reset()
+        >>> obs["agent_0"]["action_mask"].shape
+        (5,)
+    """
+    check_whole(env, "to_pettingzoo")
+    if env.num_agents < 2:
+        raise InvalidOptionError(
+            f"to_pettingzoo takes environments of several agents, and {env} has one: to_gymnasium "
+            "takes it."
+        )
+    metadata = render_metadata(env.capabilities, render_mode)
+    metadata |= {"name": env.spec.id if env.spec else type(env).__name__}
+    return _env_class()(Driver(env, params, seed), metadata, render_mode)
+
+
+class _ParallelEnv(Copied):
+    """The methods, in front of those of PettingZoo's class."""
+
+    def __init__(self, driver: Driver, metadata: dict[str, Any], render_mode: str | None) -> None:
+        self.driver, self.metadata, self.render_mode = driver, metadata, render_mode
+        places = range(driver.env.num_agents)
+        self.possible_agents = [f"agent_{place}" for place in places]
+        self.agents: list[str] = []
+        self._seen = [_of_agent(driver.observations, place) for place in places]
+        self._taken = [_of_agent(driver.actions, place) for place in places]
+        self.observation_spaces = self._by_name(
+            [spaces.to_gymnasium(_with_mask_apart(space)) for space in self._seen]
+        )
+        self.action_spaces = self._by_name([spaces.to_gymnasium(space) for space in self._taken])
+
+    def observation_space(self, agent: str) -> Any:
+        return self.observation_spaces[agent]
+
+    def action_space(self, agent: str) -> Any:
+        return self.action_spaces[agent]
+
+    def reset(self, seed: int | None = None, options: Any = None) -> tuple[Any, Any]:
+        if seed is not None:
+            self.driver.seed(seed)
+        obs = self.driver.reset()
+        self.agents = list(self.possible_agents)
+        return self._observed(obs), {agent: {} for agent in self.agents}
+
+    def step(self, actions: dict[str, Any]) -> tuple[Any, Any, Any, Any, Any]:
+        check_reset(self.driver, "to_pettingzoo")
+        action = self._together(actions)
+        if not actions:
+            return {}, {}, {}, {}, {}
+        obs, reward, terminated, truncated, info = self.driver.step(action)
+        told = (
+            self._observed(obs),
+            self._of_live([float(each) for each in reward]),
+            self._of_live(terminated.tolist()),
+            self._of_live(truncated.tolist()),
+            {agent: dict(info) for agent in self.agents},
+        )
+        done = self._by_name((terminated | truncated).tolist())
+        self.agents = [agent for agent in self.agents if not done[agent]]
+        return told
+
+    def render(self) -> Any:
+        if self.render_mode is None:
+            return None
+        check_reset(self.driver, "to_pettingzoo")
+        draw: Any = self.driver.env.render
+        return draw(self.driver.state, self.driver.params)
+
+    def close(self) -> None:
+        self.driver.close()
+
+    def _together(self, actions: dict[str, Any]) -> Any:
+        """The actions of all agents as one, with that nearest to zero of those that are gone."""
+        if set(actions) != set(self.agents):
+            wanted = ", ".join(self.agents) or "none: all are done, and reset starts an episode"
+            raise InvalidActionError(
+                f"step takes the actions of the agents that are live ({wanted}), and got those of "
+                f"{', '.join(map(str, actions)) or 'none'}."
+            )
+        each = []
+        for agent, space in zip(self.possible_agents, self._taken, strict=True):
+            if agent not in actions:
+                each.append(jax.tree.map(zero_of, tree_of(space)))
+                continue
+            try:
+                each.append(map_space(_of_form, space, actions[agent]))
+            except (TypeError, ValueError, KeyError) as error:
+                raise InvalidActionError(
+                    f"the action {actions[agent]!r} of {agent} does not fit {space}: {error}"
+                ) from error
+        return jax.tree.map(lambda *leaves: np.stack(leaves), *each)
+
+    def _observed(self, obs: Any) -> dict[str, Any]:
+        return {agent: self._of(agent, obs) for agent in self.agents}
+
+    def _of(self, agent: str, obs: Any) -> Any:
+        place = self.possible_agents.index(agent)
+        part = jax.tree.map(lambda leaf: leaf[place], obs)
+        return _with_mask_apart(map_space(observed, self._seen[place], part))
+
+    def _by_name(self, each: list[Any]) -> dict[str, Any]:
+        return dict(zip(self.possible_agents, each, strict=True))
+
+    def _of_live(self, each: list[Any]) -> dict[str, Any]:
+        by_name = self._by_name(each)
+        return {agent: by_name[agent] for agent in self.agents}
+
+
+@functools.cache
+def _env_class() -> Any:
+    library: Any = load("pettingzoo", "pettingzoo", "to_pettingzoo")
+
+    class EnvHubParallelEnv(_ParallelEnv, library.ParallelEnv):  # type: ignore[misc]
+        """An environment of envhub; see `envhub.export.to_pettingzoo`."""
+
+        class_of = staticmethod(_env_class)
+
+    return EnvHubParallelEnv
+
+
+def _of_form(space: Any, leaf: Any) -> Any:
+    array = np.asarray(leaf)
+    if array.shape != space.shape:
+        raise ValueError(f"its shape is {array.shape}, not {space.shape}")
+    return array
+
+
+def _of_agent(space: Any, place: int) -> spaces.Space:
+    """The space of one agent, of that of all."""
+    if isinstance(space, spaces.Dict):
+        return spaces.Dict({name: _of_agent(child, place) for name, child in space.items()})
+    if isinstance(space, spaces.Tuple):
+        return spaces.Tuple(_of_agent(child, place) for child in space)
+    if isinstance(space, spaces.MultiDiscrete):
+        nvec, start = space.nvec[place], space.start[place]
+        if nvec.ndim:
+            return spaces.MultiDiscrete(nvec, space.dtype, start)
+        return spaces.Discrete(int(nvec), int(start), space.dtype)
+    if isinstance(space, spaces.MultiBinary) and len(space.shape) > 1:
+        return spaces.MultiBinary(space.shape[1:])
+    low, high = space.low[place], space.high[place]
+    return spaces.Box(low, high, space.shape[1:], space.dtype)
+
+
+def _with_mask_apart(seen: Any) -> Any:
+    """What one agent sees, or its space, with a mask as PettingZoo has it."""
+    if not isinstance(seen, Mapping) or MASK not in seen:
+        return seen
+    mask, rest = seen[MASK], {name: part for name, part in seen.items() if name != MASK}
+    is_whole = set(rest) == {"observation"}  # as envhub.wrappers.ActionMask has it
+    if isinstance(seen, spaces.Dict):
+        shown = rest["observation"] if is_whole else spaces.Dict(rest)
+        return spaces.Dict({"observation": shown, MASK: spaces.Box(0, 1, mask.shape, np.int8)})
+    return {"observation": rest["observation"] if is_whole else rest, MASK: mask.astype(np.int8)}
