@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import inspect
 import json
+import warnings
 from collections.abc import Callable, Hashable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -237,6 +238,25 @@ class EnvSpec(_Data):
     def within(self, wrapper: Callable[[Environment], Environment]) -> EnvSpec:
         """The spec of the environment with one more wrapper around it."""
         return dataclasses.replace(self, wrappers=(*self.wrappers, wrapper))
+
+
+def _with_old_keyword(init: Callable[..., None]) -> Callable[..., None]:
+    """The constructor of specs with `kwargs=`, the name of `options=` and `params=` until 0.1."""
+
+    @functools.wraps(init)
+    def with_old_keyword(
+        self: EnvSpec, *args: Any, kwargs: Mapping[str, Any] | None = None, **fields: Any
+    ) -> None:
+        if kwargs is not None:
+            message = "EnvSpec(kwargs=…) is EnvSpec(options=…, params=…) now."
+            warnings.warn(message, DeprecationWarning, stacklevel=2)
+            fields["options"] = {**fields.get("options", {}), **kwargs}
+        init(self, *args, **fields)
+
+    return with_old_keyword
+
+
+EnvSpec.__init__ = _with_old_keyword(EnvSpec.__init__)  # type: ignore[method-assign]
 
 
 def _signature(kind: Any) -> inspect.Signature:

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 import envhub
+import envhub.multi
+import envhub.testing
 from envhub._moved import MOVED
+from envhub.testing.subject import Subject
 
 REPOSITORY = Path(__file__).parent.parent
 MOST_LINES = {"file": 400, "function": 60}
@@ -58,6 +61,30 @@ def test_a_name_that_has_moved_still_works_and_warns(old: str, name: str, new: s
         thing = getattr(module, name)
     assert thing is getattr(importlib.import_module(new), name)
     assert record[0].filename == __file__
+
+
+def test_what_is_called_otherwise_still_works_and_warns() -> None:
+    with pytest.warns(DeprecationWarning, match="CHECKS_BY_COLUMN"):
+        assert envhub.testing.COLUMNS is envhub.testing.CHECKS_BY_COLUMN
+    with pytest.warns(DeprecationWarning, match="SpaceFacts"):
+        assert envhub.multi.Facts is envhub.multi.SpaceFacts
+    with pytest.warns(DeprecationWarning, match="options") as record:
+        spec = envhub.EnvSpec("a::B-v0", "a", "B-v0", kwargs={"size": 3})
+    assert record[0].filename == __file__
+    assert spec == envhub.EnvSpec("a::B-v0", "a", "B-v0", options={"size": 3})
+    assert spec.kwargs == {"size": 3}
+    assert importlib.import_module("envhub.testing.probes").Subject is Subject
+
+
+def test_the_table_of_renamed_names_is_true() -> None:
+    text = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
+    table = text.split("### Renamed")[1].split("###")[0]
+    rows = [line.split("|")[1:3] for line in table.splitlines() if line.startswith("| ")][1:]
+    old, new = (" ".join(cells) for cells in zip(*rows, strict=True))
+    assert [module for module in MOVED if f"`{module}" not in old] == []
+    for name in re.findall(r"`(envhub\.[A-Za-z_.]+)`", new):
+        module, _, own = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), own) or importlib.import_module(name)
 
 
 def test_what_has_moved_hides_nothing() -> None:

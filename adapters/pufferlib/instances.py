@@ -14,9 +14,9 @@ from envhub import registry, spaces
 from envhub.errors import InvalidOptionError, UnavailableEnvError
 from envhub.flags import Claim
 from envhub.host import Instance, InstanceStep
-from envhub.host.libc import OwnGenerator
 
 from .facts import OF_ALL, UNEMULATED
+from .libc import OwnGenerator
 
 
 class PufferInstance(Instance):

@@ -25,7 +25,6 @@ from envhub.errors import (
 )
 from envhub.flags import Claim
 from envhub.host import BRIDGE_OPTIONS, HostSuite, Instance
-from envhub.host.libc import has_own_generators
 from envhub.host.options import OF_EPISODES
 from envhub.suite import Gap, import_named, is_qualified, keywords
 
@@ -43,6 +42,7 @@ from .facts import (
     UNEMULATED,
 )
 from .instances import EmulatedInstance, OceanInstance, PufferInstance, is_puffers
+from .libc import has_own_generators
 
 
 class PufferlibSuite(HostSuite):

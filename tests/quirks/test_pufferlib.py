@@ -19,12 +19,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from envhub.adapters.pufferlib import facts, suite
+from envhub.adapters.pufferlib import facts, libc, suite
 from envhub.adapters.pufferlib.suite import has_ocean
 
 import envhub
 from envhub import _versions, errors, registry, spaces
-from envhub.host import libc
 
 from ..conftest import REPOSITORY
 
