@@ -199,6 +199,7 @@ STACKS: dict[str, tuple[Any, list[Any]]] = {
     "ClipReward": (POLE, [wrappers.ClipReward(min_reward=-0.5, max_reward=0.5)]),
     "DelayObservation": (POLE, [wrappers.DelayObservation(delay=2)]),
     "DiscretizeAction": (PENDULUM, [wrappers.DiscretizeAction(bins=3)]),
+    "DiscretizeObservation": (PENDULUM, [wrappers.DiscretizeObservation(bins=3)]),
     "DtypeObservation": (POLE, [wrappers.DtypeObservation(dtype=np.float16)]),
     "EpisodeDiscount": (POLE, [wrappers.EpisodeDiscount]),
     "EpisodicLife": (("ale::breakout", {"engine": "python"}), [wrappers.EpisodicLife]),

@@ -32,16 +32,25 @@ def flat_size(space: Any) -> int:
 def flatten(space: Space, value: Any) -> jax.Array:
     """A value, which may have more leading axes, as float32[..., flat_size(space)]."""
     parts: list[jax.Array] = []
-    map_space(lambda *leaf: parts.append(_flatten_leaf(*leaf)), space, value)
-    return jnp.concatenate(parts, axis=-1)
+    map_space(lambda *leaf: parts.append(flatten_leaf(*leaf)), space, value)
+    return jnp.concatenate([part.astype(jnp.float32) for part in parts], axis=-1)
 
 
-def _flatten_leaf(space: Any, leaf: Any) -> jax.Array:
+def flatten_leaf(space: Any, leaf: Any) -> jax.Array:
+    """A value of a space of arrays likewise, in its own dtype."""
     array = jnp.asarray(leaf)
     flat: jax.Array = array.reshape(*array.shape[: array.ndim - len(space.shape)], -1)
     if not isinstance(space, (Discrete, MultiDiscrete)):
-        return flat.astype(jnp.float32)
+        return flat
     counts = np.ravel(space.nvec if isinstance(space, MultiDiscrete) else space.n).tolist()
     digits = jnp.moveaxis(flat - np.ravel(space.start).astype(flat.dtype), -1, 0)
-    hot = [jax.nn.one_hot(*each, dtype=jnp.float32) for each in zip(digits, counts, strict=True)]
-    return jnp.concatenate(hot, axis=-1)
+    pairs = zip(digits, counts, strict=True)
+    return jnp.concatenate([jax.nn.one_hot(*each, dtype=flat.dtype) for each in pairs], axis=-1)
+
+
+def flat_bounds(space: Any) -> tuple[Any, Any]:
+    """The least and the greatest of what `flatten_leaf` gives."""
+    if isinstance(space, (Discrete, MultiDiscrete)):
+        size = flat_size(space)
+        return np.zeros(size, space.dtype), np.ones(size, space.dtype)
+    return space.low.ravel(), space.high.ravel()

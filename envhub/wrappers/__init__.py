@@ -12,6 +12,7 @@ from envhub.wrappers.clip_action import ClipAction
 from envhub.wrappers.clip_reward import ClipReward
 from envhub.wrappers.delay_observation import DelayObservation
 from envhub.wrappers.discretize_action import DiscretizeAction
+from envhub.wrappers.discretize_observation import DiscretizeObservation
 from envhub.wrappers.dtype_observation import DtypeObservation
 from envhub.wrappers.episode_discount import EpisodeDiscount
 from envhub.wrappers.episodic_life import EpisodicLife
@@ -53,6 +54,7 @@ __all__ = [
     "ClipReward",
     "DelayObservation",
     "DiscretizeAction",
+    "DiscretizeObservation",
     "DtypeObservation",
     "EpisodeDiscount",
     "EpisodicLife",

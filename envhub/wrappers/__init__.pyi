@@ -23,6 +23,7 @@ from envhub.wrappers.clip_action import ClipAction as _ClipAction
 from envhub.wrappers.clip_reward import ClipReward as _ClipReward
 from envhub.wrappers.delay_observation import DelayObservation as _DelayObservation
 from envhub.wrappers.discretize_action import DiscretizeAction as _DiscretizeAction
+from envhub.wrappers.discretize_observation import DiscretizeObservation as _DiscretizeObservation
 from envhub.wrappers.dtype_observation import DtypeObservation as _DtypeObservation
 from envhub.wrappers.episode_discount import EpisodeDiscount as _EpisodeDiscount
 from envhub.wrappers.episodic_life import EpisodicLife as _EpisodicLife
@@ -67,6 +68,7 @@ __all__ = [
     "ClipReward",
     "DelayObservation",
     "DiscretizeAction",
+    "DiscretizeObservation",
     "DtypeObservation",
     "EpisodeDiscount",
     "EpisodicLife",
@@ -111,12 +113,14 @@ class ActionMask(_ActionMask, _Function):
         self,
         env: Environment,
         mask_fn: Mask | None = ...,
+        info_key: str | None = ...,
     ) -> None: ...
     @overload
     def __init__(
         self,
         *,
         mask_fn: Mask | None = ...,
+        info_key: str | None = ...,
     ) -> None: ...
 
 class AddActionToObservation(_AddActionToObservation, _Function):
@@ -197,6 +201,22 @@ class DelayObservation(_DelayObservation, _Function):
     ) -> None: ...
 
 class DiscretizeAction(_DiscretizeAction, _Function):
+    @overload
+    def __init__(
+        self,
+        env: Environment,
+        bins: int | Sequence[int],
+        multidiscrete: bool = ...,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        *,
+        bins: int | Sequence[int],
+        multidiscrete: bool = ...,
+    ) -> None: ...
+
+class DiscretizeObservation(_DiscretizeObservation, _Function):
     @overload
     def __init__(
         self,

@@ -64,6 +64,30 @@ def check_different(name: str, value: Any) -> None:
         )
 
 
+def check_text(name: str, value: Any) -> None:
+    """Refuse what is no text.
+
+    Raises:
+        InvalidOptionError: naming the option.
+    """
+    if not isinstance(value, str):
+        raise InvalidOptionError(f"{name} is a text, got {brief(value)}.")
+
+
+def check_bins(name: str, value: Any) -> None:
+    """Refuse what is no positive integer, and no list of them.
+
+    Raises:
+        InvalidOptionError: naming the option.
+    """
+    try:
+        counts = np.asarray(value)
+    except ValueError:  # its parts have several lengths
+        counts = np.empty(0)
+    if counts.dtype.kind not in "iu" or not counts.size or (counts < 1).any():
+        raise InvalidOptionError(f"{name} is a positive integer, or some of them, got {value!r}.")
+
+
 def check_function(name: str, value: Any) -> None:
     """Refuse what cannot be called.
 

@@ -13,7 +13,7 @@ from envhub import spaces
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
 from envhub.wrappers._inside_autoreset import InsideAutoReset
-from envhub.wrappers._options import check_function, or_none
+from envhub.wrappers._options import check_function, check_text, or_none
 
 Mask = Callable[[Any, Any, Any], Any]
 
@@ -25,16 +25,20 @@ class ActionMask(InsideAutoReset):
     actions. Where the suite's own object has a method `action_mask(observation)`, and observations
     are `Discrete`, it says which are; for others give a function.
 
+    Where `info` of a step has the mask, `info_key` is its name there. A reset has no `info`: after
+    it the mask is that of the suite's own method or of `mask_fn`, which are for nothing else then.
+
     The last observation of an episode has the mask of its own state.
 
     Args:
         env: the environment.
         mask_fn: from an observation, the state of `env` and params to bool[n], in `jax.numpy`.
+        info_key: the name of the entry of `info` that is the mask after a step.
 
     Raises:
         InvalidOptionError: if the environment does not say which actions are legal and there is no
-            `mask_fn`, if that gives something else, if actions are not `Discrete`, or if there are
-            several agents; and as `InsideAutoReset`.
+            `mask_fn`, if that gives something else, or `info` has no such entry of n numbers, if
+            actions are not `Discrete`, or if there are several agents; and as `InsideAutoReset`.
 
     Examples:
         >>> def legal(obs, state, params):
@@ -46,9 +50,11 @@ class ActionMask(InsideAutoReset):
 
     reason = "the last observation of an episode has a mask of its own"
 
-    checks = {"mask_fn": or_none(check_function)}  # noqa: RUF012
+    checks = {"mask_fn": or_none(check_function), "info_key": or_none(check_text)}  # noqa: RUF012
 
-    def __init__(self, env: Environment, mask_fn: Mask | None = None) -> None:
+    def __init__(
+        self, env: Environment, mask_fn: Mask | None = None, info_key: str | None = None
+    ) -> None:
         super().__init__(env)
         space = env.action_space(env.default_params)
         if not isinstance(space, spaces.Discrete) or env.num_agents > 1:
@@ -60,21 +66,40 @@ class ActionMask(InsideAutoReset):
         found = jax.eval_shape(self._mask, *env.reset_shapes, env.default_params)
         if getattr(found, "shape", None) != (space.n,):
             raise InvalidOptionError(f"mask_fn gives {found}, and not bool[{space.n}].")
+        self._info_key = info_key
+        if info_key is not None:
+            self._check_info()
 
     def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
         obs, state = self.env.reset(key, params)
-        return self._shown(obs, state, params), state
+        return _shown(obs, self._mask(obs, state, params)), state
 
     def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
         result = self.env.step(key, state, action, params)
-        return result._replace(obs=self._shown(result.obs, result.state, params))
+        if self._info_key is None:
+            mask = self._mask(result.obs, result.state, params)
+        else:
+            mask = result.info[self._info_key]
+        return result._replace(obs=_shown(result.obs, mask))
 
     def observation_space(self, params: Any = None) -> spaces.Space:
         mask = spaces.Box(False, True, (self.num_actions,), np.bool_)
         return spaces.Dict({"observation": self.env.observation_space(params), "action_mask": mask})
 
-    def _shown(self, obs: Any, state: Any, params: Any) -> dict[str, Any]:
-        return {"observation": obs, "action_mask": self._mask(obs, state, params).astype(bool)}
+    def _check_info(self) -> None:
+        env = self.env
+        given = jax.random.key(0), env.reset_shapes[1], env._actions.sample(jax.random.key(0))
+        info = jax.eval_shape(env.step, *given, env.default_params).info
+        shape = getattr(info.get(self._info_key), "shape", None)
+        if shape != (self.num_actions,):
+            raise InvalidOptionError(
+                f"info of {env} has no mask bool[{self.num_actions}] under the name "
+                f"{self._info_key!r}: it has {info}."
+            )
+
+
+def _shown(obs: Any, mask: Any) -> dict[str, Any]:
+    return {"observation": obs, "action_mask": mask.astype(bool)}
 
 
 def _suites_own(env: Environment) -> Mask:

@@ -12,18 +12,9 @@ import numpy as np
 from envhub import spaces
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
-from envhub.wrappers._options import check_flag
+from envhub.wrappers._options import check_bins, check_flag
 from envhub.wrappers.flatten_action import flattened
 from envhub.wrappers.transform_action import BoxAction, box_of
-
-
-def _check_bins(name: str, bins: Any) -> None:
-    try:
-        counts = np.asarray(bins)
-    except ValueError:  # its parts have several lengths
-        counts = np.empty(0)
-    if counts.dtype.kind not in "iu" or not counts.size or (counts < 1).any():
-        raise InvalidOptionError(f"{name} is a positive integer, or some of them, got {bins!r}.")
 
 
 class DiscretizeAction(BoxAction):
@@ -51,7 +42,7 @@ class DiscretizeAction(BoxAction):
         Discrete(5)
     """
 
-    checks = {"bins": _check_bins, "multidiscrete": check_flag}  # noqa: RUF012
+    checks = {"bins": check_bins, "multidiscrete": check_flag}  # noqa: RUF012
 
     def __init__(
         self, env: Environment, bins: int | Sequence[int], multidiscrete: bool = False

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from envhub import spaces
-from envhub.wrappers._observation import BoxObservation, mapped
+from envhub._tracing import concrete_if_known, numpy_for
+from envhub.environment import Environment
+from envhub.spaces._flat import flat_bounds, flatten_leaf
+from envhub.spaces._trees import leaves_of
+from envhub.wrappers._observation import ObservationWrapper
 
 
-class FlattenObservation(BoxObservation):
-    """Shows the elements of an array one behind the other: one axis, of the same dtype.
+class FlattenObservation(ObservationWrapper):
+    """Shows all numbers of an observation one behind the other: one axis, of several agents each.
+
+    An array keeps its dtype. The entries of a `Dict` follow each other in the order of their names,
+    and those of a `Tuple` in their own, in the dtype to which JAX promotes theirs. An integer that
+    is one of a few (`Discrete`, `MultiDiscrete`) is one-hot. This is the order of Gymnasium's
+    `flatten`.
 
     The last observation of an episode, `info["final_obs"]` too, is changed like any other.
 
@@ -21,8 +31,25 @@ class FlattenObservation(BoxObservation):
         ((10, 5), (50,))
     """
 
+    def __init__(self, env: Environment) -> None:
+        super().__init__(env)
+        self._inside = leaves_of(env.observation_space(env.default_params))
+
     def observation(self, obs: Any) -> Any:
-        return jnp.ravel(obs)
+        pairs = zip(self._inside, jax.tree.leaves(obs), strict=True)
+        return jnp.concatenate([self._row(flatten_leaf(*each)) for each in pairs], axis=-1)
 
     def observation_space(self, params: Any = None) -> spaces.Space:
-        return mapped(self.box(params), lambda bound: bound.ravel())
+        with concrete_if_known(params) as known:
+            leaves = leaves_of(self.env.observation_space(known))
+        dtype = leaves[0].dtype
+        if len(leaves) > 1:
+            dtype = jnp.result_type(*(jax.dtypes.canonicalize_dtype(leaf.dtype) for leaf in leaves))
+        low, high = (
+            numpy_for(bounds).concatenate([self._row(each.astype(dtype)) for each in bounds], -1)
+            for bounds in zip(*map(flat_bounds, leaves), strict=True)
+        )
+        return spaces.Box(low, high, low.shape, dtype)
+
+    def _row(self, vector: Any) -> Any:
+        return vector.reshape(self.num_agents, -1) if self.num_agents > 1 else vector

@@ -36,6 +36,7 @@ CATALOG = {
     "ClipReward": wrappers.ClipReward(min_reward=-0.5, max_reward=0.5),
     "DelayObservation": wrappers.DelayObservation(delay=2),
     "DiscretizeAction": wrappers.DiscretizeAction(bins=3),
+    "DiscretizeObservation": wrappers.DiscretizeObservation(bins=3, multidiscrete=True),
     "DtypeObservation int": wrappers.DtypeObservation(dtype="int16"),
     "DtypeObservation": wrappers.DtypeObservation(dtype="float16"),
     "EpisodeDiscount": wrappers.EpisodeDiscount,

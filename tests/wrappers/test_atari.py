@@ -166,6 +166,29 @@ def test_a_mask_of_ones_own() -> None:
     same(results.obs["action_mask"][..., 0], results.obs["observation"][..., 0] > 0)
 
 
+def test_a_mask_from_info_is_that_of_the_mask_of_the_observation(taxi: str) -> None:
+    def ones(*given: Any) -> Any:
+        return jnp.ones(6, bool)
+
+    by_table = AutoReset(made(taxi, ActionMask, max_episode_steps=7))
+    env = made(taxi, ActionMask(info_key="action_mask"), max_episode_steps=7)
+    for found, expected in zip(
+        jax.tree.leaves(play(AutoReset(env), KEY, jnp.arange(14) % 6)[1]._replace(state=())),
+        jax.tree.leaves(play(by_table, KEY, jnp.arange(14) % 6)[1]._replace(state=())),
+        strict=True,
+    ):
+        same(found, expected)
+    of_steps = made(taxi, ActionMask(mask_fn=ones, info_key="action_mask"))
+    obs, state = of_steps.reset(KEY)
+    assert obs["action_mask"].all()
+    obs, _, *_, info = of_steps.step(KEY, state, 0)
+    same(obs["action_mask"], info["action_mask"].astype(bool))
+    assert not obs["action_mask"].all()
+    for name in ("mask", "prob"):
+        with pytest.raises(errors.InvalidOptionError, match=rf"no mask bool\[6\].*{name}"):
+            made(taxi, ActionMask(info_key=name))
+
+
 def test_masks_that_are_none_are_refused(taxi: str) -> None:
     def ones(*given: Any) -> Any:
         return jnp.ones(3, bool)

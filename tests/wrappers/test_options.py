@@ -28,7 +28,7 @@ OF_STATISTICS = {
 
 # Values that fit no environment; beside the other options, which are those of `GOOD`.
 BAD: dict[str, dict[str, list[Any]]] = {
-    "ActionMask": {"mask_fn": NOT_A_FUNCTION},
+    "ActionMask": {"mask_fn": NOT_A_FUNCTION, "info_key": [3, b"mask"]},
     "AutoReset": {"mode": ["soon", None, 1]},
     "ClipReward": {
         "min_reward": ["a", math.nan, 2, [0], True, None],  # 2 is above, and with None is no bound
@@ -36,6 +36,10 @@ BAD: dict[str, dict[str, list[Any]]] = {
     },
     "DelayObservation": {"delay": NOT_A_COUNT},
     "DiscretizeAction": {
+        "bins": [0, -1, 2.5, "3", None, [3, 0], [], [[3], [3, 3]]],
+        "multidiscrete": NOT_A_FLAG,
+    },
+    "DiscretizeObservation": {
         "bins": [0, -1, 2.5, "3", None, [3, 0], [], [[3], [3, 3]]],
         "multidiscrete": NOT_A_FLAG,
     },
@@ -91,6 +95,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "ClipReward": {"min_reward": -1.0, "max_reward": 1.0},
     "DelayObservation": {"delay": 1},
     "DiscretizeAction": {"bins": 3},
+    "DiscretizeObservation": {"bins": 3},
     "DtypeObservation": {"dtype": np.float16},
     "FilterObservation": {"filter_keys": ["obs"]},
     "FlickeringObservation": {"probability": 0.5},

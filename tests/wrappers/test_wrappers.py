@@ -207,7 +207,7 @@ def test_what_a_wrapper_needs_is_asked_at_construction(wrapper: Any, message: st
 
 def test_what_is_no_array_is_refused() -> None:
     with pytest.raises(errors.InvalidOptionError, match="Box"):
-        made("gymnasium::Blackjack-v1", FlattenObservation)
+        made("gymnasium::Blackjack-v1", GrayscaleObservation)
     with pytest.raises(errors.InvalidOptionError, match="by keyword"):
         ResizeObservation((84, 84))
     with pytest.raises(errors.InvalidOptionError, match="height and a width"):
