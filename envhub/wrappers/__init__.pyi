@@ -655,14 +655,14 @@ class TransformAction(_TransformAction, _Function):
     def __init__(
         self,
         env: Environment,
-        func: Callable[[Any], Any],
+        func: Callable[..., Any],
         action_space: spaces.Space | None = ...,
     ) -> None: ...
     @overload
     def __init__(
         self,
         *,
-        func: Callable[[Any], Any],
+        func: Callable[..., Any],
         action_space: spaces.Space | None = ...,
     ) -> None: ...
 

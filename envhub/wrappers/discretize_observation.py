@@ -88,7 +88,7 @@ class DiscretizeObservation(BoxObservation):
         return spaces.MultiDiscrete(self._counts.reshape(self.inner_space.shape))
 
     def _edges(self, space: spaces.Box) -> Any:
-        """float32[size, most bins - 1], the edges between bins; those that are not there are inf."""
+        """float32[size, most bins - 1], the edges between bins; inf where there is none."""
         xp = numpy_for(space.low, space.high)
         low, high = (bound.ravel()[:, None] for bound in (space.low, space.high))
         if xp is np:

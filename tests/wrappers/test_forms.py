@@ -16,6 +16,7 @@ from envhub.wrappers import (
     AutoReset,
     DiscretizeObservation,
     FlattenObservation,
+    TimeAwareObservation,
     TransformObservation,
 )
 
@@ -98,6 +99,20 @@ def test_bins_are_gymnasiums(bins: Any, multidiscrete: bool) -> None:
     obs, _ = ours.reset(KEY)
     assert ours.observation_space().contains(obs)
     assert not ours.capabilities.differentiable
+
+
+def test_bins_follow_the_params() -> None:
+    time = TimeAwareObservation(normalize_time=False)
+    bins = DiscretizeObservation(bins=(1, 1, 1, 10), multidiscrete=True)
+    env, params = envhub.make(PENDULUM, wrappers=[time, bins])
+
+    @jax.jit
+    @jax.vmap
+    def last(limit: jax.Array) -> Any:
+        changed = params.replace(max_steps_in_episode=limit)
+        return envhub.rollout(env, changed, None, KEY, 5).last[0]
+
+    np.testing.assert_array_equal(last(jnp.array([10, 100]))[:, 3], [5, 0])
 
 
 def test_what_has_no_bins_is_refused() -> None:
