@@ -68,7 +68,8 @@ class Notes:
         """The mark of a reason; empty for none."""
         if not reason:
             return ""
-        return f" [{self._numbers.setdefault(reason, len(self._numbers) + 1)}]"
+        # With the backslash, two in a row are no link of Markdown.
+        return f" \\[{self._numbers.setdefault(reason, len(self._numbers) + 1)}]"
 
     def text(self) -> str:
         """All of them."""
