@@ -31,6 +31,7 @@ from envhub import (
 )
 from envhub._random_policy import CHUNK, Rollout
 from envhub._speed import Speed
+from envhub.cli._noise import QUIET
 from envhub.flags import FLAGS
 from envhub.matrix.results import load
 from envhub.matrix.tested import newest
@@ -104,6 +105,8 @@ class FailingSuite(ToySuite):
 def _toy_suites(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.delenv("FORCE_COLOR", raising=False)
+    for name, value in QUIET.items():
+        monkeypatch.setenv(name, value)  # a command sets them for good
     for suite in (ToySuite(), FailingSuite()):
         envhub.register(suite.name, suite)
     yield
@@ -173,6 +176,22 @@ print("imported:", *sorted(set({suites}) & set(sys.modules)))
         for command in ("list", "info", "doctor", "run", "bench", "render", "tour", "matrix")
     )
     assert imported.strip() == ""
+
+
+def test_pygame_does_not_greet_on_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pygame", reason="the suite that draws with it is not installed")
+    for name in QUIET:
+        monkeypatch.delenv(name)
+    code = """
+from envhub import cli
+cli.app(["list", "craftax"], standalone_mode=False)
+import pygame
+pygame.init()
+pygame.display.set_mode((9, 9))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert b"pygame" not in done.stdout + done.stderr
+    assert done.stderr == b""
 
 
 def test_importing_envhub_imports_no_command_line() -> None:

@@ -2,16 +2,14 @@
 
 import os
 
-_QUIET = {
+QUIET = {
     "PYGAME_HIDE_SUPPORT_PROMPT": "1",  # pygame greets when it is imported
     "SDL_AUDIODRIVER": "dummy",  # SDL complains where there is no sound card
     "SDL_VIDEODRIVER": "dummy",  # and where there is no display; the commands draw into arrays
-    "TF_CPP_MIN_LOG_LEVEL": "2",  # XLA's own warnings, such as of a machine's features
-    "GRPC_VERBOSITY": "ERROR",
 }
 
 
 def silence_libraries() -> None:
     """Switch it off, unless the user has chosen otherwise."""
-    for name, value in _QUIET.items():
+    for name, value in QUIET.items():
         os.environ.setdefault(name, value)
