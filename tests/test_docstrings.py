@@ -27,6 +27,7 @@ MODULES = [*PACKAGES, "envhub.errors", "envhub.host", "envhub.limits", "envhub.p
 NEEDS = {
     "envhub.export.to_pettingzoo": "pettingzoo",
     "envhub.export.to_sb3": "stable_baselines3",
+    "envhub.export.to_stoa": "stoa",
 }
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 

@@ -11,6 +11,7 @@ from envhub.export.gymnasium_vec import to_gymnasium_vec
 from envhub.export.gymnax import to_gymnax
 from envhub.export.pettingzoo import to_pettingzoo
 from envhub.export.sb3 import to_sb3
+from envhub.export.stoa import to_stoa
 
 __all__ = [
     "to_brax",
@@ -20,6 +21,7 @@ __all__ = [
     "to_gymnax",
     "to_pettingzoo",
     "to_sb3",
+    "to_stoa",
 ]
 
 

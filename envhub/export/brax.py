@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from envhub import hub, registry, spaces
+from envhub._forks import refuse_after_fork
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
 from envhub.export.checks import check_one_episode
@@ -107,6 +108,7 @@ def _env_class() -> Any:
             self._actions, self._sizes = actions, sizes
 
         def reset(self, rng: jax.Array) -> Any:
+            refuse_after_fork()
             key, reset_key = jax.random.split(rng)
             obs, state = self.env.reset(reset_key, self.params)
             action = jnp.zeros(self._actions.shape, self._actions.dtype)
@@ -118,6 +120,7 @@ def _env_class() -> Any:
             return base.State(state, _floats(obs), zero, zero, metrics, info)
 
         def step(self, state: Any, action: jax.Array) -> Any:
+            refuse_after_fork()
             key, step_key = jax.random.split(state.info["key"])
             action = _scaled(action, self._actions)
             result = self.env.step(step_key, state.pipeline_state, action, self.params)

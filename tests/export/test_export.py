@@ -15,10 +15,10 @@ import pytest
 
 import envhub
 from envhub import errors, export, registry
-from envhub.export import brax, dm_env, gymnasium, gymnasium_vec, gymnax, pettingzoo, sb3
+from envhub.export import brax, dm_env, gymnasium, gymnasium_vec, gymnax, pettingzoo, sb3, stoa
 from envhub.export.packing import pack, unpacker
 
-OF_ONE = [export.to_gymnasium, export.to_gymnax, export.to_dm_env, export.to_brax]
+OF_ONE = [export.to_gymnasium, export.to_gymnax, export.to_dm_env, export.to_brax, export.to_stoa]
 
 OF_BATCHES = {"gymnasium_vec", "sb3"}
 # What is imported, and what is installed.
@@ -26,6 +26,7 @@ OF_NO_SUITE = {
     "dm_env": ("dm_env", "dm-env"),
     "pettingzoo": ("pettingzoo", "pettingzoo"),
     "sb3": ("stable_baselines3", "stable-baselines3"),
+    "stoa": ("stoa", "stoa-env"),
 }
 
 
@@ -55,6 +56,7 @@ def test_importing_it_imports_no_other_library() -> None:
         (dm_env, None, "gymnax::CartPole-v1"),
         (pettingzoo, None, "jumanji::LevelBasedForaging-v0"),
         (sb3, None, "gymnax::CartPole-v1"),
+        (stoa, None, "gymnax::CartPole-v1"),
     ],
 )
 def test_a_missing_package_is_named_with_the_command(
