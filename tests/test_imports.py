@@ -126,6 +126,8 @@ NAMED = {
     "envhub/export/gymnasium.py": ({"gymnasium"}, "the interface"),
     "envhub/export/gymnasium_vec.py": ({"gymnasium"}, "the interface"),
     "envhub/export/gymnax.py": ({"gymnax"}, "the interface"),
+    "envhub/export/pettingzoo.py": ({"gymnasium"}, "the spaces of the interface"),
+    "envhub/export/sb3.py": ({"gymnasium"}, "the spaces of the interface"),
     "envhub/gym.py": ({"gymnasium"}, "the registry of Gymnasium"),
 }
 
