@@ -392,6 +392,25 @@ def test_the_second_make_of_an_environment_compiles_nothing(
     )
 
 
+@of_every_suite
+def test_the_second_make_of_every_native_suite_compiles_nothing(
+    suite: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (env, params), (state, action) = made(suite), started(suite)
+    if not env.capabilities.jax_native:
+        assert env != made.__wrapped__(suite)[0]  # it is equal to itself alone
+        return
+    jax.block_until_ready(env.step(KEY, state, action, params).obs)
+
+    def again() -> Any:
+        other, its_params = made.__wrapped__(suite)
+        assert other is not env
+        _, other_state = other.reset(KEY, its_params)
+        return other.step(KEY, other_state, action, its_params).obs
+
+    assert compiled(caplog, again) == []
+
+
 def play_many() -> Any:
     venv, params = envhub.make_vec(CARTPOLE, 3, gravity=8.25)
     _, state = venv.reset(KEY, params)
