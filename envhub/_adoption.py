@@ -55,8 +55,9 @@ def wrap(obj: Any, /) -> tuple[Environment, Any]:
         interfaces = (registry.get(name).interface for name in registry.BUILTIN)
         raise InvalidOptionError(
             f"envhub.wrap takes {', '.join(filter(None, interfaces))}, or a function that makes "
-            f"one, of a package in a supported version; got {obj!r}. Take off what a suite has "
-            "wrapped around it: envhub.wrappers has the like."
+            f"one, of a supported version of the package; got {obj!r}. Remove the wrappers of "
+            "other "
+            "libraries, and use those of envhub.wrappers."
         )
     return env, env.default_params
 
@@ -78,7 +79,9 @@ def _ask_suites(obj: Any, construct: Callable[[], Any] | None) -> Environment | 
     """The environment, if it is of a suite."""
     kind = type(getattr(obj, "unwrapped", obj))
     if kind.__module__.startswith("envhub.export."):
-        raise InvalidOptionError(f"{obj!r} is an export of an environment of envhub: use that.")
+        raise InvalidOptionError(
+            f"{obj!r} was exported from an environment of envhub. Use that environment."
+        )
     for suite in usable_suites():
         # There is no object of a suite that nobody has imported.
         adopted = _adopted(suite, obj, construct) if suite.module in sys.modules else None

@@ -30,8 +30,8 @@ def keep_dtype(leaf: Any, dtype: Any) -> jax.Array:
         return array
     if jnp.issubdtype(dtype, jax.dtypes.prng_key):
         raise InvalidKeyError(
-            f"the state holds a key of the kind {dtype}, and the one that was given is "
-            f"{array.dtype}: take keys of one kind for an episode."
+            f"the state holds a key of type {dtype}, and the given key has type "
+            f"{array.dtype}. Use keys of one type for an episode."
         )
     return array.astype(dtype)
 

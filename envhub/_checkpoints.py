@@ -65,8 +65,8 @@ def unpack_state(env: Environment | VectorEnv, arrays: Mapping[str, Any]) -> Any
     names = sorted(arrays)
     if len(names) != len(expected):
         raise InvalidStateError(
-            f"these are not the arrays of a state of {env}: there are {len(names)}, and "
-            f"{len(expected)} are its own."
+            f"these are not the arrays of a state of {env}: got {len(names)} arrays, expected "
+            f"{len(expected)}."
         )
     leaves = [_leaf(env, shape, name, arrays[name]) for shape, name in zip(expected, names)]  # noqa: B905
     return jax.tree.unflatten(structure, leaves)
@@ -80,14 +80,14 @@ def _leaf(env: Any, expected: Any, name: str, array: Any) -> jax.Array:
             keys: jax.Array = jax.random.wrap_key_data(jnp.asarray(array), impl=kind)
             return keys
         except (TypeError, ValueError) as error:
-            raise InvalidStateError(f"{name} of a state of {env} is no key: {error}") from error
+            raise InvalidStateError(f"{name} of a state of {env} is not a key: {error}") from error
     is_key = jnp.issubdtype(expected.dtype, jax.dtypes.prng_key)  # and a legacy one was in force
     if array.dtype.kind == "V" and array.dtype.itemsize == expected.dtype.itemsize:
         array = array.view(expected.dtype)  # NumPy saves bfloat16 as bytes without a meaning
     own = array.shape[array.ndim - len(expected.shape) :]
     if not is_key and (own != expected.shape or array.dtype != expected.dtype):
         raise InvalidStateError(
-            f"{name} of a state of {env} is {expected.dtype}{list(expected.shape)}; got "
+            f"{name} of a state of {env} must be {expected.dtype}{list(expected.shape)}; got "
             f"{brief(array.dtype)}{list(array.shape)}."
         )
     return jnp.asarray(array)

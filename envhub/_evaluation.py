@@ -123,17 +123,19 @@ class _Lanes(NamedTuple):
 def _check(env: Any, policy: Any, key: Any, num_episodes: Any) -> None:
     if not isinstance(env, Environment | VectorEnv):
         raise InvalidOptionError(
-            f"what is evaluated is an environment or a batch, and of a fleet a member: got {env!r}."
+            f"evaluate needs an environment or a batch (a member of a fleet), got {env!r}."
         )
     if not (policy is None or callable(policy)):
-        raise InvalidOptionError(f"a policy is a function of a key and obs, got {policy!r}.")
+        raise InvalidOptionError(
+            f"policy must be a function of a key and an observation, got {policy!r}."
+        )
     if type(num_episodes) is not int or num_episodes < 1:
-        raise InvalidOptionError(f"num_episodes is a positive integer, got {num_episodes!r}.")
+        raise InvalidOptionError(f"num_episodes must be a positive integer, got {num_episodes!r}.")
     if isinstance(env, VectorEnv) and not env.find(AutoReset):
         most = 1 if env.batched_params else env.num_envs
         if num_episodes > most:
             raise InvalidOptionError(
-                f"{env} has no AutoReset, so it plays {most} episodes at most, and not "
+                f"{env} has no AutoReset, so it can play at most {most} episodes, not "
                 f'{num_episodes}: make it with autoreset="same_step".'
             )
     refuse_after_fork()

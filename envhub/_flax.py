@@ -44,7 +44,7 @@ def accept_kind(kind: type) -> None:
 
 
 def _nodes(tree: Any) -> list[Any]:
-    """What a pytree is made of, itself included, but for leaves that are no arrays of JAX."""
+    """What a pytree is made of, itself included, but for leaves that are not arrays of JAX."""
     children = [child for _, child in _children(tree)[0]]
     if len(children) == 1 and children[0] is tree:
         return [tree] if isinstance(tree, jax.Array) else []

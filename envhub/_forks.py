@@ -11,7 +11,7 @@ import sys
 from envhub.errors import ForkedProcessError
 
 SPAWN = (
-    "Start processes by spawning them: multiprocessing.get_context('spawn'), "
+    "Start processes with spawn: multiprocessing.get_context('spawn'), "
     "gymnasium.vector.AsyncVectorEnv(…, context='spawn'), SubprocVecEnv(…, start_method='spawn')."
 )
 
@@ -29,8 +29,8 @@ def refuse_after_fork() -> None:
     """
     if _is_stuck:
         raise ForkedProcessError(
-            f"process {os.getpid()} was forked from one in which JAX was running already, and JAX "
-            f"would wait for ever in it. {SPAWN}"
+            f"process {os.getpid()} was forked while JAX was running, so JAX would hang "
+            f"in it. {SPAWN}"
         )
 
 

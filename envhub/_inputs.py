@@ -32,7 +32,7 @@ LEGACY_SIZES = {"threefry2x32": 2, "rbg": 4, "unsafe_rbg": 4}
 
 def check_key(
     key: Any,
-    of_a_batch: str = "vmap the call: jax.vmap(env.reset, in_axes=(0, None))(keys, params)",
+    of_a_batch: str = "use vmap: jax.vmap(env.reset, in_axes=(0, None))(keys, params)",
 ) -> None:
     """Refuse what is not one PRNG key, typed or legacy.
 
@@ -59,8 +59,8 @@ def check_key(
         hint = (
             f"For a batch of keys, {of_a_batch}."
             if len(shape) > 1
-            else f"A legacy key is read as one of jax_default_prng_impl={chosen!r}; for another, "
-            "jax.random.wrap_key_data(key, impl=name) says whose it is."
+            else f"A legacy key belongs to jax_default_prng_impl={chosen!r}. For another "
+            "implementation, use jax.random.wrap_key_data(key, impl=name)."
         )
     given = f"an array of {dtype}{list(shape)}" if dtype is not None else repr(key)
     raise InvalidKeyError(f"expected one PRNG key, got {given}. {hint}")
@@ -86,7 +86,7 @@ def check_params(params: Any, default: Any, lanes: int | None = None) -> None:
         leaves = structure.flatten_up_to(params)
     except (ValueError, TypeError) as error:
         raise InvalidParamsError(
-            f"params do not fit this environment: got {brief(params)}, expected the structure of "
+            f"params do not fit this environment: got {brief(params)}; expected the structure of "
             f"env.default_params, {brief(default)}. Change fields with "
             "params.replace(field=value)."
         ) from error
@@ -117,10 +117,10 @@ def check_leaves(what: str, leaves: Sequence[Any], like: Any, lanes: int | None 
 
 def _remedy(given: tuple[int, ...], shape: tuple[int, ...], lanes: int | None) -> str:
     if not lanes and given[len(given) - len(shape) :] == shape != given:
-        return "For several params vmap the call, or make_vec(…, batched_params=True)."
+        return "For several params, use vmap, or make_vec(…, batched_params=True)."
     if lanes and given == shape[1:]:
         return (
-            "There each field has a leading axis: "
+            "Give each field a leading axis: "
             f"jax.tree.map(lambda leaf: jnp.stack([leaf] * {lanes}), params)."
         )
     return "Change fields with params.replace(field=value)."
@@ -162,7 +162,8 @@ def check_state(env: Any, state: Any, expected: Any) -> None:
     shapes = [[jnp.shape(leaf) for leaf in jax.tree.leaves(tree)] for tree in (state, expected)]
     if structures[0] != structures[1] or shapes[0] != shapes[1]:
         raise InvalidStateError(
-            f"this state was not made by {env}: pass the one that its reset or last step returned."
+            f"this state was not made by {env}. Pass the state that its reset or last step "
+            "returned."
         )
 
 
@@ -217,10 +218,10 @@ def check_split(env: Any, error: Exception, *given: Any) -> None:
     """
     if has_explicit_axes(*given):
         raise MissingCapabilityError(
-            f"{env} cannot be given a batch that explicit axes of a mesh split over devices, "
-            f"because JAX does not split its own code so ({type(error).__name__}: {error}): "
-            "make_vec(…, mesh=mesh) runs it on each device, and axes of AxisType.Auto leave it "
-            "to XLA."
+            f"{env} cannot take a batch that explicit axes of a mesh split over devices, because "
+            f"JAX cannot split the code of the suite ({type(error).__name__}: {error}). "
+            "Use make_vec(…, mesh=mesh), which runs it on each device, or axes of "
+            "AxisType.Auto."
         ) from error
 
 
@@ -238,7 +239,7 @@ def _check_width(leaf: Any) -> None:
     if array.dtype.kind in "iu" and array.dtype.itemsize > 4:
         limits = np.iinfo(np.uint32 if array.dtype.kind == "u" else np.int32)
         if ((array < limits.min) | (array > limits.max)).any():
-            raise ValueError("it is beyond 32 bits, which JAX has without its x64 mode")
+            raise ValueError("it does not fit in 32 bits, and the x64 mode of JAX is off")
 
 
 def _conform_leaf(space: Any, leaf: Any) -> jax.Array:

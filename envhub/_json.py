@@ -68,7 +68,7 @@ def decode(coded: Any) -> Any:  # noqa: PLR0911 (one for each kind)
 
 def _encode_array(name: str, value: Any) -> Any:
     if value.dtype == object or jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
-        raise InvalidOptionError(f"{name}={value!r} has no form in JSON.")
+        raise InvalidOptionError(f"{name}={value!r} cannot be written as JSON.")
     array = np.asarray(value)
     return {
         "array": array.tolist(),
@@ -124,14 +124,15 @@ def _parts(name: str, value: Any) -> tuple[Any, list[Any]]:
             return kind, [value.start, value.stop, value.step]
         return kind, list(value.__reduce__()[1])  # a space
     raise InvalidOptionError(
-        f"{name}={value!r} has no form in JSON: give data, or a function or class at the top level "
+        f"{name}={value!r} cannot be written as JSON: give data, or a function or class at the "
+        "top level "
         "of a module."
     )
 
 
 def _make(kind: Any, arguments: list[Any]) -> Any:
     if not _is_data(kind):
-        raise ValueError(f"{kind!r} is no data")
+        raise ValueError(f"{kind!r} is not data")
     if dataclasses.is_dataclass(kind):
         names = [field.name for field in dataclasses.fields(kind)]
         made: Any = kind

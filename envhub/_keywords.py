@@ -29,7 +29,8 @@ def explicit(env_id: str, what: str, given: Any) -> dict[str, Any]:
         return {}
     if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
         raise InvalidOptionError(
-            f"{what}= of make is a dict by name, got {brief(given)}. If {env_id} takes a keyword "
+            f"{what}= of make must be a dict by name, got {brief(given)}. If {env_id} takes a "
+            "keyword "
             f"{what!r}, give options={{{what!r}: …}}."
         )
     return dict(given)

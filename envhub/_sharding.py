@@ -32,7 +32,7 @@ def shard_map(function: Callable[..., Any], *, mesh: Any, in_specs: Any, out_spe
 def over_all_axes(mesh: Any) -> Any:
     """The sharding that splits a leading axis over all axes of a mesh."""
     if not isinstance(mesh, _sharding.Mesh):
-        raise InvalidOptionError(f"mesh= is a jax.sharding.Mesh, got {mesh!r}.")
+        raise InvalidOptionError(f"mesh= must be a jax.sharding.Mesh, got {mesh!r}.")
     return _sharding.NamedSharding(mesh, Spec(mesh.axis_names))
 
 
@@ -55,12 +55,12 @@ class Shards:
     def __init__(self, sharding: Any, env: Environment, num_envs: int) -> None:
         if not isinstance(getattr(sharding, "mesh", None), _sharding.Mesh):
             raise InvalidOptionError(
-                f"sharding= is a jax.sharding.NamedSharding of devices, got {sharding!r}."
+                f"sharding= must be a jax.sharding.NamedSharding of devices, got {sharding!r}."
             )
         first, *others = [*tuple(sharding.spec), None]
         if any(axes is not None for axes in others):
             raise InvalidOptionError(
-                f"sharding= says how the leading axis is split, and nothing of other axes, which "
+                f"sharding= must split the leading axis only, because other axes "
                 f"differ from array to array; got {sharding.spec}."
             )
         self._mesh, self._num_envs = sharding.mesh, num_envs
@@ -80,8 +80,9 @@ class Shards:
             )
         if not capabilities.jax_native and self._num_shards != self._mesh.size:
             raise InvalidOptionError(
-                f"{env} runs on the host, where a state is in one place: split the batch over all "
-                f"axes of the mesh {dict(self._mesh.shape)}, and not over {self._axes} alone."
+                f"{env} is a callback environment, whose state is in one place. Split the batch "
+                "over "
+                f"all axes of the mesh {dict(self._mesh.shape)}, not only over {self._axes}."
             )
         devices = self._mesh.devices.flat
         here = sum(each.process_index == jax.process_index() for each in devices)

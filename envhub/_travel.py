@@ -13,7 +13,7 @@ import numpy as np
 from envhub.errors import UnpicklableError
 
 FIX = (
-    "Functions and classes travel by name: define them at the top level of a module and, in the "
+    "Functions and classes are pickled by name: define them at the top level of a module. In "
     "place of a live object, give a function that makes it"
 )
 
@@ -32,7 +32,7 @@ def check(owner: Any, named: Mapping[str, Any], others: Sequence[Any] = ()) -> N
             if _takes_code():
                 continue
             raise UnpicklableError(
-                f"{owner} cannot be pickled, for {name}{value!r} cannot be: {error}. {FIX}."
+                f"{owner} cannot be pickled, because {name}{value!r} cannot: {error}. {FIX}."
             ) from error
 
 
@@ -76,7 +76,7 @@ def unpack_sharding(packed: Any) -> Any:
     missing = [device for device in wanted if device not in here]
     if missing:
         raise UnpicklableError(
-            f"this batch is split over devices of which {missing} are not here: there are "
+            f"this batch is split over devices that are not here: {missing}. The devices here are "
             f"{list(here)}."
         )
     devices = np.array([here[device] for device in wanted]).reshape(shape)

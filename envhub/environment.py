@@ -264,13 +264,13 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
                 f"{self} cannot be rendered: {self.capabilities.why('renderable')}"
             )
         if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(state)):
-            raise RenderError("render draws concrete states: call it outside jit and vmap.")
+            raise RenderError("render draws concrete states. Call it outside jit and vmap.")
         params = self.default_params if params is None else params
         self.check_params(params)
         try:
             picture = np.asarray(self.render_env(state, params))
             if picture.dtype.kind == "f":  # a cast would make black of what lies in [0, 1]
-                raise TypeError(f"the picture is of {picture.dtype}, and not of uint8")
+                raise TypeError(f"the picture has dtype {picture.dtype} instead of uint8")
             return picture.astype(np.uint8, copy=False)
         except EnvHubError:
             raise
@@ -311,8 +311,8 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
             return _travel.call, (type(self), args, kwargs), after
         if spec is None or not spec.recreatable:
             raise UnpicklableError(
-                f"{self} cannot be pickled, for it is one live object, which envhub.wrap was "
-                "given: give envhub.wrap a function that makes it."
+                f"{self} cannot be pickled, because envhub.wrap was given one live object. "
+                "Give envhub.wrap a function that makes it."
             )
         _travel.check(self, {**spec.kwargs, "source": spec.source})
         return _made_again, (spec,), after

@@ -153,7 +153,7 @@ class MissingCapabilityError(EnvHubError, TypeError):
     Examples:
         >>> envhub.require("gymnax::CartPole-v1", "differentiable")
         Traceback (most recent call last):
-        envhub.errors.MissingCapabilityError: gymnax::CartPole-v1 does not have ...
+        envhub.errors.MissingCapabilityError: gymnax::CartPole-v1 lacks ...
     """
 
 
@@ -166,7 +166,7 @@ class UnpicklableError(EnvHubError, TypeError):
         >>> env, _ = envhub.make("gymnax::CartPole-v1", wrappers=[halve])
         >>> pickle.dumps(env)  # doctest: +IGNORE_EXCEPTION_DETAIL
         Traceback (most recent call last):
-        UnpicklableError: ... Functions and classes travel by name: ...
+        UnpicklableError: ... Functions and classes are pickled by name: ...
     """
 
 
@@ -230,7 +230,7 @@ class RenderError(EnvHubError, RuntimeError):
         >>> _, state = env.reset(jax.random.key(0), params)
         >>> jax.jit(env.render)(state)
         Traceback (most recent call last):
-        envhub.errors.RenderError: render draws concrete states: call it outside jit and vmap...
+        envhub.errors.RenderError: render draws concrete states. Call it outside jit and vmap...
     """
 
 

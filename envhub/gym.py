@@ -139,7 +139,7 @@ def register(env_id: str) -> str:
             kwargs=kwargs,
         )
     elif known.kwargs != kwargs:
-        raise InvalidEnvIdError(f"Gymnasium has the id {own_id!r} of {env_id!r} already: {known}.")
+        raise InvalidEnvIdError(f"Gymnasium already has the id {own_id!r} of {env_id!r}: {known}.")
     return own_id
 
 

@@ -69,7 +69,7 @@ def find(env_id: str, options: Mapping[str, Any]) -> tuple[Suite, str, Capabilit
     except UnknownEnvError as error:
         told = [f"{suite_name}::{each}" for each in nearest(name, suite.known_names())]
         meant = [each for each in nearest_ids(name) if each not in told]
-        raise UnknownEnvError(f"{error}{_or(' Like it: ', meant, '.')}") from error
+        raise UnknownEnvError(f"{error}{_or(' Similar names: ', meant, '.')}") from error
 
 
 def _or(before: str, ids: Sequence[str], after: str) -> str:
@@ -205,7 +205,9 @@ def make_vec(
     """
     if mesh is not None:
         if sharding is not None:
-            raise InvalidOptionError("give mesh= or sharding=, which has a mesh, and not both.")
+            raise InvalidOptionError(
+                "give either mesh= or sharding=, not both: a sharding has a mesh."
+            )
         sharding = over_all_axes(mesh)
     env, _ = make(env_id, autoreset=autoreset, **kwargs)
     venv = VectorEnv(env, num_envs, batched_params=batched_params, sharding=sharding)
@@ -265,13 +267,15 @@ def require(env_or_id: EnvOrId, *flags: str, **kwargs: Any) -> EnvOrId:
     if not isinstance(env_or_id, Value):
         found = capabilities(env_or_id, **kwargs)
     elif kwargs:
-        raise InvalidOptionError(f"{env_or_id} is made already: give {', '.join(kwargs)} to make.")
+        raise InvalidOptionError(
+            f"{env_or_id} has already been made. Pass {', '.join(kwargs)} to make."
+        )
     else:
         found = env_or_id.capabilities  # type: ignore[attr-defined]
     missing = [flag for flag in flags if not getattr(found, flag)]
     if not missing:
         return env_or_id
-    lines = [f"{env_or_id} does not have what is required:"]
+    lines = [f"{env_or_id} lacks required capabilities:"]
     lines += [f"  {flag}: {found.why(flag)}" for flag in missing]
     lines += _alternatives(env_or_id, flags)
     raise MissingCapabilityError("\n".join(lines))
@@ -288,7 +292,7 @@ def _alternatives(env_or_id: Value | str, flags: Sequence[str]) -> list[str]:
     suite = registry.get(parse_id(env_id)[0])
     have = _with_flags(suite, suite.known_names(), dict.fromkeys(flags, True))
     shown = ", ".join(have[:4]) + (", …" if len(have) > 4 else "")
-    return [f"These of {suite.name} have it: {shown or 'none'}", others]
+    return [f"Environments of {suite.name} that have it: {shown or 'none'}", others]
 
 
 def list_envs(suite: str | None = None, /, **flags: bool) -> list[str]:
@@ -367,7 +371,7 @@ def _construction_error(
     what = f"{type(error).__name__}: {error}"
     if gap:
         reason = f"{gap.kind}: {gap.reason}"
-        return UnavailableEnvError(f"{env_id} does not run here, {reason} [{what}]")
+        return UnavailableEnvError(f"{env_id} does not run here ({reason}) [{what}]")
     if remedy := _missing.remedy(error):
         return MissingDependencyError(f"{env_id} could not be constructed: {what}. {remedy}")
     if options:

@@ -63,7 +63,7 @@ def register(name: str, suite: str | Suite) -> None:
         >>> envhub.unregister("mine")
     """
     if not isinstance(name, str) or not name.isidentifier():
-        raise InvalidEnvIdError(f"a suite's name is a Python identifier, got {name!r}.")
+        raise InvalidEnvIdError(f"a suite's name must be a Python identifier, got {name!r}.")
     if not isinstance(suite, (str, Suite)):
         raise TypeError(f"expected a Suite or 'package.module:ATTRIBUTE', got {suite!r}.")
     places, refused = _claims()
@@ -93,7 +93,7 @@ def unregister(name: str) -> None:
     """
     if name not in _registered:
         raise UnknownSuiteError(
-            f"{name!r} was not added by envhub.register; these were: {sorted(_registered)}."
+            f"{name!r} was not added by envhub.register. Registered suites: {sorted(_registered)}."
         )
     del _registered[name]
 

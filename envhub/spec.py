@@ -187,8 +187,8 @@ class EnvSpec(_Data):
 
         if not self.recreatable:
             raise InvalidOptionError(
-                f"{self.id} is one live object, which envhub.wrap was given, and cannot be made "
-                "again: give envhub.wrap a function that makes it."
+                f"{self.id} cannot be made again, because envhub.wrap was given one live object. "
+                "Give envhub.wrap a function that makes it."
             )
         if self.source is None:
             return hub.make(
@@ -233,7 +233,7 @@ class EnvSpec(_Data):
             fields = {name: _json.decode(value) for name, value in json.loads(text).items()}
             return cls(**fields)
         except (ValueError, TypeError, AttributeError, ImportError, LookupError) as error:
-            raise InvalidOptionError(f"this is no spec of an environment: {error}") from error
+            raise InvalidOptionError(f"this is not the spec of an environment: {error}") from error
 
     def within(self, wrapper: Callable[[Environment], Environment]) -> EnvSpec:
         """The spec of the environment with one more wrapper around it."""

@@ -305,8 +305,8 @@ def is_qualified(env_id: str, name: str) -> bool:
     module, separator, own = name.rpartition(":")
     if separator and not (own.strip() and all(map(str.isidentifier, module.split(".")))):
         raise UnknownEnvError(
-            f"there is no environment {env_id!r}: around a colon there are the module that knows "
-            "the environment and its name there, 'module.path:Name'."
+            f"there is no environment {env_id!r}. A name with a colon must consist of a module and "
+            "a name: 'module.path:Name'."
         )
     return bool(separator)
 
@@ -332,8 +332,9 @@ def first_then_others(obj: Any, construct: Callable[[], Any] | None) -> Callable
         made = construct() if construct else obj
         if made is obj:
             raise InvalidOptionError(
-                f"{obj!r} is one live environment, and another one is needed: give a function that "
-                "makes one each time, envhub.wrap(lambda: MyEnv(…))."
+                f"{obj!r} is one live environment, and this needs a second one. Give a function "
+                "that "
+                "makes one: envhub.wrap(lambda: MyEnv(…))."
             )
         return made
 

@@ -138,12 +138,14 @@ def rollout(
 def _check(env: Any, policy: Any, key: Any, num_steps: Any) -> None:
     if not isinstance(env, Environment | VectorEnv | MultiEnv):
         raise InvalidOptionError(
-            f"a rollout is of an environment, a VectorEnv or a MultiEnv, got {env!r}."
+            f"rollout needs an environment, a VectorEnv or a MultiEnv, got {env!r}."
         )
     if not (policy is None or callable(policy)):
-        raise InvalidOptionError(f"a policy is a function of a key and obs, got {policy!r}.")
+        raise InvalidOptionError(
+            f"policy must be a function of a key and an observation, got {policy!r}."
+        )
     if type(num_steps) is not int or num_steps < 1:
-        raise InvalidOptionError(f"num_steps is a positive integer, got {num_steps!r}.")
+        raise InvalidOptionError(f"num_steps must be a positive integer, got {num_steps!r}.")
     refuse_after_fork()
     _inputs.check_key(key)
 
@@ -154,7 +156,7 @@ def _start(env: Playable, params: Any, key: jax.Array, state: Any) -> tuple[jax.
         key, reset_key = jax.random.split(key)
         state = env.reset(reset_key, params)
     if not (isinstance(state, tuple) and len(state) == 2):
-        raise InvalidStateError("state is the pair (obs, state) that reset returns.")
+        raise InvalidStateError("state must be the pair (obs, state) that reset returns.")
     _inputs.check_arrays("state", state, InvalidStateError)
     return key, state
 

@@ -206,7 +206,9 @@ class VectorEnv(Value, Generic[Obs, State, Params]):
         if index not in range(-self.num_envs, self.num_envs):
             raise InvalidOptionError(f"{self} has no environment {index!r} to render.")
         if any(jnp.shape(leaf)[:1] != (self.num_envs,) for leaf in jax.tree.leaves(state)):
-            raise InvalidStateError(f"these are not the states of {self}: give all of them.")
+            raise InvalidStateError(
+                f"these are not the states of {self}. Pass the states of the whole batch."
+            )
         if self.batched_params and params is None:
             params = self.default_params
         pick = functools.partial(jax.tree.map, lambda leaf: leaf[index])
@@ -246,7 +248,7 @@ class VectorEnv(Value, Generic[Obs, State, Params]):
         It is called when something failed: what fits needs no look at it, for `vmap` refuses lanes
         of other sizes, and the environment inside checks what each lane gets.
         """
-        _inputs.check_key(key, "give one, which the batch splits among its environments")
+        _inputs.check_key(key, "pass one key, which the batch splits among its environments")
         if not self.batched_params:
             self.env.check_params(params)
             return
@@ -283,5 +285,5 @@ def _check_number(num_envs: Any) -> int:
     """The number as an int; NumPy's integers are numbers too."""
     is_number = isinstance(num_envs, (int, np.integer)) and not isinstance(num_envs, bool)
     if not is_number or not 1 <= num_envs <= np.iinfo(np.int32).max:
-        raise InvalidOptionError(f"num_envs is a positive integer of 32 bits, got {num_envs!r}.")
+        raise InvalidOptionError(f"num_envs must be a positive 32-bit integer, got {num_envs!r}.")
     return int(num_envs)

@@ -62,7 +62,7 @@ def write(path: str | os.PathLike[str], frames: Iterable[Any], fps: float = 30.0
     file_format = path.suffix.lower().removeprefix(".")
     library = require(file_format)
     if not 0 < fps < np.inf:
-        raise InvalidOptionError(f"fps is a positive number, got {fps!r}.")
+        raise InvalidOptionError(f"fps must be a positive number, got {fps!r}.")
     checked = _checked(frames)
     encode: Callable[..., None] = {"mp4": _mp4, "gif": _gif, "png": _png}[file_format]
     # In the same folder, so that the file can be moved to its place in one go.
@@ -84,13 +84,13 @@ def require(file_format: str) -> Any:
     """
     if file_format not in _PACKAGES:
         known = ", ".join(_PACKAGES)
-        raise InvalidOptionError(f"the formats of pictures are {known}, not {file_format!r}.")
+        raise InvalidOptionError(f"the file format must be one of {known}, got {file_format!r}.")
     module, distribution = _PACKAGES[file_format]
     try:
         return importlib.import_module(module)
     except ImportError as error:
         raise MissingDependencyError(
-            f"to write {file_format} takes the package {distribution!r}, which cannot be imported "
+            f"writing {file_format} needs the package {distribution!r}, which cannot be imported "
             f"({error}). Run: {_distribution.install_command('video')}"
         ) from error
 
@@ -98,12 +98,12 @@ def require(file_format: str) -> Any:
 def _checked(frames: Iterable[Any]) -> list[np.ndarray]:
     arrays = [np.ascontiguousarray(frame) for frame in frames]
     if not arrays:
-        raise InvalidOptionError("there is no frame to write.")
+        raise InvalidOptionError("there are no frames to write.")
     for array in arrays:
         is_picture = array.dtype == np.uint8 and array.ndim == 3 and array.shape[-1] == 3
         if not is_picture or array.shape != arrays[0].shape:
             raise InvalidOptionError(
-                "frames are uint8[height, width, 3] and of one size, got "
+                "frames must be uint8[height, width, 3] and have one size, got "
                 f"{array.dtype}{list(array.shape)} beside {list(arrays[0].shape)}."
             )
     return arrays

@@ -304,7 +304,7 @@ ADVICE = {
     ),
     "two ways to split a batch": Advice(
         lambda: envhub.make_vec(CARTPOLE, 2, mesh=mesh(), sharding=split()),
-        r"give (mesh=) or sharding=",
+        r"give either (mesh=) or sharding=",
         lambda code: value(f"envhub.make_vec({CARTPOLE!r}, 2, {code}mesh)", mesh=mesh()),
     ),
     "tensors of a batch that is split": Advice(
@@ -416,6 +416,15 @@ ADVICE = {
         r"(progress=True) shows .* outside jit",
         lambda code: rolled_out(KEY),
     ),
+    "more episodes than environments": Advice(
+        lambda: envhub.evaluate(
+            envhub.make_vec(CARTPOLE, 2, autoreset=None)[0], None, None, KEY, 3
+        ),
+        r"(autoreset=\".*\")",
+        lambda code: envhub.evaluate(
+            value(f"envhub.make_vec({CARTPOLE!r}, 2, {code})")[0], None, None, KEY, 3
+        ),
+    ),
     "a video inside of jit": Advice(
         lambda: jax.jit(made(DRAWN, NAMES["RecordVideo"]).reset)(KEY),
         r"the last of (wrappers=)",
@@ -428,9 +437,12 @@ ADVICE = {
 
 # Texts with code that advise nothing, or what cannot be done here.
 SAYS_WHAT_IS = [
-    "mesh= is a ", "of wrappers= is to", "Start processes by spawning", "wrappers= holds",
-    "sharding= is a ", "sharding= says ", "is installed, whose vector environments",
-    "array='torch' needs", "(mode='next_step')",
+    "mesh= must be ", "of wrappers= must return", "Start processes with spawn", "wrappers= holds",
+    "sharding= must be ", "sharding= must split ", "the vector environments of ",
+    "array='torch' needs", "(mode='next_step')", "must return an envhub.StepResult(",
+    "is EnvSpec(options=…, params=…) now",
+    "give multidiscrete=True",  # done in tests/wrappers/test_actions.py
+    "to_sb3 takes",  # done in tests/export/test_sb3.py
     "a batch that explicit axes of a mesh split",  # done in tests/conformance/test_modes.py
 ]  # fmt: skip
 if importlib.util.find_spec("torch") is None:

@@ -211,7 +211,7 @@ def test_what_cannot_be_evaluated_is_refused() -> None:
     refused: list[tuple[type[Exception], str, tuple[Any, ...]]] = [
         (errors.InvalidOptionError, 'no AutoReset.*autoreset="same', (venv, params, None, KEY, 3)),
         (errors.InvalidOptionError, "environment or a batch", (NATIVE, params, None, KEY, 3)),
-        (errors.InvalidOptionError, "of a fleet a member", (fleet, None, None, KEY, 3)),
+        (errors.InvalidOptionError, "a member of a fleet", (fleet, None, None, KEY, 3)),
         (errors.InvalidOptionError, "policy", (env, params, "random", KEY, 3)),
         (errors.InvalidOptionError, "num_episodes", (env, params, None, KEY, 0)),
         (errors.InvalidOptionError, "num_episodes", (env, params, None, KEY, 2.0)),

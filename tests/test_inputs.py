@@ -93,7 +93,7 @@ ACTIONS = jnp.zeros((LANES, 1))
         ("Params", "structure", lambda venv, _, s: venv.step(KEY, s, ACTIONS, {})),
         ("Option", "5", lambda venv, _, s: venv.render(s, index=5)),
         ("Option", "-3", lambda venv, _, s: venv.render(s, index=-3)),
-        ("State", "all", lambda venv, *_: venv.render(venv.env.reset(KEY)[1])),
+        ("State", "whole batch", lambda venv, *_: venv.render(venv.env.reset(KEY)[1])),
     ],
 )
 def test_a_batch_checks_what_it_is_given(error: str, said: str, call: Callable[..., Any]) -> None:

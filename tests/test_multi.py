@@ -385,7 +385,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_stepped(fleet: MultiEnv
         ([POLE, PENDULUM, POLE], "occurs twice"),
         ({"a": 3}, "a fleet is a dict"),
         ({"a": (POLE, 3)}, "a fleet is a dict"),
-        ({3: POLE}, "maps names"),
+        ({3: POLE}, "must map names"),
         ({"a": (POLE, {"gravitas": 1})}, "does not take 'gravitas'"),
         ({"a": POLE, "b": (POLE, {"gravity": "big"})}, "does not fit the default"),
     ],

@@ -282,7 +282,7 @@ def test_what_cannot_be_made_again_is_told_to_come_as_a_function() -> None:
 
 def test_what_resets_by_itself_is_refused() -> None:
     logged = needed("gymnax.wrappers.purerl")
-    refuse(logged.LogWrapper(of_gymnax()), "Take off")
+    refuse(logged.LogWrapper(of_gymnax()), "Remove the wrappers of other")
     env = of_brax()
     training = needed("brax.envs.wrappers.training")
     refuse(training.AutoResetWrapper(env), "AutoResetWrapper")
@@ -292,7 +292,7 @@ def test_what_resets_by_itself_is_refused() -> None:
 def test_what_is_written_in_jax_is_kept_out_of_callbacks() -> None:
     gymnasium = needed("gymnasium")
     theirs = needed("gymnax.wrappers.gym")
-    refuse(to_gymnasium(*envhub.make("gymnax::CartPole-v1")), "export of an environment")
+    refuse(to_gymnasium(*envhub.make("gymnax::CartPole-v1")), "was exported from an environment")
     refuse(lambda: theirs.GymnaxToGymWrapper(of_gymnax()), "written in JAX")
     refuse(gymnasium.wrappers.FlattenObservation(of_gymnasium("phys2d/CartPole-v1")), "unwrapped")
 

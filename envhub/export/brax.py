@@ -58,7 +58,7 @@ def to_brax(env: Environment, params: Any = None) -> Any:
     actions = env.action_space(params)
     if not isinstance(actions, spaces.Box) or actions.dtype.kind != "f":
         raise InvalidOptionError(
-            f"the actions of brax's policies are floats, and those of {env} are {actions}. "
+            f"brax's policies need a Box (float) action space; {env} has {actions}. "
             + _floats_for(actions)
         )
     return _env_class()(env, params, actions, _sizes(env, env.observation_space(params)))
@@ -70,7 +70,7 @@ def _floats_for(actions: spaces.Space) -> str:
         return "envhub.wrappers.TransformAction maps floats to them."
     start = f" + {actions.start}" if actions.start else ""
     return (
-        f"Choose by the greatest of {actions.n} floats: envhub.wrappers.TransformAction("
+        f"Choose the greatest of {actions.n} floats: envhub.wrappers.TransformAction("
         f"func=lambda scores: jnp.argmax(scores){start}, "
         f"action_space=envhub.spaces.Box(-1, 1, ({actions.n},)))."
     )
@@ -89,7 +89,7 @@ def _sizes(env: Environment, space: spaces.Space) -> Any:
         if len(boxes) == len(space):
             return {name: box.shape for name, box in boxes.items()}
     raise InvalidOptionError(
-        f"brax's networks take vectors, and the observations of {env} are {space}. "
+        f"brax's networks need vector observations; {env} has {space}. "
         "envhub.wrappers.FlattenObservation makes vectors of arrays."
     )
 

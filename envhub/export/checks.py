@@ -20,8 +20,8 @@ def check_one_agent(env: Any, target: str) -> None:
     """
     if env.num_agents > 1:
         raise InvalidOptionError(
-            f"{target} takes environments of one agent, and {env} has {env.num_agents}. "
-            "to_pettingzoo takes several."
+            f"{target} needs an environment with one agent; {env} has {env.num_agents}. "
+            "to_pettingzoo takes several agents."
         )
 
 
@@ -43,12 +43,12 @@ def check_whole(env: Any, target: str) -> None:
     """
     if not isinstance(env, Environment):
         raise InvalidOptionError(
-            f"{target} takes one environment, as envhub.make gives it, and not {env!r}. "
-            "For a batch there is to_gymnasium_vec."
+            f"{target} needs one environment, as envhub.make returns it; got {env!r}. "
+            "For a batch, use to_gymnasium_vec."
         )
     if env.find(AutoReset):
         raise InvalidOptionError(
-            f"{target} takes {env} without its AutoReset: who drives the result resets it."
+            f"{target} needs {env} without AutoReset: the caller of the result resets it."
         )
 
 

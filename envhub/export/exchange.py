@@ -34,7 +34,7 @@ def exchange_of(kind: Kind) -> Exchange | None:
     if kind == "jax":
         return Exchange(_same, _same)
     if kind != "torch":
-        raise InvalidOptionError(f"array is 'numpy', 'jax' or 'torch', got {kind!r}.")
+        raise InvalidOptionError(f"array must be 'numpy', 'jax' or 'torch', got {kind!r}.")
     try:
         importlib.import_module("torch")
     except ImportError as error:
@@ -64,7 +64,8 @@ def _from_tensors(action: Any) -> Any:
         return jax.tree.map(_from_tensor, action)
     except Exception as error:  # there is no common base of what the two libraries raise
         raise InvalidActionError(
-            f"the action is no NumPy array or tensor on the device of the observations: {error}"
+            "the action is not a NumPy array or a tensor on the device of the observations: "
+            f"{error}"
         ) from error
 
 

@@ -64,7 +64,7 @@ def render_metadata(capabilities: Capabilities, render_mode: str | None) -> dict
     """
     modes = ["rgb_array"] if capabilities.renderable else []
     if render_mode not in (None, *modes):
-        reason = capabilities.why("renderable") or 'the mode that there is is "rgb_array".'
+        reason = capabilities.why("renderable") or 'the only mode is "rgb_array".'
         raise MissingCapabilityError(f"there is no render_mode={render_mode!r}: {reason}")
     return {"render_modes": modes, "render_fps": 30}
 

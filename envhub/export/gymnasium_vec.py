@@ -85,7 +85,7 @@ def _check(venv: Any, array: Kind) -> Mode | None:
     """Refuse what is no batch of one agent, or cannot be exported so; the mode of its autoreset."""
     check_batch(venv, "to_gymnasium_vec")
     if array == "torch" and venv.sharding is not None:
-        raise InvalidOptionError("a tensor is on one device: make the batch without mesh=.")
+        raise InvalidOptionError("a tensor is on one device. Make the batch without mesh=.")
     autoreset = venv.find(AutoReset)
     return autoreset.mode if autoreset else None
 
@@ -97,8 +97,8 @@ def _autoreset_metadata(mode: Mode | None) -> dict[str, Any]:
     if mode == "next_step":
         return {}
     raise UnsupportedVersionError(
-        f"gymnasium {gymnasium.__version__} is installed, whose vector environments reset in "
-        f'the next step: give autoreset="next_step" to make_vec, and not {mode!r}, or run: '
+        f"the vector environments of gymnasium {gymnasium.__version__} reset in "
+        f'the next step. Give make_vec autoreset="next_step" instead of {mode!r}, or run: '
         'pip install "gymnasium>=1.1"'
     )
 
@@ -136,7 +136,7 @@ class _VectorEnv(WithSpec, Copied):
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, Any]:
         if seed is not None and not isinstance(seed, int | np.integer):
-            raise InvalidOptionError(f"the seed of a batch is one integer, got {seed!r}.")
+            raise InvalidOptionError(f"the seed of a batch must be one integer, got {seed!r}.")
         check_reset_options(options, "reset_mask")
         super().reset(seed=seed)  # type: ignore[misc]
         if seed is not None:
@@ -149,7 +149,7 @@ class _VectorEnv(WithSpec, Copied):
         mask = np.asarray(mask)
         if mask.shape != (self.num_envs,) or mask.dtype != bool or not mask.any():
             raise InvalidOptionError(
-                f"reset_mask is a bool[{self.num_envs}] that is true somewhere, got {mask!r}."
+                f"reset_mask must be a bool[{self.num_envs}] with at least one True, got {mask!r}."
             )
         self._ended[mask] = False
         return self._start(mask), {}

@@ -120,7 +120,8 @@ def _has_six_values(api: str | None) -> bool:
     own = "1.0" if suite.at_least("1.0") else "0.0"
     if api not in ("1.0", "0.0", None):
         raise InvalidOptionError(
-            f'api is "1.0", for six values of a step, or "0.0", for five, got {api!r}. The gymnax '
+            f'api must be "1.0", for six values of a step, or "0.0", for five, got {api!r}. The '
+            "gymnax "
             f"that is installed ({suite.installed()}) has that of {own!r}."
         )
     return (api or own) == "1.0"
@@ -269,8 +270,8 @@ def _space(space: Any, *, of_actions: bool) -> Any:
         return kinds.Discrete(space.n)
     if of_actions and space.dtype.kind != "f":
         raise InvalidOptionError(
-            f"gymnax has no space for the actions {space}. Wrap the environment: FlattenAction "
-            "takes one number for several integers, TransformAction another one for each."
+            f"gymnax has no action space for {space}. Wrap the environment: FlattenAction takes "
+            "one number for several integers, and TransformAction takes any other action."
         )
     # JAX's dtype, which without x64 mode may be narrower.
     dtype = jax.dtypes.canonicalize_dtype(space.dtype)

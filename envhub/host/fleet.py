@@ -228,7 +228,7 @@ class SerialFleet(Fleet):
         done = len(steps) if stopped is None else self._done(steps, saved, numbers)
         lanes = [lane for lane in range(done) if _is_step(steps[lane])]
         failures: dict[int, BaseException] = {
-            lane: TypeError(f"a step gives five values, and not {steps[lane]!r:.100}")
+            lane: TypeError(f"a step must return five values, not {steps[lane]!r:.100}")
             for lane in set(range(done)).difference(lanes)
         }
         if stopped is not None:

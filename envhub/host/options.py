@@ -18,7 +18,7 @@ BRIDGE_OPTIONS = (
 WORKERS = ("serial", "thread", "process")
 # jax 0.4.35 does in one program of a few hundred; 0.10 and newer do not, and what lies between was
 # not tried.
-CALLBACKS_HANG = "jax before 0.5 waits for ever now and then: callbacks on several CPU devices."
+CALLBACKS_HANG = "before 0.5, jax sometimes hangs in callbacks on several CPU devices."
 FIXED = "nothing of it can be changed while it lives."
 UNKNOWN = "not known before it is made: envhub.make finds out."
 # What shows in the episodes of two instances, or in neither: the seed decides them, or not.
@@ -55,10 +55,10 @@ def capabilities_of(options: Mapping[str, Any], claims: Mapping[str, Claim]) -> 
         forkable = "it was made with forkable=False."
     leaves = "a state without a snapshot cannot leave its process: "
     decided: dict[str, Claim] = {
-        "jax_native": "its steps run on the host, through a callback.",
+        "jax_native": "it is a callback environment: its steps run in Python on the CPU.",
         "forkable": forkable,
         "checkpointable": forkable if forkable in (True, UNKNOWN) else f"{leaves}{forkable}",
-        "differentiable": "no gradient flows through a program on the host.",
+        "differentiable": "no gradient flows through a callback.",
     }
     if jax.__version_info__ < (0, 5) and claims["multi_device"] is True:
         decided["multi_device"] = CALLBACKS_HANG
@@ -77,7 +77,7 @@ def of_one_instance(capabilities: Capabilities) -> tuple[Capabilities, dict[str,
         >>> caps.vmap_safe, options
         (False, {'max_instances': 1})
     """
-    reason = "it is one live environment: give envhub.wrap a function that makes it."
+    reason = "it is one live environment. Give envhub.wrap a function that makes it."
     lost = ("forkable", "checkpointable", "vmap_safe", "isolated_reset", "multi_device")
     return capabilities.without(**dict.fromkeys(lost, reason)), {"max_instances": 1}
 
@@ -91,21 +91,21 @@ def check_options(env_id: str, options: Mapping[str, Any], capabilities: Capabil
     """
     forkable = options.get("forkable")
     if forkable not in (None, True, False):
-        raise InvalidOptionError(f"forkable is True or False, got {forkable!r}.")
+        raise InvalidOptionError(f"forkable must be True or False, got {forkable!r}.")
     if forkable and not capabilities.forkable:
         raise MissingCapabilityError(f"{env_id} is not forkable: {capabilities.why('forkable')}")
     for name in ("max_instances", "snapshot_size", "num_workers"):
         value = options.get(name)
         if value is not None and (type(value) is not int or value < 1):
-            raise InvalidOptionError(f"{name} is a positive integer, got {value!r}.")
+            raise InvalidOptionError(f"{name} must be a positive integer, got {value!r}.")
     _check_key(env_id, options.get("snapshot_key"), capabilities)
     timeout = options.get("timeout")
     if timeout is not None and (type(timeout) not in (int, float) or not 0 < timeout < math.inf):
-        raise InvalidOptionError(f"timeout is a positive number of seconds, got {timeout!r}.")
+        raise InvalidOptionError(f"timeout must be a positive number of seconds, got {timeout!r}.")
     workers = options.get("workers")
     if workers not in (None, *WORKERS):
         known = ", ".join(map(repr, WORKERS))
-        raise InvalidOptionError(f"workers is one of {known}, got {workers!r}.")
+        raise InvalidOptionError(f"workers must be one of {known}, got {workers!r}.")
     if workers in (None, "serial") and options.get("num_workers") is not None:
         raise InvalidOptionError(
             "num_workers is for workers='thread' or workers='process'; serial instances have none."
@@ -123,7 +123,7 @@ def _check_key(env_id: str, key: Any, capabilities: Capabilities) -> None:
     if not isinstance(key, bytes) or not MIN_KEY <= len(key) <= MAX_KEY:
         given = f"{len(key)} bytes" if isinstance(key, bytes) else type(key).__name__
         raise InvalidOptionError(
-            f"snapshot_key is {MIN_KEY} to {MAX_KEY} bytes that only you know, such as "
+            f"snapshot_key must be {MIN_KEY} to {MAX_KEY} bytes that only you know, such as "
             f"secrets.token_bytes(32); got {given}."
         )
     if not capabilities.forkable:

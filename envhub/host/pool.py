@@ -45,8 +45,10 @@ from envhub.host.values import Values, params_of, stretch
 # How many instances may live where nobody says. States that are gone for good need many; snapshots
 # need a few, and making an instance may cost more than restoring one (ALE: 80 ms, and 0.1 ms).
 OPAQUE_INSTANCES, FORKABLE_INSTANCES = 256, 16
-GONE = "the environment was closed, or is gone."
-FORKABLE = "With forkable=True, where it can be had, any state can be stepped at any time."
+GONE = "the environment was closed or deleted."
+FORKABLE = (
+    "With forkable=True, if the environment supports it, any state can be stepped at any time."
+)
 EVERYONE = slice(None)
 
 NOBODY = np.zeros(0, np.intp)

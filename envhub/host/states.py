@@ -204,7 +204,8 @@ class States:
                 "one live instance"
             )
         return (
-            "this state's instance has moved on: it was stepped further, or so many others were "
+            "the instance of this state has moved on: it was stepped further, or so many others "
+            "were "
             f"reset since that it was recycled (max_instances={capacity})"
         )
 

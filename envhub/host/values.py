@@ -50,7 +50,7 @@ def why_not_held(space: spaces.Space) -> str:
             own, most = np.iinfo(leaf.dtype), np.iinfo(f"{kind}4")
             is_bounded = low > own.min, high < own.max
             if (is_bounded[0] and low < most.min) or (is_bounded[1] and high > most.max):
-                return f"{leaf} has integers beyond 32 bits, which a program in JAX does not hold."
+                return f"{leaf} has integers beyond 32 bits, which JAX cannot hold."
     return ""
 
 
@@ -101,7 +101,7 @@ class Observations(Leaves):
         try:
             rows = [to_leaves(self.space, obs) for obs in batch]
         except Exception as error:  # there is no common base of what indexing anything raises
-            raise ValueError(f"the observation is not one of {self.space}: {error!r}") from error
+            raise ValueError(f"the observation is not in {self.space}: {error!r}") from error
         return [
             _conformed(column, len(batch), form, "a leaf of the observation")
             for column, form in zip(zip(*rows, strict=True), self.forms, strict=True)
@@ -266,7 +266,7 @@ def _entries(infos: Any, entry: InfoEntry) -> Array:
     if isinstance(infos, Mapping):
         return _conformed(infos[name], len(infos[name]), Form(shape, dtype), what)
     if not all(isinstance(info, Mapping) for info in infos):
-        raise ValueError(f"info is no dict: {infos[0]!r:.100}")
+        raise ValueError(f"info must be a dict, not {infos[0]!r:.100}")
     column = [info.get(name) for info in infos]
     there = [lane for lane, value in enumerate(column) if value is not None]
     if len(there) == len(column):

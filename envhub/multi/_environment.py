@@ -100,7 +100,7 @@ class MultiEnv(Value, Members):
         for name, env in envs.items():
             if not (isinstance(name, str) and isinstance(env, Member)):
                 raise InvalidOptionError(
-                    f"a fleet maps names to environments, got {name!r}: {env!r}."
+                    f"a fleet must map names to environments, got {name!r}: {env!r}."
                 )
         if not envs:
             raise InvalidOptionError("a fleet needs at least one environment.")
@@ -321,10 +321,12 @@ class MultiEnv(Value, Members):
 
     def _check_names(self, what: str, given: Any, error: type[EnvHubError]) -> None:
         if not isinstance(given, Mapping):
-            raise error(f"{what} are a dict by name, got {given!r}.")
+            raise error(f"{what} must be a dict by name, got {given!r}.")
         for name in given:
             if name not in self.envs:
-                raise error(f"{what} have {name!r}, which the fleet has not.{self._hint(name)}")
+                raise error(
+                    f"{what} has the name {name!r}, which is not in the fleet.{self._hint(name)}"
+                )
         missing = [name for name in self.names if name not in given]
         if missing:
-            raise error(f"{what} are missing for {', '.join(map(repr, missing))}.")
+            raise error(f"{what} has no entry for {', '.join(map(repr, missing))}.")

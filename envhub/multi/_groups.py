@@ -43,7 +43,9 @@ class Group:
         try:
             return jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
         except (TypeError, ValueError) as error:
-            raise MISFITS[what](f"{what} are of different forms: {error}") from error
+            raise MISFITS[what](
+                f"{what} of the same environment have different structures: {error}"
+            ) from error
 
     def call(self, method: str, arguments: Sequence[Any]) -> dict[str, Any]:
         """The results of a method by name."""

@@ -93,7 +93,7 @@ def make_multi_vec(
     counts = num_envs if isinstance(num_envs, Mapping) else dict.fromkeys(entries, num_envs)
     if set(counts) != set(entries):
         raise InvalidOptionError(
-            f"num_envs is given for {', '.join(map(repr, counts)) or 'none'}, and the fleet has: "
+            f"num_envs names {', '.join(map(repr, counts)) or 'nothing'}, but the fleet has: "
             f"{', '.join(map(repr, entries))}."
         )
     members, params = _make_members(entries)
@@ -114,7 +114,7 @@ def _entries(
     autoreset: Mode | None,
 ) -> dict[str, tuple[str, dict[str, Any]]]:
     """The id and all keywords of each member, by name."""
-    form = "a fleet is a dict of names and ids (or pairs of an id and a dict of keywords)"
+    form = "a fleet must be a dict of names and ids (or pairs of an id and a dict of keywords)"
     if isinstance(envs, str):
         raise InvalidOptionError(f"{form}, or a list of ids; got {envs!r}.")
     common = {"autoreset": autoreset, "wrappers": tuple(wrappers)}
@@ -128,7 +128,7 @@ def _entries(
         except (TypeError, ValueError) as error:
             raise InvalidOptionError(f"{form}; got {entry!r}.") from error
         if name in entries:
-            raise InvalidOptionError(f"{name!r} occurs twice: {form}, and names are unique.")
+            raise InvalidOptionError(f"{name!r} occurs twice: {form}, with unique names.")
         entries[name] = env_id, options
     return entries
 

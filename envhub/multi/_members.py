@@ -163,7 +163,7 @@ class Members:
 
     def _at(self, name: str) -> tuple[Member, Any]:
         if name not in self.envs:
-            raise UnknownEnvError(f"the fleet has no {name!r}.{self._hint(name)}")
+            raise UnknownEnvError(f"the fleet has no member {name!r}.{self._hint(name)}")
         return self.envs[name], self.default_params[name]
 
     def _hint(self, name: Any) -> str:

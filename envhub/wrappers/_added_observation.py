@@ -33,7 +33,7 @@ class AddedObservation(InsideAutoReset):
     """
 
     name: ClassVar[str]
-    reason = "an episode's first observation has no step before it"
+    reason = "no step precedes the first observation of an episode"
 
     def __init__(self, env: Environment) -> None:
         super().__init__(env)
@@ -46,7 +46,7 @@ class AddedObservation(InsideAutoReset):
             self._zero = jax.tree.map(zero_of, tree_of(self.added_space(env.default_params)))
         if self._extends and isinstance(space, spaces.Dict) and self.name in space:
             raise InvalidOptionError(
-                f"{env} shows {self.name!r} already: leave out one {type(self).__name__}."
+                f"{env} already shows {self.name!r}. Remove one {type(self).__name__}."
             )
 
     @abc.abstractmethod

@@ -21,11 +21,12 @@ def check_wrappers(wrappers: Any) -> list[Wrapping]:
         return []
     try:
         if callable(wrappers) or isinstance(wrappers, str):
-            raise TypeError("it is one thing, and no list")
+            raise TypeError("it is not a list")
         found = list(wrappers)
     except TypeError as error:  # as of a number, and of an array without axes
         raise InvalidOptionError(
-            f"wrappers= is a list, such as [TimeLimit(max_episode_steps=100)], got {wrappers!r}."
+            "wrappers= must be a list, such as [TimeLimit(max_episode_steps=100)], got "
+            f"{wrappers!r}."
         ) from error
     for each in found:
         if not callable(each):
@@ -62,9 +63,9 @@ def apply_wrapper(wrap: Wrapping, env: Environment) -> Environment:
         raise
     except BaseException as error:
         what = f"{type(error).__name__}: {error}"
-        raise InvalidOptionError(f"{name} cannot be put around {env}: {what}") from error
+        raise InvalidOptionError(f"{name} cannot wrap {env}: {what}") from error
     if not isinstance(wrapped, Environment):
         raise InvalidOptionError(
-            f"{name} of wrappers= is to return an environment; it returned {wrapped!r}."
+            f"{name} of wrappers= must return an environment; it returned {wrapped!r}."
         )
     return wrapped

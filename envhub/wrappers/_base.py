@@ -110,12 +110,12 @@ class Wrapper(Environment):
     def _instead(cls, given: Any) -> str:
         """What to do with what is not an environment."""
         if not isinstance(given, VectorEnv):
-            return "Give options by keyword: without an environment they are kept for one."
+            return "Give options by keyword. Without an environment, they are stored for later."
         name = cls.__name__
         if not cls.inside_batches:
-            return f"Give it the one that the batch is made of: {name}(venv.env)."
+            return f"Wrap the environment of the batch: {name}(venv.env)."
         order = ["AutoReset", name] if cls.spans_episodes else [name, "AutoReset"]
-        return f"It belongs inside of the batch: {arranged(dict.fromkeys(order))} of make_vec."
+        return f"It belongs inside the batch. Give make_vec {arranged(dict.fromkeys(order))}."
 
     @functools.cached_property
     def _key(self) -> Hashable:

@@ -28,6 +28,6 @@ class InsideAutoReset(Wrapper):
             place = next(n for n, layer in enumerate(layers) if isinstance(layer, AutoReset))
             names = [name_of(layer) for layer in [*layers[:place], self, *layers[place:]]]
             raise InvalidOptionError(
-                f"put {type(self).__name__} inside of AutoReset, for {self.reason}: "
+                f"put {type(self).__name__} inside AutoReset, because {self.reason}: "
                 f"{arranged(names)}."
             )

@@ -48,7 +48,8 @@ class BoxWrapper(Wrapper):
         inner_space: of the observations inside, under the default params.
 
     Raises:
-        InvalidOptionError: if observations are no arrays, or no floats where those are needed.
+        InvalidOptionError: if observations are not arrays, or are not floats where the
+            wrapper needs floats.
     """
 
     needs_floats = False
@@ -63,13 +64,11 @@ class BoxWrapper(Wrapper):
             space = self.env.observation_space(known)
         name = type(self).__name__
         if not isinstance(space, spaces.Box):
-            raise InvalidOptionError(
-                f"{name} takes observations that are arrays (Box), and not {space}."
-            )
+            raise InvalidOptionError(f"{name} needs array (Box) observations; got {space}.")
         if self.needs_floats and space.dtype.kind != "f":
             raise InvalidOptionError(
-                f"{name} takes observations that are arrays of floats, and not {space}. "
-                "DtypeObservation inside of it makes floats."
+                f"{name} needs arrays of floats as observations; got {space}. "
+                "Put a DtypeObservation inside it to convert them."
             )
         return space
 
@@ -93,7 +92,7 @@ class ElementsObservation(BoxObservation):
         shape = self.inner_space.shape
         if len(shape) < (1 if self.num_agents == 1 else 2):
             raise InvalidOptionError(
-                f"{type(self).__name__} takes arrays with an axis of elements, and not "
+                f"{type(self).__name__} needs arrays with at least one axis; got "
                 f"{self.inner_space}."
             )
         elements: Any = np.empty(0)
@@ -101,8 +100,8 @@ class ElementsObservation(BoxObservation):
             elements = np.arange(shape[-1], dtype=np.int32)[np.asarray(chosen)]
         if elements.ndim != 1 or not 0 < len(np.unique(elements)) == elements.size:
             raise InvalidOptionError(
-                f"{type(self).__name__} takes different indices below {shape[-1]}, or a list of "
-                f"{shape[-1]} bools, and not {chosen!r}."
+                f"{type(self).__name__} needs different indices below {shape[-1]}, or a list of "
+                f"{shape[-1]} bools; got {chosen!r}."
             )
         self.elements = elements
 
@@ -156,8 +155,7 @@ class ImageObservation(BoxObservation):
             fits, form = len(space.shape) in (2, 3), "[height, width, channels] or [height, width]"
         if not fits or not (space.dtype == np.uint8 or space.dtype.kind == "f"):
             raise InvalidOptionError(
-                f"{type(self).__name__} takes pictures, {form} of uint8 or floats; {env} shows "
-                f"{space}."
+                f"{type(self).__name__} needs images, {form} of uint8 or floats; {env} has {space}."
             )
 
     def as_shown(self, picture: jax.Array) -> jax.Array:

@@ -29,7 +29,7 @@ def check_flag(name: str, value: Any) -> None:
         InvalidOptionError: naming the option.
     """
     if not isinstance(value, bool | np.bool_):
-        raise InvalidOptionError(f"{name} is True or False, got {brief(value)}.")
+        raise InvalidOptionError(f"{name} must be True or False, got {brief(value)}.")
 
 
 def check_count(name: str, value: Any, at_least: int = 1) -> None:
@@ -41,7 +41,7 @@ def check_count(name: str, value: Any, at_least: int = 1) -> None:
     is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not is_integer or not at_least <= value <= np.iinfo(np.int32).max:
         raise InvalidOptionError(
-            f"{name} is an integer of at least {at_least}, and of 32 bits, got {brief(value)}."
+            f"{name} must be a 32-bit integer of at least {at_least}, got {brief(value)}."
         )
 
 
@@ -59,7 +59,7 @@ def check_different(name: str, value: Any) -> None:
     is_fitting = chosen.any() if is_mask else 0 < len(np.unique(chosen)) == chosen.size
     if chosen.ndim != 1 or chosen.dtype.kind not in "biu" or not is_fitting:
         raise InvalidOptionError(
-            f"{name} is a list of different indices, or of bools of which some are true, got "
+            f"{name} must be a list of different indices, or of bools with at least one True, got "
             f"{brief(value)}."
         )
 
@@ -71,7 +71,7 @@ def check_text(name: str, value: Any) -> None:
         InvalidOptionError: naming the option.
     """
     if not isinstance(value, str):
-        raise InvalidOptionError(f"{name} is a text, got {brief(value)}.")
+        raise InvalidOptionError(f"{name} must be a text, got {brief(value)}.")
 
 
 def check_bins(name: str, value: Any) -> None:
@@ -85,7 +85,9 @@ def check_bins(name: str, value: Any) -> None:
     except ValueError:  # its parts have several lengths
         counts = np.empty(0)
     if counts.dtype.kind not in "iu" or not counts.size or (counts < 1).any():
-        raise InvalidOptionError(f"{name} is a positive integer, or some of them, got {value!r}.")
+        raise InvalidOptionError(
+            f"{name} must be a positive integer, or several of them, got {value!r}."
+        )
 
 
 def check_function(name: str, value: Any) -> None:
@@ -95,7 +97,7 @@ def check_function(name: str, value: Any) -> None:
         InvalidOptionError: naming the option.
     """
     if not callable(value):
-        raise InvalidOptionError(f"{name} is a function, got {brief(value)}.")
+        raise InvalidOptionError(f"{name} must be a function, got {brief(value)}.")
 
 
 def check_space(name: str, value: Any) -> None:
@@ -105,7 +107,7 @@ def check_space(name: str, value: Any) -> None:
         InvalidOptionError: naming the option.
     """
     if value is not None and not isinstance(value, spaces.Space):
-        raise InvalidOptionError(f"{name} is a space of envhub.spaces, got {brief(value)}.")
+        raise InvalidOptionError(f"{name} must be a space of envhub.spaces, got {brief(value)}.")
 
 
 def to_float(name: str, value: Any) -> float:
@@ -121,7 +123,7 @@ def to_float(name: str, value: Any) -> float:
         number = math.nan
     is_cut = math.isfinite(number) and abs(number) > float(np.finfo(np.float32).max)
     if math.isnan(number) or is_cut:
-        raise InvalidOptionError(f"{name} is a number of 32 bits, got {brief(value)}.")
+        raise InvalidOptionError(f"{name} must be a 32-bit number, got {brief(value)}.")
     return number
 
 
@@ -132,7 +134,7 @@ def check_number(name: str, value: Any) -> None:
         InvalidOptionError: naming the option.
     """
     if not math.isfinite(to_float(name, value)):
-        raise InvalidOptionError(f"{name} is a finite number, got {brief(value)}.")
+        raise InvalidOptionError(f"{name} must be a finite number, got {brief(value)}.")
 
 
 def check_positive(name: str, value: Any) -> None:
@@ -142,7 +144,7 @@ def check_positive(name: str, value: Any) -> None:
         InvalidOptionError: naming the option.
     """
     if not 0 < to_float(name, value) < math.inf:
-        raise InvalidOptionError(f"{name} is a positive number, got {brief(value)}.")
+        raise InvalidOptionError(f"{name} must be a positive number, got {brief(value)}.")
 
 
 def check_discount(name: str, value: Any) -> None:
@@ -152,7 +154,7 @@ def check_discount(name: str, value: Any) -> None:
         InvalidOptionError: naming the option.
     """
     if not 0 <= to_float(name, value) <= 1:
-        raise InvalidOptionError(f"{name} is from 0 to 1, got {brief(value)}.")
+        raise InvalidOptionError(f"{name} must be between 0 and 1, got {brief(value)}.")
 
 
 def check_order(names: tuple[str, str], bounds: tuple[float, float]) -> None:
@@ -163,7 +165,7 @@ def check_order(names: tuple[str, str], bounds: tuple[float, float]) -> None:
     """
     (low_name, high_name), (low, high) = names, bounds
     if not low < high:
-        raise InvalidOptionError(f"{low_name}={low!r} is not below {high_name}={high!r}.")
+        raise InvalidOptionError(f"{low_name}={low!r} must be below {high_name}={high!r}.")
 
 
 def check_probability(name: str, value: Any) -> None:
@@ -174,4 +176,4 @@ def check_probability(name: str, value: Any) -> None:
     """
     is_number = isinstance(value, int | float | np.integer | np.floating)
     if not (is_number and 0 <= value < 1):
-        raise InvalidOptionError(f"{name} is at least 0 and below 1, got {brief(value)}.")
+        raise InvalidOptionError(f"{name} must be at least 0 and below 1, got {brief(value)}.")

@@ -37,13 +37,13 @@ def _check_axis_name(name: str, value: Any) -> None:
     names = value if isinstance(value, tuple) else (value,)
     # JAX takes a number for an axis of the array.
     if any(isinstance(each, int) or not isinstance(each, Hashable) for each in names):
-        raise InvalidOptionError(f"{name} is a name or a tuple of names, got {value!r}.")
+        raise InvalidOptionError(f"{name} must be a name or a tuple of names, got {value!r}.")
 
 
 def _check_kind(name: str, value: Any) -> None:
     if not isinstance(value, Statistics):
         raise InvalidOptionError(
-            f"{name} is what a state of this wrapper has as state.statistics, got {brief(value)}."
+            f"{name} must be the state.statistics of a state of this wrapper, got {brief(value)}."
         )
 
 
@@ -86,9 +86,10 @@ class StatisticsWrapper(Wrapper):
         capabilities = env.capabilities
         if update and axis_name is not None:
             capabilities = capabilities.without(
-                vmap_safe=f"the statistics are those of all lanes of the axis {axis_name!r}, and "
-                "each lane changes the others; axis_name=None keeps them apart, and update=False "
-                "changes none."
+                vmap_safe=f"all lanes of the axis {axis_name!r} share the statistics, so "
+                "each lane changes the others; axis_name=None keeps them separate, and "
+                "update=False "
+                "changes nothing."
             )
         super().__init__(env, capabilities=capabilities)
         self.epsilon, self.axis_name, self.update = float(epsilon), axis_name, update
@@ -129,7 +130,7 @@ class StatisticsWrapper(Wrapper):
             number = total(jnp.ones(counts.shape, jnp.float32))
         except NameError as error:
             raise InvalidOptionError(
-                f"axis_name={self.axis_name!r} is no axis here: reset and step inside of "
+                f"axis_name={self.axis_name!r} is not an axis here. Call reset and step inside "
                 f"jax.vmap(…, axis_name={self.axis_name!r}); make_vec calls its axis 'envs'."
             ) from error
         divisor, count = jnp.maximum(number, 1), statistics.count + number
@@ -163,7 +164,7 @@ def _checked(statistics: Any, fresh: Statistics) -> Any:
 
     if form(statistics) != form(fresh):
         raise InvalidOptionError(
-            f"these statistics are of something else: expected {_shapes(fresh)}, got "
+            f"these statistics have other shapes: expected {_shapes(fresh)}, got "
             f"{_shapes(statistics)}. Those of one lane of a batch are "
             "jax.tree.map(lambda leaf: leaf[0], state.statistics)."
         )

@@ -65,7 +65,7 @@ class ActionMask(InsideAutoReset):
         self._mask = mask_fn or _suites_own(env)
         found = jax.eval_shape(self._mask, *env.reset_shapes, env.default_params)
         if getattr(found, "shape", None) != (space.n,):
-            raise InvalidOptionError(f"mask_fn gives {found}, and not bool[{space.n}].")
+            raise InvalidOptionError(f"mask_fn must return bool[{space.n}]; it returned {found}.")
         self._info_key = info_key
         if info_key is not None:
             self._check_info()

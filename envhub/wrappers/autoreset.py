@@ -28,7 +28,7 @@ class Waiting(NamedTuple):
 
 def _check_mode(name: str, mode: Any) -> None:
     if mode not in ("same_step", "next_step"):
-        raise InvalidOptionError(f"{name} is 'same_step' or 'next_step', got {mode!r}.")
+        raise InvalidOptionError(f"{name} must be 'same_step' or 'next_step', got {mode!r}.")
 
 
 class AutoReset(Wrapper):
@@ -65,14 +65,15 @@ class AutoReset(Wrapper):
         inside = layers_of(env)
         if any(isinstance(layer, AutoReset) for layer in inside):
             raise InvalidOptionError(
-                f"{env} has an AutoReset already, and one around that would take the first "
-                f"observation of an episode for the last: {arranged(map(name_of, inside))}."
+                f"{env} already has an AutoReset. A second one would take the first "
+                f"observation of an episode for the final one: {arranged(map(name_of, inside))}."
             )
         spanning = [name_of(layer) for layer in inside if layer.spans_episodes]
         if spanning:
             others = [name_of(layer) for layer in inside if not layer.spans_episodes]
             raise InvalidOptionError(
-                f"put {' and '.join(spanning)} outside of AutoReset, for it remembers more than an "
+                f"put {' and '.join(spanning)} outside AutoReset, because it remembers more than "
+                "one "
                 f"episode: {arranged([*others, name_of(self), *spanning])}."
             )
 

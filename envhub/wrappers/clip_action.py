@@ -7,7 +7,7 @@ import numpy as np
 
 from envhub import spaces
 from envhub.environment import Environment
-from envhub.wrappers.transform_action import BoxAction, box_of
+from envhub.wrappers.transform_action import BoxAction
 
 
 class ClipAction(BoxAction):
@@ -17,7 +17,7 @@ class ClipAction(BoxAction):
     params in force. The end of an episode changes nothing.
 
     Raises:
-        InvalidOptionError: if those are no arrays of floats.
+        InvalidOptionError: if the action space is not a `Box` of floats.
 
     Examples:
         >>> env, params = envhub.make("gymnax::Pendulum-v1", wrappers=[ClipAction])
@@ -26,6 +26,6 @@ class ClipAction(BoxAction):
     """
 
     def __init__(self, env: Environment) -> None:
-        inner = box_of(env, env.default_params)
+        inner = self._box_of(env, env.default_params)
         anything = spaces.Box(-np.inf, np.inf, inner.shape, inner.dtype)
         super().__init__(env, jnp.clip, anything)

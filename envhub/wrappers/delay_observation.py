@@ -41,8 +41,9 @@ class DelayObservation(FramesWrapper):
         capabilities = env.capabilities
         if delay:
             capabilities = capabilities.without(
-                differentiable="DelayObservation shows the next observation later, so that what is "
-                "shown has no gradient by the action; delay=0 shows it at once."
+                differentiable="DelayObservation shows the next observation later, so the "
+                "observation of this step has no gradient with respect to the action; delay=0 "
+                "keeps it."
             )
         padding = jax.tree.map(zero_of, tree_of(space))
         super().__init__(env, int(delay), padding, capabilities=capabilities)

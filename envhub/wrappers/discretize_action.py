@@ -14,7 +14,7 @@ from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
 from envhub.wrappers._options import check_bins, check_flag
 from envhub.wrappers.flatten_action import flattened
-from envhub.wrappers.transform_action import BoxAction, box_of
+from envhub.wrappers.transform_action import BoxAction
 
 
 class DiscretizeAction(BoxAction):
@@ -32,7 +32,7 @@ class DiscretizeAction(BoxAction):
         multidiscrete: whether actions are `MultiDiscrete`.
 
     Raises:
-        InvalidOptionError: if actions are no arrays of floats or have infinite bounds, if `bins`
+        InvalidOptionError: if the actions are not a bounded `Box` of floats, if `bins`
             does not fit them, or if as `Discrete` they are too many for an int32 or those of
             several agents.
 
@@ -47,9 +47,9 @@ class DiscretizeAction(BoxAction):
     def __init__(
         self, env: Environment, bins: int | Sequence[int], multidiscrete: bool = False
     ) -> None:
-        inner = box_of(env, env.default_params)
+        inner = self._box_of(env, env.default_params)
         if not (np.isfinite(inner.low).all() and np.isfinite(inner.high).all()):
-            raise InvalidOptionError(f"DiscretizeAction needs finite bounds, not {inner}.")
+            raise InvalidOptionError(f"DiscretizeAction needs finite bounds; got {inner}.")
         counts = np.asarray(bins)
         if counts.shape != () and counts.size != inner.low.size:
             raise InvalidOptionError(

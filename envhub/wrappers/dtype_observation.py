@@ -21,7 +21,7 @@ def _check_dtype(name: str, value: Any) -> None:
     except TypeError as error:
         raise InvalidOptionError(f"{name}={brief(value)}: {error}") from error
     if jax.dtypes.canonicalize_dtype(dtype) != dtype:
-        raise InvalidOptionError(f"{name}={dtype}: JAX has it with jax_enable_x64 alone.")
+        raise InvalidOptionError(f"{name}={dtype}: JAX needs jax_enable_x64 for it.")
 
 
 class DtypeObservation(BoxObservation):

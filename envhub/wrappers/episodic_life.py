@@ -58,19 +58,19 @@ class EpisodicLife(Wrapper):
         info = jax.eval_shape(env.step, key, env.reset_shapes[1], action, env.default_params).info
         if "lives" not in info or info["lives"].shape != ():
             raise InvalidOptionError(
-                f"EpisodicLife needs info['lives'], a number, as the environments of ale:: have "
-                f"it; {env} gives {sorted(info)}."
+                f"EpisodicLife needs the number info['lives'], as the environments of ale:: give "
+                f"it; the info of {env} has {sorted(info)}."
             )
         inside = self.find(AutoReset)
         if inside is not None and inside.mode != "same_step":
             raise InvalidOptionError(
-                f"EpisodicLife takes AutoReset(mode='same_step'), not {inside.mode!r}: there an "
-                "episode begins with a step that is no step of the game."
+                f"EpisodicLife needs AutoReset(mode='same_step'). With {inside.mode!r}, an "
+                "episode begins with a step that does not step the game."
             )
         if env.spec and env.spec.kwargs.get("episodic_life"):
             raise InvalidOptionError(
-                "made with episodic_life=True, the game starts anew after each life: leave that "
-                "out, and EpisodicLife goes on with it."
+                "made with episodic_life=True, the game restarts after each life: leave that "
+                "out, and EpisodicLife continues the game."
             )
 
     def inner_state(self, state: Any) -> Any:

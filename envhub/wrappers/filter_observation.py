@@ -17,7 +17,7 @@ def _check_keys(name: str, keys: Any) -> None:
     is_list = isinstance(keys, list | tuple) and all(type(key) in (str, int) for key in keys)
     if not is_list or not 0 < len(set(keys)) == len(keys):
         raise InvalidOptionError(
-            f"{name} is a list of names, or of numbers, each once, got {keys!r}."
+            f"{name} must be a list of names, or of numbers, each once, got {keys!r}."
         )
 
 
@@ -48,14 +48,14 @@ class FilterObservation(ObservationWrapper):
         space = env.observation_space(env.default_params)
         if not isinstance(space, spaces.Dict | spaces.Tuple):
             raise InvalidOptionError(
-                f"FilterObservation takes observations that are a Dict or a Tuple, and not {space}."
+                f"FilterObservation needs Dict or Tuple observations; got {space}."
                 " MaskObservation keeps elements of an array."
             )
         known = list(space) if isinstance(space, spaces.Dict) else list(range(len(space)))
         keys = list(filter_keys)
         if any(key not in known for key in keys):
             raise InvalidOptionError(
-                f"filter_keys is a list of some of {known}, each once, got {filter_keys!r}."
+                f"filter_keys must be a list of some of {known}, each once, got {filter_keys!r}."
             )
         self.filter_keys = tuple(keys)
         self._is_dict = isinstance(space, spaces.Dict)
@@ -63,7 +63,7 @@ class FilterObservation(ObservationWrapper):
         capabilities = env.capabilities
         if not any(leaf.dtype.kind == "f" for leaf in leaves):
             capabilities = capabilities.without(
-                differentiable=f"no floats are among filter_keys={list(keys)}"
+                differentiable=f"filter_keys={list(keys)} selects no floats"
             )
         super().__init__(env, capabilities=capabilities)
 

@@ -44,7 +44,7 @@ class FireReset(InsideAutoReset):
         1
     """
 
-    reason = "an episode that is begun inside of it begins without FIRE"
+    reason = "an episode that AutoReset starts inside it begins without FIRE"
 
     checks = {"fire_action": or_none(_check_action)}  # noqa: RUF012
 
@@ -54,11 +54,12 @@ class FireReset(InsideAutoReset):
         names = action_meanings(env) if fire_action is None else []
         if fire_action is None and "FIRE" not in names:
             raise InvalidOptionError(
-                f"{env} has no action called FIRE; give fire_action= if another begins the episode."
+                f"{env} has no action called FIRE; give fire_action= if another action starts the "
+                "game."
             )
         self.fire_action = names.index("FIRE") if fire_action is None else fire_action
         if not isinstance(space, spaces.Discrete) or not space.contains(self.fire_action):
-            raise InvalidOptionError(f"fire_action={self.fire_action!r} is none of {space}.")
+            raise InvalidOptionError(f"fire_action={self.fire_action!r} is not in {space}.")
 
     def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
         reset_key, fire_key, again_key = jax.random.split(key, 3)

@@ -39,7 +39,7 @@ class FlattenAction(TransformAction):
         inner = env.action_space(env.default_params)
         if not isinstance(inner, spaces.MultiDiscrete):
             raise InvalidOptionError(
-                f"FlattenAction takes actions of several integers (MultiDiscrete), and not {inner}."
+                f"FlattenAction needs a MultiDiscrete action space; got {inner}."
             )
         flat, parts_of = flattened(env, inner)
         super().__init__(env, lambda action: parts_of(action) + inner.start, flat)
@@ -59,12 +59,10 @@ def flattened(
     count = math.prod(sizes)
     if env.num_agents > 1:
         raise InvalidOptionError(
-            f"{env} has {env.num_agents} agents, whose actions cannot be one number."
+            f"numbering actions needs one agent; {env} has {env.num_agents} agents."
         )
     if count > np.iinfo(np.int32).max:
-        raise InvalidOptionError(
-            f"{space} has {count} actions, and an int32 can number {np.iinfo(np.int32).max}."
-        )
+        raise InvalidOptionError(f"{space} has {count} actions, more than an int32 can number.")
 
     def parts_of(action: Any) -> jax.Array:
         number = jnp.clip(action, 0, count - 1)

@@ -30,7 +30,7 @@ class FlickeringObservation(RandomObservation):
         probability: with which an observation is hidden, at least 0 and below 1.
 
     Raises:
-        InvalidOptionError: if the probability is not as above, or observations are no arrays.
+        InvalidOptionError: if the probability is not as above, or observations are not arrays.
 
     Examples:
         >>> wrappers = [FlickeringObservation(probability=0.5)]

@@ -18,7 +18,9 @@ from envhub.wrappers._options import check_count
 
 def _check_padding_type(name: str, value: Any) -> None:
     if value is None or (isinstance(value, str) and value not in ("reset", "zero")):
-        raise InvalidOptionError(f"{name} is 'reset', 'zero' or an observation, got {value!r}.")
+        raise InvalidOptionError(
+            f"{name} must be 'reset', 'zero' or an observation, got {value!r}."
+        )
 
 
 class FrameStackObservation(FramesWrapper):
@@ -77,6 +79,7 @@ def _padding(space: spaces.Space, padding_type: Any) -> Any:
         return None if padding_type == "reset" else jax.tree.map(zero_of, tree_of(space))
     if not space.contains(padding_type):
         raise InvalidOptionError(
-            f"padding_type is 'reset', 'zero' or an observation in {space}, got {padding_type!r}."
+            f"padding_type must be 'reset', 'zero' or an observation in {space}, got "
+            f"{padding_type!r}."
         )
     return padding_type

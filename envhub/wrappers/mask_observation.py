@@ -27,7 +27,7 @@ class MaskObservation(ElementsObservation):
             its elements.
 
     Raises:
-        InvalidOptionError: as `ElementsObservation`, and if observations are no arrays.
+        InvalidOptionError: as `ElementsObservation`, and if observations are not arrays.
 
     Examples:
         >>> wrappers = [MaskObservation(keep=[0, 2])]

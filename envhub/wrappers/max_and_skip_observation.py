@@ -29,8 +29,8 @@ class MaxAndSkipObservation(RepeatAction):
         skip: how many steps, at least 2.
 
     Raises:
-        InvalidOptionError: if that is no such integer, if observations are no arrays (`Box`); and
-            as `RepeatAction`.
+        InvalidOptionError: if that is not such an integer, if observations are not arrays
+            (`Box`); and as `RepeatAction`.
 
     Examples:
         >>> wrappers = [MaxAndSkipObservation(skip=4)]
@@ -47,7 +47,7 @@ class MaxAndSkipObservation(RepeatAction):
         space = env.observation_space(env.default_params)
         if not isinstance(space, spaces.Box):
             raise InvalidOptionError(
-                f"MaxAndSkipObservation takes observations that are arrays (Box), and not {space}."
+                f"MaxAndSkipObservation needs array (Box) observations; got {space}."
             )
 
     def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:

@@ -21,7 +21,7 @@ def _check_scale(name: str, value: Any) -> None:
         scale = np.full((), np.nan, np.float32)
     if not (np.isfinite(scale) & (scale >= 0)).all():
         raise InvalidOptionError(
-            f"{name} is a standard deviation, or an array of them, got {value!r}."
+            f"{name} must be a standard deviation, or an array of them, got {value!r}."
         )
 
 

@@ -73,7 +73,7 @@ class NormalizeObservation(StatisticsWrapper):
         )
         if not jax.tree.leaves(like):
             raise InvalidOptionError(
-                f"NormalizeObservation takes arrays of numbers (Box), and not {space}."
+                f"NormalizeObservation needs array (Box) observations; got {space}."
             )
         super().__init__(env, like, epsilon, axis_name, statistics, update)
 

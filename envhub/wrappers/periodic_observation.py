@@ -30,7 +30,7 @@ class PeriodicObservation(ElementsObservation):
             elements.
 
     Raises:
-        InvalidOptionError: as `ElementsObservation`, and if observations are no arrays of floats.
+        InvalidOptionError: as `ElementsObservation`, and if observations are not arrays of floats.
 
     Examples:
         >>> wrappers = [PeriodicObservation(angles=[2])]

@@ -23,13 +23,13 @@ Trigger = Callable[[int], bool]
 
 def _check_folder(name: str, value: Any) -> None:
     if not isinstance(value, str | os.PathLike):
-        raise InvalidOptionError(f"{name} is a path, got {value!r}.")
+        raise InvalidOptionError(f"{name} must be a path, got {value!r}.")
 
 
 def _check_length(name: str, value: Any) -> None:
     if type(value) is not int or value < 0:
         raise InvalidOptionError(
-            f"{name} is a number of frames, or 0 for whole episodes, got {value!r}."
+            f"{name} must be a number of frames, or 0 for whole episodes, got {value!r}."
         )
 
 
@@ -37,14 +37,14 @@ def _check_prefix(name: str, value: Any) -> None:
     is_name = isinstance(value, str) and "\0" not in value
     if not is_name or value != Path(f"x{value}").name[1:]:
         raise InvalidOptionError(
-            f"{name} is the beginning of a file's name, without a folder: give that as "
+            f"{name} must be the start of a file's name. Give the folder as "
             f"video_folder; got {value!r}."
         )
 
 
 def _check_format(name: str, value: Any) -> None:
     if value not in ("mp4", "gif"):
-        raise InvalidOptionError(f"{name} is 'mp4' or 'gif', got {value!r}.")
+        raise InvalidOptionError(f"{name} must be 'mp4' or 'gif', got {value!r}.")
 
 
 class RecordVideo(Wrapper):
@@ -130,12 +130,14 @@ class RecordVideo(Wrapper):
     ) -> None:
         if not env.capabilities.renderable:
             why = env.capabilities.why("renderable")
-            raise MissingCapabilityError(f"{env} cannot be recorded, for it cannot be drawn: {why}")
+            raise MissingCapabilityError(
+                f"{env} cannot be recorded, because it cannot be rendered: {why}"
+            )
         if fps is None:
             fps = getattr(env.unwrapped, "metadata", {}).get("render_fps", 30)
             check_positive(f"the render_fps of {env}", fps)
         video.require(format)  # now, and not after an episode
-        reason = "RecordVideo draws concrete states, and is called outside of jit and vmap."
+        reason = "RecordVideo draws concrete states, so it works outside jit and vmap only."
         lost = ("jax_native", "vmap_safe", "has_env_params", "differentiable", "multi_device")
         super().__init__(env, env.capabilities.without(**dict.fromkeys(lost, reason)))
         if episode_trigger is None and step_trigger is None:
@@ -230,5 +232,5 @@ def _refuse_tracers(*values: Any) -> None:
         raise RenderError(
             "RecordVideo draws concrete states, and was called inside jit, vmap, scan or another "
             "wrapper. Put it outermost, as the last of wrappers=, and call it from a loop in "
-            "Python; the environment inside of it is compiled all the same."
+            "Python; the environment inside it is still compiled."
         )

@@ -51,7 +51,7 @@ class RepeatAction(InsideAutoReset):
         3.0
     """
 
-    reason = "it stops at the end of an episode"
+    reason = "it stops when an episode ends"
     checks = {"num_repeats": check_count}  # noqa: RUF012
 
     def __init__(self, env: Environment, num_repeats: int) -> None:
@@ -59,7 +59,7 @@ class RepeatAction(InsideAutoReset):
         name = type(self).__name__
         if env.num_agents > 1:
             raise InvalidOptionError(
-                f"{name} takes environments of one agent; {env} has {env.num_agents}."
+                f"{name} needs an environment with one agent; {env} has {env.num_agents}."
             )
         self.num_repeats = num_repeats
 

@@ -12,7 +12,7 @@ from envhub import spaces
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
 from envhub.wrappers._options import check_number, check_order
-from envhub.wrappers.transform_action import BoxAction, box_of
+from envhub.wrappers.transform_action import BoxAction
 
 
 class RescaleAction(BoxAction):
@@ -42,9 +42,9 @@ class RescaleAction(BoxAction):
     }
 
     def __init__(self, env: Environment, min_action: float = -1.0, max_action: float = 1.0) -> None:
-        inner = box_of(env, env.default_params)
+        inner = self._box_of(env, env.default_params)
         if not (np.isfinite(inner.low).all() and np.isfinite(inner.high).all()):
-            raise InvalidOptionError(f"RescaleAction needs finite bounds, not {inner}.")
+            raise InvalidOptionError(f"RescaleAction needs finite bounds; got {inner}.")
 
         def rescaled(action: Any, low: Any, high: Any) -> jax.Array:
             scale = (high - low) / (max_action - min_action)

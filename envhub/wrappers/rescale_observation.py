@@ -49,7 +49,7 @@ class RescaleObservation(BoxObservation):
         low, high = space.low.astype(np.float64), space.high.astype(np.float64)
         # gymnax says "unbounded" with the greatest floats there are.
         if not (high - low < np.finfo(np.float32).max).all():
-            raise InvalidOptionError(f"RescaleObservation needs finite bounds, not {space}.")
+            raise InvalidOptionError(f"RescaleObservation needs finite bounds; got {space}.")
         self.min_obs, self.max_obs = float(min_obs), float(max_obs)
 
     def observation(self, obs: Any) -> Any:

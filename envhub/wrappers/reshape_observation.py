@@ -17,7 +17,7 @@ from envhub.wrappers._observation import BoxObservation, mapped
 def _check_shape(name: str, shape: Any) -> None:
     sizes = shape if isinstance(shape, list | tuple) else [None]
     if not all(type(size) is int and size >= 0 for size in sizes):
-        raise InvalidOptionError(f"{name} is a tuple of sizes, got {shape!r}.")
+        raise InvalidOptionError(f"{name} must be a tuple of sizes, got {shape!r}.")
 
 
 class ReshapeObservation(BoxObservation):

@@ -17,7 +17,7 @@ from envhub.wrappers._observation import ImageObservation
 def _check_shape(name: str, shape: Any) -> None:
     sizes = shape if isinstance(shape, list | tuple) else []
     if len(sizes) != 2 or not all(type(size) is int and size > 0 for size in sizes):
-        raise InvalidOptionError(f"{name} is a height and a width, got {shape!r}.")
+        raise InvalidOptionError(f"{name} must be a height and a width, got {shape!r}.")
 
 
 class ResizeObservation(ImageObservation):

@@ -38,7 +38,7 @@ def _check_duration(name: str, value: Any) -> None:
     is_integers = len(bounds) == 2 and all(type(bound) is int for bound in bounds)
     if not is_integers or not 1 <= bounds[0] <= bounds[1]:
         raise InvalidOptionError(
-            f"{name} is a positive integer, or the least and the greatest in a tuple, got "
+            f"{name} must be a positive integer, or a tuple of the least and the greatest, got "
             f"{value!r}."
         )
 

@@ -20,7 +20,7 @@ from envhub.wrappers.time_limit import Counted
 
 def _check_key(name: str, value: Any) -> None:
     if not isinstance(value, str):
-        raise InvalidOptionError(f"{name} is a name, got {value!r}.")
+        raise InvalidOptionError(f"{name} must be a name, got {value!r}.")
 
 
 class TimeAwareObservation(EpisodeWrapper):
@@ -69,7 +69,7 @@ class TimeAwareObservation(EpisodeWrapper):
         super().__init__(env)
         if max_episode_steps is None and normalize_time and env.episode_limit() is None:
             raise InvalidOptionError(
-                f"normalize_time=True needs a limit of episodes, and {env} has none: give "
+                f"normalize_time=True needs an episode limit, and {env} has none: give "
                 "max_episode_steps=, or put a TimeLimit inside."
             )
         self.flatten, self.normalize_time = flatten, normalize_time
@@ -79,13 +79,13 @@ class TimeAwareObservation(EpisodeWrapper):
             space = env.observation_space(env.default_params)
         if dict_time_key in (space if isinstance(space, spaces.Dict) else ("obs",)):
             raise InvalidOptionError(
-                f"dict_time_key={dict_time_key!r} is the name of something else in the "
-                "observation: choose another."
+                f"dict_time_key={dict_time_key!r} is already in use in the "
+                "observation. Choose another name."
             )
         leaves = leaves_of(space)
         if flatten and not all(isinstance(leaf, spaces.Box) for leaf in leaves):
             raise InvalidOptionError(
-                f"only arrays (Box) can be flattened, not {space}: flatten=False."
+                f"only array (Box) observations can be flattened; got {space}. Set flatten=False."
             )
         has_floats = normalize_time or any(leaf.dtype.kind == "f" for leaf in leaves)
         self._dtype = np.dtype(np.float32 if has_floats else np.int32)

@@ -20,7 +20,7 @@ def check_limit(name: str, value: Any) -> None:
         InvalidOptionError: naming the option.
     """
     if type(value) is not int or not 1 <= value < 2**31:
-        raise InvalidOptionError(f"{name} is a positive integer, got {value!r}.")
+        raise InvalidOptionError(f"{name} must be a positive integer, got {value!r}.")
 
 
 class Counted(NamedTuple):

@@ -21,7 +21,7 @@ class ToFloat(RescaleObservation):
         env: the environment.
 
     Raises:
-        InvalidOptionError: if observations are no arrays of integers, or those have no bounds but
+        InvalidOptionError: if observations are not arrays of integers, or those have no bounds but
             what int32, or a wider dtype, can hold.
 
     Examples:
@@ -39,8 +39,8 @@ class ToFloat(RescaleObservation):
             or _is_unbounded(space)
         ):
             raise InvalidOptionError(
-                f"ToFloat takes arrays of integers with bounds, and not {space}. "
-                "RescaleObservation(min_obs=0, max_obs=1) takes floats with bounds."
+                f"ToFloat needs bounded arrays of integers; got {space}. "
+                "RescaleObservation(min_obs=0, max_obs=1) takes bounded floats."
             )
         super().__init__(env, min_obs=0.0, max_obs=1.0)
 

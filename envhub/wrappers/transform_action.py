@@ -55,26 +55,26 @@ class TransformAction(Wrapper):
 
 
 class BoxAction(TransformAction):
-    """Makes arrays of floats, of which the params in force give the bounds.
+    """Makes arrays of floats, within the bounds under the params in force.
 
-    Here `func` takes those bounds behind the action: `func(action, low, high)`.
+    Here `func` takes those bounds after the action: `func(action, low, high)`.
     """
+
+    @classmethod
+    def _box_of(cls, env: Environment, params: Any) -> spaces.Box:
+        """The action space of an environment.
+
+        Raises:
+            InvalidOptionError: if it is not a `Box` of floats.
+        """
+        with concrete_if_known(params) as known:
+            space = env.action_space(known)
+        if not isinstance(space, spaces.Box) or space.dtype.kind != "f":
+            raise InvalidOptionError(
+                f"{cls.__name__} needs a Box (float) action space; got {space}."
+            )
+        return space
 
     def _own_action(self, action: Any, params: Any) -> Any:
-        inner = box_of(self.env, params)
+        inner = self._box_of(self.env, params)
         return self._func(action, inner.low, inner.high)
-
-
-def box_of(env: Environment, params: Any) -> spaces.Box:
-    """The space of the actions of an environment.
-
-    Raises:
-        InvalidOptionError: if they are no arrays of floats.
-    """
-    with concrete_if_known(params) as known:
-        space = env.action_space(known)
-    if not isinstance(space, spaces.Box) or space.dtype.kind != "f":
-        raise InvalidOptionError(
-            f"the actions of {env} are no arrays of floats (Box), but {space}."
-        )
-    return space

@@ -208,5 +208,5 @@ def test_while_they_are_made(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("timeout", [0, -1, float("inf"), float("nan"), True, "1"])
 def test_a_timeout_is_a_positive_number(timeout: Any) -> None:
-    with pytest.raises(errors.InvalidOptionError, match="timeout is a positive number"):
+    with pytest.raises(errors.InvalidOptionError, match="timeout must be a positive number"):
         envhub.make(CARTPOLE, timeout=timeout)

@@ -418,7 +418,7 @@ def test_options() -> None:
     capabilities = envhub.capabilities("gymnasium::CartPole-v1")
     wrong: Sequence[tuple[dict[str, Any], str]] = [
         ({"workers": "processes"}, "'serial', 'thread', 'process', got 'processes'"),
-        ({"workers": "thread", "num_workers": 0}, "num_workers is a positive integer"),
+        ({"workers": "thread", "num_workers": 0}, "num_workers must be a positive integer"),
         ({"num_workers": 2}, "serial instances have none"),
         ({"workers": "serial", "num_workers": 2}, "serial instances have none"),
     ]

@@ -277,7 +277,7 @@ def test_claims_of_gradients_are_true(wrapper: Any, has_gradients: bool) -> None
     ("wrapper", "message"),
     [
         (FrameStackObservation(stack_size=2, padding_type=np.zeros(3)), "an observation in"),
-        (TimeAwareObservation(flatten=False, dict_time_key="obs"), "choose another"),
+        (TimeAwareObservation(flatten=False, dict_time_key="obs"), "Choose another name"),
     ],
 )
 def test_what_does_not_fit_is_refused(wrapper: Any, message: str) -> None:
@@ -296,7 +296,7 @@ def test_what_does_not_fit_is_refused(wrapper: Any, message: str) -> None:
     ],
 )
 def test_they_belong_inside_of_autoreset(wrapper: Any) -> None:
-    with pytest.raises(errors.InvalidOptionError, match="inside of AutoReset"):
+    with pytest.raises(errors.InvalidOptionError, match="inside AutoReset"):
         made(CARTPOLE, AutoReset, wrapper)
 
 
@@ -305,7 +305,7 @@ def test_what_cannot_be_flattened_is_refused() -> None:
         made("gymnasium::Blackjack-v1", TimeAwareObservation)
     env = made("gymnasium::Blackjack-v1", TimeAwareObservation(flatten=False))
     assert env.observation_space().contains(env.reset(KEY)[0])
-    with pytest.raises(errors.InvalidOptionError, match="choose another"):
+    with pytest.raises(errors.InvalidOptionError, match="Choose another name"):
         made(PENDULUM, AddActionToObservation, TimeAwareObservation(dict_time_key="start"))
 
 

@@ -301,18 +301,18 @@ def test_what_a_shared_axis_costs(wrapper: Any) -> None:
 
 @pytest.mark.parametrize("wrapper", [NormalizeObservation, NormalizeReward])
 def test_refusals(wrapper: Any) -> None:
-    with pytest.raises(errors.InvalidOptionError, match="outside of AutoReset"):
+    with pytest.raises(errors.InvalidOptionError, match="outside AutoReset"):
         made(PENDULUM, wrapper, AutoReset)
     with pytest.raises(errors.InvalidOptionError, match="epsilon"):
         made(PENDULUM, wrapper(epsilon=0))
     states = jax.vmap(made(PENDULUM, wrapper).reset)(jax.random.split(KEY, 2))[1]
     for bad in (states.statistics, (0, 1, 1), jnp.zeros(3)):
-        with pytest.raises(errors.InvalidOptionError, match=r"leaf\[0\]"):
+        with pytest.raises(errors.InvalidOptionError, match=r"state\.statistics"):
             made(PENDULUM, wrapper(statistics=bad))
 
 
 def test_what_is_to_be_normalised_is_checked() -> None:
-    with pytest.raises(errors.InvalidOptionError, match="arrays of numbers"):
+    with pytest.raises(errors.InvalidOptionError, match="needs array"):
         made("gymnasium::Blackjack-v1", NormalizeObservation)
     for bad in (-0.1, 1.1):
         with pytest.raises(errors.InvalidOptionError, match="gamma"):
@@ -323,5 +323,5 @@ def test_what_is_to_be_normalised_is_checked() -> None:
 @pytest.mark.parametrize("axis_name", [0, 30, ("envs", 1)])
 def test_a_number_is_no_name_of_an_axis(wrapper: Any, axis_name: Any) -> None:
     env, _ = envhub.make("gymnax::CartPole-v1")
-    with pytest.raises(errors.InvalidOptionError, match="axis_name is a name"):
+    with pytest.raises(errors.InvalidOptionError, match="axis_name must be a name"):
         wrapper(env, axis_name=axis_name)

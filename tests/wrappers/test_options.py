@@ -141,7 +141,7 @@ def test_an_option_is_checked_at_once(name: str, option: str) -> None:
 
 
 def test_bounds_are_checked_together_with_their_defaults() -> None:
-    with pytest.raises(errors.InvalidOptionError, match=r"min_action=2 is not below max_action=1"):
+    with pytest.raises(errors.InvalidOptionError, match=r"min_action=2 must be below max_action=1"):
         wrappers.RescaleAction(min_action=2)
     with pytest.raises(errors.InvalidOptionError, match="needs min_reward or max_reward"):
         wrappers.ClipReward()

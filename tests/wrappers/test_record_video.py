@@ -177,7 +177,7 @@ def test_a_png_is_the_first_frame(tmp_path: Path) -> None:
         ("a", noise(1, 4, 4), 30, "mp4, gif, png"),
         ("a.gif", [], 30, "no frame"),
         ("a.gif", noise(1, 4, 4), 0, "fps"),
-        ("a.gif", [*noise(1, 4, 4), *noise(1, 4, 5)], 30, "of one size"),
+        ("a.gif", [*noise(1, 4, 4), *noise(1, 4, 5)], 30, "have one size"),
         ("a.gif", [np.zeros((4, 4, 3))], 30, "float64"),
         ("a.gif", np.zeros((4, 4, 3), np.uint8), 30, r"uint8\[4, 3\]"),
     ],
@@ -453,7 +453,7 @@ def test_a_compiled_caller_is_told_to_put_it_outermost(tmp_path: Path) -> None:
 
 def test_automatic_resets_go_inside(tmp_path: Path) -> None:
     gif = RecordVideo(video_folder=tmp_path, format="gif")
-    with pytest.raises(errors.InvalidOptionError, match="put RecordVideo outside of AutoReset"):
+    with pytest.raises(errors.InvalidOptionError, match="put RecordVideo outside AutoReset"):
         envhub.make(CARTPOLE, wrappers=[gif], autoreset="same_step")
 
 
@@ -492,6 +492,6 @@ def test_its_capabilities_are_there_and_no_others(tmp_path: Path, env_id: str) -
 @pytest.mark.parametrize("prefix", ["../there", "a/b", "/tmp/x", "a/", "a\0b", 3, None])
 def test_a_prefix_that_leads_elsewhere_is_refused(tmp_path: Path, prefix: Any) -> None:
     env, _ = envhub.make(CARTPOLE)
-    with pytest.raises(errors.InvalidOptionError, match="name_prefix is the beginning"):
+    with pytest.raises(errors.InvalidOptionError, match="name_prefix must be the start"):
         RecordVideo(env, tmp_path, name_prefix=prefix)
     assert not list(tmp_path.iterdir())

@@ -93,7 +93,7 @@ def test_a_time_limit_truncates() -> None:
     for bad in (0, -1, 2.0):
         with pytest.raises(errors.InvalidOptionError, match="max_episode_steps"):
             made(CARTPOLE, TimeLimit(max_episode_steps=bad))
-    with pytest.raises(errors.InvalidOptionError, match="inside of AutoReset"):
+    with pytest.raises(errors.InvalidOptionError, match="inside AutoReset"):
         made(CARTPOLE, AutoReset, TimeLimit(max_episode_steps=3))
 
 
@@ -176,7 +176,7 @@ def test_pictures_of_floats_and_of_more_channels_than_colours() -> None:
         space = env.observation_space()
         assert (space.shape, space.dtype) == (shape, np.float32)
     assert GrayscaleObservation(floats).observation_space().shape == (21, 21)
-    with pytest.raises(errors.InvalidOptionError, match="takes pictures"):
+    with pytest.raises(errors.InvalidOptionError, match="needs images"):
         GrayscaleObservation(channels)
     obs, _ = channels.reset(KEY)
     assert channels.observation_space().contains(obs)
@@ -193,11 +193,11 @@ def test_the_last_observation_is_changed_too() -> None:
 @pytest.mark.parametrize(
     ("wrapper", "message"),
     [
-        (GrayscaleObservation, "takes pictures"),
-        (ResizeObservation(shape=(84, 84)), "takes pictures"),
+        (GrayscaleObservation, "needs images"),
+        (ResizeObservation(shape=(84, 84)), "needs images"),
         (ReshapeObservation(shape=(5,)), "do not fit"),
-        (ClipAction, "no arrays of floats"),
-        (RescaleAction, "no arrays of floats"),
+        (ClipAction, r"ClipAction needs a Box \(float\) action space"),
+        (RescaleAction, r"needs a Box \(float\) action space; got Discrete\(2\)"),
     ],
 )
 def test_what_a_wrapper_needs_is_asked_at_construction(wrapper: Any, message: str) -> None:
