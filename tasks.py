@@ -213,8 +213,8 @@ def set_up(name: str, full: bool = False) -> Path:
     if not _is_up_to_date(name, directory):
         _make(name, directory, constraint)
     if full and pins(name, "torch"):
-        say(f"{name}: installing what the examples need, if it is not there")
-        install(directory, "examples", *constraint)
+        say(f"{name}: installing what the examples and trainers need, if it is not there")
+        install(directory, "examples,trainers", *constraint)
     return directory
 
 

@@ -2,8 +2,7 @@
 
     python examples/stable_baselines3_craftax.py --out craftax.svg
 
-`to_gymnasium_vec` gives Gymnasium's interface of batches: 64 worlds are one compiled call.
-Stable-Baselines3 has an interface of its own, which differs in how it says that an episode ended.
+`to_sb3` gives Stable-Baselines3's own interface of batches: 64 worlds are one compiled call.
 """
 
 from __future__ import annotations
@@ -14,49 +13,12 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from stable_baselines3 import PPO
-from stable_baselines3.common.vec_env import VecEnv, VecMonitor
+from stable_baselines3.common.vec_env import VecMonitor
 
 import envhub
-from envhub.export import to_gymnasium_vec
+from envhub.export import to_sb3
 
 NUM_ENVS, NUM_STEPS = 64, 64
-
-
-class Batch(VecEnv):
-    """A `gymnasium.vector.VectorEnv` that resets in the same step, as Stable-Baselines3 has it."""
-
-    def __init__(self, env: Any) -> None:
-        self.env = env
-        super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
-
-    def reset(self) -> Any:
-        return self.env.reset()[0]
-
-    def step_async(self, actions: Any) -> None:
-        self.actions = actions
-
-    def step_wait(self) -> Any:
-        obs, reward, terminated, truncated, info = self.env.step(self.actions)
-        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        for lane in np.flatnonzero(terminated | truncated):
-            infos[lane]["terminal_observation"] = info["final_obs"][lane]
-            infos[lane]["TimeLimit.truncated"] = bool(truncated[lane] and not terminated[lane])
-        return obs, reward, terminated | truncated, infos
-
-    def close(self) -> None:
-        self.env.close()
-
-    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        return [getattr(self.env, attr_name) for _ in self._get_indices(indices)]
-
-    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        raise NotImplementedError("the environments are one compiled program")
-
-    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> Any:
-        raise NotImplementedError("the environments are one compiled program")
-
-    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
-        return [False for _ in self._get_indices(indices)]
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
@@ -72,7 +34,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     updates = 3 if args.short else args.updates
 
     venv, params = envhub.make_vec("craftax::Craftax-Classic-Symbolic-v1", NUM_ENVS)
-    batch = VecMonitor(Batch(to_gymnasium_vec(venv, params, seed=0)))
+    batch = VecMonitor(to_sb3(venv, params, seed=0))
     model = PPO(
         "MlpPolicy",
         batch,

@@ -6,7 +6,8 @@
 
 The newest versions that fit each other are installed from an empty environment, pinned by nothing.
 Tried are the extras of the suites, `video` and `all`, each alone, and the combinations that a
-document names. Those for the work on envhub itself (`dev`, `docs`, `examples`) are in the sets.
+document names. Those for the work on envhub itself (`dev`, `docs`, `examples`, `trainers`) are in
+the sets.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ def test_every_package_of_the_tree_is_declared() -> None:
 
 def test_there_is_one_extra_a_suite_of_its_name() -> None:
     assert PROJECT["name"] == NAME
-    assert set(EXTRAS) == {*SUITES, "all", "dev", "docs", "examples", "video"}
+    assert set(EXTRAS) == {*SUITES, "all", "dev", "docs", "examples", "trainers", "video"}
     assert EXTRAS["all"] == [f"{NAME}[{','.join([*sorted(SUITES), 'video'])}]"]
 
 
@@ -343,7 +343,7 @@ class TestConstraints:
         held = [name for name in [*SUITES, "video"] if name != left_out]
         asked += [text for name in held for text in EXTRAS[name]]
         assert tasks.extras(path.stem).startswith(",".join(held) if left_out else "all")
-        for extra, sign in (("docs", "mkdocs"), ("examples", "torch")):
+        for extra, sign in (("docs", "mkdocs"), ("examples", "torch"), ("trainers", "torchrl")):
             asked += EXTRAS[extra] if tasks.pins(path.stem, sign) else []
         for distribution, range_ in map(requirement, asked):
             if distribution == "pufferlib-core" and tasks.pins(path.stem, "pufferlib"):
