@@ -16,7 +16,7 @@ PLAIN = "envhub.plain"
 def _plain(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    signs = {"✓": "y", "·": ".", "○": "o", "│": "|", "…": "..."}
+    signs = {"✓": "y", "·": ".", "○": "o", "│": "|", "✗": "x", "…": "..."}
     return "".join(
         signs.get(each, "?") for each in error.object[error.start : error.end]
     ), error.end

@@ -38,22 +38,23 @@ def mark(value: bool, needs: str | None = None) -> str:
     return "✓" if value else "○" if needs else "·"
 
 
-def marks(capabilities: Mapping[str, bool], needs: Mapping[str, str]) -> str:
+def marks(capabilities: Mapping[str, bool], needs: Mapping[str, str]) -> list[str]:
     """A character a flag."""
-    return " ".join(mark(value, needs.get(flag)) for flag, value in capabilities.items())
+    return [mark(value, needs.get(flag)) for flag, value in capabilities.items()]
 
 
-def flag_rows(rows: Sequence[tuple[str, str, str]]) -> Iterator[str]:
-    """Lines of a name, its `marks` and a note, below the names of the flags, written out.
+def flag_rows(rows: Sequence[tuple[str, Sequence[str], str]]) -> Iterator[str]:
+    """Lines of a name, a cell for each flag and a note, below the names of the flags, written out.
 
-    The names of the flags would not fit over columns of one character, so each has a line of its
-    own, and a rule down to its column.
+    The names of the flags would not fit over columns so narrow, so each has a line of its own, and
+    a rule down to its column.
     """
     width = max((len(name) for name, _, _ in rows), default=0)
+    size = max((len(cell) for _, cells, _ in rows for cell in cells), default=1)
     for index, flag in enumerate(FLAGS):
-        yield " " * width + " " + "│ " * index + flag
-    for name, marked, note in rows:
-        yield f"{name:{width}} {marked}  {note}".rstrip()
+        yield " " * width + " " + f"{'│':{size + 1}}" * index + flag
+    for name, cells, note in rows:
+        yield f"{name:{width}} {' '.join(f'{cell:{size}}' for cell in cells)}  {note}".rstrip()
 
 
 def say(number: float | None) -> str:

@@ -1,5 +1,6 @@
 """`envhub matrix`: what the probes found, and whether that is out of date."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -7,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from envhub.cli._answer import answer
-from envhub.cli._drawing import mark
+from envhub.cli._drawing import flag_rows, mark
 from envhub.cli._facts import Facts
 from envhub.cli._options import AsJson
 from envhub.errors import UnknownSuiteError, did_you_mean
@@ -15,7 +16,7 @@ from envhub.flags import FLAGS
 from envhub.matrix import results, staleness, summary
 from envhub.matrix.results import COLUMNS, NOT_RUN, Results, Row
 
-MARKS = {"yes": mark(True), "no": mark(False), "fail": "FAIL", NOT_RUN: "?"}
+MARKS = {"yes": mark(True), "no": mark(False), "fail": "✗", NOT_RUN: "?"}
 
 
 def matrix(
@@ -97,13 +98,17 @@ def _entry(row: Row) -> dict[str, Any]:
 
 
 def _draw_summary(found: Results) -> RenderableType:
-    sets = Table("suite", *summary.heads(found), box=None, pad_edge=False)
-    for line in summary.by_set(found):
-        sets.add_row(*line)
-    flags = _table_with_narrow_heads("suite", FLAGS)
-    for line in summary.by_flag(found):
-        flags.add_row(*line)
-    return Group(sets, "", flags)
+    sets = Table(box=None, pad_edge=False, show_header=False)
+    before = ""
+    for suite, state, names in summary.by_suite(found):
+        sets.add_row(suite if suite != before else "", state, names)
+        before = suite
+    flags = [
+        (suite, cells, f"of {number}" if number else NOT_RUN)
+        for suite, (number, cells) in summary.count_flags(found).items()
+    ]
+    jax = [f"{name}: jax {version}" for name, version in found.sets.items()]
+    return Group(sets, "", *flag_rows(flags), "○ some with an option", "", *jax)
 
 
 def _draw_suite(found: Results, suite: str, set_name: str | None) -> RenderableType:
@@ -113,22 +118,22 @@ def _draw_suite(found: Results, suite: str, set_name: str | None) -> RenderableT
         version = summary.version_of(rows) or NOT_RUN
         parts += [f"{name} (jax {found.sets[name]}): {suite} {version}"]
         if rows and version != NOT_RUN:
-            parts += [_draw_rows(rows), *_notes(rows)]
+            parts += [*_draw_rows(rows), *_notes(rows)]
         parts += [""]
     legend = (
-        "✓ yes, · no, ? not run, - a gap; contract: the clauses that passed, of those that were run"
+        "✓ yes, · no, ? not run, - a gap; then the clauses of the contract that passed, of those "
+        "that were run, the time to compile, and steps a second"
     )
     return Group(*parts, legend)
 
 
-def _draw_rows(rows: list[Row]) -> Table:
-    table = _table_with_narrow_heads("environment", ("contract", *FLAGS, "compile", "speed"))
+def _draw_rows(rows: list[Row]) -> Iterator[str]:
+    drawn = []
     for row in rows:
-        flags = [row.cell(flag).value for flag in FLAGS]
-        marks = [MARKS.get(value, "-") for value in flags]
+        flags = [MARKS.get(row.cell(flag).value, "-") for flag in FLAGS]
         classes = [row.compile_class or "?", row.speed_class or "?"]
-        table.add_row(row.name, _contract(row), *marks, *classes)
-    return table
+        drawn.append((row.name, flags, "  ".join([_contract(row), *classes])))
+    return flag_rows(drawn)
 
 
 def _notes(rows: list[Row]) -> list[str]:
@@ -151,13 +156,3 @@ def _contract(row: Row) -> str:
         return row.state
     ran = len(values) - values.count(NOT_RUN)
     return f"{values.count('pass')}/{ran}"
-
-
-def _table_with_narrow_heads(first: str, others: tuple[str, ...]) -> Table:
-    table = Table(box=None, pad_edge=False, collapse_padding=True)
-    table.add_column(first, no_wrap=True, vertical="bottom")
-    for name in others:
-        is_flag = name in FLAGS
-        title = name.replace("_", "\n")
-        table.add_column(title, vertical="bottom", overflow="fold", no_wrap=not is_flag)
-    return table

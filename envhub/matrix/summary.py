@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from envhub import registry
 from envhub.errors import EnvHubError
 from envhub.flags import FLAGS
-from envhub.matrix.merged import OPTION, Environment, environments
+from envhub.matrix.merged import OPTION, Environment, environments, say_sets
 from envhub.matrix.results import GAPS, NOT_RUN, Results, Row
 
 LEFT_OUT = "left out"
@@ -41,35 +41,63 @@ def reference_of(row: Row) -> str:
 
 def by_set(results: Results) -> list[list[str]]:
     """A row for each suite: its name, and for each set its version and how many passed."""
-    table = []
-    for suite in results.suites:
-        cells = [suite]
-        for name in results.sets:
-            rows = results.of(suite, name)
-            version = version_of(rows)
-            # A set is named after the suite that it leaves out because that holds back the others.
-            otherwise = LEFT_OUT if name.startswith(f"without-{suite}-") else NOT_RUN
-            found = environments(Results(results.sets, tuple(rows)))
-            cells.append(f"{version}: {count_states(found)}" if version else otherwise)
-        table.append(cells)
-    return table
+    return [
+        [suite, *(_in_set(results, suite, name) for name in results.sets)]
+        for suite in results.suites
+    ]
 
 
-def by_flag(results: Results) -> list[list[str]]:
-    """A row for each suite: its name, and how many environments have each flag, on any set.
+def by_suite(results: Results) -> list[tuple[str, str, str]]:
+    """The same in narrow rows: a suite, what was found, and the sets that agree on it."""
+    rows = []
+    for suite, *cells in by_set(results):
+        sets: dict[str, list[str]] = {}
+        for name, cell in zip(results.sets, cells, strict=True):
+            sets.setdefault(cell, []).append(name)
+        rows += [
+            (suite, cell, say_sets(names, list(results.sets)) or "every set")
+            for cell, names in sets.items()
+        ]
+    return rows
+
+
+def _in_set(results: Results, suite: str, name: str) -> str:
+    rows = results.of(suite, name)
+    version = version_of(rows)
+    if version:
+        found = environments(Results(results.sets, tuple(rows)))
+        return f"{version}: {count_states(found)}"
+    # A set is named after the suite that it leaves out because that holds back the others.
+    return LEFT_OUT if name.startswith(f"without-{suite}-") else NOT_RUN
+
+
+def count_flags(results: Results) -> dict[str, tuple[int, list[str]]]:
+    """For each suite how many environments were run, and how many have each flag, on any set.
 
     `○` stands behind the numbers that count environments which need an option for it.
     """
-    table = []
+    counted = {}
     for suite in results.suites:
         ran = [each for each in environments(results, suite) if each.is_run]
-        cells = [suite]
+        cells = []
         for flag in FLAGS:
             found = [each.values[flag] for each in ran if each.has(flag)]
-            mark = " ○" if OPTION in found else ""
-            cells.append(f"{len(found)} of {len(ran)}{mark}" if ran else NOT_RUN)
-        table.append(cells)
-    return table
+            cells.append(f"{len(found)}{' ○' if OPTION in found else ''}")
+        counted[suite] = len(ran), cells
+    return counted
+
+
+def by_flag(results: Results) -> list[list[str]]:
+    """A row for each suite: its name, and how many of its environments have each flag."""
+    return [
+        [suite, *(_of(cell, number) if number else NOT_RUN for cell in cells)]
+        for suite, (number, cells) in count_flags(results).items()
+    ]
+
+
+def _of(cell: str, number: int) -> str:
+    count, _, mark = cell.partition(" ")
+    return f"{count} of {number} {mark}".rstrip()
 
 
 def heads(results: Results) -> list[str]:

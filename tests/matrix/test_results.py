@@ -331,15 +331,26 @@ def envhub(*arguments: str) -> tuple[int, str]:
 def test_the_command_shows_a_summary() -> None:
     code, text = envhub()
     assert code == 0
-    assert re.search(r"navix +not run +not run +not run", text)
-    assert "newest-py3.11 (jax 0.10.2)" in text
+    assert re.search(r"navix +not run +every set", text)
+    assert "newest-py3.11: jax 0.10.2" in text
+    assert re.search(r"gymnax +.*: 1 pass, 1 fail +newest-py3.11 *\n", text)
+
+
+@pytest.mark.usefixtures("shown")
+@pytest.mark.parametrize("arguments", [(), ("gymnax",)])
+def test_the_command_writes_the_flags_out_in_80_columns(
+    arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = envhub(*arguments)[1].splitlines()
+    assert all(any(line.endswith(flag) for line in lines) for flag in FLAGS)
 
 
 @pytest.mark.usefixtures("shown")
 def test_the_command_shows_a_suite_and_why() -> None:
     code, text = envhub("gymnax", "--set", OTHER)
     assert code == 0
-    assert re.search(r"CartPole-v1 +10/10 .*FAIL .*<1 s +<1k/s", text)
+    assert re.search(r"CartPole-v1 +.*✗ .* 10/10 +<1 s +<1k/s", text)
     assert EXCEPTION in text
     assert "Acrobot" not in text
     text = envhub("brax")[1]
