@@ -107,7 +107,10 @@ def check_leaves(what: str, leaves: Sequence[Any], like: Any, lanes: int | None 
         (shape, kind), (given_shape, given_kind) = form(default), form(leaf)
         if given_shape == shape and given_kind in FITTING[kind]:
             continue
-        given = f"{given_kind}{list(given_shape)}" if given_kind != "object" else repr(leaf)
+        if isinstance(leaf, list | tuple):
+            given, given_shape = f"a {type(leaf).__name__} of {len(leaf)}", (len(leaf), *shape)
+        else:
+            given = f"{given_kind}{list(given_shape)}" if given_kind != "object" else repr(leaf)
         raise InvalidParamsError(
             f"{what}{jax.tree_util.keystr(path)} is {given}, and "
             f"{f'a batch of {lanes}' if lanes else 'one environment'} takes "

@@ -101,7 +101,8 @@ def _checked(env_id: str, name: str, default: Any, value: Any) -> Any:
         pass
     raise InvalidOptionError(
         f"{env_id}: {name}={brief(value)} does not fit the default {default!r}: give a number or "
-        "an array of the same shape and kind, which its dtype can hold."
+        "an array of the same shape and kind, which its dtype can hold. Several are "
+        "given to calls under vmap, or to a batch of batched_params."
     )
 
 

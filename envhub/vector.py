@@ -203,7 +203,8 @@ class VectorEnv(Value, Generic[Obs, State, Params]):
             InvalidOptionError: if there is no environment of this index.
             InvalidStateError: if these are not the states of a batch of this size.
         """
-        if index not in range(-self.num_envs, self.num_envs):
+        is_integer = isinstance(index, int | np.integer) and not isinstance(index, bool)
+        if not is_integer or index not in range(-self.num_envs, self.num_envs):
             raise InvalidOptionError(f"{self} has no environment {index!r} to render.")
         if any(jnp.shape(leaf)[:1] != (self.num_envs,) for leaf in jax.tree.leaves(state)):
             raise InvalidStateError(

@@ -26,6 +26,7 @@ def pendulum() -> tuple[envhub.Environment, Any]:
     ("change", "said"),
     [
         ({"g": np.float32([10, 1])}, r"params\.g is float\[2\].*vmap.*batched_params"),
+        ({"g": [10.0, 1.0]}, r"params\.g is a list of 2.*vmap.*batched_params"),
         ({"g": "strong"}, r"params\.g is 'strong'"),
         ({"g": None}, r"params\.g is None"),
         ({"g": {"x": 1.0}}, r"params\.g is \{'x': "),
@@ -92,6 +93,8 @@ ACTIONS = jnp.zeros((LANES, 1))
         ("Params", "vmap", lambda venv, p, _: venv.reset(KEY, p.replace(g=jnp.ones(2)))),
         ("Params", "structure", lambda venv, _, s: venv.step(KEY, s, ACTIONS, {})),
         ("Option", "5", lambda venv, _, s: venv.render(s, index=5)),
+        ("Option", "1.0", lambda venv, _, s: venv.render(s, index=1.0)),
+        ("Option", "True", lambda venv, _, s: venv.render(s, index=True)),
         ("Option", "-3", lambda venv, _, s: venv.render(s, index=-3)),
         ("State", "whole batch", lambda venv, *_: venv.render(venv.env.reset(KEY)[1])),
     ],
