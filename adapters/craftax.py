@@ -6,7 +6,7 @@ import functools
 import os
 import pathlib
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -25,6 +25,8 @@ NAMES = [
     "Craftax-Classic-Symbolic-v1",
     "Craftax-Classic-Pixels-v1",
 ]
+# Both of those that reset by themselves, which is bypassed, and of those that do not.
+CLASSES = {f"{name.removesuffix('-v1').replace('-', '')}Env": name for name in NAMES}
 INVENTORY_SIZE = 51
 HEALTH, HEALTH_IN_CLASSIC = -29, -10  # where the symbols hold it
 
@@ -38,6 +40,7 @@ class CraftaxSuite(Suite):
     distribution = "craftax"
     supported = ">=1.4.4,<2"
     example = "Craftax-Classic-Symbolic-v1"
+    interface = "a craftax environment"
 
     def known_names(self) -> Iterable[str]:
         return NAMES  # craftax has no registry to ask
@@ -69,6 +72,16 @@ class CraftaxSuite(Suite):
         if options:
             env = type(env)(options["static_env_params"])
         return CraftaxEnvironment(env, env.default_params, self.capabilities(name, options))
+
+    def adopt(
+        self, obj: Any, construct: Callable[[], Any] | None
+    ) -> tuple[str, Environment] | None:
+        name = next(filter(None, map(_name_of, type(obj).__mro__)), None)
+        if name is None:
+            return None
+        is_own = _name_of(type(obj)) is not None
+        env = CraftaxEnvironment(obj, obj.default_params, self.capabilities(name, {}))
+        return name if is_own else type(obj).__name__, env
 
     def prepare_textures(self, package: str) -> None:
         """Have craftax keep its processed textures in the user's cache, whole or not at all.
@@ -132,7 +145,12 @@ class CraftaxEnvironment(Environment):
 
     @property
     def _is_classic(self) -> bool:
-        return "craftax_classic" in type(self.unwrapped).__module__
+        return any("craftax_classic" in kind.__module__ for kind in type(self.unwrapped).__mro__)
+
+
+def _name_of(kind: type) -> str | None:
+    is_craftaxs = kind.__module__.startswith("craftax.")
+    return CLASSES.get(kind.__name__.removesuffix("NoAutoReset")) if is_craftaxs else None
 
 
 def _cache_folder() -> pathlib.Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -13,6 +13,7 @@ from envhub import spaces
 from envhub._foreign import quiet
 from envhub._tracing import numpy_for
 from envhub.environment import Environment, StepResult
+from envhub.errors import InvalidOptionError
 from envhub.flags import Capabilities
 from envhub.limits import NO_LIMIT, with_limit
 from envhub.params import params_dataclass
@@ -68,6 +69,7 @@ class JumanjiSuite(Suite):
     # jumanji 1.1.0 wants a matplotlib of before 3.8.
     supported = ">=1.1.1,<2"
     example = "Game2048-v1"
+    interface = "a jumanji Environment"
     # fmt: off
     references = (("Sokoban-v0", "https://github.com/instadeepai/jumanji/blob/main/jumanji/environments/routing/sokoban/generator.py"),)
     # fmt: on
@@ -115,9 +117,32 @@ class JumanjiSuite(Suite):
         jumanji, options = self.load(), dict(options)
         if isinstance(options.get("generator"), str):
             options["generator"] = self._generator(name, options["generator"])
-        env = jumanji.make(name, **options)
-        params = JumanjiParams(np.int32(env.time_limit)) if _has_params(name) else None
-        return JumanjiEnvironment(env, params, self.capabilities(name, options))
+        return _environment(jumanji.make(name, **options), name, self.capabilities(name, options))
+
+    def adopt(
+        self, obj: Any, construct: Callable[[], Any] | None
+    ) -> tuple[str, Environment] | None:
+        if not isinstance(obj, self.load("env").Environment):
+            return None
+        if isinstance(obj, self.load("wrappers").Wrapper):
+            raise InvalidOptionError(
+                f"jumanji's {type(obj).__name__} resets, makes batches or joins agents: give the "
+                "environment inside, obj.unwrapped. envhub.wrappers.AutoReset and envhub.VectorEnv "
+                "do the rest."
+            )
+        kinds = {self._constructor(name): name for name in reversed([*self.known_names()])}
+        name = kinds.get(type(obj), type(obj).__name__)
+        capabilities = self.capabilities(name, {})
+        if type(obj) not in kinds:
+            unknown = "not known of an environment of a third party."
+            viewer = self.load("viewer").MatplotlibViewer
+            is_drawn = any(isinstance(part, viewer) for part in vars(obj).values())
+            capabilities = Capabilities.native(
+                differentiable=unknown,
+                has_env_params=unknown,
+                renderable=is_drawn or "it has no viewer of jumanji's.",
+            )
+        return name, _environment(obj, name, capabilities)
 
     def _constructor(self, name: str) -> Any:
         registration = self.load("registration")
@@ -217,6 +242,11 @@ class JumanjiEnvironment(Environment):
             for name in SHARED & seen.keys():
                 seen[name] = jnp.stack([seen[name]] * self.num_agents)
         return seen
+
+
+def _environment(env: Any, name: str, capabilities: Capabilities) -> JumanjiEnvironment:
+    params = JumanjiParams(np.int32(env.time_limit)) if _has_params(name) else None
+    return JumanjiEnvironment(env, params, capabilities)
 
 
 def _has_params(name: str) -> bool:

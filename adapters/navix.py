@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -67,6 +67,7 @@ class NavixSuite(Suite):
     # navix 0.7.0 fails to import on Python 3.11 (a mutable dataclass default).
     supported = ">=0.7.1,<5"
     example = "Navix-DoorKey-8x8-v0"
+    interface = "a navix Environment"
 
     def known_names(self) -> Iterable[str]:
         short = NAMES + (NAMES_SINCE_4_0 if self.at_least("4.0") else [])
@@ -101,9 +102,19 @@ class NavixSuite(Suite):
         navix, options = self.load(), dict(options)
         if isinstance(options.get("observation_fn"), str):
             options["observation_fn"] = getattr(navix.observations, options["observation_fn"])
-        env = navix.make(name, **options)
+        return self._of(navix.make(name, **options), self.capabilities(name, options))
+
+    def adopt(
+        self, obj: Any, construct: Callable[[], Any] | None
+    ) -> tuple[str, Environment] | None:
+        if not isinstance(obj, self.load("environments.environment").Environment):
+            return None
+        # Nothing in it says by which of several names it was made.
+        return type(obj).__name__, self._of(obj, self.capabilities("", {}))
+
+    def _of(self, env: Any, capabilities: Capabilities) -> Environment:
         params = NavixParams(env.max_steps, getattr(env, self.penalty_field))
-        return NavixEnvironment(env, params, self.capabilities(name, options))
+        return NavixEnvironment(env, params, capabilities)
 
     @property
     def penalty_field(self) -> str:

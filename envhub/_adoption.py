@@ -9,18 +9,30 @@ from typing import Any
 from envhub import registry
 from envhub._foreign import blaming, quiet
 from envhub._forks import refuse_after_fork
+from envhub._value import Value
 from envhub.environment import Environment
 from envhub.errors import EnvHubError, InvalidOptionError, MissingDependencyError
 from envhub.hub import usable_suites
 from envhub.spec import EnvSpec, MadeBy
 from envhub.suite import Suite
 
+# Interfaces that are known and not taken, by package and class.
+REFUSED = {
+    "dm_env.Environment": "An environment of dm_env takes no seed in its reset, so no key could "
+    "decide its episodes: give it Gymnasium's interface, with a seed.",
+    "gymnasium.VectorEnv": "It is a batch, which resets by itself: give one of its environments; "
+    "envhub.VectorEnv(env, n) makes a batch of that.",
+    "pettingzoo.AECEnv": "Its agents act in turn: give a function that makes it parallel, "
+    "with pettingzoo.utils.conversions.aec_to_parallel.",
+}
+
 
 def wrap(obj: Any, /) -> tuple[Environment, Any]:
     """Put an environment of a suite's own interface under the contract.
 
-    It takes environments of Gymnasium, gymnax and brax, those of your own with their interfaces,
-    and functions or classes that make an environment when they are called without arguments. What
+    It takes environments of Gymnasium, gymnax, brax, jumanji, navix and craftax, those of your own
+    with their interfaces, and functions or classes that make an environment when they are called
+    without arguments. A parallel one of PettingZoo is played through PufferLib's emulation. What
     runs on the host needs an instance for each episode: one of Gymnasium is made anew from its
     `spec`, with its wrappers, and the object itself is left alone; for what has no `spec`, or was
     changed since it was made, and for a `PufferEnv` give the function. Without, there is the one
@@ -55,11 +67,27 @@ def wrap(obj: Any, /) -> tuple[Environment, Any]:
         interfaces = (registry.get(name).interface for name in registry.BUILTIN)
         raise InvalidOptionError(
             f"envhub.wrap takes {', '.join(filter(None, interfaces))}, or a function that makes "
-            f"one, of a supported version of the package; got {obj!r}. Remove the wrappers of "
-            "other "
-            "libraries, and use those of envhub.wrappers."
+            f"one, of a supported version of the package; got {obj!r}. {_why_not(obj)}"
         )
     return env, env.default_params
+
+
+def _why_not(obj: Any) -> str:
+    """What is wrong with it, as far as its class tells."""
+    if isinstance(obj, Value):
+        return "It is under the contract already."
+    packages = [kind.__module__.partition(".")[0] for kind in type(obj).__mro__]
+    names = zip(packages, type(obj).__mro__, strict=True)
+    for name in (f"{package}.{kind.__name__}" for package, kind in names):
+        if name in REFUSED:
+            return REFUSED[name]
+    suites = [registry.get(name) for name in registry.BUILTIN]
+    for suite in suites:
+        if set(suite.also_takes) & set(packages):
+            return f"The suite {suite.name!r} plays it. Run: {suite.install_command}"
+    if {suite.module for suite in suites} & set(packages):
+        return "Remove the wrappers of other libraries, and use those of envhub.wrappers."
+    return "It has none of these interfaces."
 
 
 def _called(construct: Callable[[], Any]) -> Any:
@@ -83,8 +111,9 @@ def _ask_suites(obj: Any, construct: Callable[[], Any] | None) -> Environment | 
             f"{obj!r} was exported from an environment of envhub. Use that environment."
         )
     for suite in usable_suites():
-        # There is no object of a suite that nobody has imported.
-        adopted = _adopted(suite, obj, construct) if suite.module in sys.modules else None
+        # There is no object of a package that nobody has imported.
+        is_imported = not sys.modules.keys().isdisjoint({suite.module, *suite.also_takes})
+        adopted = _adopted(suite, obj, construct) if is_imported else None
         if adopted is not None:
             name, env = adopted
             env.limited_by = suite.limit(name, {})

@@ -63,6 +63,7 @@ class Suite(abc.ABC):
         finds_out: whether some of what an environment can do is known only when it is made, so that
             it says itself what that is.
         interface: what `adopt` takes, in a few words; empty if that is nothing.
+        also_takes: the import names of other packages whose environments `adopt` takes.
         misfits: pairs of requirements, such as `"mujoco>=4"`, that are known not to work together,
             each with what fails: for `envhub doctor`.
         enabling: keywords of `make` that give some environments a capability which they lack by
@@ -86,6 +87,7 @@ class Suite(abc.ABC):
     limit_counts: ClassVar[int] = 1
     finds_out: ClassVar[bool] = False
     interface: ClassVar[str] = ""
+    also_takes: ClassVar[tuple[str, ...]] = ()
     misfits: ClassVar[tuple[tuple[str, str, str], ...]] = ()
     enabling: ClassVar[tuple[Mapping[str, Any], ...]] = ()
     references: ClassVar[tuple[tuple[str, str], ...]] = ()
@@ -118,7 +120,7 @@ class Suite(abc.ABC):
     ) -> tuple[str, Environment] | None:
         """Take an environment of the suite's interface that somebody else made: for `wrap`.
 
-        It is asked only where the suite's package was imported already.
+        It is asked only where the suite's package, or one of `also_takes`, was imported already.
 
         Args:
             obj: anything.

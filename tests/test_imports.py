@@ -115,6 +115,7 @@ def test_the_hub_imports_no_suite_even_in_a_function(path: Path) -> None:
 NAMED = {
     "envhub/registry.py": (set(registry.BUILTIN), "the table of the suites"),
     "envhub/hub.py": ({"gymnax"}, "an id as an example, in an error"),
+    "envhub/_adoption.py": ({"gymnasium"}, "an interface that is refused, with its reason"),
     "envhub/_forks.py": ({"gymnasium"}, "a class of Gymnasium's that forks, in an error"),
     "envhub/host/proof.py": ({"gymnasium"}, "Gymnasium's interface, in an error"),
     "envhub/wrappers/episodic_life.py": ({"ale"}, "ids as an example, in an error"),

@@ -92,6 +92,20 @@ def mine_of_brax() -> Any:
     return Doubled(of_brax())
 
 
+def of_jumanji() -> Any:
+    return needed("jumanji").make("Maze-v0")
+
+
+def of_navix() -> Any:
+    return needed("navix").make("Navix-Empty-5x5-v0")
+
+
+def of_craftax(auto_reset: bool = False) -> Any:
+    module = needed("craftax.craftax_env")
+    name = "Craftax-Classic-Symbolic-v1"
+    return module.make_craftax_env_from_name(name, auto_reset=auto_reset)
+
+
 OBJECTS: dict[str, Callable[[], Any]] = {
     "gymnax": of_gymnax,
     "gymnasium": of_gymnasium,
@@ -154,6 +168,79 @@ def test_it_is_the_same_environment_by_make(
         assert env.spec.id == env_id
     assert env.spec.version == other.spec.version
     assert env.num_agents == env.spec.num_agents == other.num_agents
+
+
+@pytest.mark.parametrize(
+    ("make_one", "env_id", "name"),
+    [
+        (of_jumanji, "jumanji::Maze-v0", "Maze-v0"),
+        (of_navix, "navix::Navix-Empty-5x5-v0", "Room"),  # navix keeps no name in it
+        pytest.param(
+            lambda: of_craftax(auto_reset=True),
+            "craftax::Craftax-Classic-Symbolic-v1",
+            "Craftax-Classic-Symbolic-v1",
+            marks=pytest.mark.full,
+        ),
+    ],
+)
+def test_the_objects_of_the_native_suites(make_one: Any, env_id: str, name: str) -> None:
+    obj = make_one()
+    env, params = envhub.wrap(obj)
+    other, other_params = envhub.make(env_id)
+    assert env.unwrapped is obj
+    assert env.spec.name == name
+    assert env.capabilities == other.capabilities
+    assert env.episode_limit(params) == other.episode_limit(other_params)
+    assert env.observation_space(params) == other.observation_space(other_params)
+    same(episode(env, params), episode(other, other_params))
+
+
+def test_a_parallel_environment_of_pettingzoo() -> None:
+    pettingzoo = needed("pettingzoo")
+    if registry.get("pufferlib").installed() is None:
+        pytest.skip(reason="pufferlib is not installed, whose emulation plays it")
+    from gymnasium import spaces
+
+    class Two(pettingzoo.ParallelEnv):  # type: ignore[misc]
+        """Each agent sees where it is, and is paid what it does, for five steps."""
+
+        possible_agents = ("left", "right")
+        metadata = {"name": "two"}  # noqa: RUF012
+        render_mode = None
+
+        def observation_space(self, agent: str) -> Any:
+            return spaces.Box(-9, 9, (2,), np.float32)
+
+        def action_space(self, agent: str) -> Any:
+            return spaces.Discrete(3)
+
+        def reset(self, seed: Any = None, options: Any = None) -> Any:
+            self.agents, self.time = list(self.possible_agents), 0
+            generator = np.random.default_rng(seed)
+            self.places = {
+                each: generator.uniform(-1, 1, 2).astype(np.float32) for each in self.agents
+            }
+            return self.places, {each: {} for each in self.agents}
+
+        def step(self, actions: Any) -> Any:
+            self.time += 1
+            self.places = {
+                each: self.places[each] + np.float32(actions[each] - 1) for each in self.agents
+            }
+            rewards = {each: float(actions[each]) for each in self.agents}
+            ends = dict.fromkeys(self.agents, self.time == 5)
+            return self.places, rewards, dict.fromkeys(ends, False), ends, {e: {} for e in ends}
+
+    env, params = envhub.wrap(Two)
+    assert (env.num_agents, env.spec.id) == (2, "pufferlib::Two")
+    assert env.capabilities.reproducible
+    trajectory = envhub.rollout(env, params, None, jax.random.key(0), 5)
+    np.testing.assert_array_equal(trajectory.reward, trajectory.action.reshape(5, 2))
+    assert trajectory.obs.shape == (5, 2, 2)
+    moved = trajectory.obs[1:] - trajectory.obs[:-1]
+    np.testing.assert_allclose(moved, (trajectory.reward[:-1, :, None] - 1) * np.ones(2), atol=1e-6)
+    np.testing.assert_array_equal(trajectory.truncated[:, 0], [False] * 4 + [True])
+    assert not trajectory.terminated.any()
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +326,37 @@ def refuse(obj: Any, match: str) -> None:
 def test_what_it_does_not_take() -> None:
     refuse(object(), r"a gymnasium\.Env, .*; got <object")
     refuse(lambda: 3, "envhub.wrap takes")
-    refuse(envhub.make("gymnax::CartPole-v1")[0], "envhub.wrap takes")
+    refuse(envhub.make("gymnax::CartPole-v1")[0], "under the contract already")
+    refuse(object(), "none of these interfaces")
+    gymnasium = needed("gymnasium")
+    refuse(gymnasium.make_vec("CartPole-v1", num_envs=2), "It is a batch")
+
+
+def test_what_it_refuses_of_dm_env_and_jumanji_gets_the_true_reason() -> None:
+    wrappers = needed("jumanji.wrappers")
+    refuse(wrappers.AutoResetWrapper(of_jumanji()), "AutoResetWrapper resets")
+    refuse(wrappers.JumanjiToDMEnvWrapper(of_jumanji()), "takes no seed in its reset")
+
+
+def test_agents_that_act_in_turn_are_refused() -> None:
+    utils = needed("pettingzoo.utils")
+
+    class Turns(utils.env.AECEnv):  # type: ignore[misc]
+        """One of PettingZoo whose agents act one after another."""
+
+        possible_agents = ("left",)
+
+    refuse(Turns(), "act in turn.*aec_to_parallel")
+
+
+def test_what_is_played_by_a_suite_that_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    pettingzoo = needed("pettingzoo")
+    monkeypatch.setattr(type(registry.get("pufferlib")), "installed", lambda suite: None)
+
+    class Agents(pettingzoo.ParallelEnv):  # type: ignore[misc]
+        """Agents that act together."""
+
+    refuse(Agents(), r"'pufferlib' plays it\. Run: pip install")
 
 
 @pytest.mark.parametrize("kind", [mine_of_gymnasium, of_pufferlib])

@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import io
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -60,7 +61,8 @@ class PufferlibSuite(HostSuite):
     distribution = "pufferlib-core"
     supported = ">=3.0.5,<3.0.8"  # newer ones need torch
     example = "CartPole-v1"
-    interface = "a PufferEnv"
+    interface = "a PufferEnv, a parallel environment of PettingZoo"
+    also_takes = ("pettingzoo",)
     references = (("*", "https://github.com/PufferAI/PufferLib/tree/5bc65ad/pufferlib/ocean"),)
 
     def installed(self) -> str | None:
@@ -131,8 +133,9 @@ class PufferlibSuite(HostSuite):
     def adopt(
         self, obj: Any, construct: Callable[[], Any] | None
     ) -> tuple[str, Environment] | None:
-        if not is_puffers(obj):
+        if not (is_puffers(obj) or _is_parallel(obj)):
             return None
+        self.load()
         name = type(obj).__name__
         return name, self.adopted(name, obj, construct, PufferInstance)
 
@@ -198,6 +201,12 @@ def _gymnasium() -> HostSuite:
     suite = registry.get("gymnasium")
     assert isinstance(suite, HostSuite)
     return suite
+
+
+def _is_parallel(obj: Any) -> bool:
+    """Whether it is a parallel environment of PettingZoo, which PufferLib emulates."""
+    pettingzoo = sys.modules.get("pettingzoo")
+    return pettingzoo is not None and isinstance(obj, pettingzoo.ParallelEnv)
 
 
 def _is_gymnasiums(name: str) -> bool:
