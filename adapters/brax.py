@@ -106,7 +106,9 @@ class BraxSuite(Suite):
     def capabilities(self, name: str, options: Mapping[str, Any]) -> Capabilities:
         backend = options.get("backend", "generalized")
         if backend not in BACKENDS:
-            raise InvalidOptionError(f"backend is one of {', '.join(BACKENDS)}; got {backend!r}.")
+            raise InvalidOptionError(
+                f"backend must be one of {', '.join(BACKENDS)}; got {backend!r}."
+            )
         if self.gap(name, options):
             return Capabilities.none(SWIMMER)
         fast = "'fast' is a stub for brax's own tests, without physics."
@@ -125,7 +127,9 @@ class BraxSuite(Suite):
         options = dict(options)
         action_repeat = options.pop("action_repeat", 1)
         if type(action_repeat) is not int or action_repeat < 1:
-            raise InvalidOptionError(f"action_repeat is a positive integer, got {action_repeat!r}.")
+            raise InvalidOptionError(
+                f"action_repeat must be a positive integer, got {action_repeat!r}."
+            )
         envs = self.load("envs")
         with _no_log_file():
             env = envs.get_environment(name, **options)

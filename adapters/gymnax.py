@@ -115,7 +115,7 @@ class GymnaxSuite(Suite):
         options = dict(options)
         transition_gradients = options.pop("transition_gradients", False)
         if not isinstance(transition_gradients, bool):
-            raise InvalidOptionError("transition_gradients is True or False.")
+            raise InvalidOptionError("transition_gradients must be True or False.")
         env, params = self.load().make(name, **options)
         if transition_gradients:
             env = env.with_transition_gradients()

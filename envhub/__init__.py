@@ -1,4 +1,4 @@
-"""Every reinforcement-learning environment suite behind one line.
+"""One JAX interface for every reinforcement-learning environment suite.
 
     env, params = envhub.make("gymnax::CartPole-v1")
 

@@ -1,4 +1,4 @@
-"""Processes that were forked from one in which JAX runs: in them its first call waits for ever.
+"""Processes that were forked from one in which JAX runs: in them its first call hangs.
 
 A fork has the memory of the process and none of its threads, and those of JAX are what computes.
 """
@@ -22,7 +22,7 @@ _is_stuck = False
 
 
 def refuse_after_fork() -> None:
-    """Raise where JAX would wait for ever.
+    """Raise where JAX would hang.
 
     Raises:
         ForkedProcessError: in a process that was forked when JAX was running.

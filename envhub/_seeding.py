@@ -1,4 +1,4 @@
-"""From a JAX key to the seed of an environment on the host."""
+"""From a JAX key to the seed of a callback environment."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def programs_of(value: Value) -> Programs:
 
 
 def _is_of_one(key: Any) -> bool:
-    """Whether a key is that of some living object: of an environment on the host, for one."""
+    """Whether a key is that of some living object: of a callback environment, for example."""
     return isinstance(key, Alone) or (isinstance(key, tuple) and any(map(_is_of_one, key)))
 
 

@@ -40,9 +40,9 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
     """An environment as pure functions of keys, states, actions and params.
 
     It is a value, made of what its `spec` says: JAX-native ones that are made alike are equal, and
-    share what they compile. One on the host is equal to itself alone, for its states may name its
-    own instances. A copy (`copy.copy`, `copy.deepcopy`) is the environment itself, since episodes
-    are in states; pickled, it is made again where it is restored, with instances of its own.
+    share what they compile. A callback environment is equal to itself alone, because its states may
+    name its own instances. A copy (`copy.copy`, `copy.deepcopy`) is the environment itself, because
+    episodes are in states. Pickled, it is made again where it is restored, with instances of its own.
 
     Adapters implement the hooks `reset_env`, `step_env`, `observation_space`, `action_space` and,
     where the suite can draw, `render_env`. Callers use `reset`, `step` and `render`, which add
@@ -362,7 +362,7 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
         return self._placed[1]
 
     def _run(self, compiled: Any, *arguments: Any) -> Any:
-        """Where the host bridge tells an error of the host from one of the caller."""
+        """Where callback environments tell their own errors from those of the caller."""
         config: Any = jax.config
         if config.jax_debug_key_reuse:
             return count_one_use(compiled, *arguments)

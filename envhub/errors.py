@@ -184,7 +184,7 @@ class StaleStateError(EnvHubError, RuntimeError):
 
 
 class HostEnvError(EnvHubError, RuntimeError):
-    """An environment on the host raised, or cannot be called; the original exception is chained.
+    """A callback environment raised, or cannot be called; the original exception is chained.
 
     Examples:
         >>> import gymnasium

@@ -26,7 +26,7 @@ class Capabilities:
             for a pure function.
         has_env_params: `params` is a pytree that may be changed, batched with `vmap` and traced
             without rebuilding the environment.
-        isolated_reset: `reset` never touches a state that is already out.
+        isolated_reset: `reset` never invalidates a state returned earlier.
         reproducible: the key decides everything, in another process as well.
         checkpointable: a saved state, restored in another process, continues bit for bit.
         differentiable: gradients flow through `step`, from the next observation to the action,

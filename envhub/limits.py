@@ -1,4 +1,4 @@
-"""Termination and truncation told apart, where a suite has one flag for both: it is asked twice."""
+"""Separate termination from truncation, for suites with one flag for both: step them twice."""
 
 import copy
 import dataclasses

@@ -42,12 +42,12 @@ class VectorEnv(Value, Generic[Obs, State, Params]):
     last bit where XLA rounds a sum of products in another way. Arguments are split where they are
     not. What holds of one call to the host holds of one device's: an action outside the space moves
     nothing there. On several CPU devices, wait (`jax.block_until_ready`) for a program of your own
-    that steps environments on the host before you start others on its results: jaxlib 0.4.35 may
+    that steps callback environments before you start others on its results: jaxlib 0.4.35 may
     hang.
 
     Where the mesh spans processes (`jax.distributed`), all make the same calls in the same order.
     Keys, actions and params are the same in each, as NumPy or JAX makes them there (not committed
-    to a device), or global arrays. Environments on the host live in the process of their device.
+    to a device), or global arrays. Callback environments live in the process of their device.
 
     Args:
         env: one of them.

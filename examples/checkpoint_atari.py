@@ -2,8 +2,8 @@
 
     python examples/checkpoint_atari.py --out checkpoint_atari.png
 
-With `forkable=True` a state of an environment on the host carries all that it takes to go on: the
-arrays of a state are the whole checkpoint. This script starts itself a second time, as a new
+With `forkable=True` a state of a callback environment holds all that the episode needs to continue:
+the arrays of a state are the whole checkpoint. This script starts itself a second time, as a new
 process, which has never seen the first half of the game.
 """
 

@@ -142,7 +142,7 @@ class VectorFleet(Fleet):
         """Advance engines at the same time: observations, rewards, two flags and `info`, of each.
 
         Their actions are numbered as the game's legal ones, which are nearly always all there are.
-        An action that it does not know, which nothing here sends, would make `recv` wait for ever.
+        An action that it does not know, which nothing here sends, would make `recv` hang.
         """
         engines = [self.engines[number] for number in numbers]
         for engine, code in zip(engines, codes, strict=True):

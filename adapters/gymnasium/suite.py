@@ -227,7 +227,9 @@ class GymnasiumSuite(HostSuite):
         own = dict(options)
         at_reset = own.pop("reset_options", None)
         if not isinstance(at_reset, dict | None):
-            raise InvalidOptionError(f"reset_options is a dict, as of reset, got {at_reset!r}.")
+            raise InvalidOptionError(
+                f"reset_options must be a dict, as for reset, got {at_reset!r}."
+            )
         create = functools.partial(make_env, without_checks(self._spec(name)), own)
         return functools.partial(instance_of, create, at_reset)
 
@@ -237,7 +239,7 @@ class GymnasiumSuite(HostSuite):
             limit = self._spec(name).max_episode_steps
         elif type(limit) is not int or (limit < 1 and limit != -1):
             raise InvalidOptionError(
-                f"max_episode_steps is a positive integer, or -1 for none, got {limit!r}."
+                f"max_episode_steps must be a positive integer, or -1 for none, got {limit!r}."
             )
         core = self._core(name)(**options)
         return FunctionalEnvironment(core, limit, self.capabilities(name, options))

@@ -162,7 +162,9 @@ class PufferlibSuite(HostSuite):
         if "env_creator" in options:
             creator = options["env_creator"]
             if not callable(creator):
-                raise InvalidOptionError(f"env_creator is a function or class, got {creator!r}.")
+                raise InvalidOptionError(
+                    f"env_creator must be a function or class, got {creator!r}."
+                )
         elif ":" in name:
             creator = self._factory(*name.rsplit(":", 1))
         else:

@@ -35,7 +35,7 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    """Every reinforcement-learning environment suite behind one line."""
+    """One JAX interface for every reinforcement-learning environment suite."""
     silence_libraries()
 
 

@@ -1,4 +1,4 @@
-"""The host bridge: CPU libraries under the contract, without the usual limits of callbacks.
+"""Callback environments: CPU libraries under the contract, without the usual limits of callbacks.
 
 An adapter describes one live instance of its suite (`Instance`), and its suite by what makes one
 (`HostSuite`); the bridge owns everything else: the environment that callers see (`environment`),

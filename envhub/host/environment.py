@@ -1,4 +1,4 @@
-"""The environment that callers see of a CPU suite."""
+"""The callback environment that callers see."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from envhub.host.values import Actions, Observations, Values, why_not_held
 
 
 class HostState(NamedTuple):
-    """The state of an environment on the host, as a value.
+    """The state of a callback environment, as a value.
 
         >>> env, params = envhub.make("gymnasium::CartPole-v1")
         >>> obs, state = env.reset(jax.random.key(0), params)

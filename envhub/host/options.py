@@ -1,4 +1,4 @@
-"""The keywords of `make` that every suite on the host takes, and the capabilities they decide."""
+"""The keywords of `make` that callback environments take, and the capabilities they decide."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MIN_KEY, MAX_KEY = 16, 64  # bytes; BLAKE2b takes no more
 def host_capabilities(
     options: Mapping[str, Any], can_be_forked: Claim, **claims: Claim
 ) -> Capabilities:
-    """What the bridge makes of an environment on the host.
+    """What the bridge makes of a callback environment.
 
     Args:
         options: the keywords of `make`; `forkable=False` leaves snapshots out.

@@ -35,7 +35,7 @@ input that is the same for all may have one row. NumPy only."""
 
 
 class HostCall(Protocol):
-    """A hashable value that stands for a function on the host in what is traced."""
+    """A hashable value that stands for a Python function in what is traced."""
 
     @property
     def environment(self) -> str:

@@ -68,9 +68,9 @@ class MultiEnv(Value, Members):
     Make one with `envhub.make_multi` or `make_multi_vec`. What goes in and comes out are dicts by
     name. It works inside `jit`, `scan` and `vmap` like one environment.
 
-    Outside `jit`, all JAX-native members are one compiled call, and those on the host follow one
-    after another. Members that are one and the same object (as those that are made alike are) form
-    a group: one call under `vmap` advances them all, each with its own params.
+    Outside `jit`, all JAX-native members are one compiled call, and callback environments follow
+    one after another. Members that are one and the same object (as those that are made alike are)
+    form a group: one call under `vmap` advances them all, each with its own params.
 
     Args:
         envs: the members by name: environments, or batches.
@@ -143,7 +143,7 @@ class MultiEnv(Value, Members):
         """Advance each member one step.
 
         Nothing is stepped unless there are a state and an action of the right form for each. If a
-        member on the host raises then, those before it have moved; stepping them again from the
+        callback environment raises then, those before it have moved; stepping them again from the
         same states with the same actions gives what they gave.
 
         Args:
@@ -189,7 +189,7 @@ class MultiEnv(Value, Members):
         """Compile what the methods need, so that later calls with the default params run at once.
 
         Each member alone comes first, and then all together. It resets and steps them for that,
-        so one on the host makes instances, as for any other reset.
+        so a callback environment makes instances, as for any other reset.
 
         Args:
             progress: whether to show it on stderr: a bar if `rich` is installed, else lines.
@@ -259,7 +259,7 @@ class MultiEnv(Value, Members):
     def _results(
         self, method: str, key: jax.Array, given: Sequence[Any], on_host: Sequence[Group]
     ) -> dict[str, Any]:
-        """The results by name of the native members, and of these on the host."""
+        """The results by name of the native members, and of the callback environments."""
         results: dict[str, Any]
         results, waiting = self._programs[method](key, *given)
         for group, arguments in zip(self._on_host, waiting, strict=True):
@@ -284,7 +284,7 @@ class MultiEnv(Value, Members):
         return {method: compiled(method) for method in TAKES}
 
     def _run(self, method: str, key: jax.Array, *given: dict[str, Any]) -> Any:
-        """Call the native members, and collect what the groups on the host are to be given."""
+        """Call the native members, and collect what the other groups are given."""
         keys = dict(zip(self.names, jax.random.split(key, len(self.names)), strict=True))
         trees = dict(zip(TAKES[method], given, strict=True))
         if "action" in trees:

@@ -184,7 +184,7 @@ def multi_device(subject: Subject) -> None:
 
     sharded = shard_map(jax.vmap(first_step), mesh=mesh, in_specs=(shard,), out_specs=shard)
     # Taken apart in NumPy: XLA (jaxlib 0.11.2) starts programs that slice while the steps still
-    # run, and when those hold its threads in callbacks, what the slices exchange waits for ever.
+    # run, and when those hold its threads in callbacks, what the slices exchange hangs.
     results = jax.device_get(visible(jax.jit(sharded)(states)))
     for index in range(len(devices)):
         one = jax.tree.map(lambda leaf, index=index: leaf[index], results)

@@ -53,7 +53,7 @@ class DiscretizeAction(BoxAction):
         counts = np.asarray(bins)
         if counts.shape != () and counts.size != inner.low.size:
             raise InvalidOptionError(
-                f"bins is a positive integer, or {inner.low.size} of them, got {bins!r}."
+                f"bins must be a positive integer, or {inner.low.size} of them, got {bins!r}."
             )
         counts = np.broadcast_to(counts.ravel(), inner.low.size).reshape(inner.shape)
         space = spaces.MultiDiscrete(counts)

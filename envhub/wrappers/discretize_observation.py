@@ -32,7 +32,7 @@ class DiscretizeObservation(BoxObservation):
         multidiscrete: whether observations are `MultiDiscrete`.
 
     Raises:
-        InvalidOptionError: if observations are no arrays or have infinite bounds, if `bins` does
+        InvalidOptionError: if observations are not arrays or have infinite bounds, if `bins` does
             not fit them, or if as `Discrete` they are too many for an int32 or those of several
             agents.
 
@@ -58,7 +58,7 @@ class DiscretizeObservation(BoxObservation):
         counts = np.asarray(bins)
         if counts.shape != () and counts.size != inner.low.size:
             raise InvalidOptionError(
-                f"bins is a positive integer, or {inner.low.size} of them, got {bins!r}."
+                f"bins must be a positive integer, or {inner.low.size} of them, got {bins!r}."
             )
         self._counts = np.broadcast_to(counts.ravel(), inner.low.size)
         self._is_flat = not multidiscrete

@@ -40,7 +40,7 @@ class NoisyObservation(RandomObservation):
 
     Raises:
         InvalidOptionError: if the scale is negative, infinite or of another shape, or observations
-            are no arrays of floats.
+            are not arrays of floats.
 
     Examples:
         >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=[NoisyObservation(scale=0.1)])

@@ -47,7 +47,7 @@ class NormalizeObservation(StatisticsWrapper):
         update: whether they are updated.
 
     Raises:
-        InvalidOptionError: if there is no array of numbers to normalise, if `epsilon` is not
+        InvalidOptionError: if no array of numbers can be normalised, if `epsilon` is not
             positive, or if the statistics are of something else.
 
     Examples:

@@ -90,7 +90,7 @@ def test_reset_options_are_given_to_every_reset() -> None:
     emulated, _ = envhub.make("pufferlib::CartPole-v1", reset_options=bounds)
     np.testing.assert_array_equal(emulated.reset(KEY)[0], own)
     for wrong in (3, [("start", 3)], "start"):
-        with pytest.raises(errors.InvalidOptionError, match="reset_options is a dict"):
+        with pytest.raises(errors.InvalidOptionError, match="reset_options must be a dict"):
             make("Plain", reset_options=wrong)
     with pytest.raises(errors.InvalidOptionError, match="reset_options"):
         envhub.make("gymnasium::CartPole-v1", reset_options={"low": "x"})
