@@ -42,7 +42,7 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
     It is a value, made of what its `spec` says: JAX-native ones that are made alike are equal, and
     share what they compile. A callback environment is equal to itself alone, because its states may
     name its own instances. A copy (`copy.copy`, `copy.deepcopy`) is the environment itself, because
-    episodes are in states. Pickled, it is made again where it is restored, with instances of its own.
+    episodes are in states. Pickled, it is made again where it is restored, with its own instances.
 
     Adapters implement the hooks `reset_env`, `step_env`, `observation_space`, `action_space` and,
     where the suite can draw, `render_env`. Callers use `reset`, `step` and `render`, which add
