@@ -31,6 +31,8 @@ def check(owner: Any, named: Mapping[str, Any], others: Sequence[Any] = ()) -> N
         except Exception as error:
             if _takes_code():
                 continue
+            if isinstance(error, UnpicklableError):  # of a spec inside
+                raise
             raise UnpicklableError(
                 f"{owner} cannot be pickled, because {name}{value!r} cannot: {error}. {FIX}."
             ) from error

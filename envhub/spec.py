@@ -9,9 +9,9 @@ import json
 import warnings
 from collections.abc import Callable, Hashable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-from envhub import _json
+from envhub import _json, _travel
 from envhub._display import lines, table
 from envhub._value import key_of
 from envhub.errors import InvalidOptionError, did_you_mean
@@ -51,7 +51,16 @@ class _Data:
         return hash(self._key)
 
     def __reduce__(self) -> tuple[Any, ...]:  # a read-only mapping cannot be pickled
-        return type(self), self._fields()
+        fields = self._fields()
+        names = [field.name for field in self._all()]
+        _travel.check(type(self).__name__, dict(zip(names, fields, strict=True)))
+        return type(self), fields
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)

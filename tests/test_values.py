@@ -8,6 +8,7 @@ import functools
 import logging
 import multiprocessing
 import pickle
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -306,6 +307,11 @@ def test_what_cannot_travel_says_so_and_names_the_fix() -> None:
     env = wrappers.TransformReward(inside, lambda reward: reward / 2)
     with pytest.raises(errors.UnpicklableError, match=r"func=.*top level of a module"):
         pickle.dumps(env)
+    for spec in (env.spec, env.spec.wrappers[0]):
+        with pytest.raises(errors.UnpicklableError, match=r"func.*top level of a module"):
+            pickle.dumps(spec)
+        assert cloudpickle.loads(cloudpickle.dumps(spec)).__class__ is spec.__class__
+        assert copy.deepcopy(spec) is copy.copy(spec) is spec
     with pytest.raises(errors.InvalidOptionError, match=r"func=.*top level of a module"):
         env.spec.to_json()
     other = cloudpickle.loads(cloudpickle.dumps(env))  # which takes functions by their code
@@ -530,6 +536,7 @@ def test_an_export_goes_on_by_itself(
         pytest.skip(reason=str(error))
     if kind not in ("to_gymnax", "to_brax"):
         export.reset()
+    assert re.match(r"<EnvHub\w+<.*gymnax::", repr(export))
     others = [copy.copy(export), copy.deepcopy(export), pickle.loads(pickle.dumps(export))]
     away = elsewhere.submit(go_on_with, kind, export).result()
     expected = go_on_with(kind, export)
@@ -598,7 +605,7 @@ def test_json_keeps_what_the_options_are() -> None:
     assert found.options["array"].dtype == np.int8
     assert type(found.options["scalar"]) is np.float32
     for bad in ("no json", "[]", '{"id": 3}', '{"id": {"make": "os:system", "of": ["true"]}}'):
-        with pytest.raises(errors.InvalidOptionError, match="no spec"):
+        with pytest.raises(errors.InvalidOptionError, match="not the spec"):
             envhub.EnvSpec.from_json(bad)
 
 

@@ -19,6 +19,10 @@ class Copied:
     def __reduce__(self) -> tuple[Any, ...]:
         return _empty, (type(self).class_of,), vars(self)
 
+    def __repr__(self) -> str:
+        holder: Any = getattr(self, "driver", self)
+        return f"<{type(self).__name__}{holder.env!r}>"
+
     def __copy__(self) -> Any:
         return copy.deepcopy(self)  # which shares the environment, and nothing that moves
 
