@@ -1,0 +1,37 @@
+"""The blocks of docs/trainers.md run, each with the program that its title names."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from .packages import needed
+from .test_documents import FENCE, TRAINERS
+
+MODULES = {
+    "PettingZoo": "pettingzoo",
+    "Stable-Baselines3": "stable_baselines3",
+    "Stoa": "stoa",
+    "TorchRL": "torchrl",
+    "rejax": "rejax",
+}
+TITLE = re.compile(r' title="([\w-]+) [\d.]+"')
+FOUND = FENCE.findall(TRAINERS.read_text(encoding="utf-8"))
+BLOCKS = {
+    match[1]: code
+    for language, rest, code in FOUND
+    if language == "python" and (match := TITLE.fullmatch(rest))
+}
+
+
+def test_every_block_names_a_program() -> None:
+    assert set(BLOCKS) == set(MODULES)
+    assert len(BLOCKS) == len(FOUND)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", BLOCKS)
+def test_its_block_runs(name: str) -> None:
+    needed(MODULES[name])
+    exec(compile(BLOCKS[name], f"{TRAINERS.name}: {name}", "exec"), {})
