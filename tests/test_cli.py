@@ -645,7 +645,7 @@ def test_bench_plots_into_a_file(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("x.gif", "InvalidOptionError", "png, svg, not 'gif'"),
+        ("x.gif", "InvalidOptionError", "png, svg, got 'gif'"),
         ("x", "InvalidOptionError", "png, svg"),
         ("x.svg", "MissingDependencyError", "Run: pip install matplotlib"),
     ],
@@ -1027,7 +1027,7 @@ def test_an_example_is_printed_and_copied_as_it_is(
     assert f"python {path.name} --help" in words(invoke("example", path.stem, "--copy").stdout)
     assert (tmp_path / path.name).read_text(encoding="utf-8") == path.read_text(encoding="utf-8")
     (tmp_path / path.name).write_text("mine", encoding="utf-8")
-    assert "is there already" in words(invoke("example", path.stem, "--copy", exit_code=2).stderr)
+    assert "already exists" in words(invoke("example", path.stem, "--copy", exit_code=2).stderr)
     assert (tmp_path / path.name).read_text(encoding="utf-8") == "mine"
     answer = ask("example", path.stem)
     assert answer == {

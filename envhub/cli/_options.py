@@ -14,8 +14,8 @@ Options = Annotated[
 ]
 MOST = 2**31 - 1  # that JAX counts without 64 bits
 Steps = Annotated[int, typer.Option(min=1, max=MOST, help="Steps in each environment.")]
-NumEnvs = Annotated[int, typer.Option(min=1, max=MOST, help="Environments side by side.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Decides all that is random.")]
+NumEnvs = Annotated[int, typer.Option(min=1, max=MOST, help="Number of environments in the batch.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all random numbers.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to stdout, and nothing else.")]
 
 

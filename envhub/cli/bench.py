@@ -22,7 +22,7 @@ from envhub.errors import InvalidOptionError, MissingDependencyError
 from envhub.vector import VectorEnv
 
 NumEnvs = Annotated[
-    str, typer.Option("--num-envs", metavar="N,N,…", help="Environments side by side, each time.")
+    str, typer.Option("--num-envs", metavar="N,N,…", help="Batch sizes to measure.")
 ]
 StepsOrTime = Annotated[
     int | None,
@@ -33,10 +33,10 @@ StepsOrTime = Annotated[
         f"by default as many as take about {CALL_SECONDS} s.",
     ),
 ]
-Repeats = Annotated[int, typer.Option(min=1, max=MOST, help="How often each is measured.")]
+Repeats = Annotated[int, typer.Option(min=1, max=MOST, help="Measurements of each batch size.")]
 Plot = Annotated[
     Path | None,
-    typer.Option(dir_okay=False, help="A file for a plot, .png or .svg; it takes matplotlib."),
+    typer.Option(dir_okay=False, help="File for a plot, .png or .svg; needs matplotlib."),
 ]
 FORMATS = ("png", "svg")
 
@@ -170,13 +170,13 @@ def _new_figure(out: Path) -> Any:
     file_format = out.suffix.lower().removeprefix(".")
     if file_format not in FORMATS:
         raise InvalidOptionError(
-            f"the formats of plots are {', '.join(FORMATS)}, not {file_format!r}."
+            f"the file format must be one of {', '.join(FORMATS)}, got {file_format!r}."
         )
     try:
         return importlib.import_module("matplotlib.figure").Figure(layout="constrained")
     except ImportError as error:
         raise MissingDependencyError(
-            "to plot takes the package 'matplotlib', which cannot be imported "
+            "plotting needs the package 'matplotlib', which cannot be imported "
             f"({error}). Run: pip install matplotlib"
         ) from error
 

@@ -23,9 +23,7 @@ FOLDER = FOLDER if FOLDER.is_dir() else _PACKAGE.parent / "examples"
 
 
 def example(
-    name: Annotated[
-        str | None, typer.Argument(help="Which one; by default all are listed.")
-    ] = None,
+    name: Annotated[str | None, typer.Argument(help="Which example; by default, list all.")] = None,
     copy: Annotated[bool, typer.Option("--copy", help="Write it into this folder.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -65,7 +63,7 @@ def _copied(program: Path) -> str:
         with target.open("x", encoding="utf-8") as file:
             file.write(program.read_text(encoding="utf-8"))
     except FileExistsError as error:
-        raise typer.BadParameter(f"{target} is there already", param_hint="--copy") from error
+        raise typer.BadParameter(f"{target} already exists", param_hint="--copy") from error
     return str(target)
 
 
@@ -73,7 +71,7 @@ def _draw_list(facts: Facts) -> RenderableType:
     table = Table(box=None, show_header=False, pad_edge=False)
     for each in facts["examples"]:
         table.add_row(each["name"], each["title"])
-    needed = f"What they train with: {_distribution.install_command('examples')}"
+    needed = f"Install what the examples need: {_distribution.install_command('examples')}"
     return Group(table, "", "Copy one here: envhub example NAME --copy", needed)
 
 

@@ -19,7 +19,7 @@ from envhub.environment import Environment
 
 Out = Annotated[
     Path,
-    typer.Option(dir_okay=False, help="The file: .mp4, .gif, or .png for the first frame alone."),
+    typer.Option(dir_okay=False, help="The file: .mp4, .gif, or .png for only the first frame."),
 ]
 Fps = Annotated[
     float | None, typer.Option(min=0.1, help="Frames a second; by default the environment's own.")
@@ -27,7 +27,7 @@ Fps = Annotated[
 
 
 class PolicyName(enum.StrEnum):
-    """What chooses the actions."""
+    """How actions are chosen."""
 
     random = "random"
 
@@ -36,10 +36,8 @@ def render(
     env_id: EnvId,
     *,
     out: Out,
-    policy: Annotated[
-        PolicyName, typer.Option(help="What chooses the actions.")
-    ] = PolicyName.random,
-    steps: Annotated[int, typer.Option(min=1, max=MOST, help="Steps at most.")] = 500,
+    policy: Annotated[PolicyName, typer.Option(help="How actions are chosen.")] = PolicyName.random,
+    steps: Annotated[int, typer.Option(min=1, max=MOST, help="Maximum number of steps.")] = 500,
     seed: Seed = 0,
     fps: Fps = None,
     option: Options = None,
