@@ -71,7 +71,7 @@ def episodes(trajectory: envhub.Trajectory, mode: str) -> list[tuple[int, int, f
     [
         (NATIVE, "same_step", policy),
         (NATIVE, "next_step", None),
-        (HOST, "same_step", None),
+        pytest.param(HOST, "same_step", None, marks=pytest.mark.full),
     ],
 )
 def test_of_a_batch_they_are_the_first_that_are_started(env_id: str, mode: Any, act: Any) -> None:
@@ -88,7 +88,11 @@ def test_of_a_batch_they_are_the_first_that_are_started(env_id: str, mode: Any, 
 
 @pytest.mark.parametrize(
     ("env_id", "options"),
-    [(NATIVE, {}), (NATIVE, {"autoreset": "same_step"}), (HOST, {"forkable": False})],
+    [
+        (NATIVE, {}),
+        pytest.param(NATIVE, {"autoreset": "same_step"}, marks=pytest.mark.full),
+        (HOST, {"forkable": False}),
+    ],
 )
 def test_of_an_environment_each_has_a_lane(env_id: str, options: dict[str, Any]) -> None:
     env, params = envhub.make(env_id, **options)

@@ -173,7 +173,7 @@ def test_it_is_the_same_environment_by_make(
 @pytest.mark.parametrize(
     ("make_one", "env_id", "name"),
     [
-        (of_jumanji, "jumanji::Maze-v0", "Maze-v0"),
+        pytest.param(of_jumanji, "jumanji::Maze-v0", "Maze-v0", marks=pytest.mark.full),
         (of_navix, "navix::Navix-Empty-5x5-v0", "Room"),  # navix keeps no name in it
         pytest.param(
             lambda: of_craftax(auto_reset=True),
