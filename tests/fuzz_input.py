@@ -200,8 +200,15 @@ def make_call(
                           for each, is_traced in zip(given, traced, strict=True)))  # fmt: skip
 
     if is_compiled:
-        return jax.block_until_ready(jax.jit(program)(*arrays))
+        compiled = compiled_once(env_id, method) if all(traced) else jax.jit(program)
+        return jax.block_until_ready(compiled(*arrays))
     return jax.eval_shape(program, *arrays)
+
+
+@functools.cache
+def compiled_once(env_id: str, method: str) -> Any:
+    """The program of a method, which JAX compiles once for each form of its arguments."""
+    return jax.jit(getattr(driven(env_id).env, method))
 
 
 def is_arrays(tree: Any) -> bool:
