@@ -14,7 +14,7 @@ from envhub.environment import Environment
 from envhub.errors import EnvHubError, InvalidOptionError, MissingDependencyError
 from envhub.hub import usable_suites
 from envhub.spec import EnvSpec, MadeBy
-from envhub.suite import Suite
+from envhub.suite import Suite, keywords
 
 # Interfaces that are known and not taken, by package and class.
 REFUSED = {
@@ -27,7 +27,7 @@ REFUSED = {
 }
 
 
-def wrap(obj: Any, /) -> tuple[Environment, Any]:
+def wrap(obj: Any, /, *, timeout: float | None = None) -> tuple[Environment, Any]:
     """Put an environment of a suite's own interface under the contract.
 
     It takes environments of Gymnasium, gymnax, brax, jumanji, navix and craftax, those of your own
@@ -40,18 +40,23 @@ def wrap(obj: Any, /) -> tuple[Environment, Any]:
 
     A suite's own environment has the capabilities that it has by `make`. Of others it is tried out
     whether the seed decides their episodes, and what nobody can know is denied, with that reason.
-    An object that differs from what its `spec` makes is refused. There are no options, such as
-    `timeout` or `workers`: register the environment with Gymnasium, and give them to `make`.
+    An object that differs from what its `spec` makes is refused. The other options of `make`, such
+    as `workers`, are for what is registered with Gymnasium.
 
     Args:
         obj: the environment, or what makes it.
+        timeout: the seconds that a call of an environment on the host may take, as for `make`;
+            `None` for ever. One live object is called in a thread then, and is lost with it.
 
     Returns:
         The environment, whose `unwrapped` is the object, and its default params.
 
     Raises:
         InvalidOptionError: if it has none of these interfaces, its spec does not make it again, or
-            it resets or counts steps by itself; and if calling it raises.
+            it resets or counts steps by itself; if calling it raises; and if a timeout is given for
+            what is not on the host.
+        UnavailableEnvError: if it calls JAX behind an interface of the host.
+        HostEnvError: if something that was tried did not end within the timeout.
 
     Examples:
         >>> import gymnasium
@@ -60,9 +65,10 @@ def wrap(obj: Any, /) -> tuple[Environment, Any]:
         (4,)
     """
     refuse_after_fork()
-    env = _ask_suites(obj, None)
+    options = {} if timeout is None else {"timeout": timeout}
+    env = _ask_suites(obj, None, options)
     if env is None and callable(obj):
-        env = _ask_suites(_called(obj), obj)
+        env = _ask_suites(_called(obj, timeout), obj, options)
     if env is None:
         interfaces = (registry.get(name).interface for name in registry.BUILTIN)
         raise InvalidOptionError(
@@ -72,6 +78,7 @@ def wrap(obj: Any, /) -> tuple[Environment, Any]:
     return env, env.default_params
 
 
+<<<<<<< HEAD
 def _why_not(obj: Any) -> str:
     """What is wrong with it, as far as its class tells."""
     if isinstance(obj, Value):
@@ -91,9 +98,14 @@ def _why_not(obj: Any) -> str:
 
 
 def _called(construct: Callable[[], Any]) -> Any:
+=======
+def _called(construct: Callable[[], Any], timeout: float | None) -> Any:
+    from envhub.host.trials import Trial
+
+>>>>>>> 93306ce (What make and wrap try out keeps to a timeout and a budget, and whatever calls JAX is found out; wrap takes timeout=; masks of combinations)
     try:
         with quiet():
-            return construct()
+            return Trial("envhub.wrap", timeout).first(construct)
     except (EnvHubError, KeyboardInterrupt):
         raise
     except BaseException as error:
@@ -103,7 +115,9 @@ def _called(construct: Callable[[], Any]) -> Any:
         ) from error
 
 
-def _ask_suites(obj: Any, construct: Callable[[], Any] | None) -> Environment | None:
+def _ask_suites(
+    obj: Any, construct: Callable[[], Any] | None, options: dict[str, Any]
+) -> Environment | None:
     """The environment, if it is of a suite."""
     kind = type(getattr(obj, "unwrapped", obj))
     if kind.__module__.startswith("envhub.export."):
@@ -111,9 +125,14 @@ def _ask_suites(obj: Any, construct: Callable[[], Any] | None) -> Environment | 
             f"{obj!r} was exported from an environment of envhub. Use that environment."
         )
     for suite in usable_suites():
+<<<<<<< HEAD
         # There is no object of a package that nobody has imported.
         is_imported = not sys.modules.keys().isdisjoint({suite.module, *suite.also_takes})
         adopted = _adopted(suite, obj, construct) if is_imported else None
+=======
+        # There is no object of a suite that nobody has imported.
+        adopted = _adopted(suite, obj, construct, options) if suite.module in sys.modules else None
+>>>>>>> 93306ce (What make and wrap try out keeps to a timeout and a budget, and whatever calls JAX is found out; wrap takes timeout=; masks of combinations)
         if adopted is not None:
             name, env = adopted
             env.limited_by = suite.limit(name, {})
@@ -123,6 +142,7 @@ def _ask_suites(obj: Any, construct: Callable[[], Any] | None) -> Environment | 
                 f"{suite.name}::{name}",
                 suite.name,
                 name,
+                options,
                 distribution=provider,
                 version=version,
                 num_agents=env.num_agents,
@@ -134,16 +154,22 @@ def _ask_suites(obj: Any, construct: Callable[[], Any] | None) -> Environment | 
 
 
 def _adopted(
-    suite: Suite, obj: Any, construct: Callable[[], Any] | None
+    suite: Suite, obj: Any, construct: Callable[[], Any] | None, options: dict[str, Any]
 ) -> tuple[str, Environment] | None:
+    is_taken = set(options) <= set(keywords(suite.adopt))
     try:
         with blaming(f"its look at {obj!r}"), quiet():
-            return suite.adopt(obj, construct)
+            adopted = suite.adopt(obj, construct, **(options if is_taken else {}))
     except MissingDependencyError as error:
         if error.__cause__ is None or suite.name in registry.BUILTIN:
             raise InvalidOptionError(f"{suite.name} cannot take {obj!r}: {error}") from error
         registry.leave_out(suite.name, str(error))
         return None
+    if adopted and options and (not is_taken or adopted[1].capabilities.jax_native):
+        raise InvalidOptionError(
+            f"timeout is for what runs on the host, and {obj!r} of {suite.name} does not."
+        )
+    return adopted
 
 
 def _source_of(obj: Any, maker: Callable[[], Any] | None, env: Environment) -> Any:

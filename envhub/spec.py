@@ -204,7 +204,7 @@ class EnvSpec(_Data):
                 self.id, wrappers=self.wrappers, options=self.options, params=self.params
             )
         obj = self.source.function() if isinstance(self.source, MadeBy) else self.source
-        env = apply_wrappers(self.wrappers, wrap(obj)[0])
+        env = apply_wrappers(self.wrappers, wrap(obj, **self.options)[0])
         return env, env.default_params
 
     def __repr__(self) -> str:

@@ -85,7 +85,7 @@ class AleSuite(HostSuite):
 
     def make(self, name: str, options: Mapping[str, Any]) -> Environment:
         construct = self.instances(name, options)
-        first: Any = construct()
+        first: Any = self.trial(name, options).first(construct)
         fleet = None
         if engine_of(name, options) == "vector":
             fleet = VectorFleet(first, is_steady=game_of(name) in STEADY)

@@ -7,6 +7,7 @@ import functools
 import inspect
 import pickle
 import sys
+import time
 import types
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -22,6 +23,7 @@ LEFT_OUT |= {"_ezpickle_args", "_ezpickle_kwargs"}
 CHECKS = ("OrderEnforcing", "PassiveEnvChecker")
 OF_CODE = ("numpy", "mujoco", "pygame", "Box2D", "")  # whose objects have no data of their own
 FEW_STEPS, MOST_STEPS = 4, 100
+BUDGET = 20.0  # seconds of steps; what was seen until then decides
 SHALLOW, DEEPEST, MOST_OBJECTS = 3, 100, 10_000  # levels, and all objects that are looked into
 
 
@@ -59,6 +61,7 @@ def _play(env: Any, *, draws: bool) -> Iterator[dict[str, Any]]:
     Where the object draws, after pictures too, for which viewers are made.
     """
     yield _attributes(env)
+    due = time.monotonic() + BUDGET
     try:
         for seed in (0, 1):
             env.reset(seed=seed)
@@ -72,7 +75,7 @@ def _play(env: Any, *, draws: bool) -> Iterator[dict[str, Any]]:
                         env.render()
                 if step < FEW_STEPS or has_ended or step == MOST_STEPS - 1:
                     yield _attributes(env)
-                if has_ended:
+                if has_ended or time.monotonic() > due:
                     break
     except Exception:  # an action that it refuses, say: what was seen until then decides
         return

@@ -10,7 +10,7 @@ import jax
 
 from envhub import _versions
 from envhub.environment import Environment
-from envhub.errors import InvalidOptionError, UnavailableEnvError
+from envhub.errors import EnvHubError, InvalidOptionError, UnavailableEnvError
 from envhub.flags import Capabilities, Claim
 from envhub.host import BRIDGE_OPTIONS, HostSuite, Instance
 from envhub.host.options import own_options
@@ -135,7 +135,7 @@ class GymnasiumSuite(HostSuite):
         if family_of_id(name) == "functional":
             return self._make_functional(name, dict(options))
         create = self.instances(name, own_options(options))
-        first = create()
+        first = self.trial(name, options).first(create)
         if _is_in_jax(first):
             raise UnavailableEnvError(
                 f"gymnasium::{name} is written in JAX, which deadlocks inside a callback; "
@@ -144,18 +144,19 @@ class GymnasiumSuite(HostSuite):
         return self.environment(name, create, first, options)
 
     def adopt(
-        self, obj: Any, construct: Callable[[], Any] | None
+        self, obj: Any, construct: Callable[[], Any] | None, *, timeout: float | None = None
     ) -> tuple[str, Environment] | None:
         # PufferLib's emulation is a `gymnasium.Env` by name, and has another step.
         if not isinstance(obj, self.load().Env) or hasattr(obj, "single_observation_space"):
             return None
         name = obj.spec.id if obj.spec else type(obj.unwrapped).__name__
+        options = {} if timeout is None else {"timeout": timeout}
         if is_functional(obj.unwrapped):
             env = self._adopt_functional(name, obj)
         elif obj.spec and not construct:
-            env = self._adopt_spec(name, obj)
+            env = self._adopt_spec(name, obj, options)
         else:
-            env = self.adopted(name, obj, construct, _adopted_instance)
+            env = self.adopted(name, obj, construct, _adopted_instance, options)
         if not env.capabilities.jax_native:
             env.unwrapped = obj
         return name, env
@@ -187,25 +188,27 @@ class GymnasiumSuite(HostSuite):
             )
         return FunctionalEnvironment(core, obj.spec and obj.spec.max_episode_steps, capabilities)
 
-    def _adopt_spec(self, name: str, obj: Any) -> Environment:
+    def _adopt_spec(self, name: str, obj: Any, options: Mapping[str, Any]) -> Environment:
         spec = without_checks(obj.spec)
         spec.kwargs.pop("render_mode", None)
         create = functools.partial(_adopted_instance, functools.partial(make_env, spec, {}))
+        trial = self.trial(name, options)
         try:
-            first = create()
-        except InvalidOptionError:
+            first = trial.first(create)
+        except EnvHubError:
             raise
         except Exception as error:
             raise InvalidOptionError(
                 f"{obj} cannot be made again from its spec: {error} {AS_FUNCTION}"
             ) from error
-        changed = changes(obj, first.env)
+        changed = trial.first(lambda: changes(obj, first.env))
         if changed:
             first.close()
             raise InvalidOptionError(
                 f"{obj} is not as its spec makes it: {'; '.join(changed[:3])}. {AS_FUNCTION}"
             )
-        return self.environment(name, create, first, _options_of(obj.spec), claims={})
+        options = {**_options_of(obj.spec), **options}
+        return self.environment(name, create, first, options, claims={})
 
     def environment(
         self,
@@ -273,7 +276,7 @@ def _options_of(spec: Any) -> dict[str, Any]:
 def _adopted_instance(create: Callable[[], Any]) -> GymnasiumInstance:
     instance = instance_of(create)
     if _is_in_jax(instance):
-        raise InvalidOptionError(
+        raise UnavailableEnvError(
             f"{instance.env} is written in JAX, which deadlocks inside a callback: wrap what is "
             "inside."
         )
@@ -281,14 +284,15 @@ def _adopted_instance(create: Callable[[], Any]) -> GymnasiumInstance:
 
 
 def _is_in_jax(instance: GymnasiumInstance) -> bool:
+    """Whether it holds arrays of JAX, before the first reset; what it calls is found out later."""
     if is_functional(instance.inner):
         return True
     if family_of(instance.env):
         return False
     if type(instance.inner).__module__.startswith("envhub.export."):
         return True
-    seen: list[Any] = [instance.reset(0)]
-    layer = instance.env  # what it observes may be NumPy, and what it holds not
+    seen: list[Any] = []
+    layer = instance.env
     while layer is not instance.inner:
         seen += vars(layer).values()
         layer = layer.env

@@ -131,13 +131,14 @@ class PufferlibSuite(HostSuite):
         return super().make(name, options)
 
     def adopt(
-        self, obj: Any, construct: Callable[[], Any] | None
+        self, obj: Any, construct: Callable[[], Any] | None, *, timeout: float | None = None
     ) -> tuple[str, Environment] | None:
         if not (is_puffers(obj) or _is_parallel(obj)):
             return None
         self.load()
         name = type(obj).__name__
-        return name, self.adopted(name, obj, construct, PufferInstance)
+        options = {} if timeout is None else {"timeout": timeout}
+        return name, self.adopted(name, obj, construct, PufferInstance, options)
 
     def instances(self, name: str, options: Mapping[str, Any]) -> Callable[[], Instance]:
         self.load()

@@ -40,6 +40,7 @@ from envhub.host.protocol import (
     to_leaves,
 )
 from envhub.host.snapshot import SnapshotForm
+from envhub.host.trials import Trial
 from envhub.host.values import Actions, Observations, Values, why_not_held
 
 
@@ -109,6 +110,7 @@ class HostEnvironment(Environment):
         num_agents: how many agents act in it, the leading axis of observations, actions, rewards
             and flags; `None` for one without that axis.
         fleet: what runs the instances, if it is the suite's own; `first` is not one of them then.
+        is_claimed: whether the suite says that it is forkable, so that the proof may take its time.
 
     Attributes:
         num_agents: how many agents act.
@@ -134,6 +136,7 @@ class HostEnvironment(Environment):
         version: str,
         num_agents: int | None = None,
         fleet: Fleet | None = None,
+        is_claimed: bool = False,
     ) -> None:
         super().__init__(unwrapped, default_params, capabilities)
         self.num_agents = num_agents or 1
@@ -147,10 +150,15 @@ class HostEnvironment(Environment):
             raise UnavailableEnvError(f"{env_id}: {why_not}")
         actions, observations = Actions(action_space), Observations(observation_space)
         agents = () if num_agents is None else (num_agents,)
-        self.info_entries = proof.explore(env_id, first, actions, observations, agents)
+        with Trial(env_id, options.get("timeout")) as trial:
+            tried = trial.instance(first)
+            self.info_entries = proof.explore(env_id, tried, actions, observations, agents)
+            if capabilities.forkable:
+                asked = is_claimed or bool(options.get("forkable"))
+                how = (trial, construct, first, actions, observations)
+                largest = proof.prove_forkable(identity, *how, is_patient=asked)
         snapshots = None
         if capabilities.forkable:
-            largest = proof.prove_forkable(identity, construct, first, actions, observations)
             size = proof.room_for(largest, options.get("snapshot_size"))
             whose, key = zlib.crc32(identity.encode()), options.get("snapshot_key") or b""
             frames = observations.num_frames

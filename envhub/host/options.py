@@ -99,9 +99,7 @@ def check_options(env_id: str, options: Mapping[str, Any], capabilities: Capabil
         if value is not None and (type(value) is not int or value < 1):
             raise InvalidOptionError(f"{name} must be a positive integer, got {value!r}.")
     _check_key(env_id, options.get("snapshot_key"), capabilities)
-    timeout = options.get("timeout")
-    if timeout is not None and (type(timeout) not in (int, float) or not 0 < timeout < math.inf):
-        raise InvalidOptionError(f"timeout must be a positive number of seconds, got {timeout!r}.")
+    check_timeout(options)
     workers = options.get("workers")
     if workers not in (None, *WORKERS):
         known = ", ".join(map(repr, WORKERS))
@@ -110,6 +108,17 @@ def check_options(env_id: str, options: Mapping[str, Any], capabilities: Capabil
         raise InvalidOptionError(
             "num_workers is for workers='thread' or workers='process'; serial instances have none."
         )
+
+
+def check_timeout(options: Mapping[str, Any]) -> None:
+    """Refuse a timeout that is none; before anything is tried, because that keeps to it.
+
+    Raises:
+        InvalidOptionError: saying what it was.
+    """
+    timeout = options.get("timeout")
+    if timeout is not None and (type(timeout) not in (int, float) or not 0 < timeout < math.inf):
+        raise InvalidOptionError(f"timeout must be a positive number of seconds, got {timeout!r}.")
 
 
 def own_options(options: Mapping[str, Any]) -> dict[str, Any]:

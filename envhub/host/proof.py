@@ -7,6 +7,8 @@ at the first `make` of an id in a process.
 from __future__ import annotations
 
 import functools
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,10 +22,13 @@ from envhub.errors import (
 from envhub.host.instance import Instance, InstanceStep
 from envhub.host.protocol import InfoEntry
 from envhub.host.sampling import sample
+from envhub.host.trials import OverdueError, Trial
 from envhub.host.values import Actions, Observations
 
 SAVE_POINTS, STEPS_BETWEEN, STEPS_AFTER = 3, 5, 10
-LONGEST = 1000  # steps of the last walk, where it is not one of envhub's own that is saved
+# What is not one of envhub's own that is saved: the steps of its last walk, and the seconds that
+# all of it may take.
+LONGEST, BUDGET = 1000, 20.0
 
 
 def explore(
@@ -137,29 +142,50 @@ def _entry(name: str, values: list[Any]) -> InfoEntry | None:
 
 def prove_forkable(
     identity: str,
+    trial: Trial,
     construct: Callable[[], Instance],
-    one: Instance,
+    first: Instance,
     actions: Actions,
     observations: Observations,
+    *,
+    is_patient: bool,
 ) -> int:
     """Save at several points, step on, and do the same again in an instance of another history.
+
+    Args:
+        identity: of the environment; what was proved once is not tried again.
+        trial: watches what the instances do.
+        construct: makes another one.
+        first: an instance.
+        actions: of one.
+        observations: of one.
+        is_patient: whether it may take longer than `BUDGET`.
 
     Returns:
         The bytes of the largest that `save` returned.
 
     Raises:
-        MissingCapabilityError: if anything differs, or raises.
+        MissingCapabilityError: if anything differs, or raises, or takes longer than that.
     """
     if identity not in _proved:
-        other = construct()
-        other.reset(1)
+        is_known = type(first).__module__.startswith("envhub.adapters.")
+        last_walk = STEPS_AFTER if is_known else LONGEST
+        due = math.inf if is_known or is_patient else time.monotonic() + BUDGET
+        one, other = trial.instance(first), trial.another(construct)
         try:
+            other.reset(1)
             sizes = [
-                _compare(identity, seed, one, other, actions, observations)
+                _compare(identity, seed, one, other, actions, observations, last_walk, due)
                 for seed in range(SAVE_POINTS)
             ]
         except MissingCapabilityError:
             raise
+        except OverdueError as error:
+            raise MissingCapabilityError(
+                f"{identity}: whether a state can be saved and restored was tried, and not found "
+                f"out in {BUDGET:.0f} s: its steps take long. With forkable=True that may take as "
+                "long as it needs."
+            ) from error
         except Exception as error:  # an action that it refuses, say, or what cannot be saved
             raise MissingCapabilityError(
                 f"{identity}: whether a state can be saved and restored was tried, and "
@@ -199,6 +225,8 @@ def _compare(
     other: Instance,
     actions: Actions,
     observations: Observations,
+    last_walk: int,
+    due: float,
 ) -> int:
     rng = np.random.default_rng(seed)
     pick = functools.partial(legal_action, rng, actions, one)
@@ -208,13 +236,12 @@ def _compare(
         newest = (one.reset(seed), []) if _has_ended(step) else (step.obs, [step.info])
     saved, seen = one.save(), observations.columns([newest[0]])
     # What an unknown one forgets may matter at the end of an episode alone.
-    is_known = type(one).__module__.startswith("envhub.adapters.")
-    is_short = is_known or seed < SAVE_POINTS - 1
-    length = STEPS_AFTER if is_short else LONGEST
-    chosen, expected = _walk(one, lambda _, *now: pick(*now), length, observations, *newest)
+    length = STEPS_AFTER if seed < SAVE_POINTS - 1 else last_walk
+    walk = functools.partial(_walk, due, observations, newest)
+    chosen, expected = walk(one, length, lambda _, *now: pick(*now))
     other.restore(saved, observations.values(seen)[0])
     # The same actions, for a mask of `info` is not part of a snapshot.
-    _, again = _walk(other, lambda step, *_: chosen[step], len(chosen), observations, *newest)
+    _, again = walk(other, len(chosen), lambda step, *_: chosen[step])
     if again != expected:
         raise MissingCapabilityError(
             f"{identity}: a state that was saved and restored did not continue the same way, so it "
@@ -224,21 +251,27 @@ def _compare(
 
 
 def _walk(
-    instance: Instance,
-    pick: Callable[[int, Any, list[Any]], Any],
-    length: int,
+    due: float,
     observations: Observations,
-    obs: Any,
-    infos: list[Any],
+    newest: tuple[Any, list[Any]],
+    instance: Instance,
+    length: int,
+    pick: Callable[[int, Any, list[Any]], Any],
 ) -> tuple[list[Any], list[bytes]]:
     """Take some steps until the episode ends, and give the actions and what is shown, bit for bit.
 
     An action is picked by the number of the step and the newest observation and infos, which are
-    `obs` and `infos` before the first.
+    `newest` before the first.
+
+    Raises:
+        OverdueError: after that moment.
     """
+    obs, infos = newest
     chosen: list[Any] = []
     shown: list[bytes] = []
     for number in range(length):
+        if time.monotonic() > due:
+            raise OverdueError
         chosen.append(pick(number, obs, infos))
         step = InstanceStep(*instance.step(chosen[-1]))
         outcome = np.array([step.reward, step.terminated, step.truncated], np.float64)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import random
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,14 +15,25 @@ import numpy as np
 
 from envhub.host.instance import Instance, InstanceStep
 from envhub.host.proof import legal_action
+from envhub.host.trials import OverdueError
 from envhub.host.values import Actions
 
 STEPS = 20
+BUDGET = 20.0  # seconds that all of it may take
 
 Shown = dict[str, Any]  # what there is to compare, by what it is
 
 
 def why_not_repeatable(one: Instance, other: Instance | None) -> str:
+    """What speaks against it, see `_why_not`; or that there was no time to find out."""
+    due = time.monotonic() + BUDGET
+    try:
+        return _why_not(one, other, due)
+    except OverdueError:
+        return f"it was tried, and not found out in {BUDGET:.0f} s: its steps take long."
+
+
+def _why_not(one: Instance, other: Instance | None, due: float) -> str:
     """Play the same seed and actions again, and compare bit for bit.
 
     In the same instance after its first episode, in another one, and in both by turns, with other
@@ -29,28 +42,33 @@ def why_not_repeatable(one: Instance, other: Instance | None) -> str:
     Args:
         one: an instance, at best a new one.
         other: another of the same environment; `None` if there is only the one.
+        due: when it has to be finished.
 
     Returns:
         What differed, and where; empty if nothing did. If no step came through, that is told.
+
+    Raises:
+        OverdueError: after that moment.
     """
+    play = functools.partial(_play, due)
     with _other_global_generators() as shuffle:
-        expected = list(_play(one, 0))
+        expected = list(play(one, 0))
         if not any("reward" in shown for shown in expected):
             return f"it was tried, and no step came through: {expected[-1].get('exception')}."
         shuffle()
-        where = _difference(expected, list(_play(one, 0)))
+        where = _difference(expected, list(play(one, 0)))
         if where:
             return _told(where, "in the instance that played it before")
         if other is None:
             return ""
         shuffle()
-        expected_beside = list(_play(other, 1))
+        expected_beside = list(play(other, 1))
         shuffle()
-        where = _difference(expected, list(_play(other, 0)))
+        where = _difference(expected, list(play(other, 0)))
         if where:
             return _told(where, "in another instance")
         shuffle()
-        turns: list[Any] = list(itertools.zip_longest(_play(one, 0), _play(other, 1), fillvalue={}))
+        turns: list[Any] = list(itertools.zip_longest(play(one, 0), play(other, 1), fillvalue={}))
         seen, seen_beside = ([turn[lane] for turn in turns if turn[lane]] for lane in (0, 1))
         where = _difference(expected, seen) or _difference(expected_beside, seen_beside)
         return _told(where, "while another instance played") if where else ""
@@ -60,7 +78,7 @@ def _told(where: str, circumstances: str) -> str:
     return f"it was tried: the same seed and actions gave {where} {circumstances}."
 
 
-def _play(instance: Instance, seed: int) -> Iterator[Shown]:
+def _play(due: float, instance: Instance, seed: int) -> Iterator[Shown]:
     """What some steps show, over the ends of episodes.
 
     An exception, of an action that it refuses, say, is told, and ends an episode.
@@ -70,6 +88,8 @@ def _play(instance: Instance, seed: int) -> Iterator[Shown]:
     infos: list[Any] = []
     has_ended = True
     for number in range(STEPS):
+        if time.monotonic() > due:
+            raise OverdueError
         try:
             if has_ended:
                 obs, infos = instance.reset(seed + 1000 * number), []

@@ -20,7 +20,8 @@ def sample(space: spaces.Space, rng: np.random.Generator, mask: Any = None) -> A
         rng: draws it.
         mask: as `gymnasium.Space.sample` takes it. Of `Discrete`, an array of n that is not 0
             where a value is legal. Of `MultiDiscrete`, such an array for each dimension, or all of
-            them joined, as sb3-contrib has it. Of `MultiBinary`, an array of its shape: 0 and 1
+            them joined, as sb3-contrib has it; or an array of the shape `nvec`, with an entry for
+            each combination. Of `MultiBinary`, an array of its shape: 0 and 1
             are those values, and 2 is either. Of `Dict` and `Tuple`, one for each part, or `None`.
             What does not fit, or leaves nothing to choose, is ignored.
     """
@@ -47,6 +48,9 @@ def _draw_legal(space: Any, rng: np.random.Generator, mask: Any) -> Any:
         return int(space.low) + int(rng.choice(legal)) if len(legal) else _draw(space, rng)
     action = np.asarray(_draw(space, rng))
     if isinstance(space, spaces.MultiDiscrete):
+        together = _combinations(mask, space.nvec)
+        if len(together):
+            return (space.low + rng.choice(together)).astype(space.dtype)
         for index, row in zip(np.ndindex(space.shape), _rows(mask, space.nvec), strict=False):
             if len(legal := _legal(row, int(space.nvec[index]))):
                 action[index] = space.low[index] + rng.choice(legal)
@@ -55,6 +59,21 @@ def _draw_legal(space: Any, rng: np.random.Generator, mask: Any) -> Any:
         if fixed is not None and fixed.shape == space.shape:
             action = np.where((fixed == 0) | (fixed == 1), fixed, action).astype(space.dtype)
     return action
+
+
+def _combinations(mask: Any, nvec: Any) -> Any:
+    """The combinations that a mask of the shape `nvec` allows: int[number of them, dimensions].
+
+    Of two dimensions of two values it may have a row for each as well: then those that both allow.
+    """
+    array = _array(mask)
+    if array is None or not nvec.ndim == 1 < nvec.size or array.shape != tuple(nvec):
+        return ()
+    allowed = np.argwhere(array)
+    if array.shape != (2, 2):
+        return allowed
+    in_rows = [bool(array[0, one] and array[1, other]) for one, other in allowed]
+    return allowed[in_rows] if any(in_rows) else allowed
 
 
 def _rows(mask: Any, nvec: Any) -> list[Any]:

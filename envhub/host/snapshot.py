@@ -144,7 +144,7 @@ class SnapshotForm:
             InvalidStateError: saying which of the two.
         """
         is_whole = rows.shape[1] == self.size
-        if not is_whole or not np.array_equal(rows[:, :DIGEST], self.digests(rows)):
+        if not is_whole or rows[:, :DIGEST].tobytes() != self.digests(rows).tobytes():
             raise InvalidStateError(
                 "the snapshot in this state is damaged, or was made with another snapshot_key; it "
                 "was not restored."
@@ -185,8 +185,8 @@ class SnapshotForm:
         bodies: list[bytes] = rows[:, DIGEST:end].view(self._body)[:, 0].tolist()
         if frames:
             bodies = [body + hashes for body, hashes in zip(bodies, frames, strict=True)]
-        hash_ = self._hash
-        digests = b"".join([hash_(body).digest() for body in bodies])
+        # Both are called by C: in a loop of Python's, 64 of them take a microsecond more.
+        digests = b"".join(map(hashlib.blake2b.digest, map(self._hash, bodies)))
         return np.frombuffer(digests, np.uint8).reshape(len(rows), -1)[:, :DIGEST]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import functools
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from envhub.environment import Environment
@@ -17,10 +18,12 @@ from envhub.host.options import (
     FIXED,
     OF_EPISODES,
     capabilities_of,
+    check_timeout,
     of_one_instance,
     own_options,
 )
 from envhub.host.repeats import why_not_repeatable
+from envhub.host.trials import Trial
 from envhub.suite import Suite, first_then_others, keywords
 
 
@@ -86,7 +89,13 @@ class HostSuite(Suite):
 
     def make(self, name: str, options: Mapping[str, Any]) -> Environment:
         construct = self.instances(name, own_options(options))
-        return self.environment(name, construct, construct(), options)
+        first = self.trial(name, options).first(construct)
+        return self.environment(name, construct, first, options)
+
+    def trial(self, name: str, options: Mapping[str, Any]) -> Trial:
+        """What watches what is tried out of an environment with these options."""
+        check_timeout(options)
+        return Trial(f"{self.name}::{name}", options.get("timeout"))
 
     def adopted(
         self,
@@ -94,6 +103,7 @@ class HostSuite(Suite):
         obj: Any,
         construct: Callable[[], Any] | None,
         instance: Callable[[Callable[[], Any]], Instance],
+        options: Mapping[str, Any] = MappingProxyType({}),
     ) -> Environment:
         """The environment of an object that somebody else made, for `adopt`.
 
@@ -102,9 +112,12 @@ class HostSuite(Suite):
             obj: the object.
             construct: what has made it, and makes others; `None` if nobody knows.
             instance: makes an instance of what gives an object.
+            options: those that `wrap` was given.
         """
         create = functools.partial(instance, first_then_others(obj, construct))
-        return self.environment(name, create, create(), {}, claims={}, is_alone=construct is None)
+        first = self.trial(name, options).first(create)
+        is_alone = construct is None
+        return self.environment(name, create, first, options, claims={}, is_alone=is_alone)
 
     def environment(
         self,
@@ -132,12 +145,15 @@ class HostSuite(Suite):
 
         known = self.claims(name, options) if claims is None else claims
         said = {**known, **first.claims}
-        found = {**_has(first), **said, **_tried(construct, first, said, is_alone=is_alone)}
+        with self.trial(name, options) as trial:
+            tried = _tried(trial, construct, first, said, is_alone=is_alone)
+        found = {**_has(first), **said, **tried}
         if first.num_agents is not None and found["forkable"] is True:
             found["forkable"] = "a snapshot has room for the flags of one agent."
         capabilities = capabilities_of(options, found)
         if is_alone:
-            capabilities, options = of_one_instance(capabilities)
+            capabilities, alone = of_one_instance(capabilities)
+            options = {**options, **alone}
         make = functools.partial(
             HostEnvironment,
             f"{self.name}::{name}",
@@ -151,6 +167,7 @@ class HostSuite(Suite):
             version=self.require_installed(),
             num_agents=first.num_agents,
             fleet=fleet,
+            is_claimed="forkable" in said,
         )
         try:
             return make(capabilities=capabilities)
@@ -163,6 +180,7 @@ class HostSuite(Suite):
 
 
 def _tried(
+    trial: Trial,
     construct: Callable[[], Instance],
     first: Instance,
     said: Mapping[str, Claim],
@@ -173,9 +191,10 @@ def _tried(
     unknown = [flag for flag in OF_EPISODES if flag not in said]
     if not unknown:
         return {}
-    other = None if is_alone else construct()
+    other = None if is_alone else trial.another(construct)
     try:
-        return dict.fromkeys(unknown, why_not_repeatable(first, other) or True)
+        why_not = why_not_repeatable(trial.instance(first), other)
+        return dict.fromkeys(unknown, why_not or True)
     finally:
         if other is not None:
             other.close()

@@ -249,6 +249,14 @@ PARTS = spaces.Dict(
         (spaces.MultiDiscrete([4, 3], start=[5, -9]), list(NVEC), [7, -9]),
         (spaces.MultiDiscrete([3, 3]), np.array(EQUAL), [1, 2]),
         (spaces.MultiDiscrete([[4, 3], [3, 3]]), (NVEC, EQUAL), [[2, 0], [1, 2]]),
+        (spaces.MultiDiscrete([4, 3]), np.eye(12)[7].reshape(4, 3), [2, 1]),
+        (
+            spaces.MultiDiscrete([2, 3, 2], start=[1, 0, 0]),
+            np.eye(12)[11].reshape(2, 3, 2),
+            [2, 2, 1],
+        ),
+        (spaces.MultiDiscrete([2, 2]), np.array([[1, 0], [1, 1]]), [0, 0]),  # in both readings
+        (spaces.MultiDiscrete([2, 2]), np.array([[0, 0], [0, 1]]), [1, 1]),
         (spaces.MultiBinary((2, 9)), np.eye(2, 9, dtype=np.int8), np.eye(2, 9)),
     ],
     ids=str,
@@ -261,6 +269,12 @@ def test_a_mask_of_each_form_is_respected(space: Any, mask: Any, legal: Any) -> 
         for action in (alone, inside):
             np.testing.assert_array_equal(action, legal)
             assert space.contains(action)
+
+
+def test_a_mask_of_combinations_allows_each_of_them() -> None:
+    rng, mask = np.random.default_rng(0), np.array([[0, 1, 0, 0], [0, 0, 0, 1], [1, 0, 0, 0]])
+    drawn = {tuple(sample(spaces.MultiDiscrete([3, 4]), rng, mask)) for _ in range(50)}
+    assert drawn == {(0, 1), (1, 3), (2, 0)}
 
 
 def test_a_part_without_a_mask_is_drawn_freely() -> None:

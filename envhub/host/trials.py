@@ -1,0 +1,198 @@
+"""Instances that are tried out when an environment is made: nothing waits for ever, or calls JAX.
+
+Afterwards they are called by compiled programs, where JAX waits for ever for itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import os
+import queue
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+
+from envhub.errors import EnvHubError, HostEnvError, UnavailableEnvError
+from envhub.host.instance import Instance, InstanceStep
+from envhub.host.parallel import parts
+
+Value = TypeVar("Value")
+
+# Every computation passes one of these (jax 0.4 to 0.11), unless the same was compiled before.
+DISPATCHES = {
+    os.path.join(os.path.dirname(jax.__file__), "_src", f"{name}.py")
+    for name in ("array", "dispatch", "pjit")
+}
+
+
+class Trial:
+    """The calls of what is tried out.
+
+    As a context it raises what was found out as an error of the contract, wherever inside.
+
+    Args:
+        env_id: for errors.
+        timeout: seconds that a call may take; `None` for ever.
+    """
+
+    def __init__(self, env_id: str, timeout: float | None) -> None:
+        self._env_id, self._timeout = env_id, timeout
+
+    def __enter__(self) -> Trial:
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
+        if isinstance(error, Unfit):
+            raise error.reason from None
+
+    def instance(self, instance: Instance) -> OnTrial:
+        """The instance, each call of which is one of the trial."""
+        return instance if isinstance(instance, OnTrial) else OnTrial(instance, self)
+
+    def another(self, construct: Callable[[], Instance]) -> OnTrial:
+        """One that is made, which programs do as well."""
+        doing = "making another one"
+        return self.instance(self.call(doing, construct, patience=parts.STARTING))
+
+    def first(self, construct: Callable[[], Value]) -> Value:
+        """What is made first, which may import and prepare whatever it likes, JAX too."""
+        with self:
+            return self._in_time("making it", construct, parts.STARTING)
+
+    def call(
+        self, doing: str, function: Callable[..., Value], *arguments: Any, patience: float = 0.0
+    ) -> Value:
+        """Call a function.
+
+        Args:
+            doing: what it does, for errors.
+            function: may raise anything.
+            *arguments: of it.
+            patience: seconds that it may take beyond the timeout.
+
+        Raises:
+            Unfit: if it takes too long, or calls JAX.
+        """
+        called = functools.partial(self._without_jax, doing, function, *arguments)
+        return self._in_time(doing, called, patience)
+
+    def _in_time(self, doing: str, function: Callable[[], Value], patience: float) -> Value:
+        if self._timeout is None:
+            return function()
+        answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+        def answer() -> None:
+            try:
+                answers.put((function(), None))
+            except BaseException as error:
+                answers.put((None, error))
+
+        # A daemon, because what never returns must not keep the interpreter.
+        threading.Thread(target=answer, name="envhub-trial", daemon=True).start()
+        try:
+            value, error = answers.get(timeout=self._timeout + patience)
+        except queue.Empty:
+            raise Unfit(
+                HostEnvError(
+                    f"{self._env_id}: {doing} was tried, and did not end within "
+                    f"timeout={self._timeout} s; its thread was left behind."
+                )
+            ) from None
+        if error is not None:
+            raise error
+        made: Value = value
+        return made
+
+    def _without_jax(self, doing: str, function: Callable[..., Value], *arguments: Any) -> Value:
+        reason = UnavailableEnvError(
+            f"{self._env_id} is written in JAX, at least in part: {doing} was tried and calls it, "
+            "which deadlocks inside a callback of a compiled program. Let it compute with NumPy; "
+            "envhub.wrap takes what is functional (of gymnax, brax, or a FunctionalJaxEnv)."
+        )
+        found: list[str] = []
+
+        def look(frame: Any, event: str, _: Any) -> None:
+            if event == "call" and frame.f_code.co_filename in DISPATCHES:
+                found.append(frame.f_code.co_filename)
+                raise Unfit(reason)  # at once: what follows may compile for a minute
+
+        if sys.getprofile() is not None:  # somebody measures, and is not to be disturbed
+            return function(*arguments)
+        with _nothing_compiled():
+            sys.setprofile(look)
+            try:
+                value = function(*arguments)
+            finally:
+                sys.setprofile(None)
+        if found:  # and the environment made something else of it
+            raise Unfit(reason)
+        return value
+
+
+class Unfit(BaseException):
+    """An environment cannot be taken. It is no `Exception`: those are part of what is tried.
+
+    Attributes:
+        reason: the error that says why.
+    """
+
+    def __init__(self, reason: EnvHubError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+class OverdueError(Exception):
+    """What was tried takes more time than there is for it."""
+
+
+class OnTrial(Instance):
+    """An instance as it is tried out.
+
+    Attributes:
+        instance: itself.
+    """
+
+    def __init__(self, instance: Instance, trial: Trial) -> None:
+        self.instance, self._trial = instance, trial
+        self.action_space = instance.action_space
+
+    def reset(self, seed: int) -> Any:
+        return self._trial.call("a reset", self.instance.reset, seed)
+
+    def step(self, action: Any) -> InstanceStep:
+        return self._trial.call("a step", self.instance.step, action)
+
+    def action_mask(self) -> Any:
+        return self._trial.call("its action mask", self.instance.action_mask)
+
+    def save(self) -> bytes:
+        return self._trial.call("saving its state", self.instance.save)
+
+    def restore(self, saved: bytes, obs: Any) -> None:
+        self._trial.call("restoring a state", self.instance.restore, saved, obs)
+
+    def close(self) -> None:
+        self._trial.call("closing it", self.instance.close)
+
+
+_numbers = itertools.count()
+
+
+@contextlib.contextmanager
+def _nothing_compiled() -> Iterator[None]:
+    """Where JAX knows nothing that was compiled, which it would call without a word of Python.
+
+    A mesh of a name that no other has is part of what it looks up, and changes nothing else.
+    """
+    mesh = jax.sharding.Mesh(np.array(jax.local_devices()[:1]), (f"envhub{next(_numbers)}",))
+    entering: Any = getattr(jax, "set_mesh", lambda mesh: mesh)  # jax before 0.7
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(ValueError):  # inside a program that is being traced
+            stack.enter_context(entering(mesh))
+        yield
