@@ -113,7 +113,7 @@ class Trial:
         reason = UnavailableEnvError(
             f"{self._env_id} is written in JAX, at least in part: {doing} was tried and calls it, "
             "which deadlocks inside a callback of a compiled program. Let it compute with NumPy; "
-            "envhub.wrap takes what is functional (of gymnax, brax, or a FunctionalJaxEnv)."
+            "what is functional inside is given to envhub.wrap as it is."
         )
         found: list[str] = []
 

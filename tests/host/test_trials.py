@@ -87,7 +87,7 @@ def and_hides_it(call: Callable[[], Any]) -> None:
         call()
 
 
-@pytest.mark.parametrize(("where", "what"), zip(["reset", 1, 12, 1], CALLS, strict=True))
+@pytest.mark.parametrize(("where", "what"), list(zip(["reset", 1, 12, 1], CALLS, strict=True)))
 def test_what_calls_jax_is_refused_by_make_and_wrap(what: str, where: Any, take: Any) -> None:
     """It shows no array of JAX, and holds none."""
     call = CALLS[what]
