@@ -167,7 +167,7 @@ def _adopted(
         return None
     if adopted and options and (not is_taken or adopted[1].capabilities.jax_native):
         raise InvalidOptionError(
-            f"timeout is for what runs on the host, and {obj!r} of {suite.name} does not."
+            f"timeout must be left out for {obj!r} of {suite.name}, which does not run on the host."
         )
     return adopted
 

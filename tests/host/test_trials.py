@@ -164,7 +164,7 @@ def test_a_timeout_of_wrap_is_that_of_its_calls(take: Any) -> None:
         _, state = env.reset(KEY, params)
         assert env.step(KEY, state, 0, params).obs == 1
     else:
-        with pytest.raises(errors.HostEnvError, match="give a function that makes one"):
+        with pytest.raises(errors.HostEnvError, match="Give a function that makes one"):
             env.reset(KEY, params)
     env.close()
 
@@ -176,9 +176,9 @@ def test_an_environment_with_a_timeout_is_made_again_with_it() -> None:
 
 def test_a_timeout_is_for_the_host() -> None:
     native, _ = envhub.make("gymnax::CartPole-v1")
-    with pytest.raises(errors.InvalidOptionError, match="timeout is for what runs on the host"):
+    with pytest.raises(errors.InvalidOptionError, match="timeout must be left out"):
         envhub.wrap(native.unwrapped, timeout=1)
-    with pytest.raises(errors.InvalidOptionError, match="timeout is a positive number"):
+    with pytest.raises(errors.InvalidOptionError, match="timeout must be a positive number"):
         envhub.wrap(Plain, timeout=-1)
 
 
