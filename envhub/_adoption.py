@@ -78,7 +78,6 @@ def wrap(obj: Any, /, *, timeout: float | None = None) -> tuple[Environment, Any
     return env, env.default_params
 
 
-<<<<<<< HEAD
 def _why_not(obj: Any) -> str:
     """What is wrong with it, as far as its class tells."""
     if isinstance(obj, Value):
@@ -97,12 +96,9 @@ def _why_not(obj: Any) -> str:
     return "It has none of these interfaces."
 
 
-def _called(construct: Callable[[], Any]) -> Any:
-=======
 def _called(construct: Callable[[], Any], timeout: float | None) -> Any:
     from envhub.host.trials import Trial
 
->>>>>>> 93306ce (What make and wrap try out keeps to a timeout and a budget, and whatever calls JAX is found out; wrap takes timeout=; masks of combinations)
     try:
         with quiet():
             return Trial("envhub.wrap", timeout).first(construct)
@@ -125,14 +121,9 @@ def _ask_suites(
             f"{obj!r} was exported from an environment of envhub. Use that environment."
         )
     for suite in usable_suites():
-<<<<<<< HEAD
         # There is no object of a package that nobody has imported.
         is_imported = not sys.modules.keys().isdisjoint({suite.module, *suite.also_takes})
-        adopted = _adopted(suite, obj, construct) if is_imported else None
-=======
-        # There is no object of a suite that nobody has imported.
-        adopted = _adopted(suite, obj, construct, options) if suite.module in sys.modules else None
->>>>>>> 93306ce (What make and wrap try out keeps to a timeout and a budget, and whatever calls JAX is found out; wrap takes timeout=; masks of combinations)
+        adopted = _adopted(suite, obj, construct, options) if is_imported else None
         if adopted is not None:
             name, env = adopted
             env.limited_by = suite.limit(name, {})
