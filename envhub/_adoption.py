@@ -45,7 +45,7 @@ def wrap(obj: Any, /, *, timeout: float | None = None) -> tuple[Environment, Any
 
     Args:
         obj: the environment, or what makes it.
-        timeout: the seconds that a call of an environment on the host may take, as for `make`;
+        timeout: the seconds that one call of a callback environment may take, as for `make`;
             `None` for ever. One live object is called in a thread then, and is lost with it.
 
     Returns:

@@ -1,6 +1,6 @@
-"""Instances that are tried out when an environment is made: nothing waits for ever, or calls JAX.
+"""Instances that are tried out when an environment is made: nothing hangs, or calls JAX.
 
-Afterwards they are called by compiled programs, where JAX waits for ever for itself.
+Afterwards they are called by compiled programs, where JAX hangs.
 """
 
 from __future__ import annotations
