@@ -99,17 +99,24 @@ def write_sheet(suite: str, folder: Path) -> dict[str, str]:
 
 def overview() -> dict[str, np.ndarray]:
     """The pictures of `OVERVIEW`, cut out of the sheets in docs/figures."""
-    frames = {}
-    for suite, names in OVERVIEW.items():
-        with Image.open(sheet_path(suite)) as sheet:
-            shown = sheet.text["Description"].split("\n")
-            height = (sheet.height - MARGIN) // -(-len(shown) // COLUMNS)
-            for name in names:
-                row, column = divmod(shown.index(name), COLUMNS)
-                left, top = WIDTH * column + MARGIN, height * row + MARGIN
-                part = sheet.convert("RGB").crop((left, top, left + SIDE, top + SIDE))
-                frames[f"{suite}::{name}"] = np.asarray(part)
-    return frames
+    return {
+        f"{suite}::{name}": np.asarray(parts(suite)[name])
+        for suite, names in OVERVIEW.items()
+        for name in names
+    }
+
+
+def parts(suite: str) -> dict[str, Image.Image]:
+    """The pictures of a suite's sheet in docs/figures, by what stands below them."""
+    with Image.open(sheet_path(suite)) as sheet:
+        names = sheet.text["Description"].split("\n")
+        height = (sheet.height - MARGIN) // -(-len(names) // COLUMNS)
+        cut = {}
+        for place, name in enumerate(names):
+            row, column = divmod(place, COLUMNS)
+            left, top = WIDTH * column + MARGIN, height * row + MARGIN
+            cut[name] = sheet.convert("RGB").crop((left, top, left + SIDE, top + SIDE))
+        return cut
 
 
 def renderable(suite: str) -> list[str]:

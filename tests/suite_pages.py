@@ -10,12 +10,15 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib.util
+import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import jax
+import numpy as np
 from packaging.version import Version
 
 from envhub import _versions, registry
@@ -26,6 +29,7 @@ from envhub.suite import Suite
 from .conftest import REPOSITORY
 
 PAGES = REPOSITORY / "docs" / "suites"
+PARAMS = REPOSITORY / "docs" / "params.json"
 MARK = "<!-- {}, by python -m tests.suite_pages -->"
 END = "<!-- end -->"
 # Suites whose params are of one class, so that the example stands for all: making each takes long.
@@ -93,7 +97,7 @@ def environments(suite: Suite) -> list[str]:
     gaps = {name: gap for name in suite.known_names() if (gap := suite.gap(name, {}))}
     running = [name for name in suite.known_names() if name not in gaps]
     options = {name: _options(suite, name) for name in running}
-    params = {name: _params(suite, _representative(suite, name)) for name in running}
+    params = {name: [*_params(suite, _representative(suite, name))] for name in running}
     common = _common(options.values()), _common(params.values())
     rows: dict[tuple[str, str], list[str]] = {}
     for name in suite.known_names():
@@ -118,14 +122,45 @@ def _options(suite: Suite, name: str) -> list[str]:
 
 
 @functools.cache
-def _params(suite: Suite, name: str) -> list[str]:
+def _params(suite: Suite, name: str) -> dict[str, Any]:
+    """The default params by name; `None` stands for what is more than four numbers."""
     options = OPTIONS.get(suite.name, {})
     if not suite.capabilities(name, options).has_env_params:
-        return []
+        return {}
     env = suite.make(name, options)
     params: Any = env.default_params
     env.close()
-    return [field.name for field in dataclasses.fields(params)]
+    return {field.name: _plain(getattr(params, field.name)) for field in dataclasses.fields(params)}
+
+
+def _plain(value: Any) -> Any:
+    leaves = jax.tree.leaves(value)
+    return (
+        np.asarray(leaves[0]).tolist()
+        if [np.size(each) <= 4 for each in leaves] == [True]
+        else None
+    )
+
+
+def defaults(suite: Suite) -> dict[str, dict[str, Any]]:
+    """The default params of each environment that has some, of those alike of one."""
+    running = [name for name in suite.known_names() if not suite.gap(name, {})]
+    names = sorted({_representative(suite, name) for name in running})
+    return {name: found for name in names if (found := _params(suite, name))}
+
+
+def write_defaults(suite: Suite) -> None:
+    """Put them into docs/params.json, beside the meaning of each, which is written by hand."""
+    known = json.loads(PARAMS.read_text(encoding="utf-8"))
+    known["defaults"][suite.name] = defaults(suite)
+    lines = [f"{json.dumps(name)}: {json.dumps(told)}" for name, told in known["meaning"].items()]
+    parts = ['"meaning": {\n' + ",\n".join(lines) + "\n}"]
+    of_suites = []
+    for name, found in sorted(known["defaults"].items()):
+        rows = [f"{json.dumps(each)}: {json.dumps(values)}" for each, values in found.items()]
+        of_suites.append(f"{json.dumps(name)}: {{\n" + ",\n".join(rows) + "\n}")
+    parts.append('"defaults": {\n' + ",\n".join(of_suites) + "\n}")
+    PARAMS.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
 
 
 def _representative(suite: Suite, name: str) -> str:
@@ -168,6 +203,8 @@ def main() -> None:
             after = rest.partition(END)[2]
             text = f"{before}{mark}\n" + "\n".join(lines) + f"\n{END}{after}"
         page(suite).write_text(text, encoding="utf-8")
+        if not reason:
+            write_defaults(suite)
         print(page(suite).name, reason)
 
 

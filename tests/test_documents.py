@@ -21,9 +21,10 @@ import pytest
 from typer.testing import CliRunner
 
 import envhub
-from envhub import errors, export, host, registry, spaces, testing, wrappers
+from envhub import _catalogue, errors, export, host, registry, spaces, testing, wrappers
 from envhub._distribution import NAME
 from envhub.cli import app
+from envhub.flags import FLAGS
 from envhub.wrappers._inside_autoreset import InsideAutoReset
 
 from . import examples_page, notebook_page, suite_pages
@@ -273,6 +274,17 @@ def test_a_page_of_a_suite_has_its_options_and_params(name: str) -> None:
         pytest.skip(reason=reason)
     text = suite_pages.page(suite).read_text(encoding="utf-8")
     assert suite_pages.between_marks(text, "environments") == suite_pages.environments(suite)
+    told = json.loads(suite_pages.PARAMS.read_text(encoding="utf-8"))["defaults"].get(name, {})
+    assert told == json.loads(json.dumps(suite_pages.defaults(suite)))  # a tuple becomes a list
+
+
+def test_each_param_has_a_meaning_in_words() -> None:
+    known = json.loads(suite_pages.PARAMS.read_text(encoding="utf-8"))
+    used = {
+        name for suite in known["defaults"].values() for values in suite.values() for name in values
+    }
+    assert len(used) > 100
+    assert used == set(known["meaning"])
 
 
 def test_the_page_of_examples_has_them_all() -> None:
@@ -380,3 +392,33 @@ def test_the_reference_links_errors_and_shows_types_and_no_internal_hook(site: P
     lines = "\n".join(re.sub(r"<[^>]+>", "", each) for each in signatures).splitlines()
     assert len(signatures) > 200
     assert max(map(len, lines)) < 90
+
+
+@pytest.mark.xdist_group("site")
+def test_each_environment_has_a_page_that_search_and_gallery_and_suite_lead_to(site: Path) -> None:
+    known = json.loads(_catalogue.PLACE.read_text(encoding="utf-8"))
+    index = json.loads((site / "search" / "search_index.json").read_text(encoding="utf-8"))
+    found = {entry["location"] for entry in index["docs"]}
+    gallery = (site / "gallery" / "index.html").read_text(encoding="utf-8")
+    pictures = 0
+    for suite, facts in known.items():
+        of_suite = (site / "suites" / suite / "index.html").read_text(encoding="utf-8")
+        assert f"environments/{suite}/" in of_suite
+        for name in facts["environments"]:
+            place = f"environments/{suite}/{name}/"
+            text = (site / place / "index.html").read_text(encoding="utf-8")
+            assert place in found
+            assert f"{suite}::{name}" in text
+            assert all(f"<code>{flag}</code>" in text for flag in FLAGS)
+            assert "Observation" in text
+            if (
+                (site / place.removesuffix("/"))
+                .with_name(f"{name.rpartition('/')[2]}.png")
+                .is_file()
+            ):
+                assert f'href="../{place}"' in gallery
+                pictures += 1
+    assert pictures > 200
+    pole = (site / "environments/gymnax/CartPole-v1/index.html").read_text(encoding="utf-8")
+    for fact in ("how strongly gravity pulls", "500 steps by default", "one of 2 numbers", "0.0.9"):
+        assert fact in pole
