@@ -810,7 +810,7 @@ def test_render_writes_the_first_frame_as_a_png(tmp_path: Path) -> None:
     ("env_id", "name", "error", "message"),
     [
         ("toy::Three", "x.gif", "MissingCapabilityError", "it has no picture."),
-        (CARTPOLE, "x.webm", "InvalidOptionError", "mp4, gif, png, not 'webm'"),
+        (CARTPOLE, "x.webm", "InvalidOptionError", "mp4, gif, png, got 'webm'"),
         (CARTPOLE, "x", "InvalidOptionError", "mp4, gif, png"),
     ],
 )

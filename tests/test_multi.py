@@ -354,7 +354,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_stepped(fleet: MultiEnv
     less = {name: action for name, action in actions.items() if name != "short"}
     before = host.counts.steps
     for error, match, arguments in [
-        (errors.InvalidActionError, "missing for 'short'", (states, less)),
+        (errors.InvalidActionError, "no entry for 'short'", (states, less)),
         (errors.InvalidActionError, "'polo'.*Did you mean 'pole'", (states, actions | {"polo": 1})),
         (errors.InvalidActionError, "a dict by name", (states, 0)),
         (errors.InvalidActionError, "shape", (states, actions | {"short": jnp.zeros(2, int)})),
@@ -363,10 +363,10 @@ def test_what_does_not_fit_is_refused_before_anything_is_stepped(fleet: MultiEnv
             "action of 'short' is 'up'",
             (states, actions | {"short": "up"}),
         ),
-        (errors.InvalidStateError, "missing", ({}, actions)),
+        (errors.InvalidStateError, "no entry for", ({}, actions)),
         (errors.InvalidStateError, "not made by", (states | {"pendulum": 1}, actions)),
         (errors.InvalidStateError, "forms", (states | {"short": states["pole"]}, actions)),
-        (errors.InvalidParamsError, "missing", (states, actions, {"pole": None})),
+        (errors.InvalidParamsError, "no entry for", (states, actions, {"pole": None})),
         (errors.InvalidParamsError, "do not fit", (states, actions, params | {"pendulum": 3})),
     ]:
         with pytest.raises(error, match=match):
@@ -383,8 +383,8 @@ def test_what_does_not_fit_is_refused_before_anything_is_stepped(fleet: MultiEnv
         ([], "at least one"),
         (POLE, "a list of ids"),
         ([POLE, PENDULUM, POLE], "occurs twice"),
-        ({"a": 3}, "a fleet is a dict"),
-        ({"a": (POLE, 3)}, "a fleet is a dict"),
+        ({"a": 3}, "a fleet must be a dict"),
+        ({"a": (POLE, 3)}, "a fleet must be a dict"),
         ({3: POLE}, "must map names"),
         ({"a": (POLE, {"gravitas": 1})}, "does not take 'gravitas'"),
         ({"a": POLE, "b": (POLE, {"gravity": "big"})}, "does not fit the default"),

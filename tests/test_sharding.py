@@ -228,7 +228,7 @@ def test_statistics_over_the_batch(env_id: str) -> None:
                 "env_id": "gymnasium::CartPole-v1",
                 "sharding": sharding.NamedSharding(GRID, Spec("rows")),
             },
-            "on the host",
+            "callback environment",
             marks=host_on_devices,
         ),
     ],
