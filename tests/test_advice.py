@@ -466,7 +466,7 @@ SAYS_WHAT_IS = [
     "array='torch' needs", "(mode='next_step')", "must return an envhub.StepResult(",
     "is EnvSpec(options=…, params=…) now",
     "to_sb3 takes",  # done in tests/export/test_sb3.py
-    "envhub.VectorEnv(env, n) makes a batch of that",  # done in tests/test_vector.py
+    "envhub.VectorEnv(env, n) makes a batch of that",  # done in tests/test_evaluate.py
     "a batch that explicit axes of a mesh split",  # done in tests/conformance/test_modes.py
 ]  # fmt: skip
 if importlib.util.find_spec("stable_baselines3") is None:

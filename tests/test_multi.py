@@ -365,7 +365,11 @@ def test_what_does_not_fit_is_refused_before_anything_is_stepped(fleet: MultiEnv
         ),
         (errors.InvalidStateError, "no entry for", ({}, actions)),
         (errors.InvalidStateError, "not made by", (states | {"pendulum": 1}, actions)),
-        (errors.InvalidStateError, "forms", (states | {"short": states["pole"]}, actions)),
+        (
+            errors.InvalidStateError,
+            "different structures",
+            (states | {"short": states["pole"]}, actions),
+        ),
         (errors.InvalidParamsError, "no entry for", (states, actions, {"pole": None})),
         (errors.InvalidParamsError, "do not fit", (states, actions, params | {"pendulum": 3})),
     ]:
