@@ -135,11 +135,16 @@ def _params(suite: Suite, name: str) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     leaves = jax.tree.leaves(value)
-    return (
-        np.asarray(leaves[0]).tolist()
-        if [np.size(each) <= 4 for each in leaves] == [True]
-        else None
-    )
+    if len(leaves) != 1 or np.size(leaves[0]) > 4:
+        return None
+    return _rounded(np.asarray(leaves[0]).tolist())
+
+
+def _rounded(value: Any) -> Any:
+    """To six digits: a library may compute the others otherwise in another version."""
+    if isinstance(value, list):
+        return list(map(_rounded, value))
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def defaults(suite: Suite) -> dict[str, dict[str, Any]]:
