@@ -12,6 +12,7 @@ import pytest
 from envhub import registry
 
 from .conftest import REPOSITORY
+from .packages import needed
 
 
 def result_of(script: str, *arguments: str) -> Any:
@@ -46,6 +47,15 @@ def test_the_bridge_is_compared_with_the_library() -> None:
 def test_exports_are_compared_with_the_compiled_step() -> None:
     result = result_of("export.py", "--rows", "cartpole", "--steps", "4")
     assert result["rows"]["cartpole"]["raw_us"] > 0
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(("row", "trainer"), [("sb3", "stable_baselines3"), ("torchrl", "torchrl")])
+def test_batches_are_compared_with_those_of_the_trainer(row: str, trainer: str) -> None:
+    needed(trainer)
+    name = f"{row}-cartpole-64"
+    result = result_of("export.py", "--rows", name, "--steps", "8")
+    assert result["rows"][name]["ratio"]["median"] > 0
 
 
 @pytest.mark.parametrize(

@@ -49,3 +49,10 @@ def test_stable_baselines3_plays_craftax(tmp_path: Path) -> None:
     # The first that end are the short ones, with little done; 22 is all that there is to do.
     first, *_, last = found["returns"]
     assert -1 < first < last < 22
+
+
+def test_torchrls_ppo_balances_the_pole(tmp_path: Path) -> None:
+    found = run("torchrl_ppo", "torchrl", tmp_path)
+    assert found["steps"][-1] == 12 * 1024
+    assert found["lengths"][0] < 40
+    assert sum(found["lengths"][-3:]) / 3 > 100
