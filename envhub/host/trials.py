@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
+from envhub import spaces
 from envhub.errors import EnvHubError, HostEnvError, UnavailableEnvError
 from envhub.host.instance import Instance, InstanceStep
 from envhub.host.parallel import parts
@@ -160,7 +161,10 @@ class OnTrial(Instance):
 
     def __init__(self, instance: Instance, trial: Trial) -> None:
         self.instance, self._trial = instance, trial
-        self.action_space = instance.action_space
+
+    @property
+    def action_space(self) -> spaces.Space:  # type: ignore[override]
+        return self.instance.action_space
 
     def reset(self, seed: int) -> Any:
         return self._trial.call("a reset", self.instance.reset, seed)
