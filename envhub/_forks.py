@@ -37,10 +37,10 @@ def refuse_after_fork() -> None:
 def _note_fork() -> None:
     global generation, _is_stuck  # noqa: PLW0603 (they are facts about the process)
     generation += 1
-    _is_stuck = _is_stuck or _jax_runs()
+    _is_stuck = _is_stuck or jax_runs()
 
 
-def _jax_runs() -> bool:
+def jax_runs() -> bool:
     """Whether JAX has started its backends, and with them threads.
 
     JAX (0.4 to 0.11) has no public way to ask that does not start them.

@@ -19,6 +19,7 @@ import jax
 import numpy as np
 
 from envhub import spaces
+from envhub._forks import jax_runs
 from envhub.errors import EnvHubError, HostEnvError, UnavailableEnvError
 from envhub.host.instance import Instance, InstanceStep
 from envhub.host.parallel import parts
@@ -192,8 +193,13 @@ _numbers = itertools.count()
 def _nothing_compiled() -> Iterator[None]:
     """Where JAX knows nothing that was compiled, which it would call without a word of Python.
 
-    A mesh of a name that no other has is part of what it looks up, and changes nothing else.
+    A mesh of a name that no other has is part of what it looks up, and changes nothing else. Where
+    JAX does not run yet nothing is compiled, and to ask for a device would start it: a process that
+    is forked later could not use it any more.
     """
+    if not jax_runs():
+        yield
+        return
     mesh = jax.sharding.Mesh(np.array(jax.local_devices()[:1]), (f"envhub{next(_numbers)}",))
     entering: Any = getattr(jax, "set_mesh", lambda mesh: mesh)  # jax before 0.7
     with contextlib.ExitStack() as stack:
