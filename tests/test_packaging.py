@@ -573,7 +573,8 @@ def test_all_sets_are_run_and_summed_up(
             else "not run  it is absent (0 s)"
         )
     calls = (tasks.ROOT / "calls").read_text(encoding="utf-8").splitlines()
-    fast = "-n 2 --dist loadgroup --max-worker-restart 0 --color=no -k some"
+    of_versions = " ".join(f"tests/{path}" for path in tasks.OF_VERSIONS)
+    fast = f"-n 2 --dist loadgroup --max-worker-restart 0 --color=no {of_versions} -k some"
     full = "-n 2 --dist loadgroup --max-worker-restart 0 --color=no --full -k some"
     assert calls == ["check", "format --check", "", full, fast, fast]
 
