@@ -910,6 +910,20 @@ def test_doctor_shows_what_is_broken_in_red(only: Any, monkeypatch: pytest.Monke
     assert not any("navix" in line for line in red)
 
 
+def test_doctor_shows_a_suite_whose_list_of_names_fails_in_red(
+    only: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(suite: Suite) -> Iterable[str]:
+        raise ValueError("no names")
+
+    monkeypatch.setattr(ToySuite, "live_names", fails)
+    only("toy", "gymnax")
+    toy, gymnax = ask("doctor")["suites"]
+    assert (toy["state"], gymnax["state"]) == ("does not work", "installed")
+    assert "no names" in toy["problem"]
+    assert "toy" in toy["problem"]
+
+
 def test_doctor_says_what_is_newer_than_anything_tested_and_what_does_not_fit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
