@@ -2,7 +2,7 @@
 
     env, params = envhub.make("gymnax::CartPole-v1")
 
-Importing this imports no suite; `make` imports the one that it needs.
+Importing `envhub` imports no suite; `make` imports the suite that it needs.
 """
 
 from envhub import _distribution, _moved, errors, spaces, video, wrappers

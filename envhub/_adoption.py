@@ -1,4 +1,4 @@
-"""From an environment that somebody else made to one under the contract."""
+"""Adopt environments that were made elsewhere: `wrap` puts them under the contract."""
 
 from __future__ import annotations
 
@@ -28,35 +28,35 @@ REFUSED = {
 
 
 def wrap(obj: Any, /, *, timeout: float | None = None) -> tuple[Environment, Any]:
-    """Put an environment of a suite's own interface under the contract.
+    """Put an environment with a suite's own interface under the contract.
 
-    It takes environments of Gymnasium, gymnax, brax, jumanji, navix and craftax, those of your own
-    with their interfaces, and functions or classes that make an environment when they are called
-    without arguments. A parallel one of PettingZoo is played through PufferLib's emulation. What
-    runs on the host needs an instance for each episode: one of Gymnasium is made anew from its
-    `spec`, with its wrappers, and the object itself is left alone; for what has no `spec`, or was
-    changed since it was made, and for a `PufferEnv` give the function. Without, there is the one
-    object, which each reset takes over, so that the episode before is gone.
+    `wrap` takes environments of Gymnasium, gymnax, brax, jumanji, navix and craftax, your own
+    environments with their interfaces, and functions or classes that make an environment when
+    called without arguments. A parallel PettingZoo environment runs through PufferLib's emulation.
+    A callback environment needs an instance per episode. A Gymnasium environment is made again from
+    its `spec`, with its wrappers, and the object itself is not used. For an environment without a
+    `spec`, for one that was changed after it was made, and for a `PufferEnv`, pass a function that
+    makes it. Otherwise each reset reuses the one object and so ends the previous episode.
 
-    A suite's own environment has the capabilities that it has by `make`. Of others it is tried out
-    whether the seed decides their episodes, and what nobody can know is denied, with that reason.
-    An object that differs from what its `spec` makes is refused. The other options of `make`, such
-    as `workers`, are for what is registered with Gymnasium.
+    A suite's own environment has the same capabilities as from `make`. For other environments, a
+    trial finds out whether the seed determines their episodes; a capability that cannot be known is
+    denied, with that reason. An object that differs from what its `spec` makes is refused. Other
+    options of `make`, such as `workers`, apply to environments registered with Gymnasium.
 
     Args:
-        obj: the environment, or what makes it.
-        timeout: the seconds that one call of a callback environment may take, as for `make`;
-            `None` for ever. One live object is called in a thread then, and is lost with it.
+        obj: the environment, or a function or class that makes it.
+        timeout: the seconds that one call of a callback environment may take, as for `make`; `None`
+            for no limit. With a timeout, one live object is called in a thread and lost with it.
 
     Returns:
         The environment, whose `unwrapped` is the object, and its default params.
 
     Raises:
-        InvalidOptionError: if it has none of these interfaces, its spec does not make it again, or
-            it resets or counts steps by itself; if calling it raises; and if a timeout is given for
-            what is not on the host.
-        UnavailableEnvError: if it calls JAX behind an interface of the host.
-        HostEnvError: if something that was tried did not end within the timeout.
+        InvalidOptionError: if `obj` has none of these interfaces, its spec does not make it again,
+            it resets or counts steps by itself, or calling it raises; and if a timeout is given for
+            an environment that is not a callback environment.
+        UnavailableEnvError: if it calls JAX behind the interface of a callback environment.
+        HostEnvError: if a trial call did not end within the timeout.
 
     Examples:
         >>> import gymnasium

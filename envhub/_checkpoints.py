@@ -1,4 +1,4 @@
-"""A state as plain arrays, and back."""
+"""Convert states to plain arrays and back."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from envhub.vector import VectorEnv
 
 
 def pack_state(state: Any) -> dict[str, np.ndarray[Any, Any]]:
-    """A state, of one environment or of a batch, as arrays that NumPy saves.
+    """Convert a state, of one environment or of a batch, to arrays that NumPy can save.
 
     Args:
-        state: what `reset` or `step` returned.
+        state: a state that `reset` or `step` returned.
 
     Returns:
-        The leaves by names of which the order is that of the leaves; of a typed key its data, under
-        a name that ends with the key's kind. `np.savez(path, **pack_state(state))` is a checkpoint.
+        The leaves by name, in order. A typed key becomes its data, under a name that ends with the
+        key's implementation. `np.savez(path, **pack_state(state))` writes a checkpoint.
 
     Examples:
         >>> env, params = envhub.make("gymnax::CartPole-v1")
@@ -43,17 +43,17 @@ def pack_state(state: Any) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def unpack_state(env: Environment | VectorEnv, arrays: Mapping[str, Any]) -> Any:
-    """The state that `pack_state` made arrays of, for this environment or another like it.
+    """Convert arrays of `pack_state` back to a state.
 
     Args:
-        env: made as the one of the state was; a batch for the state of a batch.
-        arrays: what `pack_state` returned, or `np.load(path)` of what was saved.
+        env: an environment made with the same arguments; a batch for the state of a batch.
+        arrays: the result of `pack_state`, or `np.load(path)` of a saved checkpoint.
 
     Returns:
-        The state, which continues bit for bit where the environment is `checkpointable`.
+        The state. If the environment is `checkpointable`, it continues bit for bit.
 
     Raises:
-        InvalidStateError: if it is the state of another environment.
+        InvalidStateError: if the arrays hold the state of another environment.
 
     Examples:
         >>> venv, params = envhub.make_vec("gymnax::CartPole-v1", 2)

@@ -1,4 +1,4 @@
-"""Whole episodes of a policy: what each returned, and how long it was."""
+"""Evaluate a policy on whole episodes: their returns and lengths."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ FOREVER = 2**31 - 1
 
 
 class Evaluation(NamedTuple):
-    """What `evaluate` returns, in the order in which the episodes were started.
+    """The result of `evaluate`, in the order in which the episodes were started.
 
     Attributes:
-        returns: float32[num_episodes], the sum of the rewards of each episode; of several agents
+        returns: float32[num_episodes], the sum of the rewards of each episode; for several agents
             float32[num_episodes, num_agents].
-        lengths: int32[num_episodes], how many steps each took.
+        lengths: int32[num_episodes], the number of steps of each episode.
 
     Examples:
         >>> env, params = envhub.make("gymnax::Pendulum-v1", max_steps_in_episode=10)
@@ -46,36 +46,36 @@ def evaluate(
     key: jax.Array,
     num_episodes: int,
 ) -> Evaluation:
-    """Play whole episodes, and tell what each returned and how long it was.
+    """Play whole episodes, and return the return and the length of each.
 
-    The episodes are the first `num_episodes` that are started. Each is played to its end, so that
-    short ones are not preferred, as they are where the first that end are counted.
+    The first `num_episodes` episodes that start are played to their ends. So the result is not
+    biased towards short episodes, as it would be if the first episodes to end were counted.
 
-    Of an environment, all are played side by side, as in a batch of `num_episodes`; the policy is
-    given one observation, and a key of `jax.random.split(policy_key, num_episodes)`. One that is
-    not `vmap_safe` plays them one after another. Of a batch, as many are played at a time as it has
-    environments, and those that start in the same step are numbered by their index.
+    For an environment, all episodes are played side by side, as in a batch of `num_episodes`; the
+    policy gets one observation, and a key of `jax.random.split(policy_key, num_episodes)`. If the
+    environment is not `vmap_safe`, the episodes are played one after another. For a batch, each
+    lane plays one episode at a time; episodes that start in the same step are numbered by lane.
 
-    It is the loop that `Trajectory` shows, with the same keys, until the last of them has ended.
-    Rewards and ends are those that `env` shows: leave out wrappers that change rewards for a
-    training, such as `NormalizeReward`. It works inside `jit`, `scan` and `vmap`: over params, keys
-    or weights. Outside, Ctrl-C ends it even where an episode does not end.
+    The loop is that of `Trajectory`, with the same keys, until the last episode has ended. Rewards
+    and ends are those that `env` shows: leave out wrappers that change rewards for training, such
+    as `NormalizeReward`. It works inside `jit`, `scan` and `vmap`, over params, keys or weights.
+    Outside these, Ctrl-C interrupts it even if an episode never ends.
 
     Args:
-        env: an environment, or a batch. What an `AutoReset` of an environment starts is not looked
-            at. A batch has one, unless each of its environments plays one episode at most.
-        params: as for `env.step`; `None` for the default ones.
+        env: an environment or a batch. Episodes that an environment's `AutoReset` starts do not
+            count. A batch needs an `AutoReset`, unless each lane plays at most one episode.
+        params: as for `env.step`; `None` for the default params.
         policy: as for `rollout`; `None` for random actions.
-        key: one PRNG key; it decides everything.
-        num_episodes: how many; of a batch with `batched_params`, in each of its environments.
+        key: one PRNG key; it determines the whole result.
+        num_episodes: the number of episodes; for a batch with `batched_params`, in each lane.
 
     Returns:
         `(returns, lengths)`. With `batched_params` both have a leading axis of `num_envs`.
 
     Raises:
         InvalidOptionError: if `num_episodes` is not a positive integer, the batch has no
-            `AutoReset` and too few environments, or there is no such policy or environment.
-        InvalidKeyError, InvalidParamsError, InvalidActionError: as `reset` and `step`.
+            `AutoReset` and too few environments, or the policy or the environment is invalid.
+        InvalidKeyError, InvalidParamsError, InvalidActionError: as in `reset` and `step`.
 
     Examples:
         >>> venv, params = envhub.make_vec("gymnax::CartPole-v1", 4)
@@ -90,16 +90,16 @@ def evaluate(
 
 
 class _Lanes(NamedTuple):
-    """What the environments of a batch are at.
+    """The progress of the lanes of a batch.
 
     Attributes:
-        key: the one to go on with.
+        key: the key with which to continue.
         last: the pair `(obs, state)`.
-        number: int32[num_envs], which episode each plays; one beyond the last counts for nothing.
-        started: int32[], how many episodes were started.
-        waits: bool[num_envs], whether the next step resets, and is none of an episode.
-        total, length: what the episodes that are played have come to.
-        returns, lengths: what those that ended came to, by number.
+        number: int32[num_envs], the episode that each lane plays; those after the last are ignored.
+        started: int32[], the number of episodes that were started.
+        waits: bool[num_envs], whether the next step resets and so belongs to no episode.
+        total, length: the return and length so far of the episodes in progress.
+        returns, lengths: the return and length of the episodes that ended, by number.
     """
 
     key: jax.Array
@@ -161,7 +161,7 @@ def _has_batched_params(env: Any) -> bool:
 
 
 def _batch_of(env: Any, num_episodes: int) -> VectorEnv:
-    """The batch that plays them."""
+    """Return the batch that plays the episodes."""
     if isinstance(env, VectorEnv):
         return env
     if env.capabilities.vmap_safe:
@@ -170,7 +170,7 @@ def _batch_of(env: Any, num_episodes: int) -> VectorEnv:
 
 
 def _programs(env: Environment | VectorEnv) -> tuple[Any, Any]:
-    """How the first episodes are started, and how all are played, compiled."""
+    """Return the compiled programs that start the first episodes and play all episodes."""
     start = jax.jit(functools.partial(_start, env), static_argnums=2)
     return start, jax.jit(functools.partial(_play, env), static_argnums=2)
 
@@ -197,7 +197,7 @@ def _start(env: Any, params: Any, key: jax.Array, num_episodes: int) -> _Lanes:
 def _play(
     env: Any, params: Any, policy: Policy, num_episodes: int, lanes: _Lanes, most_steps: jax.Array
 ) -> tuple[_Lanes, jax.Array]:
-    """Play so many steps, or until all episodes have ended; and whether they have."""
+    """Play this many steps, or until all episodes have ended; and tell whether they have."""
     venv = _batch_of(env, num_episodes)
     act = policy if isinstance(env, VectorEnv) else _for_each(policy, venv.num_envs)
     beyond: Any = num_episodes
@@ -225,7 +225,7 @@ def _play(
 def _counted(
     venv: VectorEnv, lanes: _Lanes, reward: jax.Array, done: jax.Array, beyond: Any
 ) -> _Lanes:
-    """After a step: what it added to each episode, and which have ended."""
+    """Add a step to the episodes, and mark those that have ended."""
 
     def of_agents(of_lanes: jax.Array) -> jax.Array:
         return of_lanes.reshape(-1, *[1] * (reward.ndim - 1))
@@ -250,7 +250,7 @@ def _counted(
 
 
 def _for_each(policy: Policy, num_envs: int) -> Policy:
-    """A policy of one observation as one of all."""
+    """Turn a policy of one observation into a policy of all observations."""
 
     def act(key: jax.Array, obs: Any) -> Any:
         return jax.vmap(policy)(jax.random.split(key, num_envs), obs)

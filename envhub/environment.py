@@ -37,26 +37,26 @@ COMPARED = ("capabilities", "default_params", "spec", "unwrapped")
 
 
 class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
-    """An environment as pure functions of keys, states, actions and params.
+    """An environment: pure functions of keys, states, actions and params.
 
-    It is a value, made of what its `spec` says: JAX-native ones that are made alike are equal, and
-    share what they compile. A callback environment is equal to itself alone, because its states may
-    name its own instances. A copy (`copy.copy`, `copy.deepcopy`) is the environment itself, because
-    episodes are in states. Pickled, it is made again where it is restored, with its own instances.
+    An environment is a value. JAX-native environments with equal specs are equal and share compiled
+    code. A callback environment equals only itself, because its states may refer to its own
+    instances. A copy (`copy.copy`, `copy.deepcopy`) is the same object, because states hold the
+    episodes. Unpickling makes the environment again, with its own instances.
 
     Adapters implement the hooks `reset_env`, `step_env`, `observation_space`, `action_space` and,
-    where the suite can draw, `render_env`. Callers use `reset`, `step` and `render`, which add
-    what all suites need: checked input, compiled calls outside `jit`, and stable dtypes.
+    if the suite can draw, `render_env`. Callers use `reset`, `step` and `render`, which add
+    what every suite needs: input checks, compiled calls outside `jit`, and stable dtypes.
 
-    To a type checker, `Environment[Obs, State, Params]` is one with these types; what is left out
-    is `Any`.
+    Type checkers read `Environment[Obs, State, Params]` as an environment with these types; an
+    omitted type is `Any`.
 
     Attributes:
-        default_params: the params in force when a call gives none; `None` where there are none.
-        capabilities: what this environment can do, as `envhub.capabilities(id)` says it.
-        spec: where it comes from; `None` if `envhub.make` did not make it.
+        default_params: the params of calls that pass none; `None` if the suite has no params.
+        capabilities: what this environment can do; the same as `envhub.capabilities(id)`.
+        spec: what it was made from; `None` if `envhub.make` did not make it.
         unwrapped: the suite's own object.
-        num_agents: how many agents act.
+        num_agents: the number of agents that act.
 
     Examples:
         >>> env, params = envhub.make("gymnax::CartPole-v1")
@@ -90,39 +90,39 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
 
     @abc.abstractmethod
     def reset_env(self, key: jax.Array, params: Params) -> tuple[Obs, State]:
-        """The suite's own reset, as `(obs, state)`."""
+        """Call the suite's own reset, and return `(obs, state)`."""
 
     @abc.abstractmethod
     def step_env(
         self, key: jax.Array, state: State, action: Any, params: Params
     ) -> StepResult[Obs, State]:
-        """The suite's own step that never resets."""
+        """Call the suite's own step, which never resets."""
 
     @abc.abstractmethod
     def observation_space(self, params: Params | None = None) -> spaces.Space[Obs]:
-        """The space that contains every observation under these params, which may be traced."""
+        """Return the space of all observations under these params, which may be traced."""
 
     @abc.abstractmethod
     def action_space(self, params: Params | None = None) -> spaces.Space:
-        """The space of the actions that `step` accepts under these params, which may be traced."""
+        """Return the space of actions that `step` accepts under these params (may be traced)."""
 
     def derived_params(self, params: Any, changed: set[str]) -> dict[str, Any]:
-        """The fields that are computed from others, by name, where some of those were changed.
+        """Return the new values of fields that are computed from changed fields, by name.
 
-        `make` gives them these values, unless they are given themselves.
+        `make` sets them, unless the caller passes these fields too.
         """
         return {}
 
     def step_then_reset(
         self, key: jax.Array, state: State, action: Any, params: Params
     ) -> tuple[StepResult[Obs, State], Obs]:
-        """Advance one step, and start the next episode where one ended: for `AutoReset`.
+        """Advance one step, and start the next episode if this one ended; `AutoReset` calls this.
 
-        The key is split in two, the first for the step and the second for the reset.
+        The key is split in two: the first half is for the step, the second for the reset.
 
         Returns:
-            The result, with the observation and the state of the next episode where there is one;
-            and the observation before that.
+            The result, with the observation and the state of the next episode if one started; and
+            the final observation of the step itself.
         """
         result = self.step(jax.random.split(key)[0], state, action, params)
         obs, after = self._reset_where(jnp.all(result.done), key, params, result)
@@ -136,7 +136,7 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
         action: Any,
         params: Params,
     ) -> StepResult[Obs, State]:
-        """Start an episode, with no reward and no end, or advance one step: for `AutoReset`.
+        """Start an episode (no reward, no end) or advance one step; `AutoReset` calls this.
 
         The key is split as in `step_then_reset`.
         """
@@ -164,10 +164,10 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
         return obs, state
 
     def limit(self, params: Any) -> Any:
-        """The limit of `episode_limit` under these params, which may be traced: for adapters.
+        """Return the episode limit under these params, which may be traced; adapters override it.
 
-        By default it is the field of the params, or the option of `make`, that the suite says
-        limits an episode.
+        By default this is the field of the params, or the option of `make`, that the suite
+        declares as its limit.
         """
         field = self.limited_by
         if field is None or hasattr(params, field):
@@ -176,15 +176,15 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
         return given if isinstance(given, int) and given > 0 else None
 
     def render_env(self, state: State, params: Params) -> Any:
-        """The suite's own picture of a concrete state: uint8[H, W, 3]."""
+        """Draw a concrete state with the suite's own renderer: uint8[H, W, 3]."""
         raise NotImplementedError
 
     def reset(self, key: jax.Array, params: Params | None = None) -> tuple[Obs, State]:
         """Start an episode.
 
         Args:
-            key: one PRNG key, typed or legacy uint32[2]; it decides the whole initial state.
-            params: of the structure of `default_params`, which are used when it is `None`.
+            key: one PRNG key, typed or legacy uint32[2]; it determines the whole initial state.
+            params: params with the structure of `default_params`; `None` for the default params.
 
         Returns:
             The pair `(obs, state)`; `obs` lies in `observation_space(params)`, and `state` is a
@@ -192,7 +192,8 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
 
         Raises:
             InvalidKeyError: if `key` is not one PRNG key.
-            InvalidParamsError: if `params` has another structure, or a field another shape or kind.
+            InvalidParamsError: if `params` or one of its fields has a different structure, shape or
+        kind.
         """
         refuse_after_fork()
         _inputs.check_key(key)
@@ -210,12 +211,12 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
     def step(
         self, key: jax.Array, state: State, action: Any, params: Params | None = None
     ) -> StepResult[Obs, State]:
-        """Advance one step; never reset.
+        """Advance one step, without any reset.
 
         Args:
-            key: one PRNG key, the randomness of this transition.
-            state: what `reset` or the last `step` returned.
-            action: of the shape and kind of `action_space(params)`.
+            key: one PRNG key, for the randomness of this transition.
+            state: a state that `reset` or `step` returned.
+            action: an action with the shape and kind of `action_space(params)`.
             params: as for `reset`.
 
         Returns:
@@ -224,7 +225,7 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
         Raises:
             InvalidKeyError, InvalidParamsError: as for `reset`.
             InvalidActionError: if the action does not fit the action space.
-            InvalidStateError: if the state is not one of this environment's.
+            InvalidStateError: if the state belongs to another environment.
         """
         refuse_after_fork()
         _inputs.check_key(key)
@@ -245,10 +246,10 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
         return result
 
     def render(self, state: State, params: Params | None = None) -> np.ndarray:
-        """Draw one state, without a display.
+        """Draw one state. No display is needed.
 
         Args:
-            state: a concrete, unbatched state; this runs outside `jit`.
+            state: a concrete state of one environment; call `render` outside `jit`.
             params: as for `reset`.
 
         Returns:
@@ -256,8 +257,8 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
 
         Raises:
             MissingCapabilityError: if the environment cannot be drawn.
-            RenderError: if it can, and this machine lacks what that needs, or the suite fails.
-            InvalidStateError: if the state is not one of this environment's.
+            RenderError: if this machine lacks what drawing needs, or the suite fails.
+            InvalidStateError: if the state belongs to another environment.
         """
         if not self.capabilities.renderable:
             raise MissingCapabilityError(
@@ -281,10 +282,10 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
             ) from error
 
     def expect(self, num_envs: int) -> None:
-        """Learn that so many are driven together, which several devices' calls do not show."""
+        """Announce how many are driven together, which calls from several devices do not show."""
 
     def close(self) -> None:
-        """Free what the environment holds outside of JAX; idempotent."""
+        """Free what the environment holds outside JAX. It may be called repeatedly."""
 
     @functools.cached_property
     def _key(self) -> Hashable:
@@ -325,32 +326,32 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
         return f"<{type(self).__name__} {spec.id}{options}>"
 
     def _repr_html_(self) -> str:
-        """A table with what it shows, takes and can do, for notebooks."""
+        """Return a table of spaces and capabilities, for notebooks."""
         spaces = {"observations": self.observation_space(), "actions": self.action_space()}
         shown = {"environment": repr(self), **spaces, **self.capabilities.answers()}
         return table(shown.items())
 
     def episode_limit(self, params: Any = None) -> int | None:
-        """The number of steps after which an episode is truncated at the latest.
+        """Return the number of steps after which an episode is truncated at the latest.
 
         Args:
-            params: concrete ones; of batched ones the largest limit counts.
+            params: concrete params; for batched params the largest limit is returned.
 
         Returns:
-            The limit; `None` if there is none.
+            The limit; `None` if there is no limit.
         """
         limit = self.limit(self.default_params if params is None else params)
         return None if limit is None else int(np.max(limit))
 
     def find(self, kind: type[E]) -> E | None:
-        """The outermost wrapper of this kind; `None` if there is none."""
+        """Return the outermost wrapper of this class; `None` if there is none."""
         return self if isinstance(self, kind) else None
 
     def check_params(self, params: Any) -> None:
-        """Refuse params that do not fit; while a program is traced, so that it costs nothing there.
+        """Refuse params that do not fit. The check runs at trace time and costs nothing later.
 
         Raises:
-            InvalidParamsError: naming the field.
+            InvalidParamsError: if they do not fit; the message names the field.
         """
         _inputs.check_params(params, self.default_params)
 
@@ -362,7 +363,7 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
         return self._placed[1]
 
     def _run(self, compiled: Any, *arguments: Any) -> Any:
-        """Where callback environments tell their own errors from those of the caller."""
+        """Run a call; callback environments override this to separate their errors from others."""
         config: Any = jax.config
         if config.jax_debug_key_reuse:
             return count_one_use(compiled, *arguments)
@@ -387,7 +388,7 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
 
     @functools.cached_property
     def reset_shapes(self) -> tuple[Any, Any]:
-        """Shapes and dtypes of `(obs, state)` after a reset, found by tracing one."""
+        """Return the shapes and dtypes of `(obs, state)` after a reset, by tracing a reset."""
         with jax.transfer_guard("allow"):
             shapes = jax.eval_shape(self._compiled_reset, jax.random.key(0), self.default_params)
         return shapes[0], shapes[1]

@@ -22,7 +22,7 @@ class EnvHubError(Exception):
 
 
 class InvalidEnvIdError(EnvHubError, ValueError):
-    """An id that is not of the form `suite::Name`.
+    """An id does not have the form `suite::Name`.
 
     Examples:
         >>> envhub.make("CartPole-v1")
@@ -62,7 +62,7 @@ class DuplicateSuiteError(EnvHubError, ValueError):
 
 
 class MissingDependencyError(EnvHubError, ImportError):
-    """The suite's package is absent, or present and failing to import.
+    """The suite's package is absent or cannot be imported.
 
     Examples:
         >>> envhub.register("mine", "my_package.my_module:SUITE")
@@ -83,7 +83,7 @@ class UnsupportedVersionError(EnvHubError, ImportError):
 
 
 class UnavailableEnvError(EnvHubError, RuntimeError):
-    """The environment is known, and cannot run on what is installed: a gap with its reason.
+    """The environment is known but cannot run on the installed packages: a gap with its reason.
 
     Examples:
         >>> envhub.make("gymnasium::Pusher-v4")
@@ -93,7 +93,7 @@ class UnavailableEnvError(EnvHubError, RuntimeError):
 
 
 class InvalidOptionError(EnvHubError, TypeError):
-    """A keyword of `make` that nobody knows, or a value that the suite refuses.
+    """A keyword is unknown, or the suite refuses its value.
 
     Examples:
         >>> envhub.make("gymnax::CartPole-v1", gravitty=1.0)
@@ -103,7 +103,7 @@ class InvalidOptionError(EnvHubError, TypeError):
 
 
 class InvalidKeyError(EnvHubError, TypeError):
-    """Not one PRNG key.
+    """The argument is not one PRNG key.
 
     Examples:
         >>> env, params = envhub.make("gymnax::CartPole-v1")
@@ -114,7 +114,7 @@ class InvalidKeyError(EnvHubError, TypeError):
 
 
 class InvalidParamsError(EnvHubError, TypeError):
-    """Params that do not have the structure of the environment's default params.
+    """The params do not have the structure of the environment's default params.
 
     Examples:
         >>> env, params = envhub.make("gymnax::CartPole-v1")
@@ -125,7 +125,7 @@ class InvalidParamsError(EnvHubError, TypeError):
 
 
 class InvalidStateError(EnvHubError, TypeError):
-    """A state that another environment made.
+    """The state was made by another environment.
 
     Examples:
         >>> env, params = envhub.make("gymnax::CartPole-v1")
@@ -136,7 +136,7 @@ class InvalidStateError(EnvHubError, TypeError):
 
 
 class InvalidActionError(EnvHubError, ValueError):
-    """An action whose shape or kind the action space does not hold.
+    """The action does not have the shape or kind of the action space.
 
     Examples:
         >>> env, params = envhub.make("gymnax::CartPole-v1")
@@ -148,7 +148,7 @@ class InvalidActionError(EnvHubError, ValueError):
 
 
 class MissingCapabilityError(EnvHubError, TypeError):
-    """The environment does not have a capability that was asked for.
+    """The environment does not have a required capability.
 
     Examples:
         >>> envhub.require("gymnax::CartPole-v1", "differentiable")
@@ -158,7 +158,7 @@ class MissingCapabilityError(EnvHubError, TypeError):
 
 
 class UnpicklableError(EnvHubError, TypeError):
-    """An environment of something that cannot go to another process.
+    """The environment contains something that cannot be pickled.
 
     Examples:
         >>> import pickle
@@ -171,7 +171,7 @@ class UnpicklableError(EnvHubError, TypeError):
 
 
 class StaleStateError(EnvHubError, RuntimeError):
-    """A host state without a snapshot whose instance has moved on, or is gone.
+    """A state of a callback environment has no snapshot, and its instance moved on or is gone.
 
     Examples:
         >>> env, params = envhub.make("gymnasium::CartPole-v1", forkable=False)
@@ -184,7 +184,7 @@ class StaleStateError(EnvHubError, RuntimeError):
 
 
 class HostEnvError(EnvHubError, RuntimeError):
-    """A callback environment raised, or cannot be called; the original exception is chained.
+    """A callback environment raised or cannot be called; the original exception is chained.
 
     Examples:
         >>> import gymnasium
@@ -205,7 +205,7 @@ class HostEnvError(EnvHubError, RuntimeError):
 
 
 class ForkedProcessError(EnvHubError, RuntimeError):
-    """A call in a process that was forked from one in which JAX was running: it would never return.
+    """The process was forked while JAX was running, so the call would never return.
 
     Examples:
         >>> import multiprocessing
@@ -223,7 +223,7 @@ class ForkedProcessError(EnvHubError, RuntimeError):
 
 
 class RenderError(EnvHubError, RuntimeError):
-    """A renderable environment that could not draw on this machine.
+    """A renderable environment could not draw on this machine.
 
     Examples:
         >>> env, params = envhub.make("gymnasium::CartPole-v1")
@@ -235,7 +235,7 @@ class RenderError(EnvHubError, RuntimeError):
 
 
 class ContractError(EnvHubError, AssertionError):
-    """An environment does not keep the contract, as one of its hooks or `envhub.testing` found out.
+    """An environment does not keep the contract, as one of its hooks or `envhub.testing` shows.
 
     Examples:
         >>> from envhub.testing import Report, Verdict
@@ -246,7 +246,7 @@ class ContractError(EnvHubError, AssertionError):
 
 
 def nearest(word: str, known: Iterable[str], how_many: int = 3) -> list[str]:
-    """The known names closest to a mistyped one, best first, whatever its case.
+    """Return the known names closest to a mistyped name, the best first, ignoring case.
 
     Examples:
         >>> nearest("CartPool-v1", ["CartPole-v1", "Pendulum-v1"])
@@ -258,7 +258,7 @@ def nearest(word: str, known: Iterable[str], how_many: int = 3) -> list[str]:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A clause to put behind an error message: `" Did you mean 'x' or 'y'?"`, or nothing.
+    """Return a suggestion for the end of a message, `" Did you mean 'x' or 'y'?"`, or `""`.
 
     Examples:
         >>> did_you_mean("CartPool-v1", ["CartPole-v1", "Pendulum-v1"])
@@ -269,7 +269,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def brief(value: Any, width: int = 200) -> str:
-    """A value for a message: its `repr`, shortened, or its kind where there is none."""
+    """Return a value as text for a message: its shortened `repr`, or its kind if that fails."""
     try:
         text = repr(value)
     except Exception:  # as of an int of more than 4300 digits

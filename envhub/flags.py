@@ -1,4 +1,4 @@
-"""What an environment can do, said before it is constructed."""
+"""Capabilities: what an environment supports, known before it is made."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ Claim = Literal[True] | str
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Capabilities:
-    """Explicit flags, each a claim that a probe in `envhub.testing.probes` checks.
+    """The capabilities of an environment: flags that the probes in `envhub.testing.probes` check.
 
-    Build one with `Capabilities.claim`, which takes a reason for every flag that is false.
+    Build them with `Capabilities.claim`, which takes a reason for every flag that is false.
 
     Attributes:
-        jax_native: `step` is pure XLA: no host callback, runs on the accelerator.
+        jax_native: `step` is pure XLA: it makes no host callback and runs on the accelerator.
         forkable: stepping one state twice gives the same result, and one branch never disturbs
-            another: tree search, replay from any state.
-        vmap_safe: `vmap` over keys, states, actions and params, nested too, means what it means
-            for a pure function.
+            another. Tree search and replay from any state need this.
+        vmap_safe: `vmap` over keys, states, actions and params, also nested, behaves as for a pure
+            function.
         has_env_params: `params` is a pytree that may be changed, batched with `vmap` and traced
             without rebuilding the environment.
         isolated_reset: `reset` never invalidates a state returned earlier.
-        reproducible: the key decides everything, in another process as well.
+        reproducible: the key determines everything, in another process too.
         checkpointable: a saved state, restored in another process, continues bit for bit.
-        differentiable: gradients flow through `step`, from the next observation to the action,
-            finite and not identically zero.
-        multi_device: works inside `shard_map` over several devices.
+        differentiable: gradients flow through `step`, from the next observation to the action; they
+            are finite and not identically zero.
+        multi_device: the environment works inside `shard_map` over several devices.
         renderable: `env.render` works without a display.
-        reasons: for each false flag, the pair of its name and the reason.
+        reasons: a pair of name and reason for each false flag.
 
     Examples:
         >>> caps = Capabilities.native(renderable="there is nothing to see.")
@@ -60,30 +60,30 @@ class Capabilities:
 
     @classmethod
     def claim(cls, **claims: Claim) -> Capabilities:
-        """Build from one claim a flag: `True`, or the reason why it is false."""
+        """Build capabilities from one claim per flag: `True`, or the reason why it is false."""
         flags = {name: claim is True for name, claim in claims.items()}
         reasons = [(name, claim) for name, claim in claims.items() if isinstance(claim, str)]
         return cls(**flags, reasons=tuple(reasons))
 
     @classmethod
     def native(cls, **claims: Claim) -> Capabilities:
-        """The claims of a JAX-native suite: everything is true but what the caller denies."""
+        """Build the capabilities of a JAX-native suite: all true, except those given a reason."""
         everything: dict[str, Claim] = dict.fromkeys(FLAGS, True)
         return cls.claim(**everything | claims)
 
     @classmethod
     def none(cls, reason: str) -> Capabilities:
-        """No capability at all, for an environment that cannot run."""
+        """Build capabilities that are all false, for an environment that cannot run."""
         return cls.claim(**dict.fromkeys(FLAGS, reason))
 
     def without(self, **reasons: str) -> Capabilities:
-        """These, less some flags, with the reasons why; a flag that is false keeps its reason."""
+        """Return a copy with some flags false for these reasons; false flags keep theirs."""
         lost = {flag: reason for flag, reason in reasons.items() if getattr(self, flag)}
         flags = self.as_dict() | dict.fromkeys(lost, False)
         return Capabilities(**flags, reasons=(*self.reasons, *lost.items()))
 
     def why(self, flag: str) -> str:
-        """The reason why a flag is false, with the option that makes it true if there is one.
+        """Return the reason why a flag is false, and the option that makes it true if one exists.
 
         Args:
             flag: the name of a flag.
@@ -98,14 +98,14 @@ class Capabilities:
         return dict(self.reasons).get(flag, "")
 
     def as_dict(self) -> dict[str, bool]:
-        """The flags alone, by name, in the order of the contract."""
+        """Return the flags by name, without reasons, in the order of the contract."""
         return {name: getattr(self, name) for name in FLAGS}
 
     def __repr__(self) -> str:
         return lines("Capabilities", self.answers())
 
     def _repr_html_(self) -> str:
-        """A table, for notebooks."""
+        """Return a table, for notebooks."""
         return table(self.answers().items())
 
     def answers(self) -> dict[str, str]:
@@ -120,10 +120,10 @@ FLAGS: tuple[str, ...] = tuple(
 
 
 def check_flags(names: Any) -> None:
-    """Refuse names that are no capability.
+    """Refuse names that are not capabilities.
 
     Raises:
-        InvalidOptionError: naming the unknown flags and all that exist.
+        InvalidOptionError: if a flag is unknown; the message lists the unknown and all known flags.
     """
     unknown = [name for name in names if name not in FLAGS]
     if unknown:

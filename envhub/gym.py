@@ -1,4 +1,4 @@
-"""The environments of every installed suite under ids of Gymnasium.
+"""Register the environments of every installed suite with Gymnasium.
 
     import gymnasium
     import envhub.gym
@@ -6,12 +6,12 @@
     env = gymnasium.make("gymnax/CartPole-v1")
     envs = gymnasium.make_vec("brax/hopper", num_envs=64)
 
-Importing this registers the known names of each installed suite with Gymnasium, and imports no
-suite. `gymnasium.make("envhub.gym:gymnax/CartPole-v1")` imports this by itself.
+Importing this module registers the known names of each installed suite with Gymnasium, and imports
+no suite. `gymnasium.make("envhub.gym:gymnax/CartPole-v1")` imports the module itself.
 
-The id of `"suite::Name"` is `"suite/Name"`, where `-` stands for each character that Gymnasium's
+The id of `"suite::Name"` is `"suite/Name"`, where `-` replaces each character that Gymnasium's
 ids cannot have: `"gymnasium::phys2d/CartPole-v1"` is `"gymnasium/phys2d-CartPole-v1"`. `register`
-adds what is not among the known names, a third party's for example.
+adds other names, such as those of a third party.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ LIMIT = "max_episode_steps"
 
 
 def make_env(envhub_id: str, *, render_mode: str | None = None, **kwargs: Any) -> Any:
-    """Make one environment: what `gymnasium.make` calls for all ids.
+    """Make one environment; `gymnasium.make` calls this for all ids.
 
-    The `spec` of what it makes has the episode limit in `max_episode_steps`; the registry does not
-    know it before. `gymnasium.make` keeps its own keyword of that name to itself, and puts its
-    `TimeLimit` around, which shortens episodes. To make them longer, give the suite's own keyword,
-    with `options={"max_episode_steps": 1000}` where it has that name.
+    The environment's `spec.max_episode_steps` is the episode limit, which the registry does not
+    know in advance. `gymnasium.make` does not pass on its own keyword `max_episode_steps`: it adds
+    a `TimeLimit`, which can only shorten episodes. To make episodes longer, pass the suite's own
+    keyword; if it has the same name, pass `options={"max_episode_steps": 1000}`.
 
     Args:
         envhub_id: `"suite::Name"`.
@@ -49,7 +49,7 @@ def make_env(envhub_id: str, *, render_mode: str | None = None, **kwargs: Any) -
         **kwargs: as for `envhub.make`.
 
     Raises:
-        EnvHubError: all that `envhub.make` and `to_gymnasium` raise.
+        EnvHubError: every error that `envhub.make` and `to_gymnasium` raise.
 
     Examples:
         >>> import gymnasium
@@ -71,20 +71,20 @@ def make_vec_env(
     max_episode_steps: int | None = None,
     **kwargs: Any,
 ) -> Any:
-    """Make a batch, as `to_gymnasium_vec` gives it: what `gymnasium.make_vec` calls for all ids.
+    """Make a batch with `to_gymnasium_vec`; `gymnasium.make_vec` calls this for all ids.
 
     Args:
         envhub_id: `"suite::Name"`.
-        num_envs: how many.
+        num_envs: the number of environments.
         autoreset: as for `envhub.make_vec`; by default Gymnasium's mode.
-        array: as for `to_gymnasium_vec`, and so `render_mode`.
-        render_mode: likewise.
-        max_episode_steps: truncates episodes besides their own limit, or for a suite that has a
-            keyword of this name in its place.
+        array: as for `to_gymnasium_vec`.
+        render_mode: as for `to_gymnasium_vec`.
+        max_episode_steps: an additional limit on episodes; for a suite that has a keyword of this
+            name, it replaces the suite's own limit.
         **kwargs: as for `envhub.make_vec`.
 
     Raises:
-        EnvHubError: all that `envhub.make_vec` and `to_gymnasium_vec` raise.
+        EnvHubError: every error that `envhub.make_vec` and `to_gymnasium_vec` raise.
 
     Examples:
         >>> import gymnasium
@@ -111,14 +111,14 @@ def register(env_id: str) -> str:
     """Register one more environment with Gymnasium.
 
     Args:
-        env_id: `"suite::Name"`, of any name that `envhub.make` takes.
+        env_id: `"suite::Name"`, with any name that `envhub.make` takes.
 
     Returns:
-        Its id there.
+        The id in Gymnasium's registry.
 
     Raises:
         InvalidEnvIdError, UnknownSuiteError, UnknownEnvError: if the id names nothing, or another
-            environment has its id there.
+            environment already has that id in Gymnasium's registry.
 
     Examples:
         >>> import envhub.gym

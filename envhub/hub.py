@@ -1,4 +1,4 @@
-"""From an id to an environment, and to what can be said before there is one."""
+"""Make environments by id, and answer questions about them before they are made."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def parse_id(env_id: str) -> tuple[str, str]:
     """Split `"suite::Name"` at the first `::`.
 
     Raises:
-        InvalidEnvIdError: if it is not a string of that form.
+        InvalidEnvIdError: if `env_id` is not a string of that form.
     """
     suite, separator, name = env_id.partition("::") if isinstance(env_id, str) else ("", "", "")
     if not (suite.strip() and separator and name.strip()):
@@ -54,7 +54,7 @@ def parse_id(env_id: str) -> tuple[str, str]:
 
 
 def find(env_id: str, options: Mapping[str, Any]) -> tuple[Suite, str, Capabilities]:
-    """The suite of an id, its name for the environment, and what that can do.
+    """Return an id's suite, the suite's name for the environment, and its capabilities.
 
     Raises:
         InvalidEnvIdError, UnknownSuiteError, UnknownEnvError: if the id names nothing.
@@ -89,25 +89,25 @@ def make(
     """Make an environment of any suite.
 
     Args:
-        env_id: `"suite::Name"`, the name being the suite's own id.
-        wrappers: classes of wrappers, or functions of an environment, the innermost first.
-        autoreset: the mode of an `envhub.wrappers.AutoReset` around all of them; by default there
-            is none.
-        params: overrides fields of the environment's params, by name.
-        options: keywords for the suite's constructor, those too that have the name of one of
-            `make`'s.
-        **kwargs: either, by name: a keyword that the suite's constructor takes goes there, and one
-            that names a field of the params overrides that field.
+        env_id: `"suite::Name"`, where the name is the suite's own id.
+        wrappers: wrapper classes, or functions that wrap an environment, the innermost first.
+        autoreset: the mode of an `envhub.wrappers.AutoReset` around all wrappers; by default there
+            is no automatic reset.
+        params: new values for fields of the environment's params, by name.
+        options: keywords for the suite's constructor. They may have the same names as keywords of
+            `make`.
+        **kwargs: options and params by name: a keyword that the suite's constructor takes goes to
+            the constructor, and a keyword that names a field of the params overrides that field.
 
     Returns:
-        The environment, and its default params: the suite's parameter pytree, or `None` where it
-        has none. Environments that are made alike are equal, and share what they compile.
+        The environment and its default params: the suite's parameter pytree, or `None` if the suite
+        has no params. Environments made with equal arguments are equal and share compiled code.
 
     Raises:
         InvalidEnvIdError, UnknownSuiteError, UnknownEnvError: if the id names nothing.
         MissingDependencyError, UnsupportedVersionError: if the suite's package is not usable, or
-            one that the environment imports is absent.
-        InvalidOptionError: if nobody knows a keyword, or the suite refuses a value.
+            a package that the environment imports is absent.
+        InvalidOptionError: if a keyword is unknown, or the suite refuses a value.
         UnavailableEnvError: if the environment is known not to run on what is installed.
 
     Examples:
@@ -130,7 +130,7 @@ def _construct(
     options: Mapping[str, Any] | None,
     params: Mapping[str, Any] | None,
 ) -> Environment:
-    """The suite's environment, with its params, capabilities and spec."""
+    """Construct the suite's environment, with its params, capabilities and spec."""
     options, params = explicit(env_id, "options", options), explicit(env_id, "params", params)
     kwargs, options = hide_secrets(kwargs), hide_secrets(options)
     both = {**kwargs, **params, **options}
@@ -176,27 +176,27 @@ def make_vec(
     sharding: jax.sharding.NamedSharding | None = None,
     **kwargs: Any,
 ) -> tuple[VectorEnv, Any]:
-    """Make many environments of one kind, driven together.
+    """Make a batch: several environments of one kind that are stepped together.
 
     Args:
         env_id: as for `make`.
-        num_envs: how many.
-        autoreset: what happens where an episode ends, see `envhub.wrappers.AutoReset`; `None` for
-            nothing.
-        batched_params: whether calls take params with a leading axis, one set for each.
-        mesh: the devices over which the batch is split, over all axes of the mesh; by default there
-            is one device.
-        sharding: the same, of which the first entry names axes of the mesh: over the others there
-            are copies.
+        num_envs: the number of environments.
+        autoreset: the mode of the automatic reset, see `envhub.wrappers.AutoReset`; `None` for no
+            automatic reset.
+        batched_params: whether calls take params with a leading axis, one set per environment.
+        mesh: the devices over which the batch is split, along all axes of the mesh; by default the
+            batch is on one device.
+        sharding: a sharding, instead of `mesh`. Its first entry names the mesh axes that split the
+            batch; along the other axes the batch is copied.
         **kwargs: as for `make`.
 
     Returns:
-        The batch, and its default params.
+        The batch and its default params.
 
     Raises:
-        InvalidOptionError: if `num_envs` is not a positive integer that is divisible by the number
-            of shards, or `mesh` and `sharding` are both given; and all that `make` and `VectorEnv`
-            raise.
+        InvalidOptionError: if `num_envs` is not a positive integer divisible by the number of
+            shards, or if both `mesh` and `sharding` are given; and every error that `make` and
+            `VectorEnv` raise.
 
     Examples:
         >>> venv, params = make_vec("gymnax::CartPole-v1", 16)
@@ -222,13 +222,13 @@ def capabilities(
     options: Mapping[str, Any] | None = None,
     **kwargs: Any,
 ) -> Capabilities:
-    """What an environment can do, without constructing it and without importing its suite.
+    """Return the capabilities of an environment, without making it or importing its suite.
 
     Args:
         env_id: `"suite::Name"`.
         params: as for `make`.
-        options: likewise.
-        **kwargs: what would be given to `make`; the answer is for these options.
+        options: as for `make`.
+        **kwargs: other keywords of `make`; the answer holds for these options.
 
     Raises:
         InvalidEnvIdError, UnknownSuiteError, UnknownEnvError: if the id names nothing.
@@ -244,20 +244,21 @@ def capabilities(
 
 
 def require(env_or_id: EnvOrId, *flags: str, **kwargs: Any) -> EnvOrId:
-    """Insist on capabilities before an algorithm relies on them.
+    """Check that an environment has the capabilities that an algorithm relies on.
 
     Args:
         env_or_id: an environment, a batch or a fleet, or the id of an environment.
         *flags: names of `Capabilities` fields.
-        **kwargs: for an id, what would be given to `make`; the answer is for these options.
+        **kwargs: for an id, keywords of `make`; the answer holds for these options.
 
     Returns:
-        What was given.
+        `env_or_id`, unchanged.
 
     Raises:
-        MissingCapabilityError: naming each missing flag, its reason, and what has it.
-        InvalidOptionError: if a flag is not one, or options are given for an environment that is
-            made.
+        MissingCapabilityError: if a flag is missing. The message names each missing flag, the
+            reason, and environments that have it.
+        InvalidOptionError: if a flag does not exist, or keywords are given with an environment that
+            is already made.
 
     Examples:
         >>> require("gymnax::CartPole-v1", "forkable", "vmap_safe")
@@ -282,7 +283,7 @@ def require(env_or_id: EnvOrId, *flags: str, **kwargs: Any) -> EnvOrId:
 
 
 def _alternatives(env_or_id: Value | str, flags: Sequence[str]) -> list[str]:
-    """Lines that name environments of the same suite with these flags, and how to find others."""
+    """Return lines that name environments of the suite with these flags, and how to find more."""
     asked = ", ".join(f"{flag}=True" for flag in flags)
     others = f"Others: envhub.list_envs({asked})"
     spec = getattr(env_or_id, "spec", None)
@@ -296,22 +297,22 @@ def _alternatives(env_or_id: Value | str, flags: Sequence[str]) -> list[str]:
 
 
 def list_envs(suite: str | None = None, /, **flags: bool) -> list[str]:
-    """The ids of all environments, or of those with the wanted capabilities.
+    """List the ids of all environments, or of those with the given capabilities.
 
-    It asks the suites themselves, which imports them.
+    The call asks the suites themselves, and therefore imports them.
 
     Args:
-        suite: one suite's name; by default every suite whose package is installed and supported.
-        **flags: capabilities and the values they must have, such as `forkable=True`; some of those
-            that are listed for that need `make(…, forkable=True)`.
+        suite: the name of a suite; by default every suite whose package is installed and supported.
+        **flags: capabilities and the values that they must have, such as `forkable=True`. Some of
+            the environments listed for this flag need `make(…, forkable=True)`.
 
     Returns:
         Full ids, sorted.
 
     Raises:
         UnknownSuiteError: if there is no such suite.
-        MissingDependencyError, UnsupportedVersionError: if the suite asked for is not usable.
-        InvalidOptionError: if a flag is not one.
+        MissingDependencyError, UnsupportedVersionError: if the requested suite is not usable.
+        InvalidOptionError: if a flag does not exist.
 
     Examples:
         >>> "jumanji::Snake-v1" in list_envs("jumanji", renderable=True)
@@ -331,9 +332,9 @@ def list_envs(suite: str | None = None, /, **flags: bool) -> list[str]:
 
 
 def usable_suites() -> list[Suite]:
-    """The suites whose packages are installed in a supported version.
+    """Return the suites whose packages are installed in a supported version.
 
-    What is installed and cannot be used is named in a warning, once.
+    A warning names each suite that is installed but not usable, once.
     """
     found = []
     for name in registry.suites():
@@ -358,7 +359,7 @@ def _with_flags(suite: Suite, names: Iterable[str], flags: Mapping[str, bool]) -
 
 
 def _trace(env: Environment) -> None:
-    """Trace one reset and one step, so that what cannot run fails in `make`."""
+    """Trace one reset and one step, so that an environment that cannot run fails in `make`."""
     key = jax.random.key(0)
     _, state = jax.eval_shape(env.reset, key)
     action = jax.eval_shape(env.action_space().sample, key)

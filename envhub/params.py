@@ -1,4 +1,4 @@
-"""Params for suites that have none of their own."""
+"""Params for suites that have no params of their own."""
 
 import dataclasses
 import functools
@@ -44,7 +44,7 @@ def computed(rules: Mapping[str, Rule], params: Any, changed: set[str]) -> dict[
 
 
 def named_params(name: str, fields: Sequence[str], values: Sequence[Any]) -> Any:
-    """Params of a class made for the occasion, each field a float32 number or array.
+    """Make params of a new class, in which each field is a float32 number or array.
 
     Examples:
         >>> params = named_params("Walk", ["goal", "wind"], [3.0, 0.5])
@@ -69,5 +69,5 @@ def _restored(name: str, fields: tuple[str, ...], values: tuple[Any, ...]) -> An
 
 
 def _replace(self: Any, **changes: Any) -> Any:
-    """A copy with some fields changed."""
+    """Return a copy with some fields changed."""
     return dataclasses.replace(self, **changes)

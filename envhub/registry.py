@@ -1,4 +1,4 @@
-"""The suites that there are, as data; nothing here imports one."""
+"""The registry of suites, as data; this module imports no suite."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ _named: set[tuple[str, str]] = set()  # the problems that were told
 
 
 def register(name: str, suite: str | Suite) -> None:
-    """Add a suite of your own for this process.
+    """Add a suite of your own, for this process only.
 
     A package that should always be found declares an entry point in the group `envhub.suites`
-    instead: the suite's name, and where its `Suite` object is.
+    instead: the suite's name, and the place of its `Suite` object.
 
     Args:
         name: the id prefix.
-        suite: a `Suite`, or where one is, as `"package.module:ATTRIBUTE"`.
+        suite: a `Suite`, or the place of one, as `"package.module:ATTRIBUTE"`.
 
     Raises:
-        InvalidEnvIdError: if the name cannot be part of an id, or is not what the suite calls
-            itself.
-        DuplicateSuiteError: if something else has that name already.
+        InvalidEnvIdError: if the name cannot be part of an id, or differs from the suite's own
+            name.
+        DuplicateSuiteError: if another suite already has that name.
 
     Examples:
         >>> register("mine", "my_package.my_module:SUITE")
@@ -80,10 +80,10 @@ def register(name: str, suite: str | Suite) -> None:
 
 
 def unregister(name: str) -> None:
-    """Remove a suite that `register` added; built-in and installed ones stay.
+    """Remove a suite that `register` added; built-in and installed suites stay.
 
     Raises:
-        UnknownSuiteError: if `register` has not added that name.
+        UnknownSuiteError: if `register` did not add that name.
 
     Examples:
         >>> envhub.register("mine", "my_package.my_module:SUITE")
@@ -99,14 +99,14 @@ def unregister(name: str) -> None:
 
 
 def is_lasting(name: str) -> bool:
-    """Whether another process finds the suite too, which one of `register` alone is not."""
+    """Tell whether other processes find the suite too; a suite added by `register` is not found."""
     return name not in _registered
 
 
 def suites() -> list[str]:
-    """The names of all suites, sorted, whether their packages are installed or not.
+    """Return the names of all suites, sorted, including suites that are not installed.
 
-    An installed package that claims the name of another is left out, with a warning.
+    An installed package that claims another suite's name is left out, with a warning.
 
     Examples:
         >>> {"brax", "gymnasium", "gymnax"} <= set(suites())
@@ -119,12 +119,12 @@ def suites() -> list[str]:
 
 
 def refused_claims() -> dict[str, str]:
-    """What installed packages claim and do not get: a name, and why."""
+    """Return the names that installed packages claim in vain, and the reasons."""
     return _claims()[1]
 
 
 def leave_out(name: str, problem: str) -> None:
-    """Name, once in a process, what is left out so that everything else works."""
+    """Warn, once per process, about a suite that is left out so that the others work."""
     if (name, problem) in _named:
         return
     _named.add((name, problem))
@@ -136,7 +136,7 @@ def leave_out(name: str, problem: str) -> None:
 
 @contextlib.contextmanager
 def sparing_others(name: str) -> Iterator[None]:
-    """Go on with the other suites where this one fails, and name it once."""
+    """Go on with the other suites if this one fails, and warn about it once."""
     try:
         with blaming("its description"):
             yield
@@ -145,10 +145,10 @@ def sparing_others(name: str) -> Iterator[None]:
 
 
 def get(name: str) -> Suite:
-    """The description of a suite.
+    """Return the description of a suite.
 
     Raises:
-        UnknownSuiteError: naming the nearest suites, and all of them.
+        UnknownSuiteError: if there is no such suite; the message names the nearest and all suites.
         DuplicateSuiteError: if several installed packages claim the name.
         MissingDependencyError: if a third party's description cannot be imported.
     """
@@ -169,7 +169,7 @@ def get(name: str) -> Suite:
 
 
 def _claims() -> tuple[dict[str, str | Suite], dict[str, str]]:
-    """Where the suites are, by name; and why a claim of an installed package is refused."""
+    """Return the places of the suites by name, and the reasons for refused claims of packages."""
     ours: Mapping[str, str | Suite] = {**BUILTIN, **_registered}
     places, refused = dict(ours), {}
     for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):

@@ -1,4 +1,4 @@
-"""What environments are made of, as data that can be kept, compared, shown and made again."""
+"""Specs: the arguments of an environment as data that can be stored, compared and made again."""
 
 from __future__ import annotations
 
@@ -65,14 +65,14 @@ class _Data:
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class WrapperSpec(_Data, Generic[E_co]):
-    """A wrapper with its options and without an environment: a function of one.
+    """A wrapper class with its options: a function that wraps an environment.
 
-    `TimeLimit(max_episode_steps=5)` is one.
+    For example, `TimeLimit(max_episode_steps=5)` is a `WrapperSpec`.
 
     Attributes:
         kind: the class of the wrapper.
         kwargs: its options by name.
-        args: those that have none.
+        args: its positional options.
 
     Examples:
         >>> limit = envhub.wrappers.TimeLimit(max_episode_steps=5)
@@ -96,10 +96,10 @@ class WrapperSpec(_Data, Generic[E_co]):
 
     @classmethod
     def of(cls, kind: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> WrapperSpec[Any]:
-        """Of the arguments of a wrapper, the environment among them.
+        """Make the spec from the arguments of a wrapper, which include the environment.
 
         Raises:
-            InvalidOptionError: if they are not those of the wrapper, naming those that are.
+            InvalidOptionError: if the wrapper does not take them; the message names those it takes.
         """
         signature = _signature(kind)
         try:
@@ -115,7 +115,7 @@ class WrapperSpec(_Data, Generic[E_co]):
 
     @property
     def options(self) -> dict[str, Any]:
-        """All options by name, those that were not given too."""
+        """Return all options by name, including those that were not given."""
         bound = _signature(self.kind).bind(None, *self.args, **self.kwargs)
         bound.apply_defaults()
         return dict(list(bound.arguments.items())[1:])
@@ -133,27 +133,26 @@ class MadeBy:
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class EnvSpec(_Data):
-    """What an environment was made of.
+    """The arguments from which an environment was made.
 
-    Specs are equal if all that is in them is, can be pickled, and with `to_json` be kept as text.
+    Specs are equal if all their fields are. They can be pickled, and `to_json` writes them as text.
 
     Attributes:
         id: the full id, `"suite::Name"`.
         suite: the suite's name.
         name: the suite's own id of the environment.
         options: the keywords that went to the suite's constructor.
-        params: those that override fields of the params.
-        wrappers: what is around it, the innermost first; an `AutoReset` among them.
-        distribution: the package that provides the environment: of what others have registered with
-            a suite, theirs.
-        version: that package's installed version; empty if nobody has installed it.
-        num_agents: how many agents act. Where there are several, they are the leading axis of
+        params: the keywords that override fields of the params.
+        wrappers: the wrappers around it, the innermost first, including an `AutoReset`.
+        distribution: the package that provides the environment. If another package registered the
+            environment with a suite, this is the other package.
+        version: the installed version of that package; empty if it was not installed.
+        num_agents: the number of agents that act. Several agents are the leading axis of
             observations, actions, rewards and flags.
-        source: of what `envhub.wrap` was given, what it is made of again: the function that it was
-            given, the object where that is a value, or what makes one like it; `None` for what
-            `envhub.make` makes.
-        recreatable: whether `make` makes it again. It does not of one live object, which `wrap` was
-            given.
+        source: for environments made by `envhub.wrap`, the source from which it can be made again:
+            the function passed to `wrap`, the object if it is a value, or a function that makes
+            objects like it. `None` for environments that `envhub.make` made.
+        recreatable: whether `make` can make it again; false if `wrap` was given one live object.
 
     Examples:
         >>> env, _ = envhub.make("gymnax::CartPole-v1", gravity=9.0, autoreset="same_step")
@@ -178,17 +177,17 @@ class EnvSpec(_Data):
 
     @property
     def kwargs(self) -> Mapping[str, Any]:
-        """The keywords given to `make`, but for `wrappers` and `autoreset`."""
+        """The keywords given to `make`, except `wrappers` and `autoreset`."""
         return MappingProxyType({**self.options, **self.params})
 
     def make(self) -> tuple[Environment, Any]:
         """Make the environment again, wrappers included.
 
         Returns:
-            The environment, and its default params.
+            The environment and its default params.
 
         Raises:
-            InvalidOptionError: if it cannot be made again; and all that `envhub.make` raises.
+            InvalidOptionError: if it cannot be made again; and all errors of `envhub.make`.
         """
         from envhub import hub
         from envhub._adoption import wrap
@@ -211,32 +210,32 @@ class EnvSpec(_Data):
         return lines("EnvSpec", self._fields_shown())
 
     def _repr_html_(self) -> str:
-        """A table, for notebooks."""
+        """Return a table, for notebooks."""
         return table(self._fields_shown().items())
 
     def _fields_shown(self) -> dict[str, str]:
-        """The fields that say something: what was not given is left out."""
+        """Return the fields that were given."""
         named = zip([field.name for field in self._all()], self._fields(), strict=True)
         return {name: str(value) for name, value in named if value not in ({}, (), None, "")}
 
     def to_json(self) -> str:
-        """The spec as a text, which `from_json` reads.
+        """Write the spec as text, which `from_json` reads.
 
         Raises:
-            InvalidOptionError: if an option is of a kind that has no such form, as a lambda.
+            InvalidOptionError: if an option cannot be written as text, such as a lambda.
         """
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return json.dumps({name: _json.encode(name, value) for name, value in fields.items()})
 
     @classmethod
     def from_json(cls, text: str) -> EnvSpec:
-        """Read what `to_json` wrote.
+        """Read text that `to_json` wrote.
 
-        It imports the functions and classes that the text names, and calls none of them but those
-        of wrappers, spaces and data: `make` does. Read texts of people whose code you would run.
+        It imports the functions and classes that the text names, and calls only those of wrappers,
+        spaces and data; `make` calls the others. Read only text from people whose code you trust.
 
         Raises:
-            InvalidOptionError: if it is no such text, or names what is not there.
+            InvalidOptionError: if the text was not written by `to_json`, or names something absent.
         """
         try:
             fields = {name: _json.decode(value) for name, value in json.loads(text).items()}
@@ -245,7 +244,7 @@ class EnvSpec(_Data):
             raise InvalidOptionError(f"this is not the spec of an environment: {error}") from error
 
     def within(self, wrapper: Callable[[Environment], Environment]) -> EnvSpec:
-        """The spec of the environment with one more wrapper around it."""
+        """Return the spec of the environment with one more wrapper around it."""
         return dataclasses.replace(self, wrappers=(*self.wrappers, wrapper))
 
 

@@ -1,4 +1,4 @@
-"""What an adapter is: an object that describes its suite."""
+"""The base class of adapters: a `Suite` describes one suite."""
 
 from __future__ import annotations
 
@@ -31,10 +31,11 @@ ANY_KEYWORD = "**kwargs"
 
 @dataclasses.dataclass(frozen=True)
 class Gap:
-    """Something that does not work, with whose it is and why.
+    """Something that does not work, with its kind and its reason.
 
     Attributes:
-        kind: `"notimpl"` (ours to do), `"upstream"` (the suite's defect) or `"never"`.
+        kind: `"notimpl"` (not implemented here yet), `"upstream"` (a defect of the suite) or
+            `"never"`.
         reason: what fails, on which versions, and what to do instead.
 
     Examples:
@@ -54,22 +55,22 @@ class Suite(abc.ABC):
 
     Attributes:
         name: the suite's name everywhere: id prefix, adapter module, pip extra, test marker.
-        title: one line on what the suite is.
+        title: one line that says what the suite is.
         module: the import name of the suite's package.
         distribution: the package on the index, as pip knows it.
         supported: the versions that the adapter knows, such as `">=0.0.9,<2"`.
         example: the name of one typical environment that is quick to compile.
-        limit_counts: how many of what its episode limit counts are one step.
-        finds_out: whether some of what an environment can do is known only when it is made, so that
-            it says itself what that is.
-        interface: what `adopt` takes, in a few words; empty if that is nothing.
+        limit_counts: how many units of the suite's episode limit one step counts for.
+        finds_out: whether some capabilities are known only once an environment is made; the
+            environment then states them itself.
+        interface: the objects that `adopt` takes, in a few words; empty if it takes none.
         also_takes: the import names of other packages whose environments `adopt` takes.
         misfits: pairs of requirements, such as `"mujoco>=4"`, that are known not to work together,
-            each with what fails: for `envhub doctor`.
-        enabling: keywords of `make` that give some environments a capability which they lack by
-            default, such as `{"forkable": True}`, each set by itself.
-        references: where to read about the defects behind gaps of the kind `upstream`: names, `"*"`
-            for all others, each with a link to the suite's issue or source.
+            each with what fails; `envhub doctor` shows them.
+        enabling: sets of keywords of `make`, such as `{"forkable": True}`. Each set by itself gives
+            some environments a capability that they lack by default.
+        references: links to the suite's issues or source about the defects behind gaps of the kind
+            `upstream`, by name; `"*"` stands for all other names.
 
     Examples:
         >>> from envhub import registry
@@ -94,21 +95,21 @@ class Suite(abc.ABC):
 
     @abc.abstractmethod
     def known_names(self) -> Iterable[str]:
-        """The names in the installed version, from facts; the newest known if it is absent."""
+        """Return the names in the installed version, from facts; if absent, in the newest."""
 
     def live_names(self) -> Iterable[str]:
-        """The names that the suite itself lists now, registered ones too; by default the known."""
+        """Return the names that the suite itself lists now; by default the known names."""
         return self.known_names()
 
     @abc.abstractmethod
     def capabilities(self, name: str, options: Mapping[str, Any]) -> Capabilities:
-        """What this environment can do under these options, without importing the suite."""
+        """Return the capabilities under these options, without importing the suite."""
 
     @abc.abstractmethod
     def options(self, name: str) -> Iterable[str]:
-        """The keywords that the suite's constructor of this environment accepts.
+        """Return the keywords that the suite's constructor of this environment accepts.
 
-        `ANY_KEYWORD` among them says that it takes any.
+        `ANY_KEYWORD` in the result means that the constructor takes any keyword.
         """
 
     @abc.abstractmethod
@@ -118,44 +119,44 @@ class Suite(abc.ABC):
     def adopt(
         self, obj: Any, construct: Callable[[], Any] | None
     ) -> tuple[str, Environment] | None:
-        """Take an environment of the suite's interface that somebody else made: for `wrap`.
+        """Adopt an environment of the suite's interface that was made elsewhere; `wrap` calls this.
 
-        It is asked only where the suite's package, or one of `also_takes`, was imported already.
+        `wrap` calls it only if the suite's package, or one of `also_takes`, is already imported.
 
         Args:
-            obj: anything.
-            construct: what has made it, and makes others; `None` if nobody knows.
+            obj: any object.
+            construct: a function that makes objects like `obj`; `None` if there is none.
 
         Returns:
-            The suite's name for it, and the environment; `None` if it is of another interface.
+            The suite's name for it, and the environment; `None` if `obj` has another interface.
 
         Raises:
-            InvalidOptionError: if it is of the suite's interface and cannot be taken.
+            InvalidOptionError: if `obj` has the suite's interface but cannot be adopted.
         """
         return None
 
     def maker(self, obj: Any) -> Callable[[], Any] | None:
-        """A function that makes an object like this one, of which `adopt` makes instances.
+        """Return a function that makes objects like this one; `adopt` makes instances with it.
 
-        It is one that can be pickled, where the object knows how it was made.
+        If the object knows how it was made, the function can be pickled.
         """
         return None
 
     def gap(self, name: str, options: Mapping[str, Any]) -> Gap | None:
-        """The known reason why this environment does not run, if there is one."""
+        """Return the known reason why this environment does not run, if there is one."""
         return None
 
     def reference(self, name: str) -> str:
-        """The link of `references` for a name; empty if there is none."""
+        """Return the link in `references` for a name; empty if there is none."""
         links = dict(self.references)
         return links.get(name) or links.get("*", "")
 
     def family(self, name: str) -> str:
-        """What environments this one is like, such as `"classic control"`; empty if not known."""
+        """Return the family, such as `"classic control"`; empty if it is not known."""
         return ""
 
     def needs(self, name: str) -> dict[str, Mapping[str, Any]]:
-        """From a flag that is false by default, to the keywords of `make` that make it true."""
+        """Map flags that are false by default to the keywords of `make` that make them true."""
         default, found = self.capabilities(name, {}).as_dict(), dict[str, Mapping[str, Any]]()
         for options in self.enabling:
             given = self.capabilities(name, options).as_dict()
@@ -167,45 +168,45 @@ class Suite(abc.ABC):
         return found
 
     def variants(self, name: str) -> Iterable[Mapping[str, Any]]:
-        """Options that make an environment of its own of this name, the default first."""
+        """Return sets of options that each make a distinct environment; the default comes first."""
         return [{}]
 
     def limit(self, name: str, options: Mapping[str, Any]) -> str | None:
-        """The keyword of `make` that limits an episode, which may be a field of the params."""
+        """Return the keyword of `make` that limits an episode; it may be a field of the params."""
         return None
 
     def without_limit(self, name: str, obs: Any) -> Any:
-        """The part of an observation that does not depend on the episode limit.
+        """Return the part of an observation that does not depend on the episode limit.
 
-        By default this is all of it. Where an environment shows on purpose how much time is left,
-        return the rest: the checks of `envhub.testing` compare this part alone between an episode
-        with a short limit and one without.
+        By default this is the whole observation. If an environment deliberately shows how much time
+        is left, return the other parts: the checks of `envhub.testing` compare only these between
+        an episode with a short limit and an episode without a limit.
         """
         return obs
 
     @property
     def install_command(self) -> str:
-        """The command that installs a supported version of the suite."""
+        """Return the command that installs a supported version of the suite."""
         is_shipped = type(self).__module__.startswith("envhub.adapters.")
         if is_shipped:
             return _distribution.install_command(self.name)
         return f'pip install "{self.distribution}{self.supported}"'
 
     def installed(self) -> str | None:
-        """The installed version of the suite, without importing it; `None` if it is absent."""
+        """Return the installed version, without importing the suite; `None` if it is absent."""
         return _versions.installed_version(self.distribution)
 
     def provider(self) -> str:
-        """The distribution that provides the suite here, for those that have several."""
+        """Return the distribution that provides the suite here; some suites have several."""
         return self.distribution
 
     def origin(self, name: str, unwrapped: Any) -> tuple[str, str]:
-        """The distribution that an environment comes from, and its version.
+        """Return the distribution that an environment comes from, and its version.
 
-        It is the suite's own, unless others have registered the name with the suite.
+        This is the suite's own distribution, unless another package registered the name.
 
         Args:
-            name: of the environment.
+            name: the name of the environment.
             unwrapped: the suite's own object.
         """
         module = type(getattr(unwrapped, "unwrapped", unwrapped)).__module__
@@ -214,7 +215,7 @@ class Suite(abc.ABC):
         return _versions.package_of(module)
 
     def at_least(self, version: str) -> bool:
-        """Whether the installed version is this one or newer; an absent suite counts as newest."""
+        """Tell whether the installed version is at least this; an absent suite counts as newest."""
         found = self.installed()
         return found is None or _versions.admits(f">={version}", found)
 
@@ -247,7 +248,7 @@ class Suite(abc.ABC):
         """Refuse a package whose files another distribution has overwritten.
 
         Raises:
-            UnsupportedVersionError: naming that distribution.
+            UnsupportedVersionError: if that happened; the message names the other distribution.
         """
         culprit = _versions.overwriter(self.provider(), self.module)
         if culprit:
@@ -258,15 +259,15 @@ class Suite(abc.ABC):
             )
 
     def load(self, submodule: str = "") -> ModuleType:
-        """Import the suite's package or one of its modules, without its noise.
+        """Import the suite's package or one of its modules, and silence its output.
 
         Args:
             submodule: a dotted path below `module`.
 
         Raises:
             MissingDependencyError: if the package is absent, or if importing it fails; then the
-                original error is chained. If that is for want of another package, the message names
-                the command that installs it.
+                original error is chained. If another package is absent, the message has the command
+                that installs it.
             UnsupportedVersionError: if another distribution has overwritten the package's files.
         """
         version = self.require_installed()
@@ -281,10 +282,10 @@ class Suite(abc.ABC):
             return importlib.import_module(path)
 
     def resolve(self, name: str) -> str:
-        """Check a name, against the facts first, so that a known one imports nothing.
+        """Check a name. Known names are checked against facts, which imports nothing.
 
         Raises:
-            UnknownEnvError: with the nearest names.
+            UnknownEnvError: if there is no such name; the message has the nearest names.
         """
         if name in self.known_names():
             return name
@@ -299,10 +300,10 @@ class Suite(abc.ABC):
 
 
 def is_qualified(env_id: str, name: str) -> bool:
-    """Whether a name is of the form `module.path:Name`, of which `make` imports the module.
+    """Tell whether a name has the form `module.path:Name`; `make` imports the module of such names.
 
     Raises:
-        UnknownEnvError: if it has a colon, and what is around it cannot be that.
+        UnknownEnvError: if the name has a colon but not this form.
     """
     module, separator, own = name.rpartition(":")
     if separator and not (own.strip() and all(map(str.isidentifier, module.split(".")))):
@@ -314,18 +315,18 @@ def is_qualified(env_id: str, name: str) -> bool:
 
 
 def import_named(env_id: str, module: str) -> ModuleType:
-    """Import the module that an id names, which runs whatever is in it.
+    """Import the module that an id names. This runs the module's code.
 
     Raises:
-        MissingDependencyError: if there is no such module, or if it raises; then with the original
-            error chained.
+        MissingDependencyError: if there is no such module, or if it raises; then the original error
+            is chained.
     """
     with blaming(f"{env_id} needs the module {module!r}, and importing it"), quiet():
         return importlib.import_module(module)
 
 
 def first_then_others(obj: Any, construct: Callable[[], Any] | None) -> Callable[[], Any]:
-    """What gives this object, and then others like it, if anybody knows how to make them."""
+    """Return a function that gives this object first, and then others from `construct`."""
     unused = [obj]
 
     def make() -> Any:
@@ -344,23 +345,23 @@ def first_then_others(obj: Any, construct: Callable[[], Any] | None) -> Callable
 
 
 def takes_any_keyword(constructor: Callable[..., Any]) -> bool:
-    """Whether this callable accepts keywords that it does not name."""
+    """Tell whether this callable accepts keywords that it does not name."""
     parameters = inspect.signature(constructor).parameters.values()
     return any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
 
 
 def is_accepted(keyword: str, options: Collection[str]) -> bool:
-    """Whether a keyword is one of a suite's `options`."""
+    """Tell whether a keyword is one of a suite's `options`."""
     return keyword in options or ANY_KEYWORD in options
 
 
 def in_x64_mode() -> bool:
-    """Whether JAX has 64-bit dtypes switched on, which several suites do not survive."""
+    """Tell whether JAX's x64 mode is on; several suites fail in this mode."""
     return jax.dtypes.canonicalize_dtype(np.float64) == np.float64
 
 
 def keywords(*constructors: Callable[..., Any]) -> list[str]:
-    """The keywords that any of these callables accepts by name, `self` left out."""
+    """Return the keywords that any of these callables accepts by name, without `self`."""
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return sorted(
         {

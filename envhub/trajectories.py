@@ -23,13 +23,13 @@ from envhub.vector import VectorEnv
 
 Playable = Environment | VectorEnv | MultiEnv
 Policy = Callable[[jax.Array, Any], Any]
-"""From a key and an observation to an action, in JAX."""
+"""A policy: a function from a key and an observation to an action, in JAX."""
 
 
 class Trajectory(NamedTuple, Generic[Obs, State]):
-    """What `rollout` returns: arrays with time first, but for `last` and `key`.
+    """The result of `rollout`: arrays with time as the first axis, except `last` and `key`.
 
-    It is what this loop sees:
+    It holds the values of this loop:
 
         key, reset_key = jax.random.split(key)
         obs, state = env.reset(reset_key, params)
@@ -38,22 +38,22 @@ class Trajectory(NamedTuple, Generic[Obs, State]):
             action = policy(policy_key, obs)
             obs, state, … = env.step(step_key, state, action, params)
 
-    To go on, `rollout(env, params, policy, trajectory.key, num_steps, state=trajectory.last)`: the
-    two are one longer trajectory.
+    To continue, call `rollout(env, params, policy, trajectory.key, num_steps,
+    state=trajectory.last)`: together, both results equal one longer trajectory.
 
-    Under `vmap` the axes of the `vmap` come before time; of a `VectorEnv` its axis comes after.
+    Under `vmap`, the axes of the `vmap` come before time. The axis of a `VectorEnv` comes after it.
 
     Attributes:
-        obs: what each action was chosen from. So `obs[t + 1]`, and `last[0]` in the end, is what
-            step `t` led to. Where an `AutoReset` in mode `"same_step"` started another episode,
-            that is its first observation, and the last one before it is `info["final_obs"][t]`.
-        action: what the policy chose.
-        reward: of the step with that action, and so the fields that follow.
-        terminated: whether the MDP ended there.
-        truncated: whether a limit cut the episode there.
-        info: the dict of `StepResult`.
+        obs: the observation from which each action was chosen. Step `t` leads to `obs[t + 1]`, and
+            the last step to `last[0]`. If an `AutoReset` in mode `"same_step"` started an episode,
+            that is its first observation, and `info["final_obs"][t]` is the final observation.
+        action: the action that the policy chose.
+        reward: the reward of the step with that action.
+        terminated: whether that step ended the MDP.
+        truncated: whether a limit cut the episode at that step.
+        info: the `info` of that step, as in `StepResult`.
         last: the pair `(obs, state)` after the last step.
-        key: the one to go on with.
+        key: the key with which to continue.
 
     Examples:
         >>> env, params = envhub.make("gymnax::CartPole-v1")
@@ -73,7 +73,7 @@ class Trajectory(NamedTuple, Generic[Obs, State]):
 
     @property
     def done(self) -> jax.Array:
-        """Whether an episode ended there, for either reason; of a fleet by name."""
+        """Whether an episode ended at each step, for either reason; for a fleet, by name."""
         done: jax.Array = jax.tree.map(jnp.logical_or, self.terminated, self.truncated)
         return done
 
@@ -90,33 +90,33 @@ def rollout(
 ) -> Trajectory[Obs, State]:
     """Collect a trajectory, as one compiled program.
 
-    It equals the loop that `Trajectory` shows, but for the last bit where XLA rounds otherwise in a
-    larger program. It is compiled once for each environment, policy and `num_steps`, and works
-    inside `jit`, `scan` and `vmap` too.
+    The result equals the loop that `Trajectory` shows, except for the last bit where XLA rounds
+    differently in a larger program. The program is compiled once per environment, policy and
+    `num_steps`, and works inside `jit`, `scan` and `vmap` too.
 
-    Episodes follow each other if there is an `AutoReset` in the environment, as in every batch of
-    `envhub.make_vec`. Without one, the steps after the end of an episode do what the suite does.
+    With an `AutoReset`, which every batch of `envhub.make_vec` has by default, an episode follows
+    another. Without one, the suite decides what steps after the end of an episode do.
 
     Args:
-        env: an environment, a batch, or a fleet, of which everything is by name.
-        params: as for `env.step`; `None` for the default ones.
-        policy: `policy(key, obs)` gives an action; of a batch, one key and all observations give
-            all actions. `None` for random actions; where the params are traced or batched, those
-            of the space under the default params. A function is compiled once, with the values
-            that it has from elsewhere: give the same one again, and weights that change as
-            `jax.tree_util.Partial(function, weights)`, for `function(weights, key, obs)`, or as
-            any other callable pytree of arrays.
-        key: one PRNG key; it decides everything.
-        num_steps: how many steps, in each environment of a batch.
-        state: the pair `(obs, state)` to start from, as `reset` gives it, in the place of a reset;
-            then `key` is not split for one.
-        progress: whether to show it on stderr, outside `jit` and `vmap`: a bar if `rich` is
-            installed, else lines. The steps are then taken in up to 100 parts.
+        env: an environment, a batch, or a fleet; for a fleet, all values are dicts by name.
+        params: as for `env.step`; `None` for the default params.
+        policy: `policy(key, obs)` returns an action; for a batch, it maps one key and all
+            observations to all actions. `None` for random actions; if the params are traced or
+            batched, these come from the space under the default params. A function is compiled
+            once, with the values that it closes over, so pass the same function again. Pass weights
+            that change as `jax.tree_util.Partial(function, weights)`, for
+            `function(weights, key, obs)`, or as any other callable pytree of arrays.
+        key: one PRNG key; it determines the whole trajectory.
+        num_steps: the number of steps, in each environment of a batch.
+        state: the pair `(obs, state)` from which to start, as `reset` returns it; then there is no
+            reset, and `key` is not split for one.
+        progress: whether to show progress on stderr, outside `jit` and `vmap`: a bar if `rich` is
+            installed, otherwise lines. The steps are then taken in up to 100 parts.
 
     Raises:
-        InvalidOptionError: if `num_steps` is not a positive integer, there is no such policy or
-            environment, or `progress` is wanted inside `jit` or `vmap`.
-        InvalidStateError: if `state` is no such pair; and all that `reset` and `step` raise.
+        InvalidOptionError: if `num_steps` is not a positive integer, the policy or the environment
+            is invalid, or `progress` is true inside `jit` or `vmap`.
+        InvalidStateError: if `state` is not such a pair; and all errors of `reset` and `step`.
 
     Examples:
         >>> env, params = envhub.make("gymnax::CartPole-v1")
@@ -151,7 +151,7 @@ def _check(env: Any, policy: Any, key: Any, num_steps: Any) -> None:
 
 
 def _start(env: Playable, params: Any, key: jax.Array, state: Any) -> tuple[jax.Array, Any]:
-    """The key to go on with, and the pair `(obs, state)` to start from."""
+    """Return the key with which to continue, and the pair `(obs, state)` from which to start."""
     if state is None:
         key, reset_key = jax.random.split(key)
         state = env.reset(reset_key, params)
@@ -162,7 +162,7 @@ def _start(env: Playable, params: Any, key: jax.Array, state: Any) -> tuple[jax.
 
 
 def chosen_policy(env: Playable, params: Any, policy: Policy | None) -> Any:
-    """The policy, random actions if there is none, as an argument of a compiled function."""
+    """Return the policy (by default random actions) as an argument of a compiled function."""
     chosen = _Random(_actions(env, params)) if policy is None else policy
     if jax.tree_util.all_leaves([chosen]):  # a function is a part of the program, and not an input
         return jax.tree_util.Partial(chosen)  # type: ignore[no-untyped-call]
@@ -171,7 +171,7 @@ def chosen_policy(env: Playable, params: Any, policy: Policy | None) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class _Random:
-    """Random actions; those of equal spaces are equal, so that one compilation serves them."""
+    """Random actions. Policies of equal spaces are equal, so that they share compiled code."""
 
     space: spaces.Space
 
@@ -190,7 +190,7 @@ def _actions(env: Playable, params: Any) -> spaces.Space:
 
 
 def runner(env: Any, compiled: Any) -> Any:
-    """The program, where an error of the host is told from one of the caller."""
+    """Return the program, which separates errors of a callback from errors of the caller."""
     if isinstance(env, MultiEnv):
         return functools.reduce(
             lambda run, member: runner(member, run), env.envs.values(), compiled
@@ -200,7 +200,7 @@ def runner(env: Any, compiled: Any) -> Any:
 
 
 def _compiled(env: Environment | VectorEnv | MultiEnv) -> Any:
-    """The program, kept with the environment's others, and not by a cache of functions."""
+    """Return the program, kept with the environment's other programs, not in a function cache."""
     return env._shared.get(
         "rollout", lambda env: jax.jit(functools.partial(_collect, env), static_argnums=4)
     )
@@ -229,7 +229,7 @@ def _collect(
 def _in_parts(
     run: Callable[..., Trajectory], key: jax.Array, state: tuple[Any, Any], num_steps: int
 ) -> Trajectory:
-    """Collect parts of two lengths at most, each of which is compiled once."""
+    """Collect parts of at most two lengths; each length is compiled once."""
     count = min(math.ceil(num_steps / CHUNK), 100)
     length, longer = divmod(num_steps, count)
     parts = []

@@ -1,4 +1,4 @@
-"""Many environments of one kind as one, on a leading axis."""
+"""Batches: several environments of one kind, on a leading axis."""
 
 from __future__ import annotations
 
@@ -29,42 +29,41 @@ E = TypeVar("E")
 class VectorEnv(Value, Generic[Obs, State, Params]):
     """A batch of environments: every array has a leading axis of `num_envs`.
 
-    Make one with `envhub.make_vec`. Its methods are those of `Environment`, under `vmap`, and work
-    inside `jit`, `scan` and `vmap` likewise.
+    `envhub.make_vec` makes a batch. Its methods are those of `Environment` under `vmap`, and they
+    work inside `jit`, `scan` and `vmap` too.
 
-    The axis of the `vmap` is named `"envs"`, so that what is inside can take statistics over the
-    batch: `lax.pmean(x, "envs")`. In a batch that is split over devices those are of one device's
-    part; those of all of it take the names of the mesh's axes too,
+    The axis of the `vmap` is named `"envs"`, so a wrapper or an environment can take statistics
+    over the batch: `lax.pmean(x, "envs")`. If the batch is split over devices, these statistics
+    cover the part of one device. To cover the whole batch, name the axes of the mesh too:
     `lax.pmean(x, ("devices", "envs"))`.
 
-    With a `sharding` each device drives its part of the batch, in `shard_map`, and every array that
-    comes out is split so. The keys are those of one device, and so are the results, but for the
-    last bit where XLA rounds a sum of products in another way. Arguments are split where they are
-    not. What holds of one call to the host holds of one device's: an action outside the space moves
-    nothing there. On several CPU devices, wait (`jax.block_until_ready`) for a program of your own
-    that steps callback environments before you start others on its results: jaxlib 0.4.35 may
-    hang.
+    With a `sharding`, each device drives its part of the batch, in `shard_map`, and every returned
+    array is split in the same way. Arguments that are not split yet are split. Keys and results
+    equal those on one device, except for the last bit where XLA rounds a sum of products
+    differently. The guarantees for a callback hold per device: an action outside the space moves
+    nothing on that device. On several CPU devices, wait (`jax.block_until_ready`) for a program of
+    your own that steps callback environments before you start others on its results: jaxlib 0.4.35
+    may hang.
 
-    Where the mesh spans processes (`jax.distributed`), all make the same calls in the same order.
-    Keys, actions and params are the same in each, as NumPy or JAX makes them there (not committed
-    to a device), or global arrays. Callback environments live in the process of their device.
+    If the mesh spans processes (`jax.distributed`), all processes make the same calls in the same
+    order. Keys, actions and params are the same in each process: NumPy or JAX arrays that are not
+    committed to a device, or global arrays. Callback environments live in their device's process.
 
     Args:
-        env: one of them.
-        num_envs: how many.
-        batched_params: whether params have the leading axis too, one set for each environment.
-        sharding: over which devices the leading axis is split; `None` for one device.
+        env: the environment that every lane runs.
+        num_envs: the number of environments.
+        batched_params: whether params have the leading axis too, one set per environment.
+        sharding: the devices over which the leading axis is split; `None` for one device.
 
     Attributes:
-        env: one of them.
-        num_envs: how many.
-        batched_params: as above.
-        sharding: that of the leading axis of all arrays that come out; `None` for one device.
+        env: the environment that every lane runs.
+        num_envs: the number of environments.
+        batched_params: whether params have the leading axis too.
+        sharding: the sharding of the leading axis of all returned arrays; `None` for one device.
 
     Raises:
         InvalidOptionError: if `num_envs` is not a positive integer that the sharding splits evenly,
-            or the sharding is of more than the leading axis, or leaves copies of environments that
-            are on the host.
+            or the sharding splits more than the leading axis, or it copies callback environments.
         MissingCapabilityError: if the environment is not `multi_device`.
 
     Examples:
@@ -90,7 +89,7 @@ class VectorEnv(Value, Generic[Obs, State, Params]):
 
     @functools.cached_property
     def default_params(self) -> Params:
-        """The params in force when a call gives none, as they are given."""
+        """The params of calls that pass none, with a leading axis if `batched_params`."""
         params = self.env.default_params
         if not self.batched_params:
             return params
@@ -101,30 +100,30 @@ class VectorEnv(Value, Generic[Obs, State, Params]):
 
     @property
     def capabilities(self) -> Capabilities:
-        """Those of one environment."""
+        """The capabilities of one environment."""
         return self.env.capabilities
 
     @property
     def spec(self) -> EnvSpec | None:
-        """Where the environments come from."""
+        """The spec of the environments."""
         return self.env.spec
 
     @property
     def num_agents(self) -> int:
-        """How many agents act in each."""
+        """The number of agents that act in each environment."""
         return self.env.num_agents
 
     @property
     def unwrapped(self) -> Any:
-        """The suite's own object, of one of them."""
+        """The suite's own object, for one environment."""
         return self.env.unwrapped
 
     def find(self, kind: type[E]) -> E | None:
-        """The outermost wrapper of this kind in each; `None` if there is none."""
+        """Return the outermost wrapper of this class in each; `None` if there is none."""
         return self.env.find(kind)
 
     def episode_limit(self, params: Any = None) -> int | None:
-        """As `Environment.episode_limit`, under params of one environment or of each."""
+        """Return the episode limit, under params of one environment or of each."""
         return self.env.episode_limit(params)
 
     def reset(self, key: jax.Array, params: Params | None = None) -> tuple[Obs, State]:
@@ -132,13 +131,13 @@ class VectorEnv(Value, Generic[Obs, State, Params]):
 
         Args:
             key: one PRNG key, which is split among the environments.
-            params: of one environment, or with `batched_params` of each.
+            params: the params of one environment; with `batched_params`, those of each.
 
         Returns:
             Observations and states.
 
         Raises:
-            InvalidKeyError, InvalidParamsError: as `Environment.reset`.
+            InvalidKeyError, InvalidParamsError: as in `Environment.reset`.
         """
         refuse_after_fork()
         params = self._params_in_force(params)
@@ -158,12 +157,12 @@ class VectorEnv(Value, Generic[Obs, State, Params]):
 
         Args:
             key: one PRNG key, which is split among the environments.
-            state: what `reset` or the last `step` returned.
-            action: one for each environment.
+            state: the states that `reset` or `step` returned.
+            action: one action per environment.
             params: as for `reset`.
 
         Raises:
-            InvalidKeyError, InvalidParamsError, InvalidActionError, InvalidStateError: as
+            InvalidKeyError, InvalidParamsError, InvalidActionError, InvalidStateError: as in
                 `Environment.step`.
         """
         refuse_after_fork()
@@ -181,27 +180,27 @@ class VectorEnv(Value, Generic[Obs, State, Params]):
         return result
 
     def single_observation_space(self, params: Params | None = None) -> spaces.Space[Obs]:
-        """The observations of one environment under its (concrete, not batched) params."""
+        """Return one environment's observation space, under its concrete, unbatched params."""
         return self.env.observation_space(params)
 
     def single_action_space(self, params: Params | None = None) -> spaces.Space:
-        """The actions of one environment, likewise."""
+        """Return one environment's action space, under its concrete, unbatched params."""
         return self.env.action_space(params)
 
     def observation_space(self, params: Params | None = None) -> spaces.Space[Obs]:
-        """The batches of observations, under params of one environment."""
+        """Return the space of batches of observations, under params of one environment."""
         return spaces.batch(self.env.observation_space(params), self.num_envs)
 
     def action_space(self, params: Params | None = None) -> spaces.Space:
-        """The batches of actions, likewise."""
+        """Return the space of batches of actions, under params of one environment."""
         return spaces.batch(self.env.action_space(params), self.num_envs)
 
     def render(self, state: State, params: Params | None = None, index: int = 0) -> np.ndarray:
         """Draw one of the environments; see `Environment.render`.
 
         Raises:
-            InvalidOptionError: if there is no environment of this index.
-            InvalidStateError: if these are not the states of a batch of this size.
+            InvalidOptionError: if the index is out of range.
+            InvalidStateError: if the states are not those of a batch of this size.
         """
         is_integer = isinstance(index, int | np.integer) and not isinstance(index, bool)
         if not is_integer or index not in range(-self.num_envs, self.num_envs):
@@ -216,7 +215,7 @@ class VectorEnv(Value, Generic[Obs, State, Params]):
         return self.env.render(pick(state), pick(params) if self.batched_params else params)
 
     def close(self) -> None:
-        """Free what the environments hold outside of JAX; idempotent."""
+        """Free what the environments hold outside JAX. It may be called repeatedly."""
         self.env.close()
 
     @functools.cached_property
@@ -228,7 +227,7 @@ class VectorEnv(Value, Generic[Obs, State, Params]):
         return _made_again, (type(self), *given)
 
     def _repr_html_(self) -> str:
-        """A table with what it shows, takes and can do, for notebooks."""
+        """Return a table of spaces and capabilities, for notebooks."""
         spaces = {"observations": self.observation_space(), "actions": self.action_space()}
         return table({"batch": repr(self), **spaces, **self.capabilities.answers()}.items())
 

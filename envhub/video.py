@@ -1,4 +1,4 @@
-"""Pictures as files: MP4, GIF and PNG."""
+"""Write frames to files: MP4, GIF and PNG."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def __dir__() -> list[str]:
 
 
 def write(path: str | os.PathLike[str], frames: Iterable[Any], fps: float = 30.0) -> None:
-    """Write frames to a file, whose name ends in `.mp4`, `.gif` or `.png`.
+    """Write frames to a file whose name ends in `.mp4`, `.gif` or `.png`.
 
-    The file appears when it is complete: an error or Ctrl-C leaves none, or the one that was there.
+    The file appears only when it is complete: after an error or Ctrl-C, an older file is unchanged.
 
-    - `.mp4` is H.264, which browsers play. It takes even sizes, so an odd one grows by a row or
-      column, a copy of the last.
-    - `.gif` repeats for ever. Each frame keeps its colours up to 256 of them. Equal frames in a row
-      become one that is shown longer. It counts hundredths of a second and viewers show a frame for
-      two of them at least, so more than 50 frames a second run slower.
-    - `.png` is the first frame.
+    - `.mp4` is H.264, which browsers play. It needs even sizes, so the last row or column of an odd
+      size is repeated.
+    - `.gif` repeats forever. Each frame keeps up to 256 colours. Consecutive equal frames become
+      one frame that is shown longer. Times are hundredths of a second, and viewers show a frame for
+      at least two of them, so more than 50 frames per second play more slowly.
+    - `.png` holds the first frame.
 
         >>> import pathlib, tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -49,13 +49,13 @@ def write(path: str | os.PathLike[str], frames: Iterable[Any], fps: float = 30.0
         True
 
     Args:
-        path: of the file; its folder exists. A file of that name is replaced.
-        frames: each uint8[H, W, 3], all of one size; at least one.
-        fps: frames a second.
+        path: the path of the file, in an existing folder. An existing file is replaced.
+        frames: at least one frame uint8[H, W, 3]; all have the same size.
+        fps: frames per second.
 
     Raises:
-        InvalidOptionError: if there is no such format, `fps` is not positive, or the frames are not
-            as above.
+        InvalidOptionError: if the format is unknown, `fps` is not positive, or the frames are not
+            as described.
         MissingDependencyError: if the package that writes the format is absent.
     """
     path = Path(path)
@@ -79,8 +79,8 @@ def require(file_format: str) -> Any:
         file_format: `"mp4"`, `"gif"` or `"png"`.
 
     Raises:
-        InvalidOptionError: if there is no such format.
-        MissingDependencyError: if its package is absent, with the command that installs it.
+        InvalidOptionError: if the format is unknown.
+        MissingDependencyError: if its package is absent; the message has the install command.
     """
     if file_format not in _PACKAGES:
         known = ", ".join(_PACKAGES)
