@@ -2,9 +2,9 @@
 
     python examples/checkpoint_atari.py --out checkpoint_atari.png
 
-With `forkable=True` a state of a callback environment holds all that the episode needs to continue:
-the arrays of a state are the whole checkpoint. This script starts itself a second time, as a new
-process, which has never seen the first half of the game.
+With `forkable=True`, a state of a callback environment holds everything that the episode needs to
+continue: the arrays of the state are the whole checkpoint. The script starts itself a second time,
+as a new process that has never seen the first half of the game.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""Ask what an environment can do, choose the algorithm by the answer, and run it.
+"""Check the capabilities of an environment, choose an algorithm by them, and run it.
 
     python examples/choose_algorithm.py --out choose_algorithm.png
 
-`envhub.capabilities` answers before anything is constructed, and says why where the answer is no.
-Three algorithms that act from one first state are small enough to be here; each relies on
-something that not every environment has, and the first of the list that can be had is chosen.
+`envhub.capabilities` answers before anything is constructed, and gives the reason for each missing
+capability. The file has three small algorithms that act from one first state. Each relies on
+capabilities that not every environment has. The script runs the first algorithm of the list that
+the environment supports.
 """
 
 from __future__ import annotations

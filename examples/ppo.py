@@ -1,12 +1,12 @@
-"""PPO in JAX: four seeds trained side by side, in one compiled program, wherever it steps.
+"""PPO in JAX: four seeds trained side by side in one compiled program, on any suite.
 
     python examples/ppo.py gymnax::CartPole-v1 --out ppo.svg
     python examples/ppo.py gymnasium::CartPole-v1
     python examples/ppo.py ale::pong
 
-Only the id differs. gymnax's CartPole is JAX itself, Gymnasium's runs in Python and Pong in ALE's
-C++ threads, and `jax.vmap(train)` trains four seeds of each: every step is one call to the host for
-all environments of all seeds.
+Only the id differs. gymnax's CartPole is written in JAX, Gymnasium's CartPole runs in Python, and
+Pong runs in ALE's C++ threads. `jax.vmap(train)` trains four seeds of each. In a callback
+environment, every step is one callback for all environments of all seeds.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""rejax's PPO, which speaks gymnax, on Gymnasium's CartPole, which runs in Python.
+"""rejax's PPO, which takes gymnax environments, trains on Gymnasium's CartPole in Python.
 
     python examples/rejax_ppo.py --out rejax_ppo.svg
 
-rejax compiles a whole training into one program and trains several seeds with `jax.vmap`; it takes
-gymnax environments, and none that leaves JAX. `envhub.export.to_gymnax` makes one of any.
+rejax compiles a whole training run into one program and trains several seeds with `jax.vmap`. It
+takes only gymnax environments, which are written in JAX. `envhub.export.to_gymnax` makes a gymnax
+environment of any environment.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Stable-Baselines3's PPO learns to play Craftax, which it could never use before.
+"""Stable-Baselines3's PPO learns to play Craftax, which is written in JAX.
 
     python examples/stable_baselines3_craftax.py --out craftax.svg
 
-`to_sb3` gives Stable-Baselines3's own interface of batches: 64 worlds are one compiled call.
+`to_sb3` gives Stable-Baselines3's own interface for batches: a step of 64 worlds is one compiled
+call.
 """
 
 from __future__ import annotations

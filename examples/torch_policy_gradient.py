@@ -1,9 +1,9 @@
-"""A PyTorch policy learns to hop in brax, through Gymnasium's interface of batches.
+"""A PyTorch policy learns to hop in brax, through Gymnasium's vector interface.
 
     python examples/torch_policy_gradient.py --out hopper.svg
 
-`brax::hopper` runs in JAX and the policy in PyTorch. With `array="torch"` the observations, rewards
-and actions of all environments cross by DLPack: both libraries read the same memory.
+`brax::hopper` runs in JAX, and the policy runs in PyTorch. With `array="torch"`, the observations,
+rewards and actions of all environments cross by DLPack: both libraries read the same memory.
 """
 
 from __future__ import annotations

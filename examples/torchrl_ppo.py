@@ -1,9 +1,9 @@
-"""TorchRL's PPO on a batch of CartPoles that is one compiled call.
+"""TorchRL's PPO trains on a batch of CartPoles that one compiled call steps.
 
     python examples/torchrl_ppo.py --out torchrl_ppo.svg
 
-`to_gymnasium_vec` gives Gymnasium's interface of batches, and TorchRL's `GymWrapper` takes it as
-it is, with the last observation of each episode in its place.
+`to_gymnasium_vec` gives Gymnasium's vector interface. TorchRL's `GymWrapper` takes it as it is, and
+reads the final observation of each episode from it.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Tree search with mctx, in which the environment itself is the model.
+"""Tree search with mctx: the environment itself is the model.
 
     python examples/tree_search.py --out tree_search.png
 
-mctx grows a tree in a compiled program: it keeps a state in every node, and steps from any of them.
-Gymnasium's CartPole runs in Python and Pong in an emulator, and with `forkable=True` their states
-are values all the same. So the search needs no learned model, no network, and no training.
+mctx grows a tree in a compiled program: it keeps a state in every node, and steps from any node.
+Gymnasium's CartPole runs in Python, and Pong runs in an emulator. With `forkable=True` their states
+are values too, so the search needs no learned model, no network and no training.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ FIGURES = REPOSITORY / "docs" / "figures"
 HEAD = """\
 # Examples
 
-Each is one file in `examples/`, which says what it shows, and runs in a short form in the tests.
-`envhub example NAME --copy` writes one into the current folder, without a clone.
+Each example is one file in `examples/`. The file says what it shows, and the tests run a short form
+of it. `envhub example NAME --copy` writes an example into the current folder, without a clone.
 """
 
 
