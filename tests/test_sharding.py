@@ -42,10 +42,7 @@ NATIVE = [
     ("gymnax::CartPole-v1", {"max_steps_in_episode": 5}),
     ("navix::Navix-Empty-5x5-v0", {"max_steps": 5}),
     ("brax::fast", {"episode_length": 5}),
-    pytest.param(
-        "craftax::Craftax-Classic-Symbolic-v1", {"max_timesteps": 5}, marks=pytest.mark.full
-    ),
-]
+]  # Craftax, which compiles for a minute and a half here, has the check `multi_device`.
 CARTPOLE = NATIVE[0]
 ON_THE_HOST = [
     ("gymnasium::CartPole-v1", {"max_episode_steps": 5, "forkable": True}),
