@@ -35,7 +35,7 @@ END = "<!-- end -->"
 # Suites whose params are of one class, so that the example stands for all: making each takes long.
 SAME_PARAMS = ("ale", "brax", "navix")
 OPTIONS = {"ale": {"engine": "python"}}  # under which there are params
-BRIDGE = "*bridge*"
+CALLBACK = "*callback options*"
 
 
 def page(suite: Suite) -> Path:
@@ -118,7 +118,7 @@ def environments(suite: Suite) -> list[str]:
 def _options(suite: Suite, name: str) -> list[str]:
     options = set(suite.options(name))
     own = sorted(options - set(BRIDGE_OPTIONS))
-    return [BRIDGE, *own] if options >= set(BRIDGE_OPTIONS) else own
+    return [CALLBACK, *own] if options >= set(BRIDGE_OPTIONS) else own
 
 
 @functools.cache
@@ -184,7 +184,7 @@ def _without(common: list[str], words: list[str]) -> str:
 
 
 def _code(words: Iterable[str]) -> str:
-    return ", ".join(word if word == BRIDGE else f"`{word}`" for word in words)
+    return ", ".join(word if word == CALLBACK else f"`{word}`" for word in words)
 
 
 def between_marks(text: str, subject: str) -> list[str]:
