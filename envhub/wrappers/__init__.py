@@ -1,6 +1,6 @@
-"""Wrappers, under Gymnasium's names where it has one; a file each.
+"""Wrappers, one per file. A wrapper that Gymnasium has too has Gymnasium's name.
 
-Without an environment, a wrapper with its options is a function of one:
+A wrapper made with options but without an environment is a function that wraps an environment:
 `envhub.make(id, wrappers=[ResizeObservation(shape=(84, 84)), RecordEpisodeStatistics])`.
 """
 

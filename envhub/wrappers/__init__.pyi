@@ -103,7 +103,7 @@ __all__ = [
 ]
 
 class _Function:
-    """What a wrapper without an environment is: a function of one."""
+    """A wrapper made without an environment: a function that wraps an environment."""
 
     def __call__(self, env: Environment) -> Environment: ...
 

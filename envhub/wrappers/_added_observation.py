@@ -1,4 +1,4 @@
-"""What wrappers share that show more of a step than its observation."""
+"""The base of wrappers that show more of a step than its observation."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from envhub.wrappers._inside_autoreset import InsideAutoReset
 
 
 class AddedObservation(InsideAutoReset):
-    """Shows something of each step beside its observation.
+    """Adds another value of each step to its observation.
 
-    What is shown is a `Dict`: `obs`, the observation inside; `start`, bool[] (of several agents
-    bool[num_agents]), true after the reset; and what is added, zeros after the reset. Around
-    another of these wrappers it adds to that one's `Dict`. There is no memory: all this is known
-    when a step is made.
+    The new observation is a `Dict`: `obs`, the inner observation; `start`, bool[] (for several
+    agents bool[num_agents]), true after the reset; and the added value, zeros after the reset.
+    Around another wrapper of this kind, it adds an entry to the same `Dict`. The wrapper needs no
+    memory, because a step has all these values.
 
     Attributes:
-        name: of what is added.
+        name: the name of the added entry.
 
     Raises:
-        InvalidOptionError: if there is something of this name already; and as
+        InvalidOptionError: if there already is an entry of this name; and the errors of
             `InsideAutoReset`.
     """
 
@@ -51,11 +51,11 @@ class AddedObservation(InsideAutoReset):
 
     @abc.abstractmethod
     def added_space(self, params: Any) -> spaces.Space:
-        """The space of what is added."""
+        """Return the space of the added value."""
 
     @abc.abstractmethod
     def added(self, action: Any, result: StepResult) -> Any:
-        """What is added after a step."""
+        """Return the value to add after a step."""
 
     def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
         obs, state = self.env.reset(key, params)

@@ -1,4 +1,4 @@
-"""What `wrappers=` of `make` holds, and putting it around an environment."""
+"""Check the `wrappers=` of `make`, and put them around an environment."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Wrapping = Callable[[Environment], Environment]
 
 
 def check_wrappers(wrappers: Any) -> list[Wrapping]:
-    """What there is to put around an environment, the innermost first.
+    """Return the wrappers to put around an environment, the innermost first.
 
     Raises:
-        InvalidOptionError: if it is no list of classes of wrappers and functions.
+        InvalidOptionError: if the value is not a list of wrapper classes and functions.
     """
     if wrappers is None:
         return []
@@ -38,10 +38,10 @@ def check_wrappers(wrappers: Any) -> list[Wrapping]:
 
 
 def apply_wrappers(wrappers: Iterable[Wrapping], env: Environment) -> Environment:
-    """All of them around an environment, the innermost first.
+    """Put all wrappers around an environment, the innermost first.
 
     Raises:
-        InvalidOptionError: if one raises, or returns something else.
+        InvalidOptionError: if a wrapper raises, or returns something other than an environment.
     """
     for wrap in wrappers:
         inside, env = env, apply_wrapper(wrap, env)
@@ -51,10 +51,10 @@ def apply_wrappers(wrappers: Iterable[Wrapping], env: Environment) -> Environmen
 
 
 def apply_wrapper(wrap: Wrapping, env: Environment) -> Environment:
-    """One wrapper around an environment.
+    """Put one wrapper around an environment.
 
     Raises:
-        InvalidOptionError: if it raises, or returns something else.
+        InvalidOptionError: if it raises, or returns something other than an environment.
     """
     name = getattr(getattr(wrap, "func", wrap), "__name__", repr(wrap))  # `func` is a partial's
     try:

@@ -1,4 +1,4 @@
-"""What every wrapper is: an environment around an environment."""
+"""The base class of wrappers: an environment around an environment."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ E = TypeVar("E")
 
 
 def arranged(names: Iterable[str]) -> str:
-    """The keywords of `make` and `make_vec` that give these wrappers, the innermost first."""
+    """Return the keywords of `make` and `make_vec` for these wrappers, the innermost first."""
     return f"wrappers=[{', '.join(names)}], autoreset=None"
 
 
 def layers_of(env: Environment) -> list[Wrapper]:
-    """The wrappers around an environment, the innermost first."""
+    """Return the wrappers around an environment, the innermost first."""
     layers: list[Wrapper] = []
     while isinstance(env, Wrapper):
         layers.insert(0, env)
@@ -34,26 +34,26 @@ def layers_of(env: Environment) -> list[Wrapper]:
 
 
 class Wrapper(Environment):
-    """Passes everything on to the environment inside; a wrapper overrides what it changes.
+    """Passes every call on to the inner environment; a wrapper overrides what it changes.
 
-    A wrapper with a state of its own keeps the inner state in the field `env` of it, and overrides
-    `inner_state`.
+    A wrapper with its own state keeps the inner state in the field `env` of that state, and
+    overrides `inner_state`.
 
-    Without an environment, `ResizeObservation(shape=(84, 84))` is a function of one, for the
-    `wrappers=` of `envhub.make`.
+    Without an environment, a wrapper such as `ResizeObservation(shape=(84, 84))` is a function that
+    wraps an environment, for the `wrappers=` of `envhub.make`.
 
     Args:
-        env: the environment inside.
-        capabilities: what it can do when wrapped; by default what it can do.
+        env: the inner environment.
+        capabilities: the capabilities of the wrapped environment; by default those of `env`.
 
     Attributes:
-        env: the environment inside.
-        spans_episodes: whether it remembers something beyond the end of an episode, so that an
-            `AutoReset` around it, which would reset that too, is refused.
-        inside_batches: whether a batch may be made of what is wrapped.
-        checks: by the name of an option what refuses values that fit no environment, as
-            `check(name, value)`; or by a tuple of names, as `check(names, values)`. They are asked
-            before `__init__`, and where the wrapper is made without an environment, at once.
+        env: the inner environment.
+        spans_episodes: whether the wrapper remembers something beyond the end of an episode. An
+            `AutoReset` around such a wrapper would reset that too, so it is refused.
+        inside_batches: whether `make_vec` may make a batch of the wrapped environment.
+        checks: functions that refuse values that fit no environment: `check(name, value)` by the
+            name of an option, or `check(names, values)` by a tuple of names. They run before
+            `__init__`; if the wrapper is made without an environment, they run at once.
 
     Examples:
         >>> class Halved(Wrapper):
@@ -72,11 +72,11 @@ class Wrapper(Environment):
     _recipe: WrapperSpec[Any]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Make a wrapper, or without an environment a function that makes one.
+        """Make a wrapper, or without an environment a function that makes the wrapper.
 
         Raises:
-            InvalidOptionError: if there is something in the place of the environment, or options
-                are not those of the wrapper, or have values that fit no environment.
+            InvalidOptionError: if the first argument is not an environment, the wrapper has no such
+                option, or an option has a value that fits no environment.
         """
         if args and not isinstance(args[0], Environment):
             raise InvalidOptionError(
@@ -108,7 +108,7 @@ class Wrapper(Environment):
 
     @classmethod
     def _instead(cls, given: Any) -> str:
-        """What to do with what is not an environment."""
+        """Handle a first argument that is not an environment."""
         if not isinstance(given, VectorEnv):
             return "Give options by keyword. Without an environment, they are stored for later."
         name = cls.__name__
@@ -129,7 +129,7 @@ class Wrapper(Environment):
         return given, (self.env,), {"default_params": self.default_params}
 
     def inner_state(self, state: Any) -> Any:
-        """The state of the environment inside."""
+        """Return the state of the inner environment."""
         return state
 
     def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:

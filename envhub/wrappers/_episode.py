@@ -1,4 +1,4 @@
-"""What wrappers with a memory of the episode share."""
+"""The base of wrappers with a memory of the episode."""
 
 from __future__ import annotations
 

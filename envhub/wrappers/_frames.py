@@ -1,4 +1,4 @@
-"""What wrappers that remember observations share."""
+"""The base of wrappers that remember observations."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from envhub.wrappers._episode import EpisodeWrapper
 
 
 class Remembered(NamedTuple):
-    """A state, and the observations before its own.
+    """A state and the observations before it.
 
     Attributes:
-        env: the state of the environment inside.
-        frames: `frames.tree` is these observations on a leading axis, the oldest first, in their
-            own dtype; there may be none, and no array of a state is empty.
+        env: the state of the inner environment.
+        frames: `frames.tree` holds these observations on a leading axis, the oldest first, in their
+            own dtype. There may be none; no array of a state is empty.
     """
 
     env: Any
@@ -27,15 +27,15 @@ class Remembered(NamedTuple):
 
 
 class FramesWrapper(EpisodeWrapper):
-    """Remembers the last observations of the episode, and shows something made of them.
+    """Remembers the last observations of the episode, and computes the observation from them.
 
     Args:
         env: the environment.
-        length: how many are remembered, besides the newest one.
-        padding: an observation, in their place when an episode begins; by default its first one.
+        length: the number of observations to remember, besides the newest one.
+        padding: the observation to remember when an episode begins; by default its first one.
 
     Raises:
-        InvalidOptionError: as `EpisodeWrapper`.
+        InvalidOptionError: the errors of `EpisodeWrapper`.
     """
 
     def __init__(self, env: Environment, length: int, padding: Any = None, **options: Any) -> None:
@@ -44,7 +44,7 @@ class FramesWrapper(EpisodeWrapper):
 
     @abc.abstractmethod
     def shown(self, frames: Any) -> Any:
-        """The observation to show: of the remembered ones and the newest, on a leading axis."""
+        """Compute the observation from the remembered ones and the newest, on a leading axis."""
 
     def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
         obs, state = self.env.reset(key, params)

@@ -1,4 +1,4 @@
-"""What wrappers share that would do the wrong thing around an `AutoReset`."""
+"""The base of wrappers that would be wrong around an `AutoReset`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from envhub.wrappers.autoreset import AutoReset, name_of
 
 
 class InsideAutoReset(Wrapper):
-    """Belongs inside of `AutoReset`, if there is one.
+    """Belongs inside `AutoReset`, if there is one.
 
     Attributes:
-        reason: why, for the error.
+        reason: the reason, for the error.
 
     Raises:
-        InvalidOptionError: if the environment resets automatically inside of this wrapper.
+        InvalidOptionError: if there is an `AutoReset` inside this wrapper.
     """
 
     reason: str

@@ -1,4 +1,4 @@
-"""What wrappers of observations share."""
+"""The bases of wrappers of observations."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from envhub.wrappers._base import Wrapper
 
 
 class ObservationWrapper(Wrapper):
-    """Changes each observation by itself, the last one of an episode as well."""
+    """Changes each observation by itself, including the final observation of an episode."""
 
     @abc.abstractmethod
     def observation(self, obs: Any) -> Any:
-        """The observation to show in the place of one."""
+        """Compute the new observation from the inner one."""
 
     def observation_under(self, params: Any, obs: Any) -> Any:
-        """The observation to show, where that depends on the params in force."""
+        """Compute the new observation; override this if it depends on the params."""
         return self.observation(obs)
 
     def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
@@ -45,11 +45,11 @@ class BoxWrapper(Wrapper):
     """Needs observations that are arrays.
 
     Attributes:
-        inner_space: of the observations inside, under the default params.
+        inner_space: the space of the inner observations, under the default params.
 
     Raises:
-        InvalidOptionError: if observations are not arrays, or are not floats where the
-            wrapper needs floats.
+        InvalidOptionError: if observations are not arrays, or are not floats and the wrapper
+            needs floats.
     """
 
     needs_floats = False
@@ -59,7 +59,7 @@ class BoxWrapper(Wrapper):
         self.inner_space = self.box(env.default_params)
 
     def box(self, params: Any) -> spaces.Box:
-        """The space of the observations inside."""
+        """Return the space of the inner observations."""
         with concrete_if_known(params) as known:
             space = self.env.observation_space(known)
         name = type(self).__name__
@@ -81,10 +81,11 @@ class ElementsObservation(BoxObservation):
     """Changes some elements of the last axis of arrays.
 
     Attributes:
-        elements: which, as indices.
+        elements: the indices of these elements.
 
     Raises:
-        InvalidOptionError: if they are no indices or mask of that axis, or none, or one twice.
+        InvalidOptionError: if they are not indices or a mask of that axis, are empty, or repeat an
+            index.
     """
 
     def __init__(self, env: Environment, chosen: Any) -> None:
@@ -107,15 +108,16 @@ class ElementsObservation(BoxObservation):
 
 
 class RandomObservation(BoxWrapper):
-    """Changes arrays by chance, each with a key of its own, the last of an episode as well.
+    """Changes arrays randomly, each with its own key, including final observations.
 
-    Outside of an `AutoReset` the last observation of an episode and the first of the next are
-    changed independently, and where no episode ends `info["final_obs"]` is the observation shown.
+    Outside an `AutoReset`, the final observation of an episode and the first of the next are
+    changed independently. In steps without an end, `info["final_obs"]` equals the changed
+    observation.
     """
 
     @abc.abstractmethod
     def observation(self, key: jax.Array, obs: Any) -> Any:
-        """The observation to show in the place of one."""
+        """Compute the new observation from the inner one."""
 
     def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
         reset_key, own_key = jax.random.split(key)
@@ -135,13 +137,13 @@ class RandomObservation(BoxWrapper):
 
 
 class ImageObservation(BoxObservation):
-    """Changes pictures, of uint8 or floats: [height, width, channels], or [height, width].
+    """Changes images of uint8 or floats: [height, width, channels], or [height, width].
 
     Attributes:
-        needs_colour: whether there have to be three channels, of red, green and blue.
+        needs_colour: whether images need the three channels red, green and blue.
 
     Raises:
-        InvalidOptionError: if observations are no pictures.
+        InvalidOptionError: if observations are not images.
     """
 
     needs_colour = False
@@ -159,17 +161,17 @@ class ImageObservation(BoxObservation):
             )
 
     def as_shown(self, picture: jax.Array) -> jax.Array:
-        """Floats as values of the space: in its dtype, and within its bounds."""
+        """Convert floats to values of the space: in its dtype and within its bounds."""
         space = self.inner_space
         return jnp.clip(picture, space.low.min(), space.high.max()).astype(space.dtype)
 
     def space_of(self, shape: tuple[int, ...]) -> spaces.Box:
-        """The space of pictures of another shape."""
+        """Return the space of images of another shape."""
         space = self.inner_space
         return spaces.Box(space.low.min(), space.high.max(), shape, space.dtype)
 
 
 def mapped(space: spaces.Box, function: Callable[[Any], Any]) -> spaces.Box:
-    """The space of the arrays that a function of bounds gives."""
+    """Return the space whose bounds a function computes from the old bounds."""
     low, high = function(space.low), function(space.high)
     return spaces.Box(low, high, low.shape, low.dtype)

@@ -1,4 +1,4 @@
-"""What options of wrappers must be."""
+"""Checks of the options of wrappers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def or_none(check: Callable[[str, Any], object]) -> Callable[[str, Any], None]:
 
 
 def check_flag(name: str, value: Any) -> None:
-    """Refuse what is neither true nor false.
+    """Refuse a value that is not a bool.
 
     Raises:
         InvalidOptionError: naming the option.
@@ -33,7 +33,7 @@ def check_flag(name: str, value: Any) -> None:
 
 
 def check_count(name: str, value: Any, at_least: int = 1) -> None:
-    """Refuse what is not an integer that is large enough.
+    """Refuse a value that is not an integer or is too small.
 
     Raises:
         InvalidOptionError: naming the option.
@@ -46,7 +46,7 @@ def check_count(name: str, value: Any, at_least: int = 1) -> None:
 
 
 def check_different(name: str, value: Any) -> None:
-    """Refuse what is no list of different indices, and no mask that keeps something.
+    """Refuse a value that is neither a list of different indices nor a mask with a true element.
 
     Raises:
         InvalidOptionError: naming the option.
@@ -65,7 +65,7 @@ def check_different(name: str, value: Any) -> None:
 
 
 def check_text(name: str, value: Any) -> None:
-    """Refuse what is no text.
+    """Refuse a value that is not a string.
 
     Raises:
         InvalidOptionError: naming the option.
@@ -75,7 +75,7 @@ def check_text(name: str, value: Any) -> None:
 
 
 def check_bins(name: str, value: Any) -> None:
-    """Refuse what is no positive integer, and no list of them.
+    """Refuse a value that is neither a positive integer nor a list of positive integers.
 
     Raises:
         InvalidOptionError: naming the option.
@@ -91,7 +91,7 @@ def check_bins(name: str, value: Any) -> None:
 
 
 def check_function(name: str, value: Any) -> None:
-    """Refuse what cannot be called.
+    """Refuse a value that cannot be called.
 
     Raises:
         InvalidOptionError: naming the option.
@@ -101,7 +101,7 @@ def check_function(name: str, value: Any) -> None:
 
 
 def check_space(name: str, value: Any) -> None:
-    """Refuse what is neither a space nor `None`.
+    """Refuse a value that is neither a space nor `None`.
 
     Raises:
         InvalidOptionError: naming the option.
@@ -111,7 +111,7 @@ def check_space(name: str, value: Any) -> None:
 
 
 def to_float(name: str, value: Any) -> float:
-    """A real number as a float that float32 can hold; infinity is one.
+    """Convert a real number to a float that float32 can hold; infinity is allowed.
 
     Raises:
         InvalidOptionError: naming the option.
@@ -128,7 +128,7 @@ def to_float(name: str, value: Any) -> float:
 
 
 def check_number(name: str, value: Any) -> None:
-    """Refuse what is no finite number.
+    """Refuse a value that is not a finite number.
 
     Raises:
         InvalidOptionError: naming the option.
@@ -138,7 +138,7 @@ def check_number(name: str, value: Any) -> None:
 
 
 def check_positive(name: str, value: Any) -> None:
-    """Refuse what is no finite number above 0.
+    """Refuse a value that is not a finite number above 0.
 
     Raises:
         InvalidOptionError: naming the option.
@@ -148,7 +148,7 @@ def check_positive(name: str, value: Any) -> None:
 
 
 def check_discount(name: str, value: Any) -> None:
-    """Refuse what is not from 0 to 1.
+    """Refuse a value that is not a number from 0 to 1.
 
     Raises:
         InvalidOptionError: naming the option.
@@ -169,7 +169,7 @@ def check_order(names: tuple[str, str], bounds: tuple[float, float]) -> None:
 
 
 def check_probability(name: str, value: Any) -> None:
-    """Refuse what is no probability, or is certainty.
+    """Refuse a value that is not a probability below 1.
 
     Raises:
         InvalidOptionError: naming the option.

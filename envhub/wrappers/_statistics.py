@@ -1,4 +1,4 @@
-"""Running means and variances, and what wrappers that normalise by them share."""
+"""Running means and variances, and the base of wrappers that normalise by them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ PRIOR = 1e-4  # what the mean 0 and the variance 1 count for, as in Gymnasium
 
 
 class Statistics(NamedTuple):
-    """Mean and variance of all that was seen, each element of an array by itself.
+    """The running mean and variance of each element.
 
     Attributes:
-        mean: float32 arrays, in a pytree of the structure of what is normalised; `None` in the
-            place of what is shown as it is.
-        variance: likewise; of the population, as NumPy's `var`.
-        count: float32[], how many were seen, and 0.0001 more.
+        mean: float32 arrays, in a pytree with the structure of the normalised values; `None` for
+            parts that are not normalised.
+        variance: the population variance (as NumPy's `var`), with the same structure.
+        count: float32[], the number of values seen, plus 0.0001.
     """
 
     mean: Any
@@ -48,22 +48,23 @@ def _check_kind(name: str, value: Any) -> None:
 
 
 class StatisticsWrapper(Wrapper):
-    """Normalises by statistics of what it has seen, which go on from episode to episode.
+    """Normalises values by running statistics, which continue from episode to episode.
 
-    They are float32, updated in the way of Welford and Chan, which loses no digits to large means.
-    After some 10^7 updates a new one is too small to count. No gradient flows through them.
+    The statistics are float32 and updated by the method of Welford and Chan, which keeps its
+    precision with large means. After about 10^7 updates, a new value is too small to count. No
+    gradient flows through the statistics.
 
     Args:
         env: the environment.
-        like: the pytree of what is normalised, as `Statistics` has it.
+        like: the pytree of the normalised values, in the structure of `Statistics`.
         epsilon: added to variances.
-        axis_name: the name of the axis of a surrounding `jax.vmap`, or a tuple of such, over which
+        axis_name: the name of the axis of a surrounding `jax.vmap`, or a tuple of names, over which
             the statistics are shared; by default each lane has its own.
-        statistics: those to begin with, at each `reset`.
-        update: whether to update them.
+        statistics: the statistics with which each `reset` begins.
+        update: whether to update the statistics.
 
     Raises:
-        InvalidOptionError: if `epsilon` is not positive, or the statistics are of something else.
+        InvalidOptionError: if `epsilon` is not positive, or `statistics` has another structure.
     """
 
     spans_episodes = True
@@ -102,20 +103,20 @@ class StatisticsWrapper(Wrapper):
         return state.env
 
     def first_statistics(self) -> Statistics:
-        """Those of a reset, before anything was seen."""
+        """Return the statistics of a reset, before any value was seen."""
         first: Statistics = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), self._first)
         return first
 
     def updated(self, statistics: Statistics, seen: Any, counts: jax.Array) -> Statistics:
-        """The statistics with what was seen, on a leading axis, of which some may not count.
+        """Return the statistics updated with new values on a leading axis, of which some count.
 
         Args:
-            statistics: those before.
-            seen: what was seen.
-            counts: bool[n], which of it counts.
+            statistics: the statistics before the update.
+            seen: the new values.
+            counts: bool[n], which of the new values count.
 
         Raises:
-            InvalidOptionError: if there is no axis of the name.
+            InvalidOptionError: if there is no axis with the name `axis_name`.
         """
         if not self.update:
             return statistics

@@ -1,4 +1,4 @@
-"""Which actions are legal."""
+"""Masks of legal actions."""
 
 from __future__ import annotations
 
@@ -19,26 +19,27 @@ Mask = Callable[[Any, Any, Any], Any]
 
 
 class ActionMask(InsideAutoReset):
-    """Shows which actions are legal, beside the observation, after a reset too.
+    """Adds a mask of the legal actions to the observation, also after a reset.
 
     Observations are `{"observation": …, "action_mask": bool[n]}`, where `n` is the number of
-    actions. Where the suite's own object has a method `action_mask(observation)`, and observations
-    are `Discrete`, it says which are; for others give a function.
+    actions. If the suite's own object has a method `action_mask(observation)` and observations are
+    `Discrete`, this method gives the mask; otherwise pass `mask_fn`.
 
-    Where `info` of a step has the mask, `info_key` is its name there. A reset has no `info`: after
-    it the mask is that of the suite's own method or of `mask_fn`, which are for nothing else then.
+    If the `info` of a step has the mask, `info_key` names the entry. A reset has no `info`, so
+    after a reset the mask still comes from the suite's own method or from `mask_fn`.
 
-    The last observation of an episode has the mask of its own state.
+    The final observation of an episode has the mask of its own state.
 
     Args:
         env: the environment.
-        mask_fn: from an observation, the state of `env` and params to bool[n], in `jax.numpy`.
+        mask_fn: a function from an observation, the state of `env` and params to bool[n], in
+            `jax.numpy`.
         info_key: the name of the entry of `info` that is the mask after a step.
 
     Raises:
-        InvalidOptionError: if the environment does not say which actions are legal and there is no
-            `mask_fn`, if that gives something else, or `info` has no such entry of n numbers, if
-            actions are not `Discrete`, or if there are several agents; and as `InsideAutoReset`.
+        InvalidOptionError: if there is neither a method of the suite nor a `mask_fn`, `mask_fn`
+            returns something else, `info` has no such entry of n numbers, actions are not
+            `Discrete`, or there are several agents; and the errors of `InsideAutoReset`.
 
     Examples:
         >>> def legal(obs, state, params):
@@ -103,12 +104,12 @@ def _shown(obs: Any, mask: Any) -> dict[str, Any]:
 
 
 def _suites_own(env: Environment) -> Mask:
-    """The mask that a suite has a function of the observation for, as a table.
+    """Return the mask for each observation, from the suite's own function, as a table.
 
-    Such suites give it in the `info` of a step, but a reset here has none.
+    Such suites have the mask in the `info` of a step, but a reset here has no `info`.
 
     Raises:
-        InvalidOptionError: if it has none.
+        InvalidOptionError: if the suite has no such function.
     """
     space = env.observation_space(env.default_params)
     mask_of = getattr(env.unwrapped, "action_mask", None)

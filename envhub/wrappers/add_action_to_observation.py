@@ -1,4 +1,4 @@
-"""Observations with the action before them."""
+"""Observations with the previous action."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from envhub.wrappers._added_observation import AddedObservation
 
 
 class AddActionToObservation(AddedObservation):
-    """Shows the last action too: a `Dict` of `obs`, `action` and `start`.
+    """Adds the last action to the observation: a `Dict` of `obs`, `action` and `start`.
 
-    `action` is as it was given to this wrapper, and after the reset the action that is nearest to
-    zero; `start`, bool[], tells it from an action that was taken. With `AddRewardToObservation`, in
-    either order, all of them are in one `Dict`. The state is that of the environment inside.
+    `action` is the action as this wrapper received it. After the reset it is the action nearest to
+    zero, and `start`, bool[], is true. With `AddRewardToObservation`, in either order, all entries
+    are in one `Dict`. The state is that of the inner environment.
 
-    In an episode's last observation it is the action that ended the episode; the next episode
-    begins with zeros.
+    The final observation of an episode has the action that ended the episode; the next episode
+    begins with the action nearest to zero.
 
     Raises:
-        InvalidOptionError: if the action is shown already; and as `InsideAutoReset`.
+        InvalidOptionError: if the observation already has the action; and the errors of
+            `InsideAutoReset`.
 
     Examples:
         >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=[AddActionToObservation])

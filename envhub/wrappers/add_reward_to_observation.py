@@ -1,4 +1,4 @@
-"""Observations with the reward before them."""
+"""Observations with the previous reward."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from envhub.wrappers._added_observation import AddedObservation
 
 
 class AddRewardToObservation(AddedObservation):
-    """Shows the last reward too: a `Dict` of `obs`, `reward` and `start`.
+    """Adds the last reward to the observation: a `Dict` of `obs`, `reward` and `start`.
 
-    `reward`, float32[] (of several agents float32[num_agents]), is that of the environment inside,
-    and zero after the reset; `start`, bool[], tells it from a reward of zero. With
-    `AddActionToObservation`, in either order, all of them are in one `Dict`. The state is that of
-    the environment inside.
+    `reward`, float32[] (for several agents float32[num_agents]), is the reward of the inner
+    environment. After the reset it is zero, and `start`, bool[], is true. With
+    `AddActionToObservation`, in either order, all entries are in one `Dict`. The state is that of
+    the inner environment.
 
-    An episode's last observation has its last reward; the next episode begins with zero.
+    The final observation of an episode has its last reward; the next episode begins with zero.
 
     Raises:
-        InvalidOptionError: if the reward is shown already; and as `InsideAutoReset`.
+        InvalidOptionError: if the observation already has the reward; and the errors of
+            `InsideAutoReset`.
 
     Examples:
         >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=[AddRewardToObservation])

@@ -1,4 +1,4 @@
-"""Episodes that follow each other."""
+"""Automatic resets: each episode follows another."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Waiting(NamedTuple):
     """The state in `next_step` mode.
 
     Attributes:
-        env: the state of the environment inside.
+        env: the state of the inner environment.
         done: bool[], whether its episode ended, so that the next step resets it.
     """
 
@@ -32,23 +32,23 @@ def _check_mode(name: str, mode: Any) -> None:
 
 
 class AutoReset(Wrapper):
-    """Starts the next episode when one ends, each from a key of its own.
+    """Starts the next episode when one ends, each with its own key.
 
-    It costs what the ended episodes cost: under `vmap` a reset is computed for the lanes that ended
-    and for no others, or on a GPU for as many as take no longer. The params in force are those of
-    the call, in the reset as well. `step` splits its key in two, the first for the step and the
-    second for a reset.
+    Only ended episodes cost a reset: `vmap` computes resets for the lanes that ended, and on a GPU
+    for others only if this takes no longer. The reset uses the params of the call. `step`
+    splits its key in two: the first half is for the step, the second for a reset.
 
     Args:
         env: the environment.
-        mode: `"same_step"`: where an episode ends, `obs` and `state` are those of the next one, and
-            `info["final_obs"]` is the last observation of the one that ended; it equals `obs`
-            elsewhere. `"next_step"`, Gymnasium's: the step after the end ignores its action and
-            returns the observation of the reset, with reward 0 and both flags false.
+        mode: `"same_step"`: if a step ends the episode, `obs` and `state` are those of the next
+            episode, and `info["final_obs"]` is the final observation of the ended one; otherwise
+            `info["final_obs"]` equals `obs`. `"next_step"`, Gymnasium's mode: the step after the
+            end ignores its action and returns the observation of the reset, with reward 0 and both
+            flags false.
 
     Raises:
-        InvalidOptionError: if there is no such mode, a wrapper inside spans episodes, or there is
-            an `AutoReset` inside already, of which this one would not see the ends of episodes.
+        InvalidOptionError: if the mode is unknown, an inner wrapper spans episodes, or there is
+            an `AutoReset` inside already, which would hide the ends of episodes.
 
     Examples:
         >>> options = {"max_steps_in_episode": 2, "wrappers": [AutoReset]}
@@ -93,6 +93,6 @@ class AutoReset(Wrapper):
 
 
 def name_of(layer: Wrapper) -> str:
-    """How `wrappers=` gives it, but for options other than this mode."""
+    """Return the entry of `wrappers=` for it, without options other than this mode."""
     is_other = isinstance(layer, AutoReset) and layer.mode != "same_step"
     return type(layer).__name__ + ("(mode='next_step')" if is_other else "")

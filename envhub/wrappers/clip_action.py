@@ -1,4 +1,4 @@
-"""Actions of any size, cut to those that there are."""
+"""Actions clipped to their bounds."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from envhub.wrappers.transform_action import BoxAction
 
 
 class ClipAction(BoxAction):
-    """Takes any array of floats, and clips it to the bounds of the environment's actions.
+    """Takes actions of any size, and clips them to the bounds of the environment's actions.
 
-    Shape and dtype are those of the environment's own actions, and the bounds those under the
-    params in force. The end of an episode changes nothing.
+    Shape and dtype are those of the environment's own actions. The bounds are those under the
+    params of the call. The end of an episode changes nothing.
 
     Raises:
         InvalidOptionError: if the action space is not a `Box` of floats.

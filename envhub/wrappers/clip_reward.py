@@ -1,4 +1,4 @@
-"""Rewards between bounds."""
+"""Rewards clipped to bounds."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ def _check_bounds(_: tuple[str, str], bounds: tuple[float | None, float | None])
 
 
 class ClipReward(TransformReward):
-    """Clips rewards.
+    """Clips rewards to bounds.
 
-    Rewards are float32[], of several agents float32[num_agents]; that of the last step of an
+    Rewards are float32[], for several agents float32[num_agents]. The reward of the last step of an
     episode is changed like any other.
 
     Args:
         env: the environment.
-        min_reward, max_reward: the bounds; `None` for none.
+        min_reward, max_reward: the bounds; `None` for no bound.
 
     Raises:
-        InvalidOptionError: if there is no bound, or they are not in order.
+        InvalidOptionError: if both bounds are `None`, or the bounds are not in order.
 
     Examples:
         >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=[ClipReward(max_reward=0.5)])

@@ -1,4 +1,4 @@
-"""Observations that come late."""
+"""Observations that arrive some steps late."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from envhub.wrappers._options import check_count
 
 
 class DelayObservation(FramesWrapper):
-    """Shows the observation of some steps ago.
+    """Shows the observation from `delay` steps earlier.
 
-    Until there is one, it shows the observation that is nearest to zero: from the reset on, `delay`
-    times. The state holds `delay` observations. The last ones of an episode are never seen, and an
-    episode shows nothing of the one before it.
+    The first `delay` observations, from the reset on, are the one nearest to zero. The state holds
+    `delay` observations. The last observations of an episode are never shown, and an episode shows
+    no observation of an earlier episode.
 
     Args:
         env: the environment.
-        delay: how many steps, 0 or more.
+        delay: the number of steps, 0 or more.
 
     Raises:
-        InvalidOptionError: if that is no such number; and as `EpisodeWrapper`.
+        InvalidOptionError: if `delay` is not such a number; and the errors of `EpisodeWrapper`.
 
     Examples:
         >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=[DelayObservation(delay=1)])

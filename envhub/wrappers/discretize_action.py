@@ -1,4 +1,4 @@
-"""Continuous actions as a choice among some."""
+"""Continuous actions as discrete actions."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from envhub.wrappers.transform_action import BoxAction
 
 
 class DiscretizeAction(BoxAction):
-    """Cuts the range of each number of an action into equal bins, and takes the number of a bin.
+    """Divides the range of each number of an action into equal bins, and takes bin indices.
 
-    The environment gets the centre of the bin. An action is `Discrete`, the bins of all numbers in
-    row-major order (the last varies first), or `MultiDiscrete` of the shape of the environment's
-    own. Of a bin beyond the last, or before the first, the nearest is taken.
+    The environment gets the centre of the bin. An action is `Discrete`, one index for the bins of
+    all numbers in row-major order (the last varies fastest), or `MultiDiscrete` with the shape of
+    the environment's own actions. An index out of range stands for the nearest bin.
 
-    The range is that under the params in force. The end of an episode changes nothing.
+    The range is that under the params of the call. The end of an episode changes nothing.
 
     Args:
         env: the environment.
-        bins: how many, at least 1: of each number, or a sequence with one for each.
+        bins: the number of bins, at least 1: one number for all, or a sequence with one for each.
         multidiscrete: whether actions are `MultiDiscrete`.
 
     Raises:
-        InvalidOptionError: if the actions are not a bounded `Box` of floats, if `bins`
-            does not fit them, or if as `Discrete` they are too many for an int32 or those of
-            several agents.
+        InvalidOptionError: if the action space is not a bounded `Box` of floats, or `bins` does not
+            fit it; or, for `Discrete`, if there are too many actions for an int32 or several
+            agents.
 
     Examples:
         >>> env, params = envhub.make("gymnax::Pendulum-v1", wrappers=[DiscretizeAction(bins=5)])

@@ -1,4 +1,4 @@
-"""Continuous observations as one of a few."""
+"""Continuous observations as discrete observations."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ from envhub.wrappers._options import check_bins, check_flag
 
 
 class DiscretizeObservation(BoxObservation):
-    """Cuts the range of each number of an observation into equal bins, and shows that of a bin.
+    """Divides the range of each number of an observation into equal bins, and shows bin indices.
 
-    An observation is `Discrete`, the bins of all numbers in row-major order (the last varies
-    first), or `MultiDiscrete` of the shape of the environment's own. The ranges are those of its
-    space under the params in force, and what lies out of them is in the nearest bin.
+    An observation is `Discrete`, one index for the bins of all numbers in row-major order (the last
+    varies fastest), or `MultiDiscrete` with the shape of the environment's own observations. The
+    ranges are those of the space under the params of the call; a number outside its range is in the
+    nearest bin.
 
-    The last observation of an episode, `info["final_obs"]` too, is changed like any other.
+    The final observation of an episode, also in `info["final_obs"]`, is changed like any other.
 
     Args:
         env: the environment.
-        bins: how many, at least 1: of each number, or a sequence with one for each.
+        bins: the number of bins, at least 1: one number for all, or a sequence with one for each.
         multidiscrete: whether observations are `MultiDiscrete`.
 
     Raises:
-        InvalidOptionError: if observations are not arrays or have infinite bounds, if `bins` does
-            not fit them, or if as `Discrete` they are too many for an int32 or those of several
-            agents.
+        InvalidOptionError: if observations are not arrays or have infinite bounds, or `bins` does
+            not fit them; or, for `Discrete`, if there are too many observations for an int32 or
+            several agents.
 
     Examples:
         >>> wrappers = [DiscretizeObservation(bins=10)]
@@ -88,7 +89,7 @@ class DiscretizeObservation(BoxObservation):
         return spaces.MultiDiscrete(self._counts.reshape(self.inner_space.shape))
 
     def _edges(self, space: spaces.Box) -> Any:
-        """float32[size, most bins - 1], the edges between bins; inf where there is none."""
+        """Return the edges between bins: float32[size, most bins - 1], padded with inf."""
         xp = numpy_for(space.low, space.high)
         low, high = (bound.ravel()[:, None] for bound in (space.low, space.high))
         if xp is np:

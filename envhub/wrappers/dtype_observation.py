@@ -25,17 +25,17 @@ def _check_dtype(name: str, value: Any) -> None:
 
 
 class DtypeObservation(BoxObservation):
-    """Shows an array in another dtype, as `astype` converts it.
+    """Converts the observation array to another dtype with `astype`.
 
-    The shape stays. The last observation of an episode, `info["final_obs"]` too, is changed
-    like any other.
+    The shape is unchanged. The final observation of an episode, also in `info["final_obs"]`, is
+    changed like any other.
 
     Args:
         env: the environment.
-        dtype: of what is shown, such as `"float32"`.
+        dtype: the new dtype, such as `"float32"`.
 
     Raises:
-        InvalidOptionError: if it is no dtype of numbers, or JAX has it not without 64 bits.
+        InvalidOptionError: if it is not a dtype of numbers, or JAX needs x64 mode for it.
 
     Examples:
         >>> wrappers = [DtypeObservation(dtype="uint8")]

@@ -1,4 +1,4 @@
-"""What the future is worth after a step."""
+"""The discount after each step."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from envhub.wrappers._options import check_discount
 
 
 class EpisodeDiscount(Wrapper):
-    """Adds `info["discount"]`, as dm_env's steps have it: the factor of the value that follows.
+    """Adds `info["discount"]`, as in dm_env: the factor for the value of the next state.
 
-    It is 0 where the step terminated, and `gamma` elsewhere, where a limit truncated the episode as
-    well: float32[], or of several agents float32[num_agents]. It takes the place of an entry of
-    this name that the suite has (gymnax's is 0 at a limit too). There is no memory, so it may be
-    inside or outside of `AutoReset`; of a `"next_step"` one it belongs outside, because the `info`
-    of the step that resets is zeros.
+    It is 0 if the step terminated, and `gamma` otherwise, also if a limit truncated the episode:
+    float32[], or for several agents float32[num_agents]. It replaces the suite's own entry of this
+    name (gymnax's is also 0 at a limit). The wrapper has no memory, so it may be inside or outside
+    `AutoReset`. With mode `"next_step"` put it outside, because the `info` of a step that resets is
+    zeros.
 
     Args:
         env: the environment.
-        gamma: from 0 to 1.
+        gamma: the discount, from 0 to 1.
 
     Raises:
-        InvalidOptionError: if `gamma` is not.
+        InvalidOptionError: if `gamma` is not from 0 to 1.
 
     Examples:
         >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=[EpisodeDiscount(gamma=0.5)])

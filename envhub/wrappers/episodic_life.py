@@ -1,4 +1,4 @@
-"""Lives as episodes."""
+"""Episodes that end when a life is lost."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from envhub.wrappers.autoreset import AutoReset
 
 
 class Living(NamedTuple):
-    """A state, and int32[], the lives that are left; 0 before the first step of a game."""
+    """A state and the number of lives left, int32[]; 0 before the first step of a game."""
 
     env: Any
     lives: jax.Array
 
 
 class EpisodicLife(Wrapper):
-    """Says `terminated` where a life is lost, and the game goes on.
+    """Sets `terminated` when a life is lost, while the game continues.
 
-    It belongs outside of `AutoReset`, which starts a new game where one is over, and only there:
-    `wrappers=[AutoReset, EpisodicLife]`. In the step that loses a life, `obs` is the last
+    Put it outside `AutoReset`: `wrappers=[AutoReset, EpisodicLife]`. `AutoReset` then starts a new
+    game only when the game is over. In the step that loses a life, `obs` is both the last
     observation of that life and the first of the next, and equals `info["final_obs"]`; the next
-    step is played with the action that it is given. Without `AutoReset`, stepping on after a lost
-    life goes on as well.
+    step plays the action that it is given. Without `AutoReset`, the game also continues after a
+    lost life.
 
-    `info["game_over"]`, bool[], is true where the game itself ended, for either reason. As in
-    Baselines, the last life is not lost before that. `RecordEpisodeStatistics` inside of this
-    wrapper records games, outside lives. A reset does not say how many lives there are, so one that
-    is lost in the first step of a game is not noticed.
+    `info["game_over"]`, bool[], is true if the game itself ended, for either reason. As in
+    Baselines, the last life counts as lost only then. `RecordEpisodeStatistics` inside this wrapper
+    records games, and outside it records lives. A reset does not tell the number of lives, so a
+    life lost in the first step of a game is not noticed.
 
     Args:
-        env: an environment with `info["lives"]`, as those of `ale::` have.
+        env: an environment with `info["lives"]`, such as those of `ale::`.
 
     Raises:
-        InvalidOptionError: if there is no such entry, if an `AutoReset` inside resets in a step of
-            its own, after which no life can go on, or if the environment itself ends where a life
-            is lost.
+        InvalidOptionError: if there is no such entry, if an `AutoReset` inside has mode
+            `"next_step"`, with which no life can continue, or if the environment itself ends when a
+            life is lost.
 
     Examples:
         >>> env, params = envhub.make("ale::breakout", wrappers=[EpisodicLife])

@@ -1,4 +1,4 @@
-"""Some parts of observations."""
+"""Selected parts of observations."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def _check_keys(name: str, keys: Any) -> None:
 
 
 class FilterObservation(ObservationWrapper):
-    """Shows some entries of a `Dict`, or some elements of a `Tuple` in the order given.
+    """Keeps some entries of a `Dict`, or some elements of a `Tuple` in the given order.
 
-    What is kept has its shape and dtype. The last observation of an episode,
-    `info["final_obs"]` too, is changed like any other.
+    The kept parts are unchanged. The final observation of an episode, also in
+    `info["final_obs"]`, is changed like any other.
 
     Args:
         env: the environment.
-        filter_keys: what is kept: names of a `Dict`, indices of a `Tuple`.
+        filter_keys: the parts to keep: names of a `Dict`, indices of a `Tuple`.
 
     Raises:
-        InvalidOptionError: if there is nothing of such a name or index, nothing is kept or
-            something twice, or observations are neither.
+        InvalidOptionError: if a name or index does not exist or is repeated, `filter_keys` is
+            empty, or observations are neither a `Dict` nor a `Tuple`.
 
     Examples:
         >>> wrappers = [FilterObservation(filter_keys=["grid"])]

@@ -21,22 +21,22 @@ def _check_action(name: str, action: Any) -> None:
 
 
 class FireReset(InsideAutoReset):
-    """Presses FIRE after each reset, for the games of Atari that begin with that.
+    """Presses FIRE after each reset, for Atari games that need it to start.
 
-    The episode begins with the observation after that step, whose reward is dropped. If the step
-    ends the episode, another is begun without FIRE, as in Baselines. The key of the reset is split
-    in three: for the reset, for the step and for the other reset.
+    The episode begins with the observation after that step; the reward of the step is dropped. If
+    the step ends the episode, another episode begins without FIRE, as in Baselines. The key of the
+    reset is split in three: for the reset, for the step and for the second reset.
 
-    `ale::breakout` and its like do it themselves, unless they are made with `use_fire_reset=False`;
-    `ale::ALE/Breakout-v5` and its like do not.
+    Environments such as `ale::breakout` already do this, unless made with `use_fire_reset=False`.
+    Environments such as `ale::ALE/Breakout-v5` do not.
 
     Args:
         env: the environment.
-        fire_action: the action to take; by default the one that is called FIRE.
+        fire_action: the action to take; by default the action named FIRE.
 
     Raises:
-        InvalidOptionError: if no action is called FIRE and none is given, or the one that is given
-            does not exist; and as `InsideAutoReset`.
+        InvalidOptionError: if no action is named FIRE and `fire_action` is not given, or
+            `fire_action` does not exist; and the errors of `InsideAutoReset`.
 
     Examples:
         >>> env, params = envhub.make("ale::ALE/Breakout-v5", wrappers=[FireReset])
@@ -71,7 +71,7 @@ class FireReset(InsideAutoReset):
 
 
 def action_meanings(env: Environment) -> list[str]:
-    """What the suite calls the `Discrete` actions, in order; empty if they have no names."""
+    """Return the suite's names of the `Discrete` actions, in order; empty if it has none."""
     inner, space = env.unwrapped, env.action_space(env.default_params)
     if hasattr(inner, "get_action_meanings"):
         return list(inner.get_action_meanings())

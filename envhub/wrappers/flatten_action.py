@@ -1,4 +1,4 @@
-"""Actions of several parts as one number."""
+"""Multi-part actions as one integer."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from envhub.wrappers.transform_action import TransformAction
 
 
 class FlattenAction(TransformAction):
-    """Takes one integer for a `MultiDiscrete` action: its place in row-major order.
+    """Takes one integer for a `MultiDiscrete` action: its index in row-major order.
 
-    The actions are `Discrete(n)`, where `n` is the product of the sizes; of an action beyond, the
-    nearest is taken.
+    The actions are `Discrete(n)`, where `n` is the product of the sizes. An action out of range
+    stands for the nearest one.
 
     The end of an episode changes nothing.
 
     Raises:
-        InvalidOptionError: if actions are no `MultiDiscrete`, if there are too many for an int32,
-            or if there are several agents.
+        InvalidOptionError: if actions are not `MultiDiscrete`, there are too many for an int32, or
+            there are several agents.
 
     Examples:
         >>> bins = envhub.wrappers.DiscretizeAction(bins=5, multidiscrete=True)
@@ -48,9 +48,9 @@ class FlattenAction(TransformAction):
 def flattened(
     env: Environment, space: spaces.MultiDiscrete
 ) -> tuple[spaces.Discrete, Callable[[Any], jax.Array]]:
-    """All actions of a space numbered in row-major order, and a function from number to parts.
+    """Number the actions of a space in row-major order; also return the map from number to parts.
 
-    The parts count from 0, whatever the `start` of the space.
+    The parts count from 0, for any `start` of the space.
 
     Raises:
         InvalidOptionError: if there are too many for an int32, or if there are several agents.

@@ -16,14 +16,14 @@ from envhub.wrappers._observation import ObservationWrapper
 
 
 class FlattenObservation(ObservationWrapper):
-    """Shows all numbers of an observation one behind the other: one axis, of several agents each.
+    """Concatenates all numbers of an observation into one vector, one per agent.
 
-    An array keeps its dtype. The entries of a `Dict` follow each other in the order of their names,
-    and those of a `Tuple` in their own, in the dtype to which JAX promotes theirs. An integer that
-    is one of a few (`Discrete`, `MultiDiscrete`) is one-hot. This is the order of Gymnasium's
+    An array keeps its dtype. The entries of a `Dict` are in the order of their names, and the
+    elements of a `Tuple` in their own order, in the dtype to which JAX promotes their dtypes. A
+    `Discrete` or `MultiDiscrete` integer becomes one-hot. This is the order of Gymnasium's
     `flatten`.
 
-    The last observation of an episode, `info["final_obs"]` too, is changed like any other.
+    The final observation of an episode, also in `info["final_obs"]`, is changed like any other.
 
     Examples:
         >>> env, params = envhub.make("gymnax::Catch-bsuite", wrappers=[FlattenObservation])

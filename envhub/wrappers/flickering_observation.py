@@ -1,4 +1,4 @@
-"""Observations that are sometimes hidden."""
+"""Observations that are hidden at random."""
 
 from __future__ import annotations
 
@@ -16,21 +16,20 @@ from envhub.wrappers._options import check_probability
 
 
 class FlickeringObservation(RandomObservation):
-    """Shows zeros in the place of some observations, all of an observation or nothing of it.
+    """Hides each observation with some probability: a hidden observation is all zeros.
 
-    As in the flickering Atari games of Hausknecht and Stone (2015), where the probability is one
-    half. The observation after a reset may be hidden too. Of several agents, chance decides for
-    each. A hidden observation has no gradient.
+    In the flickering Atari games of Hausknecht and Stone (2015), the probability is one half. The
+    observation after a reset may be hidden too. For several agents, each agent's observation is
+    hidden independently. A hidden observation has no gradient.
 
-    Shape and dtype stay. The last observation of an episode may be hidden as well, by a chance
-    of its own.
+    Shape and dtype are unchanged. The final observation of an episode is hidden independently.
 
     Args:
         env: the environment.
-        probability: with which an observation is hidden, at least 0 and below 1.
+        probability: the probability that an observation is hidden, at least 0 and below 1.
 
     Raises:
-        InvalidOptionError: if the probability is not as above, or observations are not arrays.
+        InvalidOptionError: if the probability is out of range, or observations are not arrays.
 
     Examples:
         >>> wrappers = [FlickeringObservation(probability=0.5)]

@@ -1,4 +1,4 @@
-"""The last observations as one."""
+"""Stacks of the last observations."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ def _check_padding_type(name: str, value: Any) -> None:
 
 
 class FrameStackObservation(FramesWrapper):
-    """Shows the last observations of the episode on a new leading axis, the oldest first.
+    """Stacks the last observations of the episode on a new leading axis, the oldest first.
 
-    Observations may be arrays of any shape and dtype, or any structure of such. Of several agents,
-    the new axis comes after that of the agents. The state holds `stack_size - 1` observations in
-    their own dtype, and not the stack: what is shown is made of them and of the newest one, on the
-    device.
+    Observations may be arrays of any shape and dtype, or any structure of arrays. For several
+    agents, the new axis follows the axis of the agents. The state does not hold the stack, but only
+    `stack_size - 1` observations in their own dtype; the stack is made from them and the newest
+    observation, on the device.
 
-    An episode begins with a stack of its own: the observation that an `AutoReset` gives as
-    `info["final_obs"]` is the last stack of the episode that ended.
+    Each episode begins with a new stack. The `info["final_obs"]` of an `AutoReset` is the last
+    stack of the episode that ended.
 
     Args:
         env: the environment.
-        stack_size: how many observations are shown, at least 1.
-        padding_type: what stands for those before the first: `"reset"`, the first one itself;
-            `"zero"`, the observation that is nearest to zero; or an observation.
+        stack_size: the number of stacked observations, at least 1.
+        padding_type: the observations before the first one: `"reset"`, copies of the first one;
+            `"zero"`, the observation nearest to zero; or an observation.
 
     Raises:
-        InvalidOptionError: if an option is none of these; and as `EpisodeWrapper`.
+        InvalidOptionError: if an option is none of these; and the errors of `EpisodeWrapper`.
 
     Examples:
         >>> wrappers = [FrameStackObservation(stack_size=3)]

@@ -1,4 +1,4 @@
-"""Pictures in shades of gray."""
+"""Grayscale images."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ WEIGHTS = (0.2125, 0.7154, 0.0721)  # of red, green and blue, as Gymnasium's wra
 
 
 class GrayscaleObservation(ImageObservation):
-    """Shows pictures in shades of gray: [height, width], of uint8 or floats as they were.
+    """Converts RGB images to grayscale: [height, width], in the same dtype (uint8 or floats).
 
-    The last observation of an episode, `info["final_obs"]` too, is changed like any other.
+    The final observation of an episode, also in `info["final_obs"]`, is changed like any other.
 
     Args:
         env: the environment.
         keep_dim: whether to keep an axis of size 1 for the colour.
 
     Raises:
-        InvalidOptionError: if observations are no pictures of three colours.
+        InvalidOptionError: if observations are not images of three colours.
 
     Examples:
         >>> options = {"observation_fn": "rgb", "wrappers": [GrayscaleObservation]}

@@ -1,4 +1,4 @@
-"""Some elements of observations."""
+"""Selected elements of observations."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from envhub.wrappers._options import check_different
 
 
 class MaskObservation(ElementsObservation):
-    """Shows some elements of an array, which has no others then: a partially observed task.
+    """Keeps only some elements of an array, which makes a partially observed task.
 
-    Without its velocities a control task needs a memory. The positions are `keep=[0, 2]` of
-    CartPole, `keep=[0, 1]` of Pendulum, `keep=[0]` of MountainCar and `keep=[0, 1, 2, 3]` of
+    Without velocities, a control task needs a memory. The positions are `keep=[0, 2]` in
+    CartPole, `keep=[0, 1]` in Pendulum, `keep=[0]` in MountainCar and `keep=[0, 1, 2, 3]` in
     Acrobot.
 
-    The other axes and the dtype stay. The last observation of an episode, `info["final_obs"]`
-    too, is changed like any other.
+    The other axes and the dtype are unchanged. The final observation of an episode, also in
+    `info["final_obs"]`, is changed like any other.
 
     Args:
         env: the environment.
-        keep: indices of the last axis, in the order in which they are shown, or a bool for each of
-            its elements.
+        keep: the indices to keep on the last axis, in the new order, or a bool for each of its
+            elements.
 
     Raises:
-        InvalidOptionError: as `ElementsObservation`, and if observations are not arrays.
+        InvalidOptionError: the errors of `ElementsObservation`; and if observations are not arrays.
 
     Examples:
         >>> wrappers = [MaskObservation(keep=[0, 2])]

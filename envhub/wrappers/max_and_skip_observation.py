@@ -1,4 +1,4 @@
-"""One action for several steps, of which the last two are seen."""
+"""Repeated actions, with the maximum of the last two observations."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from envhub.wrappers.repeat_action import RepeatAction
 
 
 class MaxAndSkipObservation(RepeatAction):
-    """Takes the same action several times, and shows the greater of the last two observations.
+    """Repeats each action, and shows the elementwise maximum of the last two observations.
 
-    That is element by element, for pictures in which things flicker; rewards, flags and the end of
-    an episode are as in `RepeatAction`. Where an episode ends in the first of the steps, there is
-    one observation, which is shown. (Gymnasium's wrapper, up to 1.3, shows those of an earlier
-    action wherever an episode ends early.)
+    The maximum helps with images in which objects flicker. Rewards, flags and the end of an episode
+    are as in `RepeatAction`. If the episode ends in the first of the steps, its only observation is
+    shown. (Gymnasium's wrapper, up to 1.3, shows those of an earlier action if an episode ends
+    early.)
 
     Args:
-        env: the environment, of one agent; `ale::` environments have to be made with
-            `frameskip=1`, for by default they do this themselves or skip frames.
-        skip: how many steps, at least 2.
+        env: the environment, of one agent; make `ale::` environments with `frameskip=1`, because by
+            default they do this themselves or skip frames.
+        skip: the number of steps, at least 2.
 
     Raises:
-        InvalidOptionError: if that is not such an integer, if observations are not arrays
-            (`Box`); and as `RepeatAction`.
+        InvalidOptionError: if `skip` is not such an integer, or observations are not arrays
+            (`Box`); and the errors of `RepeatAction`.
 
     Examples:
         >>> wrappers = [MaxAndSkipObservation(skip=4)]

@@ -1,4 +1,4 @@
-"""Observations with noise."""
+"""Noisy observations."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def _check_scale(name: str, value: Any) -> None:
 
 
 class NoisyObservation(RandomObservation):
-    """Adds Gaussian noise to an array of floats, drawn anew for each observation.
+    """Adds independent Gaussian noise to each observation, an array of floats.
 
     The observation after a reset is noisy too. Nothing is clipped: an element with noise has no
     bounds.
 
-    Shape and dtype stay. The last observation of an episode has noise of its own.
+    Shape and dtype are unchanged. The final observation of an episode has its own noise.
 
     Args:
         env: the environment, whose observations are arrays of floats.
-        scale: the standard deviation, or one for each element: what broadcasts to the shape of an
-            observation. An element of scale 0 is shown as it is.
+        scale: the standard deviation: one number, or an array that broadcasts to the shape of an
+            observation. An element with scale 0 is unchanged.
 
     Raises:
         InvalidOptionError: if the scale is negative, infinite or of another shape, or observations

@@ -1,4 +1,4 @@
-"""Observations with mean 0 and variance 1."""
+"""Observations normalised to mean 0 and variance 1."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ from envhub.wrappers._statistics import Statistics, StatisticsWrapper
 
 
 class Normalized(NamedTuple):
-    """A state, and the statistics of the observations up to its own."""
+    """A state and the statistics of the observations so far."""
 
     env: Any
     statistics: Statistics
 
 
 class NormalizeObservation(StatisticsWrapper):
-    """Shows observations less their mean, divided by their standard deviation: float32.
+    """Normalises observations by their running mean and standard deviation: float32.
 
-    Every array (`Box`) of floats or integers is normalised, each element by itself; in a `Dict` or
-    `Tuple` the rest is shown as it is. Mean and variance are those of all observations since
-    `reset`, the one that is shown included: those of resets, of steps, and the last one of each
-    episode, every one once. So it belongs outside of `AutoReset`. Of a `"same_step"` one, both
-    `obs` and `info["final_obs"]` are normalised by the statistics after the step.
+    Every array (`Box`) of floats or integers is normalised, each element by itself; the other parts
+    of a `Dict` or `Tuple` are unchanged. Mean and variance cover all observations since `reset`,
+    including the current one: those of resets and steps and the final observation of each episode,
+    each once. So put it outside `AutoReset`. With mode `"same_step"`, both `obs` and
+    `info["final_obs"]` are normalised by the statistics after the step.
 
-    The statistics are in the state, as `state.statistics`. To evaluate with those of a training:
-    `NormalizeObservation(env, statistics=state.statistics, update=False)`. Of a batch, take one
-    lane of them, `jax.tree.map(lambda leaf: leaf[0], state.statistics)`: with an `axis_name` all
-    lanes have the same.
+    The state holds the statistics, as `state.statistics`. To evaluate with the statistics of a
+    training run, use `NormalizeObservation(env, statistics=state.statistics, update=False)`. For a
+    batch, take one lane, `jax.tree.map(lambda leaf: leaf[0], state.statistics)`: with an
+    `axis_name`, all lanes are equal.
 
     Args:
         env: the environment.
         epsilon: added to the variance.
-        axis_name: the name of the axis of a surrounding `jax.vmap`, or a tuple of such, over which
-            the statistics are shared (`make_vec` calls its axis `"envs"`); by default each lane has
+        axis_name: the name of the axis of a surrounding `jax.vmap`, or a tuple of names, over which
+            the statistics are shared (`make_vec` names its axis `"envs"`); by default each lane has
             its own.
-        statistics: those that `reset` begins with, arrays that may be traced.
-        update: whether they are updated.
+        statistics: the statistics with which `reset` begins; the arrays may be traced.
+        update: whether to update the statistics.
 
     Raises:
-        InvalidOptionError: if no array of numbers can be normalised, if `epsilon` is not
-            positive, or if the statistics are of something else.
+        InvalidOptionError: if the observation has no array of numbers, `epsilon` is not positive,
+            or `statistics` has another structure.
 
     Examples:
         >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=[NormalizeObservation])

@@ -1,4 +1,4 @@
-"""Rewards on the scale of returns."""
+"""Rewards scaled by the standard deviation of returns."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from envhub.wrappers.autoreset import AutoReset
 
 
 class Scaled(NamedTuple):
-    """A state, and what the next reward is divided by.
+    """A state and the statistics that scale the next reward.
 
     Attributes:
-        env: the state of the environment inside.
-        statistics: of the discounted returns so far.
-        discounted_return: float32[], of the episode's rewards so far; of several agents
+        env: the state of the inner environment.
+        statistics: the statistics of the discounted returns so far.
+        discounted_return: float32[], the return of the episode so far; for several agents
             float32[num_agents].
         done: bool[], whether the episode ended.
     """
@@ -33,32 +33,32 @@ class Scaled(NamedTuple):
 
 
 class NormalizeReward(StatisticsWrapper):
-    """Divides rewards by the standard deviation of discounted returns; their mean stays.
+    """Divides rewards by the standard deviation of discounted returns, without shifting the mean.
 
-    The return is that of the rewards up to now, `gamma` times what it was and the reward, and
-    restarts when an episode ends, by either flag. Gymnasium's wrapper (to 1.3) restarts it in the
-    step that terminates, one too early, and not at all where an episode is truncated; the rest is
-    as there. Of several agents each has its own. Put it outside of `AutoReset`; the steps of a
-    `"next_step"` one that reset are not counted.
+    At each step, the return becomes `gamma` times the previous return plus the reward. It restarts
+    when an episode ends, by either flag. Gymnasium's wrapper (up to 1.3) restarts it in the step
+    that terminates, which is one step too early, and never restarts it at a truncation; otherwise
+    they agree. For several agents, each has its own return. Put it outside `AutoReset`; with mode
+    `"next_step"`, the steps that reset are not counted.
 
-    The statistics are in the state, as `state.statistics`. To use those of a training:
-    `NormalizeReward(env, statistics=state.statistics, update=False)`. Of a batch, take one lane of
-    them, `jax.tree.map(lambda leaf: leaf[0], state.statistics)`: with an `axis_name` all lanes have
-    the same.
+    The state holds the statistics, as `state.statistics`. To use the statistics of a training run,
+    use `NormalizeReward(env, statistics=state.statistics, update=False)`. For a batch, take one
+    lane, `jax.tree.map(lambda leaf: leaf[0], state.statistics)`: with an `axis_name`, all lanes are
+    equal.
 
     Args:
         env: the environment.
         gamma: the discount, from 0 to 1.
         epsilon: added to the variance.
-        axis_name: the name of the axis of a surrounding `jax.vmap`, or a tuple of such, over which
-            the statistics are shared (`make_vec` calls its axis `"envs"`); by default each lane has
+        axis_name: the name of the axis of a surrounding `jax.vmap`, or a tuple of names, over which
+            the statistics are shared (`make_vec` names its axis `"envs"`); by default each lane has
             its own.
-        statistics: those that `reset` begins with, arrays that may be traced.
-        update: whether they are updated.
+        statistics: the statistics with which `reset` begins; the arrays may be traced.
+        update: whether to update the statistics.
 
     Raises:
-        InvalidOptionError: if `gamma` is not from 0 to 1, if `epsilon` is not positive, or if the
-            statistics are of something else.
+        InvalidOptionError: if `gamma` is not from 0 to 1, `epsilon` is not positive, or
+            `statistics` has another structure.
 
     Examples:
         >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=[NormalizeReward])

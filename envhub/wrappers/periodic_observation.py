@@ -1,4 +1,4 @@
-"""Angles as points of a circle."""
+"""Angles as points on a circle."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from envhub.wrappers._options import check_different
 
 
 class PeriodicObservation(ElementsObservation):
-    """Shows the cosine and the sine of angles, so that a full turn makes no difference.
+    """Replaces angles by their cosine and sine, so that a full turn makes no difference.
 
-    Both stand where the angle stood, the cosine first: of the elements `[x, angle, v]`,
-    `angles=[1]` makes `[x, cos(angle), sin(angle), v]`.
+    Both take the place of the angle, the cosine first: `angles=[1]` turns `[x, angle, v]` into
+    `[x, cos(angle), sin(angle), v]`.
 
-    The other axes and the dtype stay. The last observation of an episode, `info["final_obs"]`
-    too, is changed like any other.
+    The other axes and the dtype are unchanged. The final observation of an episode, also in
+    `info["final_obs"]`, is changed like any other.
 
     Args:
         env: the environment, whose observations are arrays of floats.
@@ -30,7 +30,8 @@ class PeriodicObservation(ElementsObservation):
             elements.
 
     Raises:
-        InvalidOptionError: as `ElementsObservation`, and if observations are not arrays of floats.
+        InvalidOptionError: the errors of `ElementsObservation`; and if observations are not arrays
+        of floats.
 
     Examples:
         >>> wrappers = [PeriodicObservation(angles=[2])]

@@ -1,4 +1,4 @@
-"""Returns and lengths of episodes."""
+"""Records of the returns and lengths of episodes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from envhub.wrappers.autoreset import AutoReset
 
 
 class Recorded(NamedTuple):
-    """A state, and what was recorded of its episode.
+    """A state and the record of its episode.
 
     Attributes:
-        env: the state of the environment inside.
-        episode_return: float32[], or of several agents float32[num_agents].
+        env: the state of the inner environment.
+        episode_return: float32[], or for several agents float32[num_agents].
         length: int32[].
         done: bool[], whether the episode ended.
     """
@@ -29,12 +29,12 @@ class Recorded(NamedTuple):
 
 
 class RecordEpisodeStatistics(Wrapper):
-    """Adds up rewards and steps.
+    """Records the return and the length of each episode.
 
-    `info["_episode"]`, bool[], is true in the step that ends an episode, and `info["episode"]` has
-    its return `r`, float32[] (of several agents float32[num_agents]), and its length `l`, int32[];
-    in other steps both are those of the episode so far. It may be inside or outside of an
-    `AutoReset`, of either mode.
+    `info["_episode"]`, bool[], is true in the step that ends an episode. `info["episode"]` has the
+    return `r`, float32[] (for several agents float32[num_agents]), and the length `l`, int32[]; in
+    other steps both are those of the episode so far. The wrapper may be inside or outside an
+    `AutoReset` of either mode.
 
     Examples:
         >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=[RecordEpisodeStatistics])

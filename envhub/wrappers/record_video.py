@@ -48,37 +48,39 @@ def _check_format(name: str, value: Any) -> None:
 
 
 class RecordVideo(Wrapper):
-    """Draws what `reset` and `step` return, and writes it as videos.
+    """Draws the states that `reset` and `step` return, and writes videos of them.
 
-    It is the outermost wrapper, around an `AutoReset` too, and is called outside of `jit` and
-    `vmap`: the environment inside is compiled as ever. It records the calls in their order, so it
-    takes one episode after the other.
+    It must be the outermost wrapper, also around an `AutoReset`, and is called outside `jit` and
+    `vmap`; the inner environment is still compiled. It records the calls in their order, so play
+    one episode after another.
 
-    A video has the frame after the reset and one after each step. It is written where the episode
-    ends, which is a step with `terminated | truncated` (of all agents), or an earlier reset; with
-    `video_length` it goes on over the ends of episodes, until it has that many frames. A new video
-    ends the one before. One in progress is written by `close()`, when the wrapper is collected as
-    garbage, and at the end of the interpreter, Ctrl-C included.
+    A video has the frame after the reset and one frame after each step. It is written when the
+    episode ends: at a step with `terminated | truncated` (for all agents), or at an earlier reset.
+    With `video_length`, it continues across the ends of episodes until it has that many frames. A
+    new video ends the previous one. A video in progress is written by `close()`, when the wrapper
+    is garbage-collected, and when the interpreter exits, also after Ctrl-C.
 
     With an `AutoReset` in mode `"same_step"` inside, the last state of an episode is never seen, so
-    a video ends with the one before; the state of the step that ended it is the next one's first.
+    a video ends with the state before it; the step that ends the episode returns the first state of
+    the next.
 
-    Frames are kept in memory until they are written; `video_length` is a bound to that. A file
-    appears when it is complete, and replaces one of its name.
+    Frames stay in memory until they are written; `video_length` bounds their number. A file appears
+    only when it is complete, and replaces a file of the same name.
 
     Args:
         env: the environment.
-        video_folder: where the videos go; made if it is not there.
-        episode_trigger: of the number of an episode, from 0: whether to start a video with it,
-            `{name_prefix}-episode-{number}.{format}`. Without any trigger, the episodes 0, 1, 8, 27
-            and so on, cubes until 1000 and then every 1000th.
-        step_trigger: of the number of a step, from 0 and over all episodes: whether to start a
-            video after it, `{name_prefix}-step-{number}.{format}`. (The step of `"next_step"` that
-            resets is counted.)
-        video_length: how many frames; 0 for those until the end of the episode. Gymnasium's has one
-            more.
-        name_prefix: what the names of files begin with.
-        fps: frames a second; by default those in the metadata of the suite's own object, or 30.
+        video_folder: the folder of the videos; it is made if it does not exist.
+        episode_trigger: a function from the number of an episode, from 0, to whether a video starts
+            with it, `{name_prefix}-episode-{number}.{format}`. Without any trigger, videos are made
+            of episodes 0, 1, 8, 27 and so on: cubes up to 1000, then every 1000th.
+        step_trigger: a function from the number of a step, from 0 and over all episodes, to whether
+            a video starts after it, `{name_prefix}-step-{number}.{format}`. (With mode
+            `"next_step"`, a step that resets counts too.)
+        video_length: the number of frames; 0 for all frames until the end of the episode.
+            Gymnasium's videos have one frame more.
+        name_prefix: the beginning of the file names.
+        fps: frames per second; by default the value in the metadata of the suite's own object, or
+            30.
         format: `"mp4"` or `"gif"`; see `envhub.video.write`.
 
     Attributes:
@@ -88,8 +90,8 @@ class RecordVideo(Wrapper):
     Raises:
         MissingCapabilityError: if the environment cannot be drawn.
         MissingDependencyError: if the package that writes the format is absent.
-        InvalidOptionError: if an option has no sensible value.
-        RenderError: from `reset` and `step`, if they are called inside of `jit`, `vmap` or another
+        InvalidOptionError: if an option has an invalid value.
+        RenderError: from `reset` and `step`, if they are called inside `jit`, `vmap` or another
             wrapper.
 
     Examples:
@@ -203,7 +205,7 @@ class RecordVideo(Wrapper):
 
 
 class _Tape:
-    """The video in progress, if there is one; it does not refer to the wrapper, and outlives it."""
+    """The video in progress, if there is one; it holds no reference to the wrapper."""
 
     def __init__(self, fps: float) -> None:
         self.fps = fps
@@ -223,7 +225,7 @@ class _Tape:
 
 
 def _cubes(episode: int) -> bool:
-    """Gymnasium's schedule."""
+    """Tell whether Gymnasium's default schedule records this episode."""
     return round(episode ** (1 / 3)) ** 3 == episode if episode < 1000 else episode % 1000 == 0
 
 

@@ -1,4 +1,4 @@
-"""One action for several steps."""
+"""Repeated actions."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from envhub.wrappers._options import check_count
 
 
 class Repeated(NamedTuple):
-    """How far the repeats have come.
+    """The progress of the repeats.
 
     Attributes:
-        key, before: the key of the last step, and the state in which it was taken.
-        seen: the observation of the step before that; of the first step, its own.
-        result: of the last step, with the rewards of all so far.
+        key, before: the key of the last step, and the state from which it was taken.
+        seen: the observation of the step before the last; for the first step, its own.
+        result: the result of the last step, with the sum of the rewards so far.
     """
 
     key: jax.Array
@@ -30,19 +30,19 @@ class Repeated(NamedTuple):
 
 
 class RepeatAction(InsideAutoReset):
-    """Takes the same action several times, and adds up the rewards.
+    """Repeats each action for several steps, and adds up the rewards.
 
-    It stops where the episode ends: observation, state, flags and `info` are those of the last step
-    that was taken. Each step has a key of its own, split from the one that is given. Gradients flow
-    through all steps.
+    It stops if the episode ends: observation, state, flags and `info` are those of the last step
+    that was taken. Each step has its own key, split from the given key. Gradients flow through all
+    steps.
 
     Args:
         env: the environment, of one agent.
-        num_repeats: how many steps, at least 1.
+        num_repeats: the number of steps, at least 1.
 
     Raises:
-        InvalidOptionError: if that is no positive integer, if there are several agents, of which
-            one may end before the others; and as `InsideAutoReset`.
+        InvalidOptionError: if `num_repeats` is not a positive integer, or there are several agents,
+            of which one may end before the others; and the errors of `InsideAutoReset`.
 
     Examples:
         >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=[RepeatAction(num_repeats=3)])

@@ -1,4 +1,4 @@
-"""Actions between other bounds."""
+"""Actions rescaled to other bounds."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from envhub.wrappers.transform_action import BoxAction
 
 
 class RescaleAction(BoxAction):
-    """Takes actions between other bounds, and maps them linearly to the environment's own.
+    """Takes actions between new bounds, and maps them linearly to the environment's own bounds.
 
-    Shape and dtype are those of the environment's own actions, and the bounds those under the
-    params in force. The end of an episode changes nothing.
+    Shape and dtype are those of the environment's own actions. The environment's bounds are those
+    under the params of the call. The end of an episode changes nothing.
 
     Args:
         env: the environment.
-        min_action, max_action: the bounds of what is given.
+        min_action, max_action: the new bounds.
 
     Raises:
-        InvalidOptionError: if the bounds are not in order, or if the environment's own are infinite
-            or its actions no arrays of floats.
+        InvalidOptionError: if the new bounds are not in order, the environment's bounds are
+            infinite, or its actions are not arrays of floats.
 
     Examples:
         >>> env, params = envhub.make("gymnax::Pendulum-v1", wrappers=[RescaleAction])

@@ -1,4 +1,4 @@
-"""Observations between other bounds."""
+"""Observations rescaled to other bounds."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from envhub.wrappers._options import check_number, check_order
 
 
 class RescaleObservation(BoxObservation):
-    """Maps an array from the bounds of its space to others, linearly: float32 of the same shape.
+    """Maps an array linearly from the bounds of its space to new bounds: float32, the same shape.
 
-    The bounds of its space are those under the params in force.
+    The bounds of its space are those under the params of the call.
 
-    The last observation of an episode, `info["final_obs"]` too, is changed like any other.
+    The final observation of an episode, also in `info["final_obs"]`, is changed like any other.
 
     Args:
         env: the environment.
         min_obs, max_obs: the new bounds.
 
     Raises:
-        InvalidOptionError: if the new bounds are not in order, or an old one is infinite, or as
-            good as that in float32.
+        InvalidOptionError: if the new bounds are not in order, or an old bound is infinite or
+            effectively infinite in float32.
 
     Examples:
         >>> wrappers = [RescaleObservation(min_obs=-1, max_obs=1)]

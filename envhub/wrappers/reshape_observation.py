@@ -1,4 +1,4 @@
-"""Observations in another shape."""
+"""Reshaped observations."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def _check_shape(name: str, shape: Any) -> None:
 
 
 class ReshapeObservation(BoxObservation):
-    """Shows an array in another shape, of the same dtype.
+    """Reshapes the observation array; the dtype is unchanged.
 
-    The last observation of an episode, `info["final_obs"]` too, is changed like any other.
+    The final observation of an episode, also in `info["final_obs"]`, is changed like any other.
 
     Args:
         env: the environment.
-        shape: of what is shown.
+        shape: the new shape.
 
     Raises:
         InvalidOptionError: if the array has another number of elements.

@@ -1,4 +1,4 @@
-"""Pictures in another size."""
+"""Resized images."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ def _check_shape(name: str, shape: Any) -> None:
 
 
 class ResizeObservation(ImageObservation):
-    """Shows pictures in another size: [*shape, channels], or [*shape], of uint8 or floats.
+    """Resizes images of uint8 or floats: [*shape, channels], or [*shape].
 
-    By `jax.image.resize`, linear and, where it shrinks, antialiased. The dtype stays.
+    It uses `jax.image.resize` with linear interpolation, antialiased when it shrinks. The dtype is
+    unchanged.
 
-    The last observation of an episode, `info["final_obs"]` too, is changed like any other.
+    The final observation of an episode, also in `info["final_obs"]`, is changed like any other.
 
     Args:
         env: the environment.
         shape: height and width.
 
     Raises:
-        InvalidOptionError: if that is no height and width, or observations are no pictures.
+        InvalidOptionError: if `shape` is not a height and a width, or observations are not images.
 
     Examples:
         >>> options = {"observation_fn": "rgb", "wrappers": [ResizeObservation(shape=(84, 84))]}

@@ -1,4 +1,4 @@
-"""Rewards times a number."""
+"""Rewards multiplied by a number."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from envhub.wrappers.transform_reward import TransformReward
 
 
 class ScaleReward(TransformReward):
-    """Multiplies rewards.
+    """Multiplies rewards by a number.
 
-    Rewards are float32[], of several agents float32[num_agents]; that of the last step of an
+    Rewards are float32[], for several agents float32[num_agents]. The reward of the last step of an
     episode is changed like any other.
 
     Args:
         env: the environment.
-        scale: what they are multiplied by.
+        scale: the factor.
 
     Raises:
-        InvalidOptionError: if that is no finite number.
+        InvalidOptionError: if `scale` is not a finite number.
 
     Examples:
         >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=[ScaleReward(scale=0.5)])

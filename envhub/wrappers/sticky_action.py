@@ -1,4 +1,4 @@
-"""Actions that are sometimes repeated."""
+"""Actions that are repeated at random."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from envhub.wrappers._options import check_probability
 
 
 class Sticking(NamedTuple):
-    """A state, and what was done last.
+    """A state and the last action.
 
     Attributes:
-        env: the state of the environment inside.
+        env: the state of the inner environment.
         action: the last action, of the action space; zeros before the first.
-        left: int32[], for how many more steps it is repeated; -1 before the first.
+        left: int32[], the number of steps for which it is still repeated; -1 before the first.
     """
 
     env: Any
@@ -29,7 +29,7 @@ class Sticking(NamedTuple):
 
 
 def _bounds_of(duration: Any) -> tuple[Any, ...]:
-    """The least and the greatest duration."""
+    """Return the least and the greatest duration."""
     return tuple(duration) if isinstance(duration, tuple | list) else (duration, duration)
 
 
@@ -44,20 +44,21 @@ def _check_duration(name: str, value: Any) -> None:
 
 
 class StickyAction(EpisodeWrapper):
-    """Repeats the last action with some probability, and ignores the one that is given.
+    """Repeats the last action with some probability, instead of the given action.
 
-    As proposed by Machado et al. (2018), where it is what makes Atari games random. The last action
-    is the one that was executed, which may itself have been a repetition. The first step of an
-    episode takes what it is given. Of several agents the actions are repeated together.
+    Machado et al. (2018) proposed this to make Atari games stochastic. The last action is the
+    executed one, which may itself be a repetition. The first step of an episode executes the given
+    action. For several agents, all actions are repeated together.
 
     Args:
         env: the environment.
-        repeat_action_probability: at least 0 and below 1.
-        repeat_action_duration: for how many steps an action is repeated once it is: an integer, or
-            the least and the greatest, of which one is drawn each time. Then chance decides again.
+        repeat_action_probability: the probability, at least 0 and below 1.
+        repeat_action_duration: the number of steps for which a repeated action is repeated: an
+            integer, or the least and the greatest number, between which one is drawn each time.
+            After these steps, chance decides again.
 
     Raises:
-        InvalidOptionError: if an option is not as above; and as `EpisodeWrapper`.
+        InvalidOptionError: if an option is not as described; and the errors of `EpisodeWrapper`.
 
     Examples:
         >>> wrappers = [StickyAction(repeat_action_probability=0.25)]

@@ -1,4 +1,4 @@
-"""Observations with the time."""
+"""Observations with the time of the episode."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ def _check_key(name: str, value: Any) -> None:
 
 
 class TimeAwareObservation(EpisodeWrapper):
-    """Shows how many steps of the episode were made: 0 after the reset.
+    """Adds the number of steps since the reset to the observation.
 
-    The time has one element, int32[1], or float32[1] where it is normalised; of several agents it
-    is shown to each, on a leading axis. A `Dict` gets an entry for it, a `Tuple` a last element,
-    and an array becomes a `Dict` of `obs` and the time. Flattened, all this is one axis of float32,
-    or of int32 where all parts are integers. The time stops at the limit, where that is known, and
-    begins at 0 again with each episode.
+    The time has one element, int32[1], or float32[1] if it is normalised. For several agents, each
+    agent sees it, on a leading axis. A `Dict` gets an entry for the time, a `Tuple` a last element,
+    and an array becomes a `Dict` of `obs` and the time. Flattened, the observation is one axis of
+    float32, or of int32 if all parts are integers. The time stops at the limit, if it is known, and
+    restarts at 0 with each episode.
 
     Args:
         env: the environment.
-        flatten: whether to show one axis of numbers.
-        normalize_time: whether to divide by the limit, from 0 to 1.
+        flatten: whether to flatten the observation to one axis of numbers.
+        normalize_time: whether to divide the time by the limit, so that it is from 0 to 1.
         dict_time_key: the name of the time in a `Dict`.
         max_episode_steps: the limit; by default the environment's own, `env.episode_limit(params)`.
 
     Raises:
-        InvalidOptionError: if the time is to be normalised and there is no limit, if the limit is
-            no positive integer, if the name is taken, or if something else than arrays (`Box`) is
-            to be flattened; and as `EpisodeWrapper`.
+        InvalidOptionError: if the time is normalised and there is no limit, the limit is not a
+            positive integer, the name is taken, or `flatten` meets something other than arrays
+            (`Box`); and the errors of `EpisodeWrapper`.
 
     Examples:
         >>> env, params = envhub.make("gymnax::CartPole-v1", wrappers=[TimeAwareObservation])
@@ -129,7 +129,7 @@ class TimeAwareObservation(EpisodeWrapper):
         return self.env.limit(params) if given is None else given
 
     def _with_time(self, obs: Any, time: Any) -> Any:
-        """Observations and their time; of spaces likewise."""
+        """Combine observations and their time, or their spaces."""
         if isinstance(obs, dict | spaces.Dict):
             return {**obs, self.dict_time_key: time}
         if isinstance(obs, tuple | spaces.Tuple):

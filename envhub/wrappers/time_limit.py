@@ -14,7 +14,7 @@ from envhub.wrappers._episode import EpisodeWrapper
 
 
 def check_limit(name: str, value: Any) -> None:
-    """Refuse what is no positive integer.
+    """Refuse a value that is not a positive integer.
 
     Raises:
         InvalidOptionError: naming the option.
@@ -24,25 +24,26 @@ def check_limit(name: str, value: Any) -> None:
 
 
 class Counted(NamedTuple):
-    """A state, and int32[], the steps since the reset."""
+    """A state and the number of steps since the reset, int32[]."""
 
     env: Any
     steps: jax.Array
 
 
 class TimeLimit(EpisodeWrapper):
-    """Truncates an episode after some steps.
+    """Truncates an episode after a number of steps.
 
-    `truncated` is true from the step on that reaches the limit, besides what the environment itself
-    says; `terminated` and `obs` are as they are. The limit may be reached in the step that
-    terminates: then both flags are true.
+    `truncated` is true from the step that reaches the limit, and whenever the environment itself
+    truncates; `terminated` and `obs` are unchanged. If the step that reaches the limit terminates
+    too, both flags are true.
 
     Args:
         env: the environment.
         max_episode_steps: the limit, at least 1.
 
     Raises:
-        InvalidOptionError: if it is no positive integer; and as `EpisodeWrapper`.
+        InvalidOptionError: if the limit is not a positive integer; and the errors of
+        `EpisodeWrapper`.
 
     Examples:
         >>> wrappers = [TimeLimit(max_episode_steps=3)]

@@ -1,4 +1,4 @@
-"""Integers as shares of their range."""
+"""Integers scaled to floats from 0 to 1."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from envhub.wrappers.rescale_observation import RescaleObservation
 
 
 class ToFloat(RescaleObservation):
-    """Maps an array of integers from the bounds of its space to 0 and 1: float32, the same shape.
+    """Scales an array of integers from the bounds of its space to [0, 1]: float32, the same shape.
 
-    So the pixels of pictures, 0 to 255, are divided by 255.
+    For example, it divides pixels, from 0 to 255, by 255.
 
-    The last observation of an episode, `info["final_obs"]` too, is changed like any other.
+    The final observation of an episode, also in `info["final_obs"]`, is changed like any other.
 
     Args:
         env: the environment.
 
     Raises:
-        InvalidOptionError: if observations are not arrays of integers, or those have no bounds but
-            what int32, or a wider dtype, can hold.
+        InvalidOptionError: if observations are not arrays of integers, or have no bounds other than
+            the range of int32 or a wider dtype.
 
     Examples:
         >>> options = {"observation_fn": "rgb", "wrappers": [ToFloat]}
@@ -46,7 +46,7 @@ class ToFloat(RescaleObservation):
 
 
 def _is_unbounded(space: spaces.Box) -> bool:
-    """Whether a bound is the end of a wide dtype, which is how integers are said to have none."""
+    """Tell whether a bound is the end of a wide dtype, which means that there is no bound."""
     limits = np.iinfo(space.dtype)
     is_end = (space.high == limits.max) | ((space.low == limits.min) & (space.low < 0))
     return limits.bits >= 32 and bool(is_end.any())

@@ -1,4 +1,4 @@
-"""Actions through a function."""
+"""Actions transformed by a function."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from envhub.wrappers._options import check_function, check_space
 
 
 class TransformAction(Wrapper):
-    """Takes other actions, of which a function makes those that the environment takes.
+    """Applies a function to each action before the environment gets it.
 
     The end of an episode changes nothing.
 
     Args:
         env: the environment.
-        func: from an action that is given to the environment's own, in `jax.numpy`.
-        action_space: of what is given; by default as before.
+        func: a function from a new action to the environment's own action, in `jax.numpy`.
+        action_space: the space of the new actions; by default the environment's own.
 
     Examples:
         >>> mirrored = TransformAction(func=lambda action: 1 - action)
@@ -55,14 +55,14 @@ class TransformAction(Wrapper):
 
 
 class BoxAction(TransformAction):
-    """Makes arrays of floats, within the bounds under the params in force.
+    """Computes arrays of floats from the bounds under the params of the call.
 
-    Here `func` takes those bounds after the action: `func(action, low, high)`.
+    `func` takes these bounds after the action: `func(action, low, high)`.
     """
 
     @classmethod
     def _box_of(cls, env: Environment, params: Any) -> spaces.Box:
-        """The action space of an environment.
+        """Return the action space of an environment.
 
         Raises:
             InvalidOptionError: if it is not a `Box` of floats.

@@ -1,4 +1,4 @@
-"""Observations as a function makes them."""
+"""Observations transformed by a function."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from envhub.wrappers._options import check_function, check_space
 
 
 class TransformObservation(ObservationWrapper):
-    """Shows what a function makes of the observation.
+    """Applies a function to each observation.
 
-    The last observation of an episode, `info["final_obs"]` too, is changed like any other.
+    The final observation of an episode, also in `info["final_obs"]`, is changed like any other.
 
     Args:
         env: the environment.
-        func: from an observation to what is shown, in `jax.numpy`.
-        observation_space: of what is shown; by default as before.
+        func: a function from an observation to the new observation, in `jax.numpy`.
+        observation_space: the space of the new observations; by default the environment's own.
 
     Examples:
         >>> wrappers = [TransformObservation(func=jnp.abs)]

@@ -1,4 +1,4 @@
-"""Rewards as a function makes them."""
+"""Rewards transformed by a function."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from envhub.wrappers._options import check_function
 
 
 class TransformReward(Wrapper):
-    """Gives what a function makes of the reward.
+    """Applies a function to each reward.
 
-    That of the last step of an episode is changed like any other.
+    The reward of the last step of an episode is changed like any other.
 
     Args:
         env: the environment.
-        func: from a reward, float32[] (of several agents float32[num_agents]), to another.
+        func: a function from a reward, float32[] (for several agents float32[num_agents]), to the
+            new reward.
 
     Examples:
         >>> doubled = TransformReward(func=lambda reward: 2 * reward)
