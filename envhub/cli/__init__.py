@@ -1,7 +1,7 @@
 """The command line: `envhub COMMAND`, each command in the module of its name.
 
-A command works out plain facts, which `--json` prints and a `_draw…` function shows. Nothing else
-goes to stdout: progress, errors and whatever a suite prints go to stderr.
+A command computes plain facts. `--json` prints them as they are, and a `_draw…` function shows them
+as text. Only these go to stdout: progress, errors and the output of suites go to stderr.
 """
 
 from typing import Annotated

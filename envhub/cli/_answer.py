@@ -1,4 +1,4 @@
-"""From a command's facts to stdout, as JSON or drawn; errors, progress and noise go to stderr."""
+"""Print a command's facts to stdout, as JSON or as text; everything else goes to stderr."""
 
 import errno
 import json
@@ -20,9 +20,9 @@ from envhub.errors import EnvHubError
 def answer(
     work_out: Callable[[], Facts], draw: Callable[[Facts], RenderableType], as_json: bool
 ) -> Facts:
-    """Work out facts and print them; an error of envhub becomes one message, and exit code 1.
+    """Compute facts and print them; an error of envhub becomes one message and exit code 1.
 
-    So does the want of memory, and an output that cannot be written.
+    Lack of memory and an output file that cannot be written are handled in the same way.
     """
     try:
         with own_stdout() as stdout:
@@ -46,7 +46,7 @@ def answer(
 
 
 def _is_to_be_told(error: Exception) -> bool:
-    """Whether it is no mistake of this library's: of the want of memory JAX has only a text."""
+    """Tell whether an error is not a bug here; JAX reports lack of memory only by its text."""
     told = ("RESOURCE_EXHAUSTED", "Out of memory")
     return isinstance(error, EnvHubError | MemoryError) or any(each in str(error) for each in told)
 
@@ -57,7 +57,7 @@ def _fail(error: Exception) -> NoReturn:
 
 
 def is_interrupted(work: Callable[[], None]) -> bool:
-    """Work, and tell whether Ctrl-C ended it."""
+    """Run the work, and tell whether Ctrl-C ended it."""
     try:
         work()
     except KeyboardInterrupt:
@@ -75,7 +75,7 @@ def _print_json(facts: Facts, stdout: TextIO) -> None:
 
 
 def _jsonable(value: Any) -> Any:
-    """The value with arrays as lists, and as text what JSON has no word for, such as infinity."""
+    """Return a value for JSON: arrays as lists, and values that JSON lacks (infinity) as text."""
     if isinstance(value, dict):
         return {key: _jsonable(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""Facts that several commands tell."""
+"""Facts that several commands report."""
 
 import dataclasses
 import platform
@@ -12,18 +12,18 @@ Facts = dict[str, Any]
 
 
 def find(env_id: str) -> tuple[Suite, str]:
-    """The suite of an id, and the name in it."""
+    """Return the suite of an id, and the name in the suite."""
     return hub.find(env_id, {})[:2]
 
 
 def gap_facts(suite: Suite, name: str, options: Mapping[str, Any]) -> Facts | None:
-    """Why an environment does not run, if that is known."""
+    """Return the known reason why an environment does not run, if there is one."""
     gap = suite.gap(name, options)
     return dataclasses.asdict(gap) if gap else None
 
 
 def needs_facts(suite: Suite, name: str) -> dict[str, str]:
-    """From a flag that is false by default, to the keyword of `make` that makes it true."""
+    """Map each flag that is false by default to the keyword of `make` that makes it true."""
     return {
         flag: ", ".join(f"{key}={value!r}" for key, value in options.items())
         for flag, options in suite.needs(name).items()
@@ -31,11 +31,11 @@ def needs_facts(suite: Suite, name: str) -> dict[str, str]:
 
 
 def version_facts() -> dict[str, str | None]:
-    """The versions of what every environment needs."""
+    """Return the versions of the packages that every environment needs."""
     found = {name: _versions.installed_version(name) for name in ("jax", "jaxlib", "numpy")}
     return {"python": platform.python_version(), "envhub": __version__, **found}
 
 
 def error_facts(error: Exception) -> dict[str, str]:
-    """An error by its type and message."""
+    """Return the type and the message of an error."""
     return {"type": type(error).__name__, "message": str(error)}

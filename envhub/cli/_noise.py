@@ -1,4 +1,4 @@
-"""What libraries say unasked on a command line, switched off."""
+"""Silence the unrequested output of libraries on the command line."""
 
 import os
 
@@ -10,6 +10,6 @@ QUIET = {
 
 
 def silence_libraries() -> None:
-    """Switch it off, unless the user has chosen otherwise."""
+    """Switch this output off, unless the user has set it."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)

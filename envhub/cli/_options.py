@@ -7,20 +7,20 @@ from typing import Annotated, Any
 
 import typer
 
-EnvId = Annotated[str, typer.Argument(metavar="ID", help="suite::Name")]
+EnvId = Annotated[str, typer.Argument(metavar="ID", help="The environment: suite::Name.")]
 Options = Annotated[
     list[str] | None,
-    typer.Option("--option", "-o", metavar="KEY=VALUE", help="A keyword for make; repeatable."),
+    typer.Option("--option", "-o", metavar="KEY=VALUE", help="A keyword of make; repeatable."),
 ]
 MOST = 2**31 - 1  # that JAX counts without 64 bits
 Steps = Annotated[int, typer.Option(min=1, max=MOST, help="Steps in each environment.")]
 NumEnvs = Annotated[int, typer.Option(min=1, max=MOST, help="Number of environments in the batch.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all random numbers.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to stdout, and nothing else.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed for all random numbers.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print only JSON to stdout.")]
 
 
 def parse(options: Iterable[str]) -> dict[str, Any]:
-    """`key=value` pairs, each value a Python literal or else the text itself."""
+    """Parse `key=value` pairs; a value is a Python literal, or otherwise plain text."""
     parsed = {}
     for pair in options:
         key, separator, text = pair.partition("=")
@@ -34,6 +34,6 @@ def parse(options: Iterable[str]) -> dict[str, Any]:
 
 
 def check_folder(out: Path) -> None:
-    """Refuse a file in a folder that is not there, before anything is worked out for it."""
+    """Refuse an output file in a folder that does not exist, before any work is done."""
     if not out.absolute().parent.is_dir():
         raise typer.BadParameter(f"there is no folder {str(out.parent)!r}", param_hint="--out")

@@ -30,7 +30,7 @@ StepsOrTime = Annotated[
         min=1,
         max=MOST,
         help="Steps in each environment and repeat; "
-        f"by default as many as take about {CALL_SECONDS} s.",
+        f"by default as many as fit in about {CALL_SECONDS} s.",
     ),
 ]
 Repeats = Annotated[int, typer.Option(min=1, max=MOST, help="Measurements of each batch size.")]
@@ -52,7 +52,7 @@ def bench(
     option: Options = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure steps per second, by the number of environments."""
+    """Measure steps per second for each number of environments."""
     options = {"autoreset": "same_step", **parse(option or [])}
     counts = _parse_counts(num_envs)
     if out:
@@ -95,7 +95,7 @@ def bench(
 
 
 def _parse_counts(text: str) -> list[int]:
-    """The numbers of environments, each once, the least first."""
+    """Parse the numbers of environments: sorted, each once."""
     words = [word.strip() for word in text.split(",")]
     if not all(word.isdecimal() and len(word) < 11 and 0 < int(word) <= MOST for word in words):
         raise typer.BadParameter(
@@ -106,7 +106,7 @@ def _parse_counts(text: str) -> list[int]:
 
 
 def _machine(env_id: str) -> Facts:
-    """What it is measured on, and what else that does now."""
+    """Return the machine that is measured, and its present load."""
     suite, _ = find(env_id)
     return {
         "versions": {suite.distribution: suite.installed(), **version_facts()},
@@ -144,7 +144,7 @@ def _draw_bench(facts: Facts) -> RenderableType:
 
 
 def _bars(rows: list[Facts]) -> tuple[RenderableType, ...]:
-    """A table with a bar a row, and what the bars mean."""
+    """Draw a table with one bar per row, and the meaning of the bars."""
     medians = [row["steps_per_second"]["median"] for row in rows]
     least = math.floor(math.log10(min(medians) / 2))  # no bar is empty
     decades = max(1, math.ceil(math.log10(max(medians))) - least)
@@ -161,11 +161,11 @@ def _bars(rows: list[Facts]) -> tuple[RenderableType, ...]:
 
 
 def _new_figure(out: Path) -> Any:
-    """An empty figure of matplotlib, which needs no display.
+    """Return an empty figure of matplotlib that needs no display.
 
     Raises:
-        InvalidOptionError: if there is no such format.
-        MissingDependencyError: if matplotlib is absent, with the command that installs it.
+        InvalidOptionError: if the format is unknown.
+        MissingDependencyError: if matplotlib is absent; the message has the install command.
     """
     file_format = out.suffix.lower().removeprefix(".")
     if file_format not in FORMATS:

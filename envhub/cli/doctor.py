@@ -1,4 +1,4 @@
-"""`envhub doctor`: what works here, and how to repair the rest."""
+"""`envhub doctor`: show what works on this machine, and how to repair the rest."""
 
 import importlib.metadata
 import importlib.util
@@ -44,13 +44,13 @@ os.write(own, "\\n".join(map(str, jax.devices())).encode())
 
 def doctor(
     attempt: Annotated[
-        bool, typer.Option("--try", help="Import every suite and make its example; slower.")
+        bool, typer.Option("--try", help="Import every suite and make its example (slower).")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Look at every suite, and say how to repair what is wrong.
+    """Check every suite, and tell how to repair problems.
 
-    By default it reads what is installed. With --try it makes an environment of every suite.
+    By default it reads the installed versions. With --try it makes an environment of every suite.
     """
     facts = answer(lambda: _diagnose(attempt, as_json), _draw_doctor, as_json)
     if not any(suite["state"] in (READY, WORKS) for suite in facts["suites"]):
@@ -82,7 +82,7 @@ def _diagnose(attempt: bool, as_json: bool) -> Facts:
 
 
 def _devices() -> tuple[str, str | None]:
-    """The devices of JAX, a line each, and what keeps it from listing them."""
+    """Return JAX's devices, one per line, and the error if JAX cannot list them."""
     plugins = importlib.metadata.entry_points(group="jax_plugins")
     if plugins or importlib.util.find_spec("libtpu"):
         return _in_another_process(_LIST_DEVICES)  # a plug-in may crash
@@ -93,7 +93,7 @@ def _devices() -> tuple[str, str | None]:
 
 
 def _misfits(suite: Suite) -> list[str]:
-    """Pairs of packages that are installed here and known not to work together."""
+    """Return pairs of installed packages that are known not to work together."""
     return [
         f"{one} and {other} do not fit: {reason}."
         for *pair, reason in suite.misfits
@@ -102,7 +102,7 @@ def _misfits(suite: Suite) -> list[str]:
 
 
 def _read(name: str) -> Facts:
-    """What is known of a suite from what is installed; the hub's own are not imported."""
+    """Return facts about a suite from installed metadata; built-in suites are not imported."""
     keys = ("version", "supported", "command", "problem", "example")
     facts: Facts = {"suite": name, "state": BROKEN, **dict.fromkeys(keys), "misfits": []}
     try:
@@ -129,7 +129,7 @@ def _read(name: str) -> Facts:
 
 
 def _try(facts: Facts) -> None:
-    """Make an environment of a suite in a process of its own, so that a crash is only reported."""
+    """Make an environment of a suite in its own process, so that a crash is only reported."""
     if facts["state"] != READY:
         return
     # On the CPU: processes side by side would compete for the memory of an accelerator.
@@ -139,7 +139,7 @@ def _try(facts: Facts) -> None:
 
 
 def _in_another_process(script: str, *arguments: str, **variables: str) -> tuple[str, str | None]:
-    """What Python code prints in another process, and how it failed if it did."""
+    """Run Python code in another process, and return its output and its failure, if any."""
     command = [sys.executable, "-P", "-c", script, *arguments]
     environ = {**os.environ, **variables}
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""`envhub example`: the programs that show envhub in use, for those who have no clone."""
+"""`envhub example`: example programs, for users without a clone of the repository."""
 
 import ast
 from pathlib import Path
@@ -23,11 +23,11 @@ FOLDER = FOLDER if FOLDER.is_dir() else _PACKAGE.parent / "examples"
 
 
 def example(
-    name: Annotated[str | None, typer.Argument(help="Which example; by default, list all.")] = None,
-    copy: Annotated[bool, typer.Option("--copy", help="Write it into this folder.")] = False,
+    name: Annotated[str | None, typer.Argument(help="An example; by default, list all.")] = None,
+    copy: Annotated[bool, typer.Option("--copy", help="Copy it to this folder.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the examples, print the source of one, or copy one here."""
+    """List the examples, print the source of one, or copy one to this folder."""
     programs = {path.stem: path for path in sorted(FOLDER.glob("*.py"))}
     if name is None:
         if copy:

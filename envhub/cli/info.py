@@ -1,4 +1,4 @@
-"""`envhub info`: one environment, described."""
+"""`envhub info`: describe one environment."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from envhub.suite import Suite
 def info(env_id: EnvId, option: Options = None, as_json: AsJson = False) -> None:
     """Describe one environment: spaces, params, capabilities, keywords, versions.
 
-    Where its suite is not installed, it says what is known without.
+    If the suite is not installed, it shows what is known without it.
     """
     options = parse(option or [])
     answer(lambda: _describe(env_id, options), _draw_info, as_json)
@@ -49,7 +49,7 @@ def _describe(env_id: str, options: Mapping[str, Any]) -> Facts:
 def _made(
     env_id: str, suite: Suite, name: str, options: Mapping[str, Any], gap: Facts | None
 ) -> Facts:
-    """What making the environment tells; nothing where its gap keeps it from being made."""
+    """Return the facts that need a made environment; none if a gap prevents making it."""
     try:
         env, params = hub.make(env_id, **options)
     except UnavailableEnvError:
@@ -68,7 +68,7 @@ def _made(
 
 
 def _known(suite: Suite, name: str, options: Mapping[str, Any]) -> Facts:
-    """What is known without making the environment; options may change its spaces."""
+    """Return the facts known without making the environment; options may change its spaces."""
     known = {} if options else _catalogue.entry(suite.name, name) or {}
     return {
         "observation_space": known.get("observations"),

@@ -1,4 +1,4 @@
-"""`envhub list`: environments and what each can do."""
+"""`envhub list`: list environments and their capabilities."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
@@ -22,13 +22,13 @@ SHORT = {"jax_native": "native"}  # another name of the option
 
 
 def _with_flag_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Put one option pair a capability in the place of a command's `**flags`."""
+    """Replace a command's `**flags` by one pair of options per capability."""
     signature = inspect.signature(command)
     *parameters, _ = signature.parameters.values()
     for flag in FLAGS:
         names = [name.replace("_", "-") for name in (flag, SHORT.get(flag)) if name]
         pairs = [f"--{name}/--no-{name}" for name in names]
-        option = typer.Option(*pairs, help=f"Only with, or without, {flag}.")
+        option = typer.Option(*pairs, help=f"Only environments with, or without, {flag}.")
         annotation = Annotated[bool | None, option]
         kind = inspect.Parameter.KEYWORD_ONLY
         parameters.append(inspect.Parameter(flag, kind, default=None, annotation=annotation))
@@ -40,27 +40,27 @@ def _with_flag_options(command: Callable[..., None]) -> Callable[..., None]:
 def list_envs(
     suite: Annotated[str | None, typer.Argument(help="One suite; by default all.")] = None,
     discrete: Annotated[
-        Kind, typer.Option(help="Only with, or without, actions that are whole numbers.")
+        Kind, typer.Option(help="Only environments with, or without, discrete actions.")
     ] = None,
     image: Annotated[
-        Kind, typer.Option(help="Only with, or without, pictures as observations.")
+        Kind, typer.Option(help="Only environments with, or without, image observations.")
     ] = None,
     multi_agent: Annotated[
-        Kind, typer.Option(help="Only with several agents, or with one.")
+        Kind, typer.Option(help="Only environments with several agents, or with one.")
     ] = None,
     family: Annotated[
-        str | None, typer.Option(help="Only of one family, such as 'classic control'.")
+        str | None, typer.Option(help="Only one family, such as 'classic control'.")
     ] = None,
     live: Annotated[
         bool,
         typer.Option(
-            "--live", help="Import the suites and ask them; slower. Shows registered ids."
+            "--live", help="Import the suites and ask them (slower); includes registered ids."
         ),
     ] = False,
     as_json: AsJson = False,
     **flags: bool | None,
 ) -> None:
-    """List environments and what each can do, with the option where that takes one."""
+    """List environments and their capabilities, with the options that some of them need."""
     kinds = {"discrete": discrete, "image": image, "multi_agent": multi_agent}
     wanted = {name: value for name, value in (kinds | flags).items() if value is not None}
 
@@ -106,7 +106,7 @@ def _add(
     *,
     asked: bool,
 ) -> None:
-    """Add the environments of one suite that are as wanted."""
+    """Add the environments of one suite that match the filters."""
     if suite.installed() is None:
         facts["not_installed"].append({"suite": suite.name, "command": suite.install_command})
         if not asked:
@@ -143,7 +143,7 @@ def _entries(suite: Suite, live: bool) -> Iterator[Facts]:
 
 
 def _fits(entry: Facts, key: str, wanted: bool) -> bool | None:
-    """Whether an environment is as wanted; `None` if that is not known."""
+    """Tell whether an environment matches the filters; `None` if that is not known."""
     if key in FLAGS:
         has = bool(entry["capabilities"][key])
         return has == wanted or (wanted and key in entry["needs"])
@@ -200,7 +200,7 @@ def _draw_suite(entries: list[Facts]) -> Iterator[str]:
 
 
 def _said(entry: Facts) -> str:
-    """What is done, seen and by how many."""
+    """Describe actions, observations and number of agents."""
     agents = entry["num_agents"] or 1
     parts: list[Any] = [entry["control"], entry["image"] and "image"]
     parts.append(agents > 1 and f"{agents} agents")

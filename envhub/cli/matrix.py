@@ -1,4 +1,4 @@
-"""`envhub matrix`: what the probes found, and whether that is out of date."""
+"""`envhub matrix`: show the results of the probes, and whether they are out of date."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -25,11 +25,11 @@ def matrix(
         str | None, typer.Option("--set", help="One set of versions; by default all.")
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Fail if an adapter, version or name changed since.")
+        bool, typer.Option("--check", help="Fail if an adapter, version or name has changed.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what the probes found for every environment, on every set of versions."""
+    """Show the results of the probes for every environment, on every set of versions."""
     found = Results({}, ())
 
     def read() -> Facts:
@@ -137,7 +137,7 @@ def _draw_rows(rows: list[Row]) -> Iterator[str]:
 
 
 def _notes(rows: list[Row]) -> list[str]:
-    """The failures and gaps, in full."""
+    """Draw the failures and gaps in full."""
     notes = []
     for row in rows:
         if row.state in results.GAPS:

@@ -1,4 +1,4 @@
-"""`envhub render`: one episode as a video or picture."""
+"""`envhub render`: draw one episode as a video or image."""
 
 import enum
 from pathlib import Path
@@ -22,12 +22,12 @@ Out = Annotated[
     typer.Option(dir_okay=False, help="The file: .mp4, .gif, or .png for only the first frame."),
 ]
 Fps = Annotated[
-    float | None, typer.Option(min=0.1, help="Frames a second; by default the environment's own.")
+    float | None, typer.Option(min=0.1, help="Frames per second; by default the environment's.")
 ]
 
 
 class PolicyName(enum.StrEnum):
-    """How actions are chosen."""
+    """The policies that choose actions."""
 
     random = "random"
 
@@ -36,14 +36,16 @@ def render(
     env_id: EnvId,
     *,
     out: Out,
-    policy: Annotated[PolicyName, typer.Option(help="How actions are chosen.")] = PolicyName.random,
+    policy: Annotated[
+        PolicyName, typer.Option(help="The policy that chooses actions.")
+    ] = PolicyName.random,
     steps: Annotated[int, typer.Option(min=1, max=MOST, help="Maximum number of steps.")] = 500,
     seed: Seed = 0,
     fps: Fps = None,
     option: Options = None,
     as_json: AsJson = False,
 ) -> None:
-    """Draw one episode, and write it as a video or picture."""
+    """Draw one episode, and write it as a video or image."""
     options = parse(option or [])
     check_folder(out)
 
@@ -65,7 +67,7 @@ def render(
 def _film(
     env: Environment, params: Any, steps: int, seed: int, is_picture: bool, report: Progress
 ) -> tuple[list[np.ndarray], Facts]:
-    """The frames of one episode, or its first alone, and how the episode went."""
+    """Return the frames of one episode, or only the first, and the facts of the episode."""
     space = env.action_space(params)
     key, reset_key = jax.random.split(jax.random.key(seed))
     _, state = env.reset(reset_key, params)

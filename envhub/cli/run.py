@@ -1,4 +1,4 @@
-"""`envhub run`: a random policy in one environment, measured."""
+"""`envhub run`: measure a random policy in one environment."""
 
 import typer
 from rich.console import RenderableType
@@ -50,7 +50,7 @@ def _draw_run(facts: Facts) -> RenderableType:
 
 
 def roll_out(rollout: Rollout, title: str, as_json: bool) -> None:
-    """Run it to its end, or until Ctrl-C."""
+    """Run the policy to the end, or until Ctrl-C."""
     with watched(rollout.steps, title, as_json) as report:
         for taken in rollout:
             report(taken)

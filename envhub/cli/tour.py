@@ -1,4 +1,4 @@
-"""`envhub tour`: one environment of every suite, compared."""
+"""`envhub tour`: compare one environment of every suite."""
 
 import typer
 from rich.console import Group, RenderableType

@@ -1,4 +1,4 @@
-"""Different environments as one, by name: `MultiEnv`, and what makes one."""
+"""Fleets: different environments driven together, by name (`MultiEnv`, `make_multi`)."""
 
 import warnings
 from typing import Any

@@ -1,4 +1,4 @@
-"""Different environments as one, by name."""
+"""`MultiEnv`: different environments driven together, by name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from envhub.multi._members import Members
 
 
 class MultiStepResult(StepResult):
-    """What `MultiEnv.step` returns: a `StepResult` whose fields are dicts by name.
+    """The result of `MultiEnv.step`: a `StepResult` whose fields are dicts by name.
 
     Examples:
         >>> fleet, params = envhub.make_multi({"pole": "gymnax::CartPole-v1"})
@@ -41,16 +41,17 @@ class MultiStepResult(StepResult):
 
     @property
     def done(self) -> Any:
-        """Whether the episodes ended, by name."""
+        """Return whether the episodes ended, by name."""
         return jax.tree.map(jnp.logical_or, self.terminated, self.truncated)
 
 
 class CompileSeconds(NamedTuple):
-    """How long `MultiEnv.compile` took.
+    """The times that `MultiEnv.compile` took.
 
     Attributes:
-        alone: for `reset_at` and `step_at`, by name; little for a member like one before it.
-        together: for `reset` and `step`.
+        alone: the seconds for `reset_at` and `step_at`, by name; few for a member equal to an
+            earlier one.
+        together: the seconds for `reset` and `step`.
 
     Examples:
         >>> seconds = CompileSeconds(alone={"pole": 0.4, "catch": 0.3}, together=0.5)
@@ -65,26 +66,26 @@ class CompileSeconds(NamedTuple):
 class MultiEnv(Value, Members):
     """A fleet: several environments, each with a name, driven together.
 
-    Make one with `envhub.make_multi` or `make_multi_vec`. What goes in and comes out are dicts by
-    name. It works inside `jit`, `scan` and `vmap` like one environment.
+    `envhub.make_multi` and `make_multi_vec` make a fleet. Arguments and results are dicts by name.
+    A fleet works inside `jit`, `scan` and `vmap` like one environment.
 
-    Outside `jit`, all JAX-native members are one compiled call, and callback environments follow
-    one after another. Members that are one and the same object (as those that are made alike are)
-    form a group: one call under `vmap` advances them all, each with its own params.
+    Outside `jit`, one compiled call runs all JAX-native members, and then the callback environments
+    run one after another. Members that are the same object (as members made with equal arguments
+    are) form a group: one call under `vmap` advances the group, each member with its own params.
 
     Args:
-        envs: the members by name: environments, or batches.
-        default_params: the params of each by name, as calls take them; by default their own.
+        envs: the members by name: environments or batches.
+        default_params: the params of each member by name, as calls take them; by default their own.
 
     Attributes:
-        names: of the members, in the order given, which is the order of their keys.
-        envs: the members.
-        default_params: the params in force when a call gives none.
-        groups: the names of those that are advanced by one call, group by group.
+        names: the names of the members, in the given order, which is the order of their keys.
+        envs: the members by name.
+        default_params: the params of calls that pass none.
+        groups: the names of the members of each group.
 
     Raises:
-        InvalidOptionError: if there are no members, or one is no environment.
-        InvalidParamsError: if the params are not those of the members.
+        InvalidOptionError: if there are no members, or a member is not an environment.
+        InvalidParamsError: if the params do not fit the members.
 
     Examples:
         >>> pair = {"pole": "gymnax::CartPole-v1", "catch": "gymnax::Catch-bsuite"}
@@ -117,16 +118,16 @@ class MultiEnv(Value, Members):
         """Start an episode in each member.
 
         Args:
-            key: one PRNG key; `jax.random.split(key, len(names))` are those of the members.
-            params: of each member by name, where `None` stands for its default.
+            key: one PRNG key; `jax.random.split(key, len(names))` gives the keys of the members.
+            params: the params of each member by name; `None` for a member's default params.
 
         Returns:
-            Observations and states by name: those of each member alone with its key, and of a group
-            those under `vmap`, where XLA may round otherwise.
+            Observations and states by name. They equal those of each member alone with its key; a
+            group runs under `vmap`, where XLA may round differently.
 
         Raises:
             InvalidKeyError: if `key` is not one PRNG key.
-            InvalidParamsError: if params are missing, or do not fit.
+            InvalidParamsError: if params are missing or do not fit.
         """
         refuse_after_fork()
         _inputs.check_key(key)
@@ -142,19 +143,19 @@ class MultiEnv(Value, Members):
     ) -> MultiStepResult:
         """Advance each member one step.
 
-        Nothing is stepped unless there are a state and an action of the right form for each. If a
-        callback environment raises then, those before it have moved; stepping them again from the
-        same states with the same actions gives what they gave.
+        No member is stepped unless every member has a state and an action of the right form. If a
+        callback environment raises after that, the members before it have moved; stepping them
+        again from the same states with the same actions gives the same results.
 
         Args:
             key: as for `reset`.
-            states: by name, what `reset` or the last `step` returned.
-            actions: by name.
+            states: the states that `reset` or `step` returned, by name.
+            actions: the actions by name.
             params: as for `reset`.
 
         Raises:
             InvalidKeyError, InvalidParamsError: as for `reset`.
-            InvalidStateError, InvalidActionError: if one is missing, or does not fit.
+            InvalidStateError, InvalidActionError: if one is missing or does not fit.
         """
         refuse_after_fork()
         _inputs.check_key(key)
@@ -164,10 +165,10 @@ class MultiEnv(Value, Members):
         return MultiStepResult(*self._call("step", key, dict(states), dict(actions), params))
 
     def reset_at(self, name: str, key: jax.Array, params: Any = None) -> tuple[Any, Any]:
-        """Start an episode in one member alone, with this very key; see `Environment.reset`.
+        """Start an episode in one member only. The key is not split. See `Environment.reset`.
 
         Raises:
-            UnknownEnvError: if there is no member of that name; and all that its `reset` raises.
+            UnknownEnvError: if there is no member of that name; and all errors of its `reset`.
         """
         env, default = self._at(name)
         with naming(name):
@@ -176,24 +177,24 @@ class MultiEnv(Value, Members):
     def step_at(
         self, name: str, key: jax.Array, state: Any, action: Any, params: Any = None
     ) -> StepResult:
-        """Advance one member alone, with this very key; see `Environment.step`.
+        """Advance one member only. The key is not split. See `Environment.step`.
 
         Raises:
-            UnknownEnvError: if there is no member of that name; and all that its `step` raises.
+            UnknownEnvError: if there is no member of that name; and all errors of its `step`.
         """
         env, default = self._at(name)
         with naming(name):
             return env.step(key, state, action, default if params is None else params)
 
     def compile(self, progress: bool = True, *, key: jax.Array | None = None) -> CompileSeconds:
-        """Compile what the methods need, so that later calls with the default params run at once.
+        """Compile the methods, so that later calls with the default params run at once.
 
-        Each member alone comes first, and then all together. It resets and steps them for that,
-        so a callback environment makes instances, as for any other reset.
+        First it compiles each member alone, and then all together. It resets and steps them for
+        that, so callback environments make instances, as for any other reset.
 
         Args:
-            progress: whether to show it on stderr: a bar if `rich` is installed, else lines.
-            key: a PRNG key of the kind that later calls use; by default a typed one.
+            progress: whether to show progress on stderr: a bar if `rich` is installed, else lines.
+            key: a PRNG key of the kind that later calls use; by default a typed key.
         """
         key = jax.random.key(0) if key is None else key
         states, actions, alone = {}, {}, {}
@@ -220,7 +221,7 @@ class MultiEnv(Value, Members):
         return CompileSeconds(alone, together)
 
     def close(self) -> None:
-        """Free what the members hold outside of JAX; idempotent."""
+        """Free what the members hold outside JAX. It may be called repeatedly."""
         for env in self.envs.values():
             env.close()
 
@@ -236,14 +237,14 @@ class MultiEnv(Value, Members):
         return len(self.names)
 
     def _repr_html_(self) -> str:
-        """A table with the members, for notebooks."""
+        """Return a table of the members, for notebooks."""
         return table(self.envs.items())
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.envs}>"
 
     def _call(self, method: str, key: jax.Array, *given: dict[str, Any]) -> list[Any]:
-        """Call a method of all members, and give its results field by field."""
+        """Call a method of all members, and return its results field by field."""
         try:
             results = self._results(method, key, given, self._on_host)
         except EnvHubError:
@@ -259,7 +260,7 @@ class MultiEnv(Value, Members):
     def _results(
         self, method: str, key: jax.Array, given: Sequence[Any], on_host: Sequence[Group]
     ) -> dict[str, Any]:
-        """The results by name of the native members, and of the callback environments."""
+        """Return the results of native members and of callback environments, by name."""
         results: dict[str, Any]
         results, waiting = self._programs[method](key, *given)
         for group, arguments in zip(self._on_host, waiting, strict=True):
@@ -270,10 +271,10 @@ class MultiEnv(Value, Members):
 
     @functools.cached_property
     def _programs(self) -> dict[str, Any]:
-        """What is compiled, by method.
+        """Return the compiled programs, by method.
 
-        What the host does cannot be in them: outside of `jit` its errors would be texts. So they
-        prepare what it is given as well, in the same call.
+        They cannot contain the callbacks, whose errors would become plain text outside `jit`. So
+        they also prepare the arguments of the callbacks, in the same call.
         """
 
         def compiled(method: str) -> Any:
@@ -284,7 +285,7 @@ class MultiEnv(Value, Members):
         return {method: compiled(method) for method in TAKES}
 
     def _run(self, method: str, key: jax.Array, *given: dict[str, Any]) -> Any:
-        """Call the native members, and collect what the other groups are given."""
+        """Call the native members, and collect the arguments of the other groups."""
         keys = dict(zip(self.names, jax.random.split(key, len(self.names)), strict=True))
         trees = dict(zip(TAKES[method], given, strict=True))
         if "action" in trees:
@@ -302,7 +303,7 @@ class MultiEnv(Value, Members):
         return results, waiting
 
     def _conform(self, actions: dict[str, Any]) -> dict[str, Any]:
-        """All actions, before anything is stepped."""
+        """Check and convert all actions, before anything is stepped."""
         conformed = {}
         for name in self.names:
             with naming(name):

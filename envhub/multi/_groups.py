@@ -1,4 +1,4 @@
-"""Members of a fleet that are one environment, and so advance in one call."""
+"""Groups: members of a fleet that are one environment, and so advance in one call."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class Group:
 
     Args:
         env: the environment, or a batch.
-        names: of the members.
+        names: the names of the members.
     """
 
     def __init__(self, env: Member, names: Sequence[str]) -> None:
         self.env, self.names = env, tuple(names)
 
     def gather(self, what: str, trees: Mapping[str, Any]) -> Any:
-        """What these members are given, on a leading axis if they are several."""
+        """Collect the arguments of these members, on a leading axis if there are several."""
         each = [trees[name] for name in self.names]
         if len(each) == 1:
             return each[0]
@@ -48,7 +48,7 @@ class Group:
             ) from error
 
     def call(self, method: str, arguments: Sequence[Any]) -> dict[str, Any]:
-        """The results of a method by name."""
+        """Call a method, and return its results by name."""
         if len(self.names) == 1:
             return {self.names[0]: getattr(self.env, method)(*arguments)}
         # Which tells an error of the host from one of the caller.
@@ -70,7 +70,7 @@ class Group:
 
 @contextlib.contextmanager
 def naming(*names: str) -> Iterator[None]:
-    """Add to an error whose it is."""
+    """Add the name of the member to an error."""
     try:
         yield
     except Exception as error:
@@ -79,7 +79,7 @@ def naming(*names: str) -> Iterator[None]:
 
 
 def grouped(envs: Mapping[str, Member], params: Mapping[str, Any]) -> list[Group]:
-    """The groups in the order of their first names."""
+    """Return the groups in the order of their first names."""
     found: dict[Any, list[str]] = {}
     for name, env in envs.items():
         alike = jax.tree.structure(params[name]) if env.capabilities.vmap_safe else name
@@ -92,7 +92,7 @@ def one(env: Member) -> Environment:
 
 
 def params_of_one(env: Member, params: Any) -> Any:
-    """The params that spaces take: those of one environment."""
+    """Return the params that spaces take: those of one environment."""
     if isinstance(env, VectorEnv) and env.batched_params:
         return jax.tree.map(lambda leaf: leaf[0], params)
     return params

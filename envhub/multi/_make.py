@@ -1,4 +1,4 @@
-"""From names and ids to a fleet of different environments."""
+"""Make fleets from names and ids."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from envhub.vector import VectorEnv
 from envhub.wrappers.autoreset import Mode
 
 MemberId = str | tuple[str, Mapping[str, Any]]
-"""What names a member: an id, or an id and keywords of `make`."""
+"""The description of a member: an id, or an id and keywords of `make`."""
 OURS = set(OWN)  # keywords of `make` itself
 
 
@@ -31,24 +31,24 @@ def make_multi(
     wrappers: Iterable[Callable[[Environment], Environment]] = (),
     autoreset: Mode | None = None,
 ) -> tuple[MultiEnv, dict[str, Any]]:
-    """Make a fleet of different environments, driven together.
+    """Make a fleet: different environments that are driven together.
 
-    Members that are made alike, params aside, are one environment, and one call under `vmap`
-    advances them all. Where there are wrappers, of which some depend on the default params, those
-    must be alike too.
+    Members with equal arguments, apart from params, are one environment, and one call under `vmap`
+    advances them all. With wrappers, the params must be equal too, because some wrappers depend on
+    the default params.
 
     Args:
-        envs: the members by name: an id, or an id and a dict of keywords for `make`. In a list, the
+        envs: the members by name: an id, or an id and a dict of keywords of `make`. In a list, the
             ids are the names.
-        wrappers: of each member without a keyword `wrappers` of its own; see `make`.
-        autoreset: likewise.
+        wrappers: the wrappers of each member that has no keyword `wrappers`; see `make`.
+        autoreset: the mode of the automatic reset, for each member that has no such keyword.
 
     Returns:
         The fleet, and the default params of its members by name.
 
     Raises:
-        InvalidOptionError: if there are no members, or a name occurs twice; and all that `make`
-            raises, with a note that names the member.
+        InvalidOptionError: if there are no members, or a name occurs twice; and every error that
+            `make` raises, with a note that names the member.
 
     Examples:
         >>> pair = {"pole": "gymnax::CartPole-v1", "catch": "gymnax::Catch-bsuite"}
@@ -72,17 +72,17 @@ def make_multi_vec(
 
     Args:
         envs: as for `make_multi`.
-        num_envs: how many of each member: a number for all, or one by name.
+        num_envs: the number of environments per member: one number for all, or numbers by name.
         wrappers: as for `make_multi`.
-        autoreset: likewise.
-        batched_params: whether calls take params with a leading axis, one set for each environment.
+        autoreset: as for `make_multi`.
+        batched_params: whether calls take params with a leading axis, one set per environment.
 
     Returns:
         The fleet, and the default params of its members by name.
 
     Raises:
-        InvalidOptionError: if there is not a positive integer for each member; and all that
-            `make_multi` raises.
+        InvalidOptionError: if `num_envs` is not a positive integer for each member; and every error
+            that `make_multi` raises.
 
     Examples:
         >>> fleet, params = make_multi_vec({"pole": "gymnax::CartPole-v1"}, 8)
@@ -113,7 +113,7 @@ def _entries(
     wrappers: Iterable[Any],
     autoreset: Mode | None,
 ) -> dict[str, tuple[str, dict[str, Any]]]:
-    """The id and all keywords of each member, by name."""
+    """Return the id and all keywords of each member, by name."""
     form = "a fleet must be a dict of names and ids (or pairs of an id and a dict of keywords)"
     if isinstance(envs, str):
         raise InvalidOptionError(f"{form}, or a list of ids; got {envs!r}.")
@@ -136,7 +136,7 @@ def _entries(
 def _make_members(
     entries: Mapping[str, tuple[str, dict[str, Any]]],
 ) -> tuple[dict[str, Environment], dict[str, Any]]:
-    """Each member's environment, the same for those that are alike, and default params."""
+    """Make each member's environment (shared by equal members) and its default params."""
     made: list[tuple[Any, Environment]] = []
     members, params = {}, {}
     for name, (env_id, options) in entries.items():
@@ -154,7 +154,7 @@ def _make_members(
 
 
 def _constructing(env_id: str, options: Mapping[str, Any]) -> set[str]:
-    """The keywords that make an environment what it is; the others override its params."""
+    """Return the keywords for the constructor; the other keywords override params."""
     if options["wrappers"] or set(options) <= OURS:
         return set(options)
     with contextlib.suppress(Exception), quiet():  # `make` says what is wrong
@@ -165,7 +165,7 @@ def _constructing(env_id: str, options: Mapping[str, Any]) -> set[str]:
 
 
 def _equal(one: Any, other: Any) -> bool:
-    """Whether two recipes are equal for certain; `1`, `True` and `1.0` are not."""
+    """Tell whether two recipes are certainly equal; `1`, `True` and `1.0` differ."""
     try:
         return repr(one) == repr(other) and bool(one == other)
     except ValueError:  # arrays

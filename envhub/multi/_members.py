@@ -1,4 +1,4 @@
-"""The members of a fleet by name, and what their observations and actions look like."""
+"""The members of a fleet by name, and facts about their observations and actions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from envhub.spec import EnvSpec
 
 
 class SpaceFacts(NamedTuple):
-    """Something about observations and about actions.
+    """A fact about the observations and about the actions of each member.
 
     Examples:
         >>> fleet, _ = envhub.make_multi({"pole": "gymnax::CartPole-v1"})
@@ -35,7 +35,7 @@ E = TypeVar("E")
 
 
 class Members:
-    """What is known of the members of a `MultiEnv`, and what a network for them needs."""
+    """Facts about the members of a `MultiEnv`, and the sizes that a network for them needs."""
 
     names: tuple[str, ...]
     envs: dict[str, Member]
@@ -43,7 +43,7 @@ class Members:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What all members can do; the reason for what one cannot names it."""
+        """The capabilities that all members have; the reason for a false flag names the member."""
         claims: dict[str, Claim] = {}
         for flag in FLAGS:
             reasons = [
@@ -56,12 +56,12 @@ class Members:
 
     @property
     def spec(self) -> dict[str, EnvSpec | None]:
-        """What the members are made of, by name."""
+        """The specs of the members, by name."""
         return {name: env.spec for name, env in self.envs.items()}
 
     @property
     def num_agents(self) -> dict[str, int]:
-        """How many agents act, by name."""
+        """The number of agents that act, by name."""
         return {name: env.num_agents for name, env in self.envs.items()}
 
     @property
@@ -70,73 +70,73 @@ class Members:
         return {name: env.unwrapped for name, env in self.envs.items()}
 
     def find(self, kind: type[E]) -> dict[str, E | None]:
-        """The outermost wrapper of a kind, by name; `None` where there is none."""
+        """Return the outermost wrapper of a class, by name; `None` if a member has none."""
         return {name: env.find(kind) for name, env in self.envs.items()}
 
     def episode_limit(self, params: Mapping[str, Any] | None = None) -> dict[str, int | None]:
-        """As `Environment.episode_limit`, by name."""
+        """Return the episode limits by name; see `Environment.episode_limit`."""
         given = self.default_params if params is None else params
         return {name: env.episode_limit(given[name]) for name, env in self.envs.items()}
 
     @functools.cached_property
     def observation_spaces(self) -> dict[str, spaces.Space]:
-        """The spaces of the observations by name, under the default params; batched for a batch."""
+        """The observation spaces by name, under the default params; batched for a batch."""
         return self._each(lambda env, params: env.observation_space(params))
 
     @functools.cached_property
     def action_spaces(self) -> dict[str, spaces.Space]:
-        """Likewise of the actions."""
+        """The action spaces by name, under the default params; batched for a batch."""
         return self._each(lambda env, params: env.action_space(params))
 
     @functools.cached_property
     def single_observation_spaces(self) -> dict[str, spaces.Space]:
-        """The spaces of the observations of one environment each."""
+        """The observation spaces of one environment per member, by name."""
         return self._each(lambda env, params: one(env).observation_space(params))
 
     @functools.cached_property
     def single_action_spaces(self) -> dict[str, spaces.Space]:
-        """Likewise of the actions."""
+        """The action spaces of one environment per member, by name."""
         return self._each(lambda env, params: one(env).action_space(params))
 
     @property
     def shapes(self) -> SpaceFacts:
-        """Of `observation` and `action` by name, of one environment each.
+        """The shapes of observations and actions of one environment per member, by name.
 
-        Of a `Dict` or `Tuple` space there is a dict or tuple.
+        For a `Dict` or `Tuple` space, this is a dict or tuple of shapes.
         """
         return self._facts(lambda space: map_space(_shape, space, space))
 
     @property
     def dtypes(self) -> SpaceFacts:
-        """Likewise the dtypes."""
+        """The dtypes of observations and actions, in the same form as `shapes`."""
         return self._facts(lambda space: map_space(_dtype, space, space))
 
     @property
     def sizes(self) -> SpaceFacts:
-        """Likewise how many numbers a network takes or gives, as ints: Gymnasium's `flatdim`.
+        """The number of numbers that a network takes or gives, by name: Gymnasium's `flatdim`.
 
-        That is one for each element of an array, and one for each possible value of a `Discrete`
+        It counts one for each element of an array, and one for each possible value of a `Discrete`
         and of each element of a `MultiDiscrete`.
         """
         return self._facts(flat_size)
 
     def pad_dims(self) -> SpaceFacts:
-        """The largest of the `sizes`, as `(observation, action)`: what a shared network needs.
+        """Return the largest `sizes`, as `(observation, action)`, for a shared network.
 
-        See `pad_observations`. Of what such a network gives for an action, the first
-        `sizes.action[name]` numbers are the member's.
+        See `pad_observations`. Of the numbers that such a network gives for an action, a member
+        uses the first `sizes.action[name]`.
         """
         return SpaceFacts(*(max(sizes.values()) for sizes in self.sizes))
 
     def pad_observations(self, obs: Mapping[str, Any]) -> dict[str, jax.Array]:
-        """Observations as vectors of one length, which can be stacked.
+        """Flatten and pad observations to vectors of one length, which can be stacked.
 
         Args:
-            obs: by name, of some members or of all; they may have more leading axes.
+            obs: the observations of some or all members by name; they may have more leading axes.
 
         Returns:
-            float32[..., pad_dims().observation] by name: the numbers of the observation, one-hot
-            where a value is one of a few (`Discrete`, `MultiDiscrete`), and then zeros.
+            float32[..., pad_dims().observation] by name: the numbers of the observation, then
+            zeros. `Discrete` and `MultiDiscrete` values are one-hot.
         """
         size = self.pad_dims().observation
         flat = {name: flatten(self._space_of(name), value) for name, value in obs.items()}

@@ -1,10 +1,10 @@
-"""Spaces: which observations and actions an environment has, in Gymnasium's terms.
+"""Spaces: the observations and actions of an environment, in Gymnasium's terms.
 
-Unlike Gymnasium's, a space here holds no random state and never changes: it is hashable and
-compared by value, so it can be a static argument of `jax.jit`, and its methods can be traced.
+Unlike Gymnasium's spaces, these hold no random state and never change. They are hashable and
+compared by value, so they can be static arguments of `jax.jit`, and their methods can be traced.
 
 A space of a 64-bit dtype can always be made. While JAX's x64 mode is off, its JAX arrays have the
-32-bit dtype that JAX has instead, and its bounds are cut to what that dtype can hold.
+corresponding 32-bit dtype, and its bounds are clipped to the range of that dtype.
 """
 
 from envhub.spaces._arrays import Box, Discrete, MultiBinary, MultiDiscrete

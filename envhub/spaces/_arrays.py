@@ -16,7 +16,7 @@ from envhub.spaces._space import Space
 
 
 class ArraySpace(Space[jax.Array]):
-    """The arrays of one shape and dtype from `low` to `high`, arrays of that shape and dtype."""
+    """A set of arrays with one shape and dtype, from `low` to `high`."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -45,7 +45,7 @@ class ArraySpace(Space[jax.Array]):
             return jnp.asarray(((x >= bounds[0]) & (x <= bounds[1])).all(), bool)
 
     def _bounds(self, dtype: Any) -> tuple[NDArray[Any], NDArray[Any]] | None:
-        """The bounds of the elements of a dtype, or None if the space has no such elements."""
+        """Returns the bounds of the elements of a dtype; None if there are no such elements."""
         low, high = self.low, self.high
         if dtype == low.dtype:
             return low, high
@@ -64,20 +64,21 @@ class Box(ArraySpace):
     """The arrays whose elements lie between two bounds, both included.
 
     A bound of a float dtype may be infinite. Each element is sampled as in Gymnasium: uniformly
-    between finite bounds, exponentially away from a single one, normally if there are none.
+    between two finite bounds, exponentially away from a single finite bound, and normally without
+    finite bounds.
 
-    Inside `jit` a bound may be traced: then both attributes are arrays of JAX, nothing about them
-    can be checked, and the space equals another only if their bounds are the same tracers.
+    Inside `jit` a bound may be traced. Then both attributes are JAX arrays, their values are not
+    checked, and the space equals another only if their bounds are the same tracers.
 
     Args:
         low: The least values, broadcast to `shape`; the attribute is a read-only array.
-        high: The greatest values, likewise.
-        shape: By default, that of `low` and `high` broadcast against each other.
+        high: The greatest values, broadcast to `shape`; the attribute is a read-only array.
+        shape: The shape; by default that of `low` and `high` broadcast against each other.
         dtype: A float, integer or bool dtype.
 
     Raises:
-        TypeError, ValueError: If an argument is not as above, a bound is NaN or does not fit in
-            `dtype`, a low bound is above the high one, or there are no finite values.
+        TypeError, ValueError: If an argument is not as described, a bound is NaN or does not fit in
+            `dtype`, a low bound is above the high bound, or there are no finite values.
 
     Examples:
         >>> space = Box(-1, 1, (3,))
@@ -108,12 +109,12 @@ class Box(ArraySpace):
 
     @property
     def bounded_below(self) -> NDArray[np.bool_]:
-        """Where `low` is finite, a bool array of the space's shape."""
+        """Returns a bool array of the space's shape that is true where `low` is finite."""
         return _finite(self.low)
 
     @property
     def bounded_above(self) -> NDArray[np.bool_]:
-        """Where `high` is finite, a bool array of the space's shape."""
+        """Returns a bool array of the space's shape that is true where `high` is finite."""
         return _finite(self.high)
 
     def __repr__(self) -> str:
@@ -130,7 +131,7 @@ class Discrete(ArraySpace):
     """The integers `start, ..., start + n - 1`, as arrays of shape () and an integer dtype.
 
     Raises:
-        TypeError: If `n` or `start` is not an integer or `dtype` not an integer dtype.
+        TypeError: If `n` or `start` is not an integer, or `dtype` is not an integer dtype.
         ValueError: If `n` is less than one or an element does not fit in `dtype`.
 
     Examples:
@@ -159,7 +160,8 @@ class MultiDiscrete(ArraySpace):
     The attributes are read-only arrays: `nvec` of int64, `start` (by default zeros) of `dtype`.
 
     Raises:
-        TypeError: If `nvec` or `start` is not made of numbers or `dtype` not an integer dtype.
+        TypeError: If `nvec` or `start` does not consist of numbers, or `dtype` is not an integer
+            dtype.
         ValueError: If a number is not an integer, a count is less than one, an element does not
             fit in `dtype`, or `start` does not broadcast to the shape of `nvec`.
 
@@ -190,10 +192,10 @@ class MultiDiscrete(ArraySpace):
 
 
 class MultiBinary(ArraySpace):
-    """The int8 arrays of zeros and ones of length `n` (an int) or shape `n` (a tuple of ints).
+    """The int8 arrays of zeros and ones with length `n` (an int) or shape `n` (a tuple of ints).
 
     Raises:
-        TypeError, ValueError: If `n` is not made of integers, or of some less than one.
+        TypeError, ValueError: If `n` does not consist of integers, or one is less than one.
 
     Examples:
         >>> MultiBinary(4).sample(jax.random.key(0)).shape

@@ -19,15 +19,15 @@ def batch(space: Box | MultiBinary | MultiDiscrete, size: int) -> Box: ...
 @overload
 def batch(space: Space, size: int) -> Space: ...
 def batch(space: Space, size: int) -> Space:
-    """The space of batches of elements, on a leading axis, as Gymnasium's `batch_space` has it.
+    """Return the space of batches of elements on a leading axis, as Gymnasium's `batch_space`.
 
     Args:
-        space: of one element.
-        size: how many are in a batch.
+        space: the space of one element.
+        size: the number of elements in a batch.
 
     Returns:
-        A `MultiDiscrete` of a `Discrete`, a `Dict` and a `Tuple` of the batches of their spaces,
-        and a `Box` of the others.
+        A `MultiDiscrete` for a `Discrete`; for a `Dict` or a `Tuple`, the same of the batches of
+        their spaces; and a `Box` for the others.
 
     Examples:
         >>> batch(envhub.spaces.Discrete(3), 4)

@@ -1,4 +1,4 @@
-"""Values of any space as vectors of numbers, one-hot where a value is one of a few."""
+"""Flatten values of any space to vectors of numbers; discrete values become one-hot."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from envhub.spaces._trees import map_space
 
 
 def flat_size(space: Any) -> int:
-    """How many numbers a value is: Gymnasium's `flatdim`."""
+    """Return the number of numbers in a flattened value: Gymnasium's `flatdim`."""
     if isinstance(space, Dict):
         return sum(map(flat_size, space.values()))
     if isinstance(space, Tuple):
@@ -30,14 +30,14 @@ def flat_size(space: Any) -> int:
 
 
 def flatten(space: Space, value: Any) -> jax.Array:
-    """A value, which may have more leading axes, as float32[..., flat_size(space)]."""
+    """Flatten a value, which may have more leading axes, to float32[..., flat_size(space)]."""
     parts: list[jax.Array] = []
     map_space(lambda *leaf: parts.append(flatten_leaf(*leaf)), space, value)
     return jnp.concatenate([part.astype(jnp.float32) for part in parts], axis=-1)
 
 
 def flatten_leaf(space: Any, leaf: Any) -> jax.Array:
-    """A value of a space of arrays likewise, in its own dtype."""
+    """Flatten a value of a space of arrays, in its own dtype."""
     array = jnp.asarray(leaf)
     flat: jax.Array = array.reshape(*array.shape[: array.ndim - len(space.shape)], -1)
     if not isinstance(space, (Discrete, MultiDiscrete)):
@@ -49,7 +49,7 @@ def flatten_leaf(space: Any, leaf: Any) -> jax.Array:
 
 
 def flat_bounds(space: Any) -> tuple[Any, Any]:
-    """The least and the greatest of what `flatten_leaf` gives."""
+    """Return the least and the greatest results of `flatten_leaf`."""
     if isinstance(space, (Discrete, MultiDiscrete)):
         size = flat_size(space)
         return np.zeros(size, space.dtype), np.ones(size, space.dtype)

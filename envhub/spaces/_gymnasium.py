@@ -1,4 +1,4 @@
-"""Spaces from and to Gymnasium's."""
+"""Convert spaces from and to Gymnasium's."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ def from_gymnasium(space: Any) -> Space:
     """Converts a Gymnasium space to the space of the same name here.
 
     Raises:
-        TypeError: If there is none of that name, also for a space inside (Text, Graph, ...).
+        TypeError: If there is no space of that name here (Text, Graph, ...), also for inner spaces.
 
     Examples:
         >>> import gymnasium
@@ -38,8 +38,8 @@ def to_gymnasium(space: Space) -> Any:
     """Converts a space to the Gymnasium space of the same name.
 
     Raises:
-        TypeError: If `space` is of none of the classes of this package.
-        ValueError: If `n` or `nvec` does not fit in the space's dtype, as Gymnasium needs.
+        TypeError: If the class of `space` is not one of this package.
+        ValueError: If `n` or `nvec` does not fit in the space's dtype, which Gymnasium requires.
 
     Examples:
         >>> to_gymnasium(envhub.spaces.Box(0, 1, (3,)))

@@ -11,12 +11,12 @@ from envhub.spaces._space import Space
 
 
 class Dict(Space[dict[str, Any]], Mapping[str, Space]):
-    """The dicts of an element of each of some spaces; itself a read-only mapping of the spaces.
+    """The dicts that hold an element of each inner space; a read-only mapping of these spaces.
 
-    The names are in sorted order, as JAX sorts those of dicts.
+    The names are sorted, as JAX sorts the keys of dicts.
 
     Raises:
-        TypeError: If a name is not a string or a space not a `Space`.
+        TypeError: If a name is not a string, or a value is not a `Space`.
 
     Examples:
         >>> space = Dict({"grid": envhub.spaces.Box(0, 1, (2, 2)), "on": envhub.spaces.Discrete(2)})
@@ -36,11 +36,11 @@ class Dict(Space[dict[str, Any]], Mapping[str, Space]):
 
     @property
     def spaces(self) -> dict[str, Space]:
-        """The spaces by name, in a new dict."""
+        """Returns the spaces by name, in a new dict."""
         return dict(self._items)
 
     def sample(self, key: jax.Array) -> dict[str, Any]:
-        """Draws a dict of samples, each with a key of its own (see `Space.sample`)."""
+        """Draws a dict of samples, each with its own key (see `Space.sample`)."""
         keys = jax.random.split(key, len(self))
         return {name: space.sample(k) for (name, space), k in zip(self._items, keys, strict=True)}
 
@@ -64,10 +64,10 @@ class Dict(Space[dict[str, Any]], Mapping[str, Space]):
 
 
 class Tuple(Space[tuple[Any, ...]], Sequence[Space]):
-    """The tuples of an element of each of some spaces; itself a read-only sequence of the spaces.
+    """The tuples that hold an element of each inner space; a read-only sequence of these spaces.
 
     Raises:
-        TypeError: If a space is not a `Space`.
+        TypeError: If an element is not a `Space`.
 
     Examples:
         >>> space = Tuple([envhub.spaces.Discrete(2), envhub.spaces.Box(0, 1, (3,))])
@@ -86,7 +86,7 @@ class Tuple(Space[tuple[Any, ...]], Sequence[Space]):
         self._freeze(spaces=spaces)
 
     def sample(self, key: jax.Array) -> tuple[Any, ...]:
-        """Draws a tuple of samples, each with a key of its own (see `Space.sample`)."""
+        """Draws a tuple of samples, each with its own key (see `Space.sample`)."""
         keys = jax.random.split(key, len(self))
         return tuple(space.sample(k) for space, k in zip(self.spaces, keys, strict=True))
 
@@ -114,7 +114,7 @@ class Tuple(Space[tuple[Any, ...]], Sequence[Space]):
 
 
 def _show(kind: str, parts: list[str]) -> str:
-    """In one line, or where that is long in a line for each part."""
+    """Formats parts in one line, or one part per line if that is too long."""
     line = f"{kind}({', '.join(parts)})"
     if len(line) <= 100:
         return line

@@ -1,4 +1,4 @@
-"""The numbers that spaces are made of: checked, and kept as read-only arrays."""
+"""Check the numbers of spaces, and convert them to read-only arrays."""
 
 import operator
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 
 def to_dtype(dtype: DTypeLike, kinds: str = "iu") -> np.dtype[Any]:
-    """A dtype that JAX has, of one of some kinds (as in `np.dtype.kind`)."""
+    """Convert to a dtype that JAX has, of one of these kinds (see `np.dtype.kind`)."""
     result = np.dtype(dtype)
     if dtype is None or result.kind not in kinds or result.itemsize > 8 or not result.isnative:
         needed = "an integer" if kinds == "iu" else "a bool, integer or float"
@@ -34,7 +34,7 @@ def to_integers(name: str, values: Any, at_least: float = -np.inf) -> tuple[int,
 def to_array(
     name: str, value: Any, dtype: np.dtype[Any], shape: tuple[int, ...] | None = None
 ) -> NDArray[Any]:
-    """A read-only copy in a dtype that can represent the numbers, broadcast to a shape."""
+    """Return a read-only copy in a dtype that can hold the numbers, broadcast to a shape."""
     given = np.asarray(value)
     if given.dtype.kind not in "biuf":
         raise TypeError(f"{name} must be made of numbers of at most 64 bits, got {value!r}")
@@ -54,7 +54,7 @@ def to_array(
 
 
 def to_traced(name: str, value: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Any:
-    """A traced bound, or the other one, in the dtype that JAX has for it, broadcast to a shape."""
+    """Convert a bound, of which one may be traced, to JAX's dtype for it, broadcast to a shape."""
     try:
         return jnp.broadcast_to(jnp.asarray(value, jax.dtypes.canonicalize_dtype(dtype)), shape)
     except ValueError:
@@ -62,7 +62,7 @@ def to_traced(name: str, value: Any, dtype: np.dtype[Any], shape: tuple[int, ...
 
 
 def to_scalar(x: Any, dtype: np.dtype[Any]) -> NDArray[Any] | None:
-    """A scalar as an array of shape (), or None if it is no number of the kind of the dtype."""
+    """Convert a number of the dtype's kind to an array of shape (); return None for others."""
     accepted = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}[dtype.kind]
     try:
         return to_array("x", x, dtype) if np.asarray(x).dtype.kind in accepted else None

@@ -11,7 +11,7 @@ from envhub._tracing import is_traced, numpy_for
 
 
 def draw_integers(key: jax.Array, low: NDArray[Any], high: NDArray[Any]) -> jax.Array:
-    """Uniform integers or bools from `low` to `high`, both included."""
+    """Draw uniform integers or bools from `low` to `high`, both included."""
     word: Any = np.uint64 if low.dtype.itemsize == 8 else np.uint32
     # Unsigned arithmetic wraps around: this holds across zero, and is 0 if all words are allowed.
     with np.errstate(over="ignore"):
@@ -24,7 +24,7 @@ def draw_integers(key: jax.Array, low: NDArray[Any], high: NDArray[Any]) -> jax.
 
 
 def draw_floats(key: jax.Array, low: NDArray[Any], high: NDArray[Any]) -> jax.Array:
-    """Finite floats from `low` to `high`, distributed as `Box` says."""
+    """Draw finite floats from `low` to `high`, distributed as in `Box`."""
     shape, dtype, largest = low.shape, low.dtype, np.finfo(low.dtype).max
     numpy = numpy_for(low, high)
     below, above = numpy.isfinite(low), numpy.isfinite(high)

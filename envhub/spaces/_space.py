@@ -1,4 +1,4 @@
-"""What every space is: read-only, and compared by value."""
+"""The base class of spaces: read-only and compared by value."""
 
 import abc
 from collections.abc import Iterator, Mapping
@@ -14,12 +14,12 @@ from envhub._typing import Element_co
 class Space(abc.ABC, Generic[Element_co]):
     """A set of values that can be sampled and tested for membership.
 
-    Spaces are read-only, hashable and equal if of the same class and with equal attributes. To
-    a type checker, `Space[Element]` is a space with such elements.
+    Spaces are read-only and hashable. They are equal if they have the same class and equal
+    attributes. Type checkers read `Space[Element]` as a space with elements of this type.
 
     Attributes:
-        shape: of the elements; `None` of a `Dict` or `Tuple`, as in Gymnasium.
-        dtype: likewise.
+        shape: the shape of the elements; `None` for a `Dict` or `Tuple`, as in Gymnasium.
+        dtype: the dtype of the elements; `None` for a `Dict` or `Tuple`.
 
     Examples:
         >>> env, params = envhub.make("gymnax::CartPole-v1")
@@ -37,7 +37,7 @@ class Space(abc.ABC, Generic[Element_co]):
 
     @abc.abstractmethod
     def sample(self, key: jax.Array) -> Element_co:
-        """Draws a random element, made of JAX arrays that are not weakly typed.
+        """Draws a random element. Its JAX arrays are not weakly typed.
 
         Args:
             key: A JAX random key, typed or legacy (uint32[2]).
@@ -48,9 +48,9 @@ class Space(abc.ABC, Generic[Element_co]):
 
     @abc.abstractmethod
     def contains(self, x: Any) -> jax.Array:
-        """Tells whether a value is an element, as a bool[] array; never raises.
+        """Tells whether a value is an element, as a bool[] array. It never raises.
 
-        JAX and NumPy arrays must have the dtype of the space, or the one that JAX has instead
+        JAX and NumPy arrays must have the dtype of the space, or the dtype that JAX uses for it
         while x64 mode is off. An element of shape () may also be a Python or NumPy scalar of any
         precision: an int for integers, an int or float for floats, a bool for bools.
 
@@ -59,11 +59,11 @@ class Space(abc.ABC, Generic[Element_co]):
         """
 
     def _repr_html_(self) -> str:
-        """A table with a row for each array, for notebooks."""
+        """Returns a table with a row for each array, for notebooks."""
         return table(_rows("", self))
 
     def _freeze(self, **attributes: Any) -> None:
-        """Sets the attributes, for good, and from them what spaces are compared by."""
+        """Sets the attributes, which then never change, and the key for comparisons."""
         self.__dict__.update(attributes, _key=tuple(map(_hashable, attributes.values())))
 
     def __setattr__(self, name: str, value: Any = None) -> None:

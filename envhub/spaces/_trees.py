@@ -1,4 +1,4 @@
-"""Spaces as pytrees, for what takes any structure of arrays."""
+"""Spaces as pytrees, for functions that take any structure of arrays."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from envhub.spaces._space import Space
 
 
 def tree_of(space: Space) -> Any:
-    """The spaces of the single arrays, in a pytree of the structure of the elements."""
+    """Return the spaces of the single arrays, in a pytree with the structure of the elements."""
     if isinstance(space, Dict):
         return {name: tree_of(child) for name, child in space.items()}
     if isinstance(space, Tuple):
@@ -22,13 +22,13 @@ def tree_of(space: Space) -> Any:
 
 
 def leaves_of(space: Space) -> list[Any]:
-    """The spaces of the single arrays, in the order in which JAX flattens an element."""
+    """Return the spaces of the single arrays, in the order in which JAX flattens an element."""
     leaves: list[Any] = jax.tree.leaves(tree_of(space))
     return leaves
 
 
 def space_of(tree: Any) -> Space:
-    """The space of which this is the `tree_of`."""
+    """Return the space whose `tree_of` this is."""
     if isinstance(tree, dict):
         return Dict({name: space_of(child) for name, child in tree.items()})
     if isinstance(tree, tuple):
@@ -38,7 +38,7 @@ def space_of(tree: Any) -> Space:
 
 
 def zero_of(leaf: Any) -> Any:
-    """The element of a space of arrays that is nearest to zero: Gymnasium's "zero"."""
+    """Return the element of a space of arrays that is nearest to zero: Gymnasium's "zero"."""
     return np.maximum(np.minimum(0, leaf.high), leaf.low).astype(leaf.dtype)
 
 
