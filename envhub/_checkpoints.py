@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from envhub._forks import refuse_after_fork
 from envhub.environment import Environment
 from envhub.errors import InvalidStateError, brief
 from envhub.vector import VectorEnv
@@ -60,6 +61,7 @@ def unpack_state(env: Environment | VectorEnv, arrays: Mapping[str, Any]) -> Any
         >>> _, states = venv.reset(jax.random.key(0), params)
         >>> restored = envhub.unpack_state(venv, envhub.pack_state(states))
     """
+    refuse_after_fork()
     one = env.env if isinstance(env, VectorEnv) else env
     expected, structure = jax.tree.flatten(one.reset_shapes[1])
     names = sorted(arrays)

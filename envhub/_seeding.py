@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from envhub import _inputs
+from envhub._forks import refuse_after_fork
 
 
 def host_seed(key: jax.Array) -> Any:
@@ -27,6 +28,7 @@ def host_seed(key: jax.Array) -> Any:
         >>> 0 <= host_seed(jax.random.key(0)) < 2**31
         True
     """
+    refuse_after_fork()
     _inputs.check_key(key)
     seed = traced_seed(key)
     return seed if isinstance(seed, jax.core.Tracer) else int(seed)

@@ -318,6 +318,7 @@ def list_envs(suite: str | None = None, /, **flags: bool) -> list[str]:
         >>> "jumanji::Snake-v1" in list_envs("jumanji", renderable=True)
         True
     """
+    refuse_after_fork()  # jumanji, for one, computes when it is imported
     check_flags(flags)
     if suite is None:
         found: list[str] = []

@@ -59,7 +59,7 @@ def test_every_first_call_in_a_forked_child_names_spawn(env_id: str) -> None:
     fleet, _ = envhub.make_multi({"one": env_id})
     obs, state = env.reset(key, params)
     action = env.action_space(params).sample(key)
-    venv_state = venv.reset(key)[1]
+    venv_state, saved = venv.reset(key)[1], envhub.pack_state(state)
     states, gym_env, vector = fleet.reset(key)[1], to_gymnasium(env), to_gymnasium_vec(venv)
     gym_env.reset(seed=0)
     vector.reset(seed=0)
@@ -79,6 +79,11 @@ def test_every_first_call_in_a_forked_child_names_spawn(env_id: str) -> None:
         lambda: vector.step([0, 0]),
         lambda: envhub.rollout(env, params, None, key, 2),
         lambda: to_gymnasium(env),
+        lambda: env.action_space(params).sample(key),
+        lambda: env.observation_space(params).contains(obs),
+        lambda: envhub.host_seed(key),
+        lambda: envhub.unpack_state(env, saved),
+        lambda: envhub.list_envs("gymnax"),
     ]
 
     def all_of_them() -> None:

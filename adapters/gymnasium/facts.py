@@ -111,6 +111,7 @@ ASKED_BY_PYTHON = {"BlackjackFunctional": ("natural", "sutton_and_barto")}
 # What the constructors of MuJoCo's environments pass on to the class of all of them.
 MUJOCO_VIEW = ("width", "height", "camera_id", "camera_name", "max_geom", "visual_options")
 NOT_DRAWN = "it was made with render_mode=None."
+NOT_DETERMINISTIC = "its spec says that it is not deterministic."
 A_MAP_EACH = "with desc=None and map_name=None each instance draws a map of its own."
 UNKNOWN_STATE = "how to save the state of this environment is not known."
 

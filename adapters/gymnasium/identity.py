@@ -10,17 +10,21 @@ from .facts import DERIVED, FAMILY_OF, FAMILY_OF_PACKAGE
 
 
 def family_of_id(name: str) -> str:
-    """Which of Gymnasium's families an id is of; empty for those of third parties.
-
-    Where Gymnasium is not imported, nobody can have registered something else under the id.
-    """
-    registration = sys.modules.get("gymnasium.envs.registration")
-    # The module of `module:Id-v0` may register anything, once it is imported.
-    spec = registration.registry.get(name) if registration else None
-    known = FAMILY_OF.get(name, "")
+    """Which of Gymnasium's families an id is of; empty for those of third parties."""
+    spec, known = registered(name), FAMILY_OF.get(name, "")
     family = known if spec is None else family_of_spec(spec)
     # The functional cores are known by id.
     return "" if family == "functional" != known else family
+
+
+def registered(name: str) -> Any:
+    """The spec of an id as far as it is known without an import; otherwise `None`.
+
+    Where Gymnasium is not imported, nobody can have registered something else under the id. The
+    module of `module:Id-v0` may register anything, once it is imported.
+    """
+    registration = sys.modules.get("gymnasium.envs.registration")
+    return registration.registry.get(name) if registration else None
 
 
 def family_of_spec(spec: Any) -> str:

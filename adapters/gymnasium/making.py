@@ -8,7 +8,7 @@ from typing import Any
 from envhub.flags import Claim
 from envhub.host.options import OF_EPISODES
 
-from .facts import NOT_DRAWN, claims_of
+from .facts import NOT_DETERMINISTIC, NOT_DRAWN, claims_of
 from .identity import family_of, family_of_spec
 from .instances import (
     AcrobotInstance,
@@ -64,5 +64,5 @@ def _claims(env: Any, family: str) -> Mapping[str, Claim]:
         # A function makes it, and may make each otherwise.
         claims = {flag: claim for flag, claim in claims.items() if flag not in OF_EPISODES}
     if env.spec and env.spec.nondeterministic:
-        claims |= dict.fromkeys(OF_EPISODES, "its spec says that it is not deterministic.")
+        claims |= dict.fromkeys(OF_EPISODES, NOT_DETERMINISTIC)
     return claims

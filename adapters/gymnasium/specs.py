@@ -45,7 +45,8 @@ def make_env(spec: Any, options: Mapping[str, Any]) -> Any:
         raise InvalidOptionError(
             f"render_mode is {DRAWN!r}, or None to leave pictures out, got {mode!r}."
         )
-    if mode is None or not _can_draw(creator_of(spec)):
+    # What a function makes is not known before: there it draws if it is asked to.
+    if mode is None or not _can_draw(creator_of(spec), is_asked="render_mode" in options):
         return create()
     try:
         return create(render_mode=DRAWN)
@@ -60,11 +61,11 @@ def make_env(spec: Any, options: Mapping[str, Any]) -> Any:
         ) from error
 
 
-def _can_draw(creator: Any) -> bool:
-    """Whether it says so, and takes the keyword."""
+def _can_draw(creator: Any, *, is_asked: bool) -> bool:
+    """Whether it says so, or is asked to, and takes the keyword."""
     modes = (getattr(creator, "metadata", None) or {}).get("render_modes") or ()
     takes = "render_mode" in keywords(creator) or takes_any_keyword(creator)
-    return DRAWN in modes and takes
+    return takes and (DRAWN in modes or is_asked)
 
 
 def creator_of(spec: Any) -> Any:

@@ -13,7 +13,7 @@ from envhub.environment import Environment
 from envhub.errors import EnvHubError, InvalidOptionError, UnavailableEnvError
 from envhub.flags import Capabilities, Claim
 from envhub.host import BRIDGE_OPTIONS, HostSuite, Instance
-from envhub.host.options import own_options
+from envhub.host.options import OF_EPISODES, own_options
 from envhub.suite import (
     ANY_KEYWORD,
     Gap,
@@ -34,15 +34,16 @@ from .facts import (
     MUJOCO,
     MUJOCO_V3,
     MUJOCO_VIEW,
+    NOT_DETERMINISTIC,
     TITLE_OF,
     TOY_TEXT,
     claims_of,
 )
 from .functional import FunctionalEnvironment
-from .identity import family_of, family_of_id, is_functional
+from .identity import family_of, family_of_id, is_functional, registered
 from .instances import CartPoleInstance, GymnasiumInstance
 from .making import instance_of, is_by_the_book
-from .specs import can_be_made, creator_of, make_env, without_checks
+from .specs import DRAWN, can_be_made, creator_of, make_env, without_checks
 
 AS_FUNCTION = "Give a function that makes it: envhub.wrap(lambda: …)."
 
@@ -121,7 +122,10 @@ class GymnasiumSuite(HostSuite):
         )
 
     def claims(self, name: str, options: Mapping[str, Any]) -> Mapping[str, Claim]:
-        return claims_of(family_of_id(name), options)
+        claims, spec = claims_of(family_of_id(name), options), registered(name)
+        if spec and spec.nondeterministic:
+            claims |= dict.fromkeys(OF_EPISODES, NOT_DETERMINISTIC)
+        return claims
 
     def gap(self, name: str, options: Mapping[str, Any]) -> Gap | None:
         base, _, version = name.rpartition("-")
@@ -190,8 +194,8 @@ class GymnasiumSuite(HostSuite):
 
     def _adopt_spec(self, name: str, obj: Any, options: Mapping[str, Any]) -> Environment:
         spec = without_checks(obj.spec)
-        spec.kwargs.pop("render_mode", None)
-        create = functools.partial(_adopted_instance, functools.partial(make_env, spec, {}))
+        drawing = {"render_mode": DRAWN} if spec.kwargs.pop("render_mode", None) == DRAWN else {}
+        create = functools.partial(_adopted_instance, functools.partial(make_env, spec, drawing))
         trial = self.trial(name, options)
         try:
             first = trial.first(create)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from envhub._display import flat_text
+from envhub._forks import refuse_after_fork
 from envhub._tracing import is_traced, numpy_for
 from envhub.spaces._numbers import to_array, to_dtype, to_integers, to_scalar, to_traced
 from envhub.spaces._sampling import draw_floats, draw_integers
@@ -25,6 +26,7 @@ class ArraySpace(Space[jax.Array]):
 
     def sample(self, key: jax.Array) -> jax.Array:
         """Draws an array of the space's shape and dtype (see `Space.sample`)."""
+        refuse_after_fork()
         bounds = self._bounds(jax.dtypes.canonicalize_dtype(self.dtype))
         if bounds is None:
             raise ValueError(f"no element of {self} fits in 32 bits: enable JAX's x64 mode")
@@ -34,6 +36,7 @@ class ArraySpace(Space[jax.Array]):
 
     def contains(self, x: Any) -> jax.Array:
         """Tells whether `x` is an array or scalar in the space (see `Space.contains`)."""
+        refuse_after_fork()
         if isinstance(x, bool | int | float | np.generic):
             x = to_scalar(x, self.dtype)
         if not isinstance(x, jax.Array | np.ndarray) or x.shape != self.shape:

@@ -726,6 +726,10 @@ def test_what_its_spec_says_is_not_deterministic(register: Callable[..., str]) -
     env_id = register(Counting, nondeterministic=True)
     for env, _ in (envhub.make(env_id), envhub.wrap(gymnasium.make(env_id.partition("::")[2]))):
         assert denied(env) == {"its spec says that it is not deterministic."}
+    own = register(CartPoleEnv, "Own-v0", nondeterministic=True)
+    for caps in (envhub.capabilities(own), envhub.make(own)[0].capabilities):
+        assert caps.forkable
+        assert caps.why("reproducible") == "its spec says that it is not deterministic."
 
 
 def test_a_picture_of_a_third_partys_is_claimed_when_it_is_made(
@@ -739,6 +743,10 @@ def test_a_picture_of_a_third_partys_is_claimed_when_it_is_made(
     assert env.render(state, params).shape == (8, 8, 3)
     env, _ = envhub.make(env_id, render_mode=None)
     assert "render_mode=None" in env.capabilities.why("renderable")
+    by_function = register(functools.partial(Drawn), "Function-v0")
+    made = gymnasium.make(by_function.partition("::")[2], render_mode="rgb_array")
+    for env, params in (envhub.make(by_function, render_mode="rgb_array"), envhub.wrap(made)):
+        assert env.render(env.reset(KEY)[1], params).shape == (8, 8, 3)
     env, _ = envhub.make(register(Counting, "Blank-v0"))
     assert "has no render_mode" in env.capabilities.why("renderable")
 
