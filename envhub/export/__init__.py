@@ -1,7 +1,7 @@
-"""The environments in the interfaces of other libraries; a file each.
+"""Exports: environments in the interfaces of other libraries, one file per library.
 
-Importing this imports none of those libraries: each function imports its own when it is called, and
-raises `MissingDependencyError`, with the command that installs it, where it is absent.
+Importing this imports none of these libraries. Each function imports its library when it is called,
+and raises `MissingDependencyError`, with the install command, if the library is absent.
 """
 
 from envhub.export.brax import to_brax

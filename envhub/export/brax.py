@@ -18,32 +18,32 @@ from envhub.export.copies import Copied
 
 
 def to_brax(env: Environment, params: Any = None) -> Any:
-    """Make a `brax.envs.Env` of an environment, for `brax.training`.
+    """Export an environment as a `brax.envs.Env`, for `brax.training`.
 
-    `reset(rng)` and `step(state, action)` give brax's `State`: `pipeline_state` is the
-    environment's own state, `obs` float32, `reward` float32[], `metrics` the single numbers among
-    the `info` of the environment, and `info["truncation"]` is 1.0 where its own limit cut the
-    episode. `step` draws from a key in `info["key"]`.
+    `reset(rng)` and `step(state, action)` return brax's `State`: `pipeline_state` is the
+    environment's own state, `obs` is float32, `reward` is float32[], `metrics` holds the single
+    numbers of the environment's `info`, and `info["truncation"]` is 1.0 if the environment's own
+    limit cut the episode. `step` draws from a key in `info["key"]`.
 
-    `done` is 1.0 where the episode terminated, and not at the environment's own limit, which brax
-    would take for a termination: in brax, a limit is `episode_length` of its training. If that is
-    above the environment's own, brax's `EpisodeWrapper` is told to cut the episode in the step
-    after: that step does nothing, and brax leaves it out as it does every truncation. It counts as
-    infinitely many there, so that `eval/avg_episode_length` is infinite.
+    `done` is 1.0 if the episode terminated. It is not set at the environment's own limit, because
+    brax would treat that as a termination: in brax, the limit is `episode_length` of its training.
+    If `episode_length` is above the environment's own limit, brax's `EpisodeWrapper` is made to cut
+    the episode in the next step: that step does nothing, and brax leaves it out as it does every
+    truncation. brax counts it as infinitely many steps, so `eval/avg_episode_length` is infinite.
 
-    Actions are those of brax's policies: one axis, from -1 to 1, which finite bounds of the
-    environment's own are scaled to. There is no automatic reset and no limit; brax's training wraps
-    them around this. Its automatic reset goes back to the first state of each environment.
+    Actions are those of brax's policies: one axis, from -1 to 1, scaled to the environment's own
+    bounds if these are finite. The export has no automatic reset and no limit, because brax's
+    training adds them. brax's automatic reset returns to the first state of each environment.
 
     Args:
-        env: one environment of one agent, without `AutoReset`, whose actions are a `Box` of floats
-            and observations a `Box` of one axis, or a `Dict` of boxes; on the host it must be
-            `forkable`.
-        params: those of all calls; by default its default params.
+        env: one environment of one agent, without `AutoReset`. Its actions are a `Box` of floats
+            and its observations a `Box` of one axis or a `Dict` of boxes. A callback environment
+            must be `forkable`.
+        params: the params of all calls; by default the environment's default params.
 
     Raises:
-        InvalidOptionError: if the environment is none of those.
-        MissingCapabilityError: if it is not forkable, for brax goes back to earlier states.
+        InvalidOptionError: if the environment is not of this kind.
+        MissingCapabilityError: if it is not forkable, because brax returns to earlier states.
         MissingDependencyError, UnsupportedVersionError: if brax is not usable.
 
     Examples:
@@ -65,7 +65,7 @@ def to_brax(env: Environment, params: Any = None) -> Any:
 
 
 def _floats_for(actions: spaces.Space) -> str:
-    """How to take floats for other actions."""
+    """Return how to convert floats to the environment's actions."""
     if not isinstance(actions, spaces.Discrete):
         return "envhub.wrappers.TransformAction maps floats to them."
     start = f" + {actions.start}" if actions.start else ""
@@ -77,10 +77,10 @@ def _floats_for(actions: spaces.Space) -> str:
 
 
 def _sizes(env: Environment, space: spaces.Space) -> Any:
-    """What brax's `observation_size` is.
+    """Return brax's `observation_size`.
 
     Raises:
-        InvalidOptionError: if brax has no form for the observations.
+        InvalidOptionError: if brax cannot represent the observations.
     """
     if isinstance(space, spaces.Box) and len(space.shape) == 1:
         return space.shape[0]
@@ -153,7 +153,7 @@ def _env_class() -> Any:
 
 
 def _scaled(action: jax.Array, space: spaces.Box) -> jax.Array:
-    """An action of brax's policies, from -1 to 1, as one of the space."""
+    """Scale an action of brax's policies, from -1 to 1, to the space."""
     low, high = space.low, space.high
     action = action.reshape(space.shape)
     is_same = (low == -1).all() and (high == 1).all()
@@ -163,10 +163,10 @@ def _scaled(action: jax.Array, space: spaces.Box) -> jax.Array:
 
 
 def _cut(before: Any, after: Any) -> Any:
-    """Have brax's `EpisodeWrapper` cut an episode that it lets go on beyond its own limit.
+    """Make brax's `EpisodeWrapper` cut an episode at the environment's own limit.
 
-    The wrapper writes 0 over the truncation unless its count of steps is up, and takes that from
-    `info` (0.12 to 0.14).
+    The wrapper overwrites the truncation with 0 until its count of steps reaches its limit; it
+    reads the count from `info` (brax 0.12 to 0.14).
     """
     is_over = (before.info["limit"] > 0) & (before.info["truncation"] == 0)
     steps = before.info["steps"]
@@ -186,7 +186,7 @@ def _cut(before: Any, after: Any) -> Any:
 
 
 def _metrics(result: StepResult) -> dict[str, Any]:
-    """The single numbers among the `info` of a step, by their path."""
+    """Return the single numbers in the `info` of a step, by path."""
     leaves = jax.tree_util.tree_leaves_with_path(result.info)
     return {"/".join(map(_name, path)): leaf for path, leaf in leaves if leaf.shape == ()}
 

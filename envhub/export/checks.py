@@ -1,4 +1,4 @@
-"""What the other interfaces have no form for, and the libraries that they are of."""
+"""Refuse environments that other interfaces cannot represent, and load their libraries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def check_one_agent(env: Any, target: str) -> None:
     """Refuse several agents.
 
     Raises:
-        InvalidOptionError: naming what was found and what fits.
+        InvalidOptionError: if there are several; the message names an export that fits.
     """
     if env.num_agents > 1:
         raise InvalidOptionError(
@@ -26,20 +26,20 @@ def check_one_agent(env: Any, target: str) -> None:
 
 
 def check_one_episode(env: Any, target: str) -> None:
-    """Refuse all but one environment of one agent that ends where its episode ends.
+    """Refuse anything but a single environment of one agent, without automatic reset.
 
     Raises:
-        InvalidOptionError: naming what was found and what fits.
+        InvalidOptionError: if it is something else; the message names what fits.
     """
     check_whole(env, target)
     check_one_agent(env, target)
 
 
 def check_whole(env: Any, target: str) -> None:
-    """Refuse all but one environment that ends where its episode ends.
+    """Refuse anything but a single environment without automatic reset.
 
     Raises:
-        InvalidOptionError: naming what was found and what fits.
+        InvalidOptionError: if it is something else; the message names what fits.
     """
     if not isinstance(env, Environment):
         raise InvalidOptionError(
@@ -53,10 +53,10 @@ def check_whole(env: Any, target: str) -> None:
 
 
 def check_batch(venv: Any, target: str) -> None:
-    """Refuse all but a batch of environments of one agent.
+    """Refuse anything but a batch of environments of one agent.
 
     Raises:
-        InvalidOptionError: naming what was found and what fits.
+        InvalidOptionError: if it is something else; the message names what fits.
     """
     if not isinstance(venv, VectorEnv):
         raise InvalidOptionError(
@@ -66,10 +66,10 @@ def check_batch(venv: Any, target: str) -> None:
 
 
 def load(module: str, distribution: str, target: str) -> Any:
-    """Import a module of a library that is no suite.
+    """Import a module of a library that is not a suite.
 
     Raises:
-        MissingDependencyError: if the library is not installed, with the command that installs it.
+        MissingDependencyError: if the library is absent; the message has the install command.
     """
     try:
         importlib.import_module(module.partition(".")[0])
@@ -82,7 +82,7 @@ def load(module: str, distribution: str, target: str) -> Any:
 
 
 def check_reset(driver: Driver, target: str) -> None:
-    """Refuse to go on where nothing was started.
+    """Refuse a step before the first reset.
 
     Raises:
         gymnasium.error.ResetNeeded: before the first reset.
@@ -92,10 +92,10 @@ def check_reset(driver: Driver, target: str) -> None:
 
 
 def check_reset_options(options: Any, *known: str) -> None:
-    """Refuse options of a `reset` that would be dropped.
+    """Refuse options of a `reset` that would be ignored.
 
     Raises:
-        InvalidOptionError: if there are any but those that are known.
+        InvalidOptionError: if there are unknown options.
     """
     unknown = sorted(set(options or ()) - set(known), key=str)
     if unknown:

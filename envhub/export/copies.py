@@ -1,4 +1,4 @@
-"""Copies of what is exported, here and in other processes."""
+"""Copies of exports, in this process and in others."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 
 class Copied:
-    """An export that is copied and pickled where it stands, and goes on from there by itself.
+    """An export that can be copied and pickled at any time; the copy continues independently.
 
-    Its class is made when another library is there to subclass, so pickle does not find it: the
-    attribute `class_of` is a function at the top level of a module that gives it.
+    Its class is made at run time, when the other library is imported, so pickle cannot find it by
+    name. The attribute `class_of` is a module-level function that returns it.
     """
 
     class_of: ClassVar[Callable[[], type]]
@@ -32,9 +32,9 @@ def _empty(class_of: Callable[[], type]) -> Any:
 
 
 class WithSpec:
-    """What has a `driver`, and a `spec` of Gymnasium's that tells the limit of its episodes.
+    """An export with a `driver`, and a Gymnasium `spec` that has the episode limit.
 
-    Gymnasium gives what it has made a spec of its own, which does not know the limit.
+    Gymnasium sets its own spec on environments that it made, and this spec lacks the limit.
     """
 
     driver: Any

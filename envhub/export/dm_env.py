@@ -1,4 +1,4 @@
-"""One environment as a `dm_env.Environment`."""
+"""Export an environment as a `dm_env.Environment`."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from envhub.export.driver import Driver
 
 
 def to_dm_env(env: Environment, params: Any = None, *, seed: int | None = None) -> Any:
-    """Make a `dm_env.Environment` of an environment.
+    """Export an environment as a `dm_env.Environment`.
 
-    The first `step`, and the one after the end of an episode, ignores its action and resets.
-    Observations are NumPy arrays of the dtypes of the specs, rewards and discounts floats. The
-    discount of a step is 0 where the episode terminated, and 1 elsewhere, at a limit too. `info` is
-    left out. A `Discrete` space that counts from 0 is a `DiscreteArray`, a `Box` without any bounds
-    an `Array`, other spaces are a `BoundedArray`, and a `Dict` and a `Tuple` are a dict and a tuple
-    of specs. An action of another structure, shape or kind, or an integer out of bounds, is
+    The first `step`, and the step after the end of an episode, ignore their action and reset.
+    Observations are NumPy arrays with the dtypes of the specs; rewards and discounts are floats.
+    The discount of a step is 0 if the episode terminated, and 1 otherwise, also at a limit. `info`
+    is omitted. A `Discrete` space that starts at 0 becomes a `DiscreteArray`, a `Box` without
+    bounds an `Array`, other spaces a `BoundedArray`, and a `Dict` or `Tuple` a dict or tuple of
+    specs. An action of another structure, shape or kind, or an integer out of bounds, raises
     `InvalidActionError`. `close()` closes the environment.
 
     Args:
         env: one environment of one agent, without `AutoReset`.
-        params: those of all calls; by default its default params.
+        params: the params of all calls; by default the environment's default params.
         seed: the first episode is that of `env.reset(jax.random.split(jax.random.key(seed))[1])`;
-            by default a random one.
+            by default the seed is random.
 
     Raises:
-        InvalidOptionError: if the environment is none of those.
+        InvalidOptionError: if the environment is not of this kind.
         MissingDependencyError: if dm_env is not installed.
 
     Examples:

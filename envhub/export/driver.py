@@ -1,4 +1,4 @@
-"""Environments driven from outside of JAX: NumPy in and out, or arrays that stay on the device."""
+"""Drive environments from outside JAX, with NumPy arrays or with arrays on the device."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from envhub.vector import VectorEnv
 
 
 class Driver:
-    """Keeps the key and the state of an environment, or of a batch, from call to call.
+    """Keeps the key and the state of an environment or a batch between calls.
 
-    `reset` and `step` are one compiled call each, which splits the key: the first half is kept, and
-    the second is for the call. So the first episode after `seed(s)` is that of
+    `reset` and `step` are one compiled call each. The call splits the key: the first half is kept,
+    and the call uses the second. So the first episode after `seed(s)` is that of
     `env.reset(jax.random.split(jax.random.key(s))[1], params)`.
 
     Args:
-        env: the environment, or the batch.
-        params: those of all calls; by default its default params.
+        env: the environment or the batch.
+        params: the params of all calls; by default the environment's default params.
         seed: as for `seed`.
 
     Attributes:
-        params_of_one: those of the first environment where params are batched.
-        observations, actions: the spaces under these.
-        obs, state: the last ones, on the device; `None` before the first reset.
+        params_of_one: the params of one environment: of the first, if params are batched.
+        observations, actions: the spaces under `params_of_one`.
+        obs, state: the last observation and state, on the device; `None` before the first reset.
     """
 
     def __init__(self, env: Environment | VectorEnv, params: Any, seed: int | None) -> None:
@@ -51,7 +51,7 @@ class Driver:
         self.seed(seed)
 
     def _prepare(self) -> None:
-        """What is not pickled."""
+        """Set the attributes that are not pickled."""
         self._unpack: Any = None
         self._run = (self.env.env if isinstance(self.env, VectorEnv) else self.env)._run
         self._programs: _Programs = self.env._shared.get("driver", _programs_of)
@@ -66,20 +66,20 @@ class Driver:
         self._prepare()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Driver:
-        """Another that goes on from here, with the same programs and nothing to close."""
+        """Return a copy that continues from here, with the same programs and nothing to close."""
         other = object.__new__(type(self))
         vars(other).update(vars(self), _is_owner=False)
         return other
 
     def copy(self) -> Driver:
-        """Another with the same programs, a key of its own, and nothing to close."""
+        """Return a copy with the same programs, its own key, and nothing to close."""
         other = copy.deepcopy(self)
         other.obs = other.state = None
         other.seed(None)
         return other
 
     def seed(self, seed: int | None) -> None:
-        """Begin with `jax.random.key(seed)`; without a seed, with one that nobody knows."""
+        """Begin with `jax.random.key(seed)`; without a seed, begin with a random one."""
         refuse_after_fork()
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1)[0])
@@ -87,7 +87,7 @@ class Driver:
         self._key = jax.random.key_data(jax.random.key(seed % 2**63))
 
     def reset(self, mask: np.ndarray[Any, Any] | None = None) -> Any:
-        """Start an episode; of a batch, in each environment, or where a bool[num_envs] is true.
+        """Start an episode; for a batch, in each lane, or where a bool[num_envs] is true.
 
         Returns:
             The observation.
@@ -96,7 +96,7 @@ class Driver:
         return self.observation(jax.tree.map(np.array, self.obs))
 
     def reset_on_device(self, mask: np.ndarray[Any, Any] | None = None) -> Any:
-        """As `reset`, with JAX arrays that nobody else holds."""
+        """Do the same as `reset`, with JAX arrays that nobody else holds."""
         self._start(mask)
         return jax.tree.map(jnp.copy, self.obs)
 
@@ -113,7 +113,7 @@ class Driver:
         """Advance one step.
 
         Returns:
-            `(obs, reward, terminated, truncated, info)`, made of arrays that may be written to.
+            `(obs, reward, terminated, truncated, info)`, as writable arrays.
 
         Raises:
             InvalidActionError: if the action has another structure, shape or kind than the space,
@@ -128,7 +128,7 @@ class Driver:
         return self.observation(obs), reward, terminated, truncated, info
 
     def step_on_device(self, action: Any) -> tuple[Any, Any, Any, Any, Any]:
-        """As `step`, with JAX arrays that nobody else holds; values of actions are not checked."""
+        """Do the same as `step`, with JAX arrays that nobody else holds and unchecked actions."""
         refuse_after_fork()
         arguments = self._key, self.state, action, self.params
         self._key, self.obs, self.state, shown = self._run(self._programs.step_apart, *arguments)
@@ -136,11 +136,11 @@ class Driver:
         return obs, reward, terminated, truncated, info
 
     def observation(self, obs: Any) -> Any:
-        """NumPy arrays in the dtypes of the space."""
+        """Return the observation as NumPy arrays with the dtypes of the space."""
         return map_space(observed, self.observations, obs)
 
     def close(self) -> None:
-        """Free what the environment holds; idempotent."""
+        """Free what the environment holds. It may be called repeatedly."""
         if self._is_owner:
             self.env.close()
 
@@ -153,7 +153,7 @@ class Driver:
 
 
 class _Programs(NamedTuple):
-    """What is called outside of JAX; `step` is not compiled, and for its shapes."""
+    """The programs that are called outside JAX; `step` is not compiled and only gives shapes."""
 
     reset: Any
     reset_some: Any
@@ -193,13 +193,13 @@ def _programs_of(env: Environment | VectorEnv) -> _Programs:
 
 
 def _split(key_data: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The data of the key that is kept, and the key that is used."""
+    """Return the data of the key to keep, and the key to use."""
     kept, used = jax.random.split(jax.random.wrap_key_data(key_data))
     return jax.random.key_data(kept), used
 
 
 def observed(space: Any, leaf: Any) -> Any:
-    """A leaf as NumPy has it in a space: an array, or an integer of a `Discrete` one."""
+    """Convert a leaf to NumPy: an array, or an integer for a `Discrete` space."""
     array = np.asarray(leaf, space.dtype)
     return array[()] if isinstance(space, spaces.Discrete) else array
 

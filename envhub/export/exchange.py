@@ -1,4 +1,4 @@
-"""Arrays for those who drive a batch from outside: JAX's own, or PyTorch's, which are the same."""
+"""Exchange arrays with callers outside JAX: JAX arrays, or PyTorch tensors of the same memory."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ Kind = Literal["numpy", "jax", "torch"]
 
 
 class Exchange(NamedTuple):
-    """How arrays leave, and how actions come in."""
+    """Functions that convert returned arrays and given actions."""
 
     outwards: Callable[[Any], Any]
     inwards: Callable[[Any], Any]
 
 
 def exchange_of(kind: Kind) -> Exchange | None:
-    """What a kind of arrays takes; `None` for NumPy's, which leave the device.
+    """Return the exchange for a kind of arrays; `None` for NumPy's, which leave the device.
 
     Raises:
-        InvalidOptionError: if there is no such kind.
-        MissingDependencyError: if PyTorch is asked for and not installed.
+        InvalidOptionError: if the kind is unknown.
+        MissingDependencyError: if PyTorch is requested but not installed.
     """
     if kind == "numpy":
         return None

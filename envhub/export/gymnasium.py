@@ -22,25 +22,25 @@ def to_gymnasium(
     seed: int | None = None,
     render_mode: str | None = None,
 ) -> Any:
-    """Make a `gymnasium.Env` of an environment.
+    """Export an environment as a `gymnasium.Env`.
 
-    `reset(seed=s)` starts the episode of `env.reset(jax.random.split(jax.random.key(s))[1])`, and
-    without a seed the next one. Observations are NumPy arrays of the dtypes of the spaces (of a
-    `Discrete` space a NumPy integer), the reward is a float, the flags are bools, and `info` holds
-    NumPy arrays; that of `reset` is empty. An action of another structure, shape or kind than the
-    space, or an integer outside of it, is `InvalidActionError`; floats out of bounds are left to
-    the environment. `close()` closes the environment.
+    `reset(seed=s)` starts the episode of `env.reset(jax.random.split(jax.random.key(s))[1])`;
+    without a seed, `reset` starts the next episode. Observations are NumPy arrays with the dtypes
+    of the spaces (a NumPy integer for a `Discrete` space), the reward is a float, the flags are
+    bools, and `info` holds NumPy arrays; the `info` of `reset` is empty. An action of another
+    structure, shape or kind than the space, or an integer outside it, raises `InvalidActionError`;
+    floats out of bounds go to the environment. `close()` closes the environment.
 
-    `spec.make()` makes another of the same environment, with an episode of its own.
+    `spec.make()` makes another export of the same environment, with its own episode.
 
     Args:
         env: one environment of one agent, without `AutoReset`.
-        params: those of all calls; by default its default params.
-        seed: of the episodes until a `reset` has one; by default a random one.
-        render_mode: `"rgb_array"`, if `render()` is to draw: uint8[H, W, 3].
+        params: the params of all calls; by default the environment's default params.
+        seed: the seed of the episodes until `reset` gets one; by default it is random.
+        render_mode: `"rgb_array"` to let `render()` draw: uint8[H, W, 3].
 
     Raises:
-        InvalidOptionError: if the environment is none of those.
+        InvalidOptionError: if the environment is not of this kind.
         MissingCapabilityError: if it cannot be drawn in this mode.
         MissingDependencyError, UnsupportedVersionError: if Gymnasium is not usable.
 
@@ -57,10 +57,10 @@ def to_gymnasium(
 
 
 def render_metadata(capabilities: Capabilities, render_mode: str | None) -> dict[str, Any]:
-    """What Gymnasium's `metadata` says about drawing.
+    """Return Gymnasium's `metadata` about rendering.
 
     Raises:
-        MissingCapabilityError: if the mode is not there.
+        MissingCapabilityError: if the environment lacks the mode.
     """
     modes = ["rgb_array"] if capabilities.renderable else []
     if render_mode not in (None, *modes):
@@ -125,10 +125,10 @@ def _env_class() -> Any:
 
 
 class _Another:
-    """Makes another environment of the same kind, with an episode of its own.
+    """Makes another export of the same environment, with its own episode.
 
     Attributes:
-        metadata: of the environment; `gymnasium.make` looks here.
+        metadata: the metadata of the environment; `gymnasium.make` reads it here.
     """
 
     def __init__(self, driver: Driver, metadata: dict[str, Any]) -> None:
@@ -139,7 +139,7 @@ class _Another:
 
 
 def _gymnasium_id(name: str) -> str:
-    """The name, or what is left of it in the form that Gymnasium's ids have."""
+    """Return the name in the form of Gymnasium's ids; `-` replaces other characters."""
     if re.fullmatch(r"([\w:-]+/)?[\w:.-]+", name):
         return name
     return re.sub(r"[^\w:.-]", "-", name)

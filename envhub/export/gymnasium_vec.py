@@ -1,4 +1,4 @@
-"""A batch of environments as a `gymnasium.vector.VectorEnv`."""
+"""Export a batch as a `gymnasium.vector.VectorEnv`."""
 
 from __future__ import annotations
 
@@ -28,45 +28,45 @@ def to_gymnasium_vec(
     render_mode: str | None = None,
     array: Kind = "numpy",
 ) -> Any:
-    """Make a `gymnasium.vector.VectorEnv` of a batch of environments.
+    """Export a batch as a `gymnasium.vector.VectorEnv`.
 
-    `metadata["autoreset_mode"]` is that of the batch, and so is the attribute `autoreset_mode`.
-    Everything is NumPy and has a leading axis of `num_envs`: observations of the dtypes of the
-    spaces, rewards float64, flags bool, and `info` as Gymnasium's own vector environments have it,
-    each entry with its mask, `info["_name"]`:
+    `metadata["autoreset_mode"]` and the attribute `autoreset_mode` are the mode of the batch. All
+    values are NumPy arrays with a leading axis of `num_envs`: observations have the dtypes of the
+    spaces, rewards are float64, flags are bool, and `info` has the form of Gymnasium's own vector
+    environments, in which each entry has a mask `info["_name"]`:
 
-    - In `"same_step"` mode, where an episode ended, `info["final_obs"]` (an array of objects) has
-      its last observation and `info["final_info"]` (a dict of arrays) the info of its last step;
-      they are there in the steps in which an episode ends. The other entries are those of the
-      environments whose episode goes on.
-    - In `"next_step"` mode an environment has no info in the step that resets it.
-    - Without autoreset, `reset(options={"reset_mask": mask})` resets where the bool[num_envs] is
-      true. It computes all resets.
+    - In mode `"same_step"`, if an episode ended, `info["final_obs"]` (an array of objects) has its
+      final observation, and `info["final_info"]` (a dict of arrays) has the info of its last step;
+      both are present only in steps that end an episode. The other entries belong to the lanes
+      whose episode continues.
+    - In mode `"next_step"`, a lane has no info in the step that resets it.
+    - Without autoreset, `reset(options={"reset_mask": mask})` resets the lanes where the
+      bool[num_envs] is true. It computes all resets.
 
     `reset(seed=s)` starts the episodes of `venv.reset(jax.random.split(jax.random.key(s))[1])`.
     With batched params, the spaces are those of the first environment.
 
-    With `array="jax"` or `array="torch"` nothing leaves the device: observations, rewards
-    (float32), flags and `info` are what `venv.step` gives, as JAX arrays or as PyTorch tensors, and
-    so are the actions that `step` takes, whose values are not checked; it takes NumPy's too.
-    Tensors cross by DLPack, without a copy where the two libraries share the device (but JAX
-    narrows integers of 64 bits). Nothing else holds the arrays of a step, so they may be written
-    to, and so may an action when `step` has returned.
+    With `array="jax"` or `array="torch"`, nothing leaves the device: observations, rewards
+    (float32), flags and `info` are those of `venv.step`, as JAX arrays or PyTorch tensors. `step`
+    takes actions of the same kind, whose values are not checked, or NumPy arrays. Tensors cross by
+    DLPack, without a copy if the two libraries share the device (but JAX narrows 64-bit integers).
+    Nothing else holds the arrays of a step, so they may be written to, and so may an action after
+    `step` has returned.
 
     Args:
-        venv: a batch of environments of one agent, as `envhub.make_vec` gives it. Most of
-            Gymnasium's wrappers that normalise take `autoreset="next_step"` alone.
-        params: those of all calls; by default its default params.
-        seed: of the episodes until a `reset` has one; by default a random one.
-        render_mode: `"rgb_array"`, if `render()` is to draw: a tuple of uint8[H, W, 3].
-        array: what observations, rewards and flags are, `"numpy"`, `"jax"` or `"torch"`.
+        venv: a batch of environments of one agent, as `envhub.make_vec` makes it. Most of
+            Gymnasium's normalising wrappers support only `autoreset="next_step"`.
+        params: the params of all calls; by default the environment's default params.
+        seed: the seed of the episodes until `reset` gets one; by default it is random.
+        render_mode: `"rgb_array"` to let `render()` draw: a tuple of uint8[H, W, 3].
+        array: the kind of the arrays, `"numpy"`, `"jax"` or `"torch"`.
 
     Raises:
-        InvalidOptionError: if it is no such batch, or on several devices and tensors are asked
-            for, or there is no such array.
+        InvalidOptionError: if `venv` is not such a batch, tensors are requested for a batch on
+            several devices, or `array` is unknown.
         MissingCapabilityError: if it cannot be drawn in this mode.
-        MissingDependencyError: if Gymnasium is not installed, or PyTorch where it is asked for.
-        UnsupportedVersionError: if it has no such autoreset mode: 1.0 has `"next_step"` alone.
+        MissingDependencyError: if Gymnasium is not installed, or PyTorch is requested and absent.
+        UnsupportedVersionError: if Gymnasium lacks the autoreset mode: 1.0 has only `"next_step"`.
 
     Examples:
         >>> venv, params = envhub.make_vec("gymnax::CartPole-v1", 16, autoreset="next_step")
@@ -82,7 +82,7 @@ def to_gymnasium_vec(
 
 
 def _check(venv: Any, array: Kind) -> Mode | None:
-    """Refuse what is no batch of one agent, or cannot be exported so; the mode of its autoreset."""
+    """Refuse what is not a batch of one agent or cannot be exported; return its autoreset mode."""
     check_batch(venv, "to_gymnasium_vec")
     if array == "torch" and venv.sharding is not None:
         raise InvalidOptionError("a tensor is on one device. Make the batch without mesh=.")
@@ -232,7 +232,7 @@ def _on_device_class() -> Any:
 
 
 def _masked(info: dict[str, Any], mask: np.ndarray[Any, Any]) -> dict[str, Any]:
-    """The entries that some environments have, zeros for the others, each with its mask."""
+    """Return the entries that some lanes have, with zeros for the others, each with its mask."""
     shown: dict[str, Any] = {}
     own = {f"_{name}" for name in info} & set(info)  # wrappers of envhub have masks too
     for name, value in info.items():

@@ -1,4 +1,4 @@
-"""An environment in gymnax's interface."""
+"""Export an environment with gymnax's interface."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ LIMIT = "max_steps_in_episode"
 
 @params_dataclass
 class Params:
-    """The params of an environment whose own have no field `max_steps_in_episode`.
+    """The params for an environment whose own params have no field `max_steps_in_episode`.
 
     Attributes:
-        max_steps_in_episode: truncates an episode, besides the environment's own limit.
-        env: the environment's own.
+        max_steps_in_episode: a limit in addition to the environment's own limit.
+        env: the environment's own params.
     """
 
     max_steps_in_episode: Any
@@ -39,10 +39,10 @@ class Params:
 
 
 class State(NamedTuple):
-    """The state of an environment, and where in its episode it is.
+    """The state of an environment and its progress in the episode.
 
     Attributes:
-        env: the environment's own.
+        env: the environment's own state.
         time: int32[], the steps since the reset.
         terminated, truncated: bool[], how the last step ended the episode.
     """
@@ -60,39 +60,39 @@ def to_gymnax(
     api: Literal["1.0", "0.0"] | None = None,
     max_steps_in_episode: int | None = None,
 ) -> Any:
-    """Make an environment with gymnax's interface, a subclass of gymnax's `Environment`.
+    """Export an environment as a subclass of gymnax's `Environment`.
 
-    `reset(key, params=None)` gives `(obs, state)`, and `step(key, state, action, params=None)` an
-    observation and a state that are those of the next episode where one ends:
+    `reset(key, params=None)` returns `(obs, state)`. `step(key, state, action, params=None)` resets
+    when an episode ends: it then returns the observation and the state of the next episode:
 
     - in gymnax 1.0's form `(obs, state, reward, terminated, truncated, info)`, where `info` has
-      `terminated`, `truncated` and `final_observation`, the observation before that;
+      `terminated`, `truncated` and `final_observation`, the observation before a reset;
     - in the form of gymnax 0.0.x `(obs, state, reward, done, info)`.
 
-    Of an environment of the suite gymnax both equal gymnax's own, bit for bit, but a step computes
-    a reset only for the lanes of a `vmap` that need one. `step_env` does not reset, and
-    `is_terminated`, `is_truncated`, `is_terminal` and `discount` say how a state that it returned
-    ended. `info["discount"]` is the environment's own, or if it has none 0 where the episode
-    terminated (in the older form: or was truncated) and 1 elsewhere.
+    For an environment of the suite gymnax, both forms equal gymnax's own, bit for bit, but a step
+    computes a reset only for the lanes of a `vmap` that need one. `step_env` does not reset, and
+    `is_terminated`, `is_truncated`, `is_terminal` and `discount` tell how a state that it returned
+    ended. `info["discount"]` is the environment's own. If it has none, it is 0 if the episode
+    terminated (in the older form: or was truncated) and 1 otherwise.
 
-    `default_params` are the environment's own if they have a field `max_steps_in_episode`, and else
-    `Params`: that field, and the environment's own in `env`. The spaces are gymnax's own objects. A
-    `MultiDiscrete` or `MultiBinary` of observations is a `Box` there. `get_obs` and `state_space`
-    are not there. An action of as many numbers as the space is taken in any shape, as gymnax's own
-    take it: a scalar for `Box(1,)`.
+    `default_params` are the environment's own if they have a field `max_steps_in_episode`, and
+    otherwise `Params`: this field, and the environment's own params in `env`. The spaces are
+    gymnax's own objects. An observation space `MultiDiscrete` or `MultiBinary` becomes a `Box`.
+    `get_obs` and `state_space` are not implemented. As in gymnax, an action may have any shape with
+    the right number of elements: a scalar for `Box(1,)`.
 
     Args:
         env: one environment of one agent, without `AutoReset`.
-        params: the default params; by default its own.
-        api: which gymnax's form; by default that of the installed gymnax, as gymnax's own wrappers
-            want it. A trainer that unpacks five values of `step` wants `"0.0"`, whatever gymnax is
-            installed: rejax 0.1 and scripts in the style of PureJaxRL do.
+        params: the default params; by default the environment's own.
+        api: the version of gymnax's form; by default that of the installed gymnax, which gymnax's
+            own wrappers need. A trainer that unpacks five values of `step`, such as rejax 0.1 and
+            scripts in the style of PureJaxRL, needs `"0.0"` with every gymnax.
         max_steps_in_episode: the default of the params' field of that name; by default the
-            environment's own limit, and 2**31 - 1 if it has none.
+            environment's own limit, or 2**31 - 1 if it has none.
 
     Raises:
-        InvalidOptionError: if the environment is none of those, if gymnax has no space for its
-            actions, or if there is no such api.
+        InvalidOptionError: if the environment is not of this kind, gymnax has no space for its
+            actions, or the api is unknown.
         MissingDependencyError, UnsupportedVersionError: if gymnax is not usable.
 
     Examples:
@@ -115,7 +115,7 @@ def to_gymnax(
 
 
 def _has_six_values(api: str | None) -> bool:
-    """Whether a step gives six values, as gymnax 1.0 does, and not five."""
+    """Tell whether a step returns six values, as in gymnax 1.0, instead of five."""
     suite = registry.get("gymnax")
     own = "1.0" if suite.at_least("1.0") else "0.0"
     if api not in ("1.0", "0.0", None):
@@ -128,7 +128,7 @@ def _has_six_values(api: str | None) -> bool:
 
 
 class _Episodes(EpisodeWrapper):
-    """Counts the steps and keeps the flags of an episode, and truncates it."""
+    """Counts the steps of an episode, keeps its flags, and truncates it."""
 
     def __init__(self, env: Environment, *, has_limit: bool) -> None:
         super().__init__(env)
@@ -225,7 +225,7 @@ class _Environment(Copied):
         return self.env.spec.id if self.env.spec else type(self.env.env).__name__
 
     def _reshaped(self, action: Any) -> Any:
-        """An action of as many numbers in the shape of the space, as gymnax takes it."""
+        """Reshape an action with the right number of elements to the shape of the space."""
         try:
             return map_space(_in_shape, self.env._actions, action)
         except (TypeError, ValueError, KeyError):
@@ -255,10 +255,10 @@ def _in_shape(space: Any, leaf: Any) -> Any:
 
 
 def _space(space: Any, *, of_actions: bool) -> Any:
-    """gymnax's space for one of envhub's.
+    """Convert a space to gymnax's.
 
     Raises:
-        InvalidOptionError: if there is none whose samples are actions.
+        InvalidOptionError: if gymnax has no space whose samples are actions.
     """
     kinds: Any = registry.get("gymnax").load("environments.spaces")
     if isinstance(space, spaces.Dict):

@@ -1,4 +1,4 @@
-"""The small arrays of a pytree as one, for the way to the host: JAX takes its time for each."""
+"""Pack the small arrays of a pytree into one, because JAX's transfer of each has a fixed cost."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ SMALL = 4096  # bytes; of large arrays the copy costs more than the transfer
 
 
 def pack(tree: Any) -> list[jax.Array]:
-    """The large leaves, and behind them the bytes of all others.
+    """Return the large leaves, followed by the bytes of all others.
 
-    Those of wide dtypes come first, so that each is aligned.
+    Wide dtypes come first, so that each array is aligned.
     """
     leaves = jax.tree.leaves(tree)
     large, small = _places(leaves)
@@ -25,9 +25,9 @@ def pack(tree: Any) -> list[jax.Array]:
 
 
 def unpacker(shapes: Any) -> Callable[[list[Any]], Any]:
-    """What makes NumPy arrays again of a packed tree of these shapes and dtypes.
+    """Return a function that unpacks a tree with these shapes and dtypes to NumPy arrays.
 
-    The arrays may be written to; the small ones are parts of one buffer.
+    The arrays are writable; the small ones are parts of one buffer.
     """
     leaves: list[Any]
     structure: Any
@@ -49,7 +49,7 @@ def unpacker(shapes: Any) -> Callable[[list[Any]], Any]:
 
 
 def _places(leaves: list[Any]) -> tuple[list[int], list[int]]:
-    """Which leaves are large, and which are small, in the order of their bytes."""
+    """Return which leaves are large and which are small, in the order of their bytes."""
     large = [place for place, leaf in enumerate(leaves) if _size(leaf) > SMALL]
     small = [place for place in range(len(leaves)) if place not in large]
     return large, sorted(small, key=lambda place: -leaves[place].dtype.itemsize)

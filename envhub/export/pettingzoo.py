@@ -1,4 +1,4 @@
-"""An environment of several agents as a `ParallelEnv` of PettingZoo."""
+"""Export an environment of several agents as PettingZoo's `ParallelEnv`."""
 
 from __future__ import annotations
 
@@ -28,28 +28,29 @@ def to_pettingzoo(
     seed: int | None = None,
     render_mode: str | None = None,
 ) -> Any:
-    """Make a `pettingzoo.ParallelEnv` of an environment of several agents.
+    """Export an environment of several agents as a `pettingzoo.ParallelEnv`.
 
-    The agents are `"agent_0"`, `"agent_1"`, …. Each has its own part of observations, actions,
-    rewards and flags: NumPy arrays of the dtypes of its spaces, a float and bools. The `info` of a
-    step is the same for all of them. An agent that terminated or was truncated leaves `agents`
-    until the next `reset`; the environment is given the action nearest to zero for it.
+    The agents are `"agent_0"`, `"agent_1"`, …. Each agent has its own part of observations,
+    actions, rewards and flags: NumPy arrays with the dtypes of its spaces, a float and bools. The
+    `info` of a step is the same for all agents. An agent that terminated or was truncated leaves
+    `agents` until the next `reset`; until then, the environment gets the action nearest to zero for
+    this agent.
 
-    Where an observation has an entry `action_mask`, that of an agent is
-    `{"observation": the rest, "action_mask": int8[n]}`, the form that PettingZoo has for masks.
+    If an observation has an entry `action_mask`, the observation of an agent is
+    `{"observation": the rest, "action_mask": int8[n]}`, PettingZoo's form for masks.
 
-    `reset(seed=s)` starts the episode of `env.reset(jax.random.split(jax.random.key(s))[1])`, and
-    without a seed the next one. It leaves its `options` out, because `parallel_api_test` of
-    PettingZoo wants any to be taken. `close()` closes the environment.
+    `reset(seed=s)` starts the episode of `env.reset(jax.random.split(jax.random.key(s))[1])`;
+    without a seed, `reset` starts the next episode. It ignores its `options`, because PettingZoo's
+    `parallel_api_test` requires that it takes any options. `close()` closes the environment.
 
     Args:
         env: one environment of several agents, without `AutoReset`.
-        params: those of all calls; by default its default params.
-        seed: of the episodes until a `reset` has one; by default a random one.
-        render_mode: `"rgb_array"`, if `render()` is to draw: uint8[H, W, 3].
+        params: the params of all calls; by default the environment's default params.
+        seed: the seed of the episodes until `reset` gets one; by default it is random.
+        render_mode: `"rgb_array"` to let `render()` draw: uint8[H, W, 3].
 
     Raises:
-        InvalidOptionError: if the environment is none of those.
+        InvalidOptionError: if the environment is not of this kind.
         MissingCapabilityError: if it cannot be drawn in this mode.
         MissingDependencyError: if PettingZoo is not installed.
 
@@ -127,7 +128,7 @@ class _ParallelEnv(Copied):
         self.driver.close()
 
     def _together(self, actions: dict[str, Any]) -> Any:
-        """The actions of all agents as one, with that nearest to zero of those that are gone."""
+        """Combine the actions of all agents; for agents that left, use the one nearest to zero."""
         if set(actions) != set(self.agents):
             wanted = ", ".join(self.agents) or "none: all are done, and reset starts an episode"
             raise InvalidActionError(
@@ -183,7 +184,7 @@ def _of_form(space: Any, leaf: Any) -> Any:
 
 
 def _of_agent(space: Any, place: int) -> spaces.Space:
-    """The space of one agent, of that of all."""
+    """Return the space of one agent, from the space of all agents."""
     if isinstance(space, spaces.Dict):
         return spaces.Dict({name: _of_agent(child, place) for name, child in space.items()})
     if isinstance(space, spaces.Tuple):
@@ -200,7 +201,7 @@ def _of_agent(space: Any, place: int) -> spaces.Space:
 
 
 def _with_mask_apart(seen: Any) -> Any:
-    """What one agent sees, or its space, with a mask as PettingZoo has it."""
+    """Return one agent's observation, or its space, with a mask in PettingZoo's form."""
     if not isinstance(seen, Mapping) or MASK not in seen:
         return seen
     mask, rest = seen[MASK], {name: part for name, part in seen.items() if name != MASK}

@@ -1,4 +1,4 @@
-"""A batch of environments as a `VecEnv` of Stable-Baselines3."""
+"""Export a batch as Stable-Baselines3's `VecEnv`."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ def to_sb3(
     seed: int | None = None,
     render_mode: str | None = None,
 ) -> Any:
-    """Make a `stable_baselines3.common.vec_env.VecEnv` of a batch of environments.
+    """Export a batch as a `stable_baselines3.common.vec_env.VecEnv`.
 
-    All environments are one compiled call. Observations, rewards (float32) and `dones` are NumPy
-    arrays with a leading axis of `num_envs`, and `infos` is a list with a dict for each
-    environment: the `info` of its step, `TimeLimit.truncated`, which is true where a limit and
-    nothing else ended the episode, and where one ended `terminal_observation`, its last
-    observation. An action of another shape or kind than the space, or an integer outside of it, is
-    `InvalidActionError`.
+    One compiled call steps all environments. Observations, rewards (float32) and `dones` are NumPy
+    arrays with a leading axis of `num_envs`, and `infos` is a list with a dict per environment: the
+    `info` of its step; `TimeLimit.truncated`, which is true if only a limit ended the episode; and,
+    if the episode ended, `terminal_observation`, its final observation. An action of another shape
+    or kind than the space, or an integer outside it, raises `InvalidActionError`.
 
     The next `reset` after `seed(s)` starts the episodes of
     `venv.reset(jax.random.split(jax.random.key(s))[1])`. The environments of a batch share one
-    seed: of the list that `seed` returns, the first.
+    seed: the first of the list that `seed` returns.
 
-    `get_attr` and `env_method` find what one environment of envhub has, and of each lane `params`,
-    `state` (of the step before), `render()` and `render_mode`. `set_attr` is refused, and so is
-    every option of `set_options`, when the batch is reset. `close()` closes the environments.
+    `get_attr` and `env_method` find the attributes of one environment of envhub, and for each lane
+    `params`, `state` (of the previous step), `render()` and `render_mode`. `set_attr` is refused,
+    and every option of `set_options` is refused when the batch is reset. `close()` closes the
+    environments.
 
     Args:
         venv: a batch of environments of one agent with `autoreset="same_step"`, as
             `envhub.make_vec` makes it. With batched params, the spaces are those of the first.
-        params: those of all calls; by default its default params.
-        seed: of the episodes until `seed` is called; by default a random one.
-        render_mode: `"rgb_array"`, if `render()` is to draw all of them in one picture.
+        params: the params of all calls; by default the environment's default params.
+        seed: the seed of the episodes until `seed` is called; by default it is random.
+        render_mode: `"rgb_array"` to let `render()` draw all environments in one image.
 
     Raises:
-        InvalidOptionError: if it is no such batch.
+        InvalidOptionError: if `venv` is not such a batch.
         MissingCapabilityError: if it cannot be drawn in this mode.
         MissingDependencyError: if Stable-Baselines3 is not installed.
 
@@ -168,7 +168,7 @@ class _VecEnv(Copied):
 
 
 def _by_lane(info: dict[str, Any], num_envs: int) -> list[dict[str, Any]]:
-    """The info of each environment, without what a mask denies it."""
+    """Return the info of each environment, without the entries that a mask excludes."""
     infos: list[dict[str, Any]] = [{} for _ in range(num_envs)]
     masks = {f"_{name}" for name in info} & set(info)  # those of envhub's wrappers
     for name, value in info.items():

@@ -1,4 +1,4 @@
-"""An environment in Stoa's interface."""
+"""Export an environment with Stoa's interface."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from envhub.export.copies import Copied
 
 
 def to_stoa(env: Environment, params: Any = None) -> Any:
-    """Make a `stoa.Environment` of an environment, for Stoix and whatever else speaks Stoa.
+    """Export an environment as a `stoa.Environment`, for Stoix and other users of Stoa.
 
-    `reset(rng_key, env_params=None)` and `step(state, action, env_params=None)` give a state and a
-    `TimeStep`, inside `jit`, `vmap` and `scan` too. The step type is `TERMINATED` where the episode
-    terminated and `TRUNCATED` where a limit alone cut it; `discount`, float32[], is 0 where it
-    terminated, and 1 elsewhere, at a limit too. `extras` is the `info` of the step, and after a
-    reset zeros of that form. There is no automatic reset: Stoa's `AutoResetWrapper` goes around.
+    `reset(rng_key, env_params=None)` and `step(state, action, env_params=None)` return a state and
+    a `TimeStep`, inside `jit`, `vmap` and `scan` too. The step type is `TERMINATED` if the episode
+    terminated, and `TRUNCATED` if only a limit cut it; `discount`, float32[], is 0 if it
+    terminated, and 1 otherwise, also at a limit. `extras` is the `info` of the step; after a reset
+    it is zeros of the same form. There is no automatic reset: use Stoa's `AutoResetWrapper`.
 
     The state holds a key, `rng_key`, from which the steps draw: the episode of `reset(key)` is that
-    of `env.reset(jax.random.split(key)[1])`. `state_space` is not there.
+    of `env.reset(jax.random.split(key)[1])`. `state_space` is not implemented.
 
     Args:
         env: one environment of one agent, without `AutoReset`.
-        params: those of calls that give none; by default its default params.
+        params: the params of calls that pass none; by default the environment's default params.
 
     Raises:
-        InvalidOptionError: if the environment is none of those.
+        InvalidOptionError: if the environment is not of this kind.
         MissingDependencyError: if Stoa is not installed.
 
     Examples:
@@ -129,7 +129,7 @@ def _adapters() -> Any:
 
 
 def _space(space: Any) -> Any:
-    """Stoa's space for one of envhub's; also inside `jit`, where it would look at tracers."""
+    """Convert a space to Stoa's, also inside `jit`, where Stoa would inspect tracers."""
     with jax.ensure_compile_time_eval():
         return _converted(space)
 
