@@ -153,7 +153,8 @@ def prove_forkable(
     """Save at several points, step on, and do the same again in an instance of another history.
 
     Args:
-        identity: of the environment; what was proved once is not tried again.
+        identity: of the environment; what was proved once is not tried again, unless the name now
+            stands for other classes, as when a cell of a notebook runs again.
         trial: watches what the instances do.
         construct: makes another one.
         first: an instance.
@@ -167,7 +168,8 @@ def prove_forkable(
     Raises:
         MissingCapabilityError: if anything differs, or raises, or takes longer than that.
     """
-    if identity not in _proved:
+    proved = identity, type(first), type(first.unwrapped)
+    if proved not in _proved:
         is_known = type(first).__module__.startswith("envhub.adapters.")
         last_walk = STEPS_AFTER if is_known else LONGEST
         due = math.inf if is_known or is_patient else time.monotonic() + BUDGET
@@ -194,8 +196,8 @@ def prove_forkable(
             ) from error
         finally:
             other.close()
-        _proved[identity] = max(sizes)
-    return _proved[identity]
+        _proved[proved] = max(sizes)
+    return _proved[proved]
 
 
 def room_for(largest: int, asked: int | None) -> int:
@@ -215,7 +217,7 @@ def room_for(largest: int, asked: int | None) -> int:
     return asked
 
 
-_proved: dict[str, int] = {}
+_proved: dict[tuple[str, type, type], int] = {}
 
 
 def _compare(

@@ -189,6 +189,13 @@ def test_what_is_forgotten_by_a_snapshot_and_matters_late_is_found() -> None:
         envhub.make("hostwalks::Forgetful", forkable=True)
 
 
+def test_another_class_of_the_same_name_is_proved_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert envhub.make("hostwalks::Saved")[0].capabilities.forkable
+    monkeypatch.setitem(globals(), "Saved", Forgetful)  # as when its cell is edited and runs again
+    env, _ = envhub.make("hostwalks::Saved")
+    assert "did not continue the same way" in env.capabilities.why("forkable")
+
+
 def test_one_that_refuses_illegal_moves_is_proved_forkable() -> None:
     env, _ = envhub.make("hostwalks::Strict")
     assert env.capabilities.forkable
