@@ -106,7 +106,7 @@ def check_options(env_id: str, options: Mapping[str, Any], capabilities: Capabil
         raise InvalidOptionError(f"workers must be one of {known}, got {workers!r}.")
     if workers in (None, "serial") and options.get("num_workers") is not None:
         raise InvalidOptionError(
-            "num_workers is for workers='thread' or workers='process'; serial instances have none."
+            "num_workers needs workers='thread' or workers='process'; serial instances have none."
         )
 
 

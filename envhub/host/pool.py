@@ -178,7 +178,7 @@ class Pool:
         if not self._is_open:
             return StaleStateError(f"{self.name}: {GONE}")
         return ForkedProcessError(  # its states would have the names of the parent's
-            f"{self.name} was made before this process was forked: make it here. {_forks.SPAWN}"
+            f"{self.name} was made before this process was forked; make it here. {_forks.SPAWN}"
         )
 
     # The lanes of a step.
@@ -282,7 +282,7 @@ class Pool:
         if is_opaque and len(idle) + new + len(others) < count:
             raise StaleStateError(
                 f"{self.name}: one call needs more environments than max_instances={capacity} "
-                "allows; make it with a larger max_instances, or wrap a function that makes it."
+                "allows. Make it with a larger max_instances, or wrap a function that makes it."
             )
         if new:
             self._ask(self._fleet.grow, (), new)

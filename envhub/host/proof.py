@@ -97,9 +97,9 @@ def _as_step(env_id: str, returned: Any, agents: tuple[int, ...]) -> InstanceSte
     if not isinstance(returned, tuple) or len(returned) != 5:
         number = f"{len(returned)} values" if isinstance(returned, tuple) else repr(returned)
         raise UnavailableEnvError(
-            f"{env_id}: its step returned {number}, and not the five of Gymnasium 0.26 and newer: "
-            "obs, reward, terminated, truncated, info. For what was written for older ones there "
-            "are wrappers, such as shimmy.GymV21CompatibilityV0."
+            f"{env_id}: its step returned {number}; it must return the five values of Gymnasium "
+            "0.26 and newer: obs, reward, terminated, truncated, info. Wrappers such as "
+            "shimmy.GymV21CompatibilityV0 adapt older environments."
         )
     step = InstanceStep(*returned)
     if not isinstance(step.info, Mapping):
@@ -109,9 +109,10 @@ def _as_step(env_id: str, returned: Any, agents: tuple[int, ...]) -> InstanceSte
     if np.shape(step.reward) not in (agents, agents or (1,)):
         expected = f"{agents[0]} numbers, one for each agent" if agents else "one number"
         raise UnavailableEnvError(
-            f"{env_id}: its reward has the shape {np.shape(step.reward)}, and a reward is "
-            f"{expected}. Make one of a vector, as mo_gymnasium.wrappers.LinearReward does, and "
-            "give envhub.wrap a function that makes the environment with it."
+            f"{env_id}: its reward must be {expected}; got the shape {np.shape(step.reward)}. "
+            "Reduce a vector to one number with a wrapper such as "
+            "mo_gymnasium.wrappers.LinearReward, and give envhub.wrap a function that makes the "
+            "wrapped environment."
         )
     return step
 
@@ -184,15 +185,14 @@ def prove_forkable(
             raise
         except OverdueError as error:
             raise MissingCapabilityError(
-                f"{identity}: whether a state can be saved and restored was tried, and not found "
-                f"out in {BUDGET:.0f} s: its steps take long. With forkable=True that may take as "
-                "long as it needs."
+                f"{identity}: its steps are slow, so whether a state can be saved and restored was "
+                f"not found out in {BUDGET:.0f} s. With forkable=True the test has no time limit."
             ) from error
         except Exception as error:  # an action that it refuses, say, or what cannot be saved
             raise MissingCapabilityError(
-                f"{identity}: whether a state can be saved and restored was tried, and "
-                f"{type(error).__name__} came of it: {error}. So it is not known to be forkable; "
-                "make it with forkable=False."
+                f"{identity}: a test of saving and restoring a state raised "
+                f"{type(error).__name__}: {error}. So it is not known to be forkable; make it with "
+                "forkable=False."
             ) from error
         finally:
             other.close()
@@ -211,8 +211,8 @@ def room_for(largest: int, asked: int | None) -> int:
         return largest + max(32, largest // 8)
     if asked < largest:
         raise InvalidOptionError(
-            f"snapshot_size={asked} is too small: a snapshot took {largest} bytes. Leave it out, "
-            "or give more than that."
+            f"snapshot_size={asked} is too small: a snapshot took {largest} bytes. Omit it, or "
+            "give a larger number."
         )
     return asked
 
@@ -247,7 +247,7 @@ def _compare(
     if again != expected:
         raise MissingCapabilityError(
             f"{identity}: a state that was saved and restored did not continue the same way, so it "
-            "cannot be forkable on what is installed; make it with forkable=False."
+            "cannot be forkable with the installed packages; make it with forkable=False."
         )
     return len(saved)
 

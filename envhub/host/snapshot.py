@@ -117,8 +117,8 @@ class SnapshotForm:
         most = max(sizes)
         if most > self.saved_size:
             raise ValueError(
-                f"what it saved takes {most} bytes, where a snapshot has room for "
-                f"{self.saved_size}: make it with snapshot_size={2 * most}."
+                f"it saved {most} bytes, but a snapshot has room for only {self.saved_size}. Make "
+                f"the environment with snapshot_size={2 * most}."
             )
         rows = np.zeros((len(saved), self.size), np.uint8)
         words = rows.view(np.uint32)
@@ -146,7 +146,7 @@ class SnapshotForm:
         is_whole = rows.shape[1] == self.size
         if not is_whole or rows[:, :DIGEST].tobytes() != self.digests(rows).tobytes():
             raise InvalidStateError(
-                "the snapshot in this state is damaged, or was made with another snapshot_key; it "
+                "the snapshot in this state is damaged or was made with another snapshot_key. It "
                 "was not restored."
             )
         words = rows.view(np.uint32)

@@ -120,9 +120,9 @@ def _batch(inputs: Sequence[Any], axes: Sequence[Any], *, batch: Any, **how: Any
     mapped = [(each, axis) for each, axis in zip(inputs, axes, strict=True) if axis is not None]
     if any(is_split(each) for each, _ in mapped):
         raise HostEnvError(
-            f"{how['function'].environment}: a batch that explicit axes of a mesh split over "
-            "devices is not one call to the host: make_vec(…, mesh=mesh) calls it once for each "
-            "device, and axes of AxisType.Auto leave it to XLA."
+            f"{how['function'].environment}: one callback cannot step a batch that explicit axes "
+            "of a mesh split over devices. Use make_vec(…, mesh=mesh), which makes one callback "
+            "per device, or axes of AxisType.Auto, which leave the split to XLA."
         )
     size = mapped[0][0].shape[mapped[0][1]]
     moved = [
@@ -142,9 +142,9 @@ def _lower(ctx: Any, *inputs: Any, function: HostCall, **how: Any) -> Any:
     module = ctx.module_context
     if getattr(module.lowering_parameters, "for_export", False):
         raise HostEnvError(
-            f"{function.environment} cannot be exported: its steps are calls of this process, and "
-            "no file holds those. Export the programs around them, such as the policy, or those of "
-            "environments that are jax_native."
+            f"{function.environment} cannot be exported: its steps call into this process, and a "
+            "file cannot hold such calls. Export the programs around it, such as the policy, or "
+            "programs of jax_native environments."
         )
     sharded = getattr(module.axis_context, "num_devices", 1) or 1
     buffers = buffer_callback and tuple(module.platforms) == ("cpu",) and sharded == 1
@@ -162,8 +162,8 @@ def _insist_on_a_cpu(platforms: Sequence[str]) -> None:
     except RuntimeError as error:
         names = ",".join(platforms)
         raise HostEnvError(
-            f"a program on {names} calls the host by way of JAX's CPU, which is not among its "
-            f"platforms: set JAX_PLATFORMS={names},cpu, or leave it unset."
+            f"a program on {names} makes callbacks through JAX's CPU platform, which is not "
+            f"available. Set JAX_PLATFORMS={names},cpu, or unset it."
         ) from error
 
 

@@ -102,8 +102,8 @@ class Trial:
         except queue.Empty:
             raise Unfit(
                 HostEnvError(
-                    f"{self._env_id}: {doing} was tried, and did not end within "
-                    f"timeout={self._timeout} s; its thread was left behind."
+                    f"{self._env_id}: {doing} did not end within timeout={self._timeout} s when it "
+                    "was tried; its thread was left behind."
                 )
             ) from None
         if error is not None:
@@ -113,9 +113,9 @@ class Trial:
 
     def _without_jax(self, doing: str, function: Callable[..., Value], *arguments: Any) -> Value:
         reason = UnavailableEnvError(
-            f"{self._env_id} is written in JAX, at least in part: {doing} was tried and calls it, "
-            "which deadlocks inside a callback of a compiled program. Let it compute with NumPy; "
-            "what is functional inside is given to envhub.wrap as it is."
+            f"{self._env_id} is written in JAX, at least in part: {doing} calls JAX, which "
+            "deadlocks inside a callback of a compiled program. Compute with NumPy there, or give "
+            "the JAX-native environment inside to envhub.wrap directly."
         )
         found: list[str] = []
 

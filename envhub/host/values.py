@@ -314,7 +314,7 @@ def _conformed(column: Any, size: int, form: Form, what: str) -> Array:
         given = f"{array.dtype}{list(array.shape[1:])}"
         if array.dtype.kind not in "biufc":
             given = f"{array[0]!r:.100}" if size else given
-        raise ValueError(f"{what} is {given}, where {np.dtype(dtype)}{list(shape)} was expected.")
+        raise ValueError(f"{what} is {given}; expected {np.dtype(dtype)}{list(shape)}.")
     if dtype.kind == "f":  # to be rounded does no harm
         wrong = np.abs(array) > MOST[dtype.itemsize]
         if not wrong.any() or not (wrong := wrong & ~np.isinf(array)).any():

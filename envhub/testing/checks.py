@@ -40,7 +40,7 @@ def typed_and_legacy_keys_give_the_same_episode(trial: Trial) -> None:
     """`jax.random.key` and `jax.random.PRNGKey` of one seed start one episode."""
     legacy_obs, _ = trial.env.reset(jax.random.key_data(trial.keys[0]), trial.params)
     for a, b in zip(_leaves(trial.start[0]), _leaves(legacy_obs), strict=True):
-        insist(np.array_equal(a, b), "a legacy key starts another episode than the typed one")
+        insist(np.array_equal(a, b), "a legacy key and the typed key start different episodes")
 
 
 def step_returns_the_documented_types(trial: Trial) -> None:
@@ -53,7 +53,10 @@ def step_returns_the_documented_types(trial: Trial) -> None:
             leaf = getattr(result, name)
             given, asked = f"{leaf.dtype}{list(leaf.shape)}", f"{np.dtype(dtype)}{list(agents)}"
             insist(given == asked, f"{name} is {given}, not {asked}")
-        insist((result.done == (result.terminated | result.truncated)).all(), "done is not either")
+        insist(
+            (result.done == (result.terminated | result.truncated)).all(),
+            "done is not terminated | truncated",
+        )
         insist(isinstance(result.info, dict), f"info is a {type(result.info).__name__}, not a dict")
 
 
@@ -75,18 +78,18 @@ def structure_shapes_and_dtypes_never_change(trial: Trial) -> None:
 def nothing_is_64_bit_or_weakly_typed(trial: Trial) -> None:
     """Arrays of JAX of at most 32 bits, so that the first step and later ones share a program."""
     for leaf in _leaves((trial.start, trial.path)):
-        insist(isinstance(leaf, jax.Array), f"{leaf!r} is not an array of JAX")
+        insist(isinstance(leaf, jax.Array), f"{leaf!r} is not a JAX array")
         if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             insist(
                 not leaf.weak_type, f"an array of {leaf.dtype}{list(leaf.shape)} is weakly typed"
             )
-            insist(leaf.dtype.itemsize <= 4, f"an array is of {leaf.dtype}")
+            insist(leaf.dtype.itemsize <= 4, f"an array is {leaf.dtype}")
 
 
 def no_second_compilation_after_the_first_step(trial: Trial) -> None:
     """Steps outside `jit` share one program."""
-    insist(len(trial.path) > 1, "there was one step")
-    insist(trial.env._compiled_step._cache_size() == 1, "a later step was compiled anew")
+    insist(len(trial.path) > 1, "only one step was taken")
+    insist(trial.env._compiled_step._cache_size() == 1, "a later step was compiled again")
 
 
 def the_step_takes_what_the_action_space_holds(trial: Trial) -> None:
@@ -100,7 +103,7 @@ def the_step_takes_what_the_action_space_holds(trial: Trial) -> None:
         jax.eval_shape(trial.env.step, trial.keys[1], trial.start[1], wrong, trial.params)
     except InvalidActionError:
         return
-    raise Refuted("an action with an axis too many is not refused")
+    raise Refuted("an action with an extra axis is not refused")
 
 
 def spaces_are_known_inside_jit(trial: Trial) -> None:
@@ -119,11 +122,11 @@ def refute_spaces_inside_jit(env: Any, params: Any) -> None:
         name, outside = space_of.__name__, space_of(params)
 
         def sample(key: Any, traced: Any, space_of: Any = space_of, outside: Any = outside) -> Any:
-            insist(space_of(params) == outside, "concrete params give another space inside of jit")
+            insist(space_of(params) == outside, "concrete params give another space inside jit")
             return space_of(traced).sample(key)
 
         found, wanted = jax.eval_shape(sample, key, params), jax.eval_shape(outside.sample, key)
-        insist(found == wanted, f"{name} inside of jit holds {found}, and outside {wanted}")
+        insist(found == wanted, f"{name} holds {found} inside jit, but {wanted} outside")
 
 
 def observations_lie_in_the_space_until_the_end(trial: Trial) -> None:
@@ -157,7 +160,7 @@ def a_time_limit_is_a_truncation(trial: Trial) -> None:
     ended = (truncated | terminated)[SHORT - 1]
     insist(ended[at_limit].all(), f"the episode goes on after its limit of {SHORT} steps")
     only_cut = at_limit & ~terminated[SHORT - 1]
-    insist(truncated[SHORT - 1][only_cut].all(), "an end at the limit is no truncation")
+    insist(truncated[SHORT - 1][only_cut].all(), "an end at the limit is not a truncation")
     insist(
         only_cut.any() or terminated[:SHORT].any(), "no lane reached the limit, and none terminated"
     )
@@ -179,7 +182,7 @@ def the_observation_at_the_limit_is_the_last_and_not_a_reset(trial: Trial) -> No
         whole, short = leaf[:, :LANES][seen], leaf[:, LANES:][seen]
         same = np.allclose(whole, short, rtol=1e-3, atol=1e-3, equal_nan=True)
         where = f"obs{jax.tree_util.keystr(path)}"
-        insist(same, f"with a limit, {where} is not what it is without. {trial.remedy(SHOWS_TIME)}")
+        insist(same, f"{where} differs with and without a limit. {trial.remedy(SHOWS_TIME)}")
 
 
 def reset_and_step_equal_the_suites_own_bit_for_bit(trial: Trial) -> None:
@@ -192,7 +195,7 @@ def reset_and_step_equal_the_suites_own_bit_for_bit(trial: Trial) -> None:
         # Unoptimised, XLA may compile one function in two ways (brax's halfcheetah): ask it again.
         again = optimised(env.reset), optimised(env.step)
         found = _differing(trial, own, again, optimised)
-    insist(not found, f"it differs from the suite's own: {found[:1]}")
+    insist(not found, f"a result differs from the suite's own: {found[:1]}")
 
 
 def while_loops_and_conditions_under_vmap(trial: Trial) -> None:

@@ -86,7 +86,7 @@ def jax_native(subject: Subject) -> None:
     for traced in (traced_reset, traced_step):
         calls = {name for name in primitives(traced.jaxpr) if "callback" in name}
         if calls:
-            raise Refuted(f"the program calls the host: {', '.join(sorted(calls))}")
+            raise Refuted(f"the program makes host callbacks: {', '.join(sorted(calls))}")
 
 
 def forkable(subject: Subject) -> None:
@@ -115,7 +115,7 @@ def has_env_params(subject: Subject) -> None:
     ALE), or rarely (the rules of Gymnasium's Blackjack).
     """
     if not jax.tree.leaves(subject.params):
-        raise Refuted("there are no params")
+        raise Refuted("the environment has no params")
     obs, results = subject.lanes
     if not differ((obs, visible(results))) and not subject.variants_part(MANY):
         raise Refuted(f"no leaf of the params has an effect in {MANY} steps")
@@ -168,7 +168,7 @@ def multi_device(subject: Subject) -> None:
     """One environment a device, inside shard_map, gives what one device gives."""
     devices = jax.devices()
     if len(devices) < 2:
-        raise NotRunError(f"there is one device. {subject.remedy(DEVICES)}")
+        raise NotRunError(f"there is only one device. {subject.remedy(DEVICES)}")
     if jax.__version_info__ < (0, 5) and not subject.env.capabilities.jax_native:
         raise NotRunError("jax 0.4.35 hangs now and then in callbacks on several devices")
     sharding: Any = jax.sharding

@@ -11,12 +11,12 @@ _DEVICES = "XLA_FLAGS=--xla_force_host_platform_device_count=4"
 _NOT_RUN = "or give not_run the reason why it need not be run."
 _IN_THE_SUITE = "If the suite has a limit, let its method limit(name, options) return the keyword."
 _ENTRY_POINT = (
-    "It is registered for this process alone: install its package, with an entry point in the "
-    "group envhub.suites"
+    "The suite is registered in this process only: install its package, with an entry point in "
+    "the group envhub.suites"
 )
 _DECLARE = (
-    "If the observation shows on purpose how much time is left, let the suite's method "
-    "without_limit(name, obs) return the rest of it."
+    "If the observation deliberately shows how much time is left, let the suite's method "
+    "without_limit(name, obs) return its other parts."
 )
 
 REMEDIES: dict[str, dict[str, str]] = {
@@ -49,8 +49,8 @@ REMEDIES: dict[str, dict[str, str]] = {
         "SuiteTests": "Give not_run the reason why random actions do not end an episode.",
     },
     SHOWS_TIME: {
-        "check_env": "If the observation shows on purpose how much time is left, give at_limit=, a "
-        "function that returns the rest of it (see envhub.testing.Trial).",
+        "check_env": "If the observation deliberately shows how much time is left, give at_limit=, "
+        "a function that returns its other parts (see envhub.testing.Trial).",
         "check_suite": _DECLARE,
         "SuiteTests": _DECLARE,
     },

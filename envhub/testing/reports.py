@@ -104,7 +104,7 @@ class Report:
             return dict.fromkeys((MAKES, *CHECKS_BY_COLUMN), self.verdicts[0])
         found = {verdict.check: verdict for verdict in self.verdicts}
         columns = {MAKES: found[MAKES]} if MAKES in found else {}
-        absent = Verdict("", NOT_RUN, "it was not reached")
+        absent = Verdict("", NOT_RUN, "the check was not reached")
         for column, checks in CHECKS_BY_COLUMN.items():
             verdicts = [found.get(check.__name__, absent) for check in checks]
             columns[column] = min(verdicts, key=lambda verdict: _BADNESS[verdict.value])

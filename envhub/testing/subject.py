@@ -176,7 +176,7 @@ def _call(other: SecondProcess, **arguments: Any) -> str:
         json.dumps(arguments)
     except (TypeError, ValueError) as error:
         raise NotRunError(
-            f"the recipe cannot be told to another process, give another: {error}"
+            f"the recipe cannot be sent to another process ({error}). Give another recipe."
         ) from error
     try:
         failed: str = other.call("envhub.testing.subject:replay", **arguments)
@@ -200,7 +200,7 @@ def replay(recipe: Mapping[str, Any], saved: str, replayed: str) -> str:
         subject = Subject(*second_process.make_by_recipe(recipe))
     except Exception as error:
         what = f"{type(error).__name__}: {error}"
-        raise NotRunError(f"another process cannot make it by the recipe: {what}") from error
+        raise NotRunError(f"another process cannot make it from the recipe: {what}") from error
     # The continuation first, in a process that has never run the environment: what it needs must be
     # in the saved state.
     failed, parts = "", {}

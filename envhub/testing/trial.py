@@ -128,7 +128,7 @@ class Trial(Subject):
             NotRunError: if nobody said how to set a limit.
         """
         if self._limit is None:
-            raise NotRunError(f"it is not known what limits an episode. {self.remedy(LIMIT)}")
+            raise NotRunError(f"the limit of an episode is not known. {self.remedy(LIMIT)}")
         return self.episodes
 
     @property

@@ -162,7 +162,7 @@ def test_an_observation_of_the_time_that_is_left_is_declared() -> None:
         for known in ({}, {"at_limit": position}, {"at_limit": lambda obs, seen: ((), seen)})
     ]
     assert [verdict.value for verdict in verdicts] == [FAIL, PASS, FAIL]
-    assert "obs['time'] is not what it is without" in verdicts[0].reason
+    assert "obs['time'] differs with and without a limit" in verdicts[0].reason
     assert "at_limit=" in verdicts[0].reason
 
 

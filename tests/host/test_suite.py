@@ -205,7 +205,7 @@ def test_one_that_refuses_illegal_moves_is_proved_forkable() -> None:
 
 def test_where_nobody_says_what_is_legal_forkable_is_not_known() -> None:
     env, _ = envhub.make("hostwalks::Strict", silent=True)
-    assert re.search("ValueError came of it: . is illegal", env.capabilities.why("forkable"))
+    assert re.search("raised ValueError: . is illegal", env.capabilities.why("forkable"))
     with pytest.raises(errors.MissingCapabilityError, match="is illegal"):
         envhub.make("hostwalks::Strict", silent=True, forkable=True)
 

@@ -99,7 +99,7 @@ def test_what_calls_jax_is_refused_by_make_and_wrap(what: str, where: Any, take:
 
 def test_so_is_what_calls_it_when_another_instance_is_made() -> None:
     Plain.made = 0
-    with pytest.raises(errors.UnavailableEnvError, match="making another one was tried"):
+    with pytest.raises(errors.UnavailableEnvError, match="making another one calls JAX"):
         envhub.wrap(lambda: Plain("constructor", CALLS["an operation"]))
 
 
@@ -139,7 +139,7 @@ def hang() -> None:
 def test_the_timeout_is_that_of_what_is_tried_too(where: Any, take: Any) -> None:
     began = time.monotonic()
     doing = "a reset" if where == "reset" else "a step"
-    with pytest.raises(errors.HostEnvError, match=rf"{doing} was tried.*timeout=0\.3 s"):
+    with pytest.raises(errors.HostEnvError, match=rf"{doing} did not end.*timeout=0\.3 s"):
         take(where, hang, timeout=SECONDS)
     assert time.monotonic() - began < 20
 
@@ -148,7 +148,7 @@ def test_so_it_is_of_a_constructor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "STARTING", 0.1)
     for where, doing in (("first constructor", "making it"), ("constructor", "another one")):
         Plain.made = 0
-        with pytest.raises(errors.HostEnvError, match=rf"{doing} was tried"):
+        with pytest.raises(errors.HostEnvError, match=rf"{doing} did not end"):
             envhub.wrap(lambda place=where: Plain(place, hang), timeout=SECONDS)
 
 

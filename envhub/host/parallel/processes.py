@@ -119,9 +119,9 @@ def process_part(
         pickled = pickle.dumps(construct, pickle.HIGHEST_PROTOCOL)
     except Exception as error:  # there is no common base of what objects raise here
         raise InvalidOptionError(
-            "workers='process': what makes this environment cannot be pickled for a new process: "
-            f"{error}. Register a class or function that is defined in a module, and give keywords "
-            "that can be pickled; or use workers='thread'."
+            "workers='process': the constructor of this environment cannot be pickled for a new "
+            f"process: {error}. Register a class or function that is defined in a module, and give "
+            "keywords that can be pickled; or use workers='thread'."
         ) from error
     return Part(lambda size: ProcessWorker(pickled, size, saves, info), timeout)
 
@@ -171,8 +171,9 @@ def _load(pickled: bytes) -> Callable[[], Instance]:
         construct: Callable[[], Instance] = pickle.loads(pickled)
     except Exception as error:  # whatever importing a module may raise
         raise InvalidOptionError(
-            f"workers='process': a new process cannot import what makes this environment: {error}. "
-            "Define it in a module, and not in a script or a notebook, or use workers='thread'."
+            f"workers='process': a new process cannot import the constructor of this environment: "
+            f"{error}. Define it in a module, not in a script or a notebook, or use "
+            "workers='thread'."
         ) from error
     return construct
 
