@@ -1,8 +1,8 @@
-"""The contract as checks that run on anybody's environment: `check_env` and `check_suite`.
+"""The contract as checks that run on any environment: `check_env` and `check_suite`.
 
-Each check of `CHECKS` is one clause of `docs/contract.md`, or the probe of one capability flag. The
-tests of this repository, its compatibility matrix and third parties run the same ones; `SuiteTests`
-makes tests of pytest of them.
+Each check in `CHECKS` is one clause of `docs/contract.md`, or the probe of one capability flag. The
+tests of this repository, its compatibility matrix and third parties run the same checks.
+`SuiteTests` turns them into pytest tests.
 """
 
 import warnings

@@ -1,7 +1,7 @@
-"""The clauses of the contract, each a function of a `Trial` that raises what it refuses.
+"""The clauses of the contract: each is a function of a `Trial` that raises if it does not hold.
 
-`Refuted` says what is wrong, `NotRunError` why nothing can be said; any other exception is a
-refusal too.
+`Refuted` says what is wrong, and `NotRunError` says why the check cannot run. Any other exception
+counts as a refusal too.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ Check = Callable[[Trial], None]
 
 
 def insist(holds: Any, otherwise: str) -> None:
-    """Refuse, with a reason, what does not hold."""
+    """Raise `Refuted`, with a reason, if a condition does not hold."""
     if not holds:
         raise Refuted(otherwise)
 
 
 def no_array_of_a_state_is_empty(trial: Trial) -> None:
-    """See `envhub/_nonempty.py`: they crash jaxlib."""
+    """Empty arrays crash jaxlib; see `envhub/_nonempty.py`."""
     insist(all(leaf.size for leaf in _leaves(trial.start[1])), "an array of the state is empty")
 
 
 def typed_and_legacy_keys_give_the_same_episode(trial: Trial) -> None:
-    """`jax.random.key` and `jax.random.PRNGKey` of one seed start one episode."""
+    """`jax.random.key` and `jax.random.PRNGKey` of the same seed start the same episode."""
     legacy_obs, _ = trial.env.reset(jax.random.key_data(trial.keys[0]), trial.params)
     for a, b in zip(_leaves(trial.start[0]), _leaves(legacy_obs), strict=True):
         insist(np.array_equal(a, b), "a legacy key and the typed key start different episodes")
 
 
 def step_returns_the_documented_types(trial: Trial) -> None:
-    """Scalars, of several agents arrays of as many, and an info that is a dict."""
+    """Rewards and flags are scalars (arrays for several agents), and `info` is a dict."""
     env = trial.env
     agents = () if env.num_agents == 1 else (env.num_agents,)
     wanted = {"reward": jnp.float32, "terminated": jnp.bool_, "truncated": jnp.bool_}
@@ -76,7 +76,7 @@ def structure_shapes_and_dtypes_never_change(trial: Trial) -> None:
 
 
 def nothing_is_64_bit_or_weakly_typed(trial: Trial) -> None:
-    """Arrays of JAX of at most 32 bits, so that the first step and later ones share a program."""
+    """Leaves are JAX arrays of at most 32 bits, so that all steps share one program."""
     for leaf in _leaves((trial.start, trial.path)):
         insist(isinstance(leaf, jax.Array), f"{leaf!r} is not a JAX array")
         if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
@@ -93,7 +93,7 @@ def no_second_compilation_after_the_first_step(trial: Trial) -> None:
 
 
 def the_step_takes_what_the_action_space_holds(trial: Trial) -> None:
-    """Every sample lies in the space and is accepted; an action of another shape is refused."""
+    """`step` accepts every sample of the space, and refuses an action of another shape."""
     space = trial.env.action_space(trial.params)
     for action in trial.actions:
         insist(space.contains(action), f"a sample of {space} is not in it: {action}")
@@ -107,15 +107,15 @@ def the_step_takes_what_the_action_space_holds(trial: Trial) -> None:
 
 
 def spaces_are_known_inside_jit(trial: Trial) -> None:
-    """Shapes and dtypes, under params that are traced too; bounds that depend on those may be."""
+    """Shapes and dtypes are concrete under traced params too; bounds may be traced."""
     refute_spaces_inside_jit(trial.env, trial.params)
 
 
 def refute_spaces_inside_jit(env: Any, params: Any) -> None:
-    """Trace the spaces of an environment, compiling nothing.
+    """Trace the spaces of an environment, without compiling anything.
 
     Raises:
-        Refuted: if they are others than outside of `jit`.
+        Refuted: if they differ from those outside `jit`.
     """
     key = jax.random.key(0)
     for space_of in (env.observation_space, env.action_space):
@@ -130,7 +130,7 @@ def refute_spaces_inside_jit(env: Any, params: Any) -> None:
 
 
 def observations_lie_in_the_space_until_the_end(trial: Trial) -> None:
-    """Of whole episodes, and their rewards are finite."""
+    """All observations of whole episodes lie in the space, and rewards are finite."""
     space, seen = trial.env.observation_space(trial.params), trial.episodes
     insist(space.contains(trial.start[0]), f"the observation of a reset is not in {space}")
     outside = np.argwhere(seen.alive & ~seen.contained)
@@ -139,7 +139,7 @@ def observations_lie_in_the_space_until_the_end(trial: Trial) -> None:
 
 
 def random_actions_reach_the_end(trial: Trial) -> None:
-    """Without which nothing is known about the end."""
+    """Random actions end an episode; otherwise nothing is known about the end."""
     seen = trial.episodes
     if not seen.ended[:, :LANES].any():
         raise NotRunError(
@@ -149,7 +149,7 @@ def random_actions_reach_the_end(trial: Trial) -> None:
 
 
 def a_time_limit_is_a_truncation(trial: Trial) -> None:
-    """Episodes with a limit of `SHORT` steps are cut there, and not before."""
+    """Episodes with a limit of `SHORT` steps are truncated at that step, not before."""
     seen = trial.limited
     alive, terminated, truncated = (
         array[:, LANES:] for array in (seen.alive, seen.terminated, seen.truncated)
@@ -167,14 +167,14 @@ def a_time_limit_is_a_truncation(trial: Trial) -> None:
 
 
 def the_limit_does_not_terminate(trial: Trial) -> None:
-    """The same keys without the limit: what terminated then, and nothing else, terminates now."""
+    """With the same keys, the same episodes terminate with and without the limit."""
     terminated, seen = trial.limited.terminated, trial.seen_by_both
     whole, short = terminated[:SHORT, :LANES], terminated[:SHORT, LANES:]
     insist((whole == short)[seen].all(), "an episode terminates because of its limit")
 
 
 def the_observation_at_the_limit_is_the_last_and_not_a_reset(trial: Trial) -> None:
-    """It is what the same episode shows without the limit, where nothing else is declared."""
+    """It equals that of the same episode without the limit, unless the suite declares otherwise."""
     first_obs, seen = trial.at_limit(trial.limited.first_obs, trial.seen_by_both)
     leaves = jax.tree_util.tree_flatten_with_path(first_obs)[0]
     insist(leaves, "every part of the observation is declared to depend on the limit")
@@ -186,7 +186,7 @@ def the_observation_at_the_limit_is_the_last_and_not_a_reset(trial: Trial) -> No
 
 
 def reset_and_step_equal_the_suites_own_bit_for_bit(trial: Trial) -> None:
-    """A few steps beside the suite's own."""
+    """A few steps equal those of the suite's own functions."""
     if trial.own is None:
         raise NotRunError(f"there is nothing to compare with. {trial.remedy(OWN)}")
     own, env = trial.own(), trial.env
@@ -199,7 +199,7 @@ def reset_and_step_equal_the_suites_own_bit_for_bit(trial: Trial) -> None:
 
 
 def while_loops_and_conditions_under_vmap(trial: Trial) -> None:
-    """Lanes that take different numbers of steps, and skip one, go on as after plain steps."""
+    """Lanes that take different numbers of steps, and skip one, continue as after plain steps."""
     loop, taken = jax.jit(_loop_of(trial)), [1, 3]
     states = stack([trial.env.reset(trial.keys[0], trial.params)[1] for _ in taken])
     ends = loop(states, jnp.array(taken), skipped=1)
@@ -218,7 +218,7 @@ def while_loops_and_conditions_under_vmap(trial: Trial) -> None:
 
 
 def _loop_of(trial: Trial) -> Callable[..., list[Any]]:
-    """From states, how many steps each takes and the turn that is skipped, to where they end."""
+    """Return a function from states, numbers of steps and the skipped turn to the last states."""
     actions, keys = stack(trial.actions), trial.keys[1:]
 
     def advance(state: Any, last: Any, skipped: Any) -> Any:
@@ -244,7 +244,7 @@ def _loop_of(trial: Trial) -> Callable[..., list[Any]]:
 
 
 def _differing(trial: Trial, own: Own, hub: Any, compiler: Any) -> list[str]:
-    """What the hub and the suite show differently over a few steps."""
+    """Return the differences between the hub and the suite over a few steps."""
     in_python = not trial.env.capabilities.jax_native
     own_reset, own_step = (
         (own.reset, own.step) if in_python else map(compiler, (own.reset, own.step))
@@ -298,12 +298,12 @@ CHECKS_BY_COLUMN: dict[str, tuple[Check, ...]] = {
     "own_bits": (reset_and_step_equal_the_suites_own_bit_for_bit,),
     **{flag: (probe,) for flag, probe in PROBES.items()},
 }
-"""From a column of the matrix to the checks of it."""
+"""The checks of each column of the matrix."""
 
 CHECKS: dict[str, Check] = {
     check.__name__: check for checks in CHECKS_BY_COLUMN.values() for check in checks
 }
-"""From its name to every check, in the order in which they run."""
+"""All checks by name, in the order in which they run."""
 
 COMPARED = {
     check.__name__
@@ -320,4 +320,4 @@ COMPARED = {
         probes.multi_device,
     )
 }
-"""The checks that compare two runs, which show nothing if those are not reproducible."""
+"""The checks that compare two runs; they show nothing if runs are not reproducible."""

@@ -1,4 +1,4 @@
-"""Whole episodes of random actions, in lanes, each followed until it ends."""
+"""Play whole episodes of random actions in lanes, each until its end."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ SEEN = ("alive", "contained", "terminated", "truncated", "reward_finite")
 
 @dataclasses.dataclass(frozen=True)
 class Episodes:
-    """What was seen, each array of shape (steps, lanes); steps after the end count as not seen.
+    """Records of the episodes, arrays of shape (steps, lanes); steps after the end do not count.
 
     Attributes:
         alive: the lane had not ended before this step.
         contained: the observation lies in the space.
-        terminated: of all agents.
-        truncated: it ended, and an agent was cut off; others may have terminated before.
+        terminated: all agents terminated.
+        truncated: the episode ended, and an agent was truncated; others may have terminated.
         reward_finite: the reward is a finite number.
         first_obs: the observations of the first SHORT steps, leaves of shape (SHORT, lanes, …).
-        compile_seconds: what tracing and compiling the program of these steps took, of CPU time.
-        steps_per_second: of all lanes together, in the fastest chunk.
+        compile_seconds: the CPU time for tracing and compiling the program of these steps.
+        steps_per_second: the steps per second of all lanes together, in the fastest chunk.
     """
 
     alive: np.ndarray
@@ -52,7 +52,7 @@ class Episodes:
 
     @property
     def ended(self) -> np.ndarray:
-        """Where an episode ended."""
+        """Whether an episode ended, by step and lane."""
         ended: np.ndarray = self.alive & (self.terminated | self.truncated)
         return ended
 
@@ -61,12 +61,12 @@ class Program:
     """A function of arrays, compiled for its first arguments.
 
     Args:
-        function: what to compile.
-        is_optimised: as it is for users, whatever `XLA_FLAGS` says: tests compile more than they
-            run, and have it optimise less.
+        function: the function to compile.
+        is_optimised: whether to optimise as for users, for any `XLA_FLAGS`: tests compile more than
+            they run, and make XLA optimise less.
 
     Attributes:
-        compile_seconds: what tracing and compiling took, of CPU time: others may be busy too.
+        compile_seconds: the time for tracing and compiling; CPU time, as others may be busy too.
     """
 
     def __init__(self, function: Callable[..., Any], is_optimised: bool = False) -> None:
@@ -75,16 +75,16 @@ class Program:
         self.compile_seconds = 0.0
 
     def __call__(self, *arguments: Any) -> Any:
-        """Call it, after compiling it if this is the first time."""
+        """Call the function; the first call compiles it."""
         self.compile(*arguments)
         return self._compiled(*arguments)
 
     def optimised(self) -> Program:
-        """The same as it is for users."""
+        """Return the same program, optimised as for users."""
         return self if self._is_optimised else Program(self._function, is_optimised=True)
 
     def compile(self, *arguments: Any) -> None:
-        """Compile it for arguments of these shapes, unless it is compiled."""
+        """Compile the function for arguments of these shapes, unless it is compiled already."""
         if self._compiled is not None:
             return
         began = time.process_time()
@@ -103,17 +103,17 @@ class Program:
 
 
 def optimised(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function compiled as it is for users, whatever `XLA_FLAGS` says."""
+    """Compile a function as for users, for any `XLA_FLAGS`."""
     return Program(function, is_optimised=True)
 
 
 def stack(trees: Sequence[Any]) -> Any:
-    """Pytrees as one, on a leading axis."""
+    """Stack pytrees on a leading axis."""
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
 def side_by_side(whole: Episodes, short: Episodes) -> Episodes:
-    """Lanes of two environments: the second half is the one whose limit is an option."""
+    """Return lanes of two environments; the second half has the limit as an option."""
     steps = max(len(whole.alive), len(short.alive))
 
     def join(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -133,14 +133,14 @@ def side_by_side(whole: Episodes, short: Episodes) -> Episodes:
 
 
 def program_of(trial: Subject, is_optimised: bool = False) -> Program:
-    """From params, what decides each lane, a carry and times: steps of random actions.
+    """Return a program that takes random steps, from params, seeds of lanes, a carry and times.
 
     Args:
-        trial: whose environment and spaces.
-        is_optimised: compile as for users from the start.
+        trial: the trial that has the environment and the spaces.
+        is_optimised: whether to compile as for users from the start.
 
     Returns:
-        A program that gives the carry, of states and which lanes are alive, and what was seen.
+        A program that returns the carry (states, and which lanes are alive) and the records.
     """
     env = trial.env
     obs_space, action_space = env.observation_space(trial.params), env.action_space(trial.params)
@@ -168,16 +168,16 @@ def program_of(trial: Subject, is_optimised: bool = False) -> Program:
 
 
 def follow(trial: Subject, params: Any, program: Program, longest: int = LONGEST) -> Episodes:
-    """Random actions in lanes, until all have ended.
+    """Take random actions in lanes until all lanes have ended.
 
     Args:
-        trial: whose environment and spaces.
-        params: to play under.
-        program: of `program_of`; it is compiled anew, optimised, once that pays.
-        longest: the most steps.
+        trial: the trial that has the environment and the spaces.
+        params: the params of the episodes.
+        program: a program of `program_of`; once it pays, it is compiled again, optimised.
+        longest: the maximum number of steps.
 
     Raises:
-        Refuted: if the observation of a reset lies outside of its space.
+        Refuted: if the observation of a reset lies outside its space.
     """
     env, obs_space = trial.env, trial.env.observation_space(trial.params)
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), params)
@@ -217,7 +217,7 @@ def follow(trial: Subject, params: Any, program: Program, longest: int = LONGEST
 
 
 def _timed(chunk: Callable[[], Any]) -> tuple[Any, float]:
-    """What a chunk gives, and its steps a second, of all lanes."""
+    """Run a chunk, and return its results and the steps per second of all lanes."""
     began = time.perf_counter()
     result = jax.block_until_ready(chunk())  # type: ignore[no-untyped-call]
     return result, LANES * CHUNK / (time.perf_counter() - began)

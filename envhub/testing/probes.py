@@ -1,7 +1,7 @@
-"""The probe behind each capability flag: it tries, and it can say no.
+"""The probes of the capability flags: each tries the capability, and can say no.
 
-`examine` runs them on any environment that follows the protocol. A flag that is claimed and whose
-probe fails is a lie; a flag that is denied and whose probe passes is an unclaimed capability.
+`examine` runs them on any environment that follows the protocol. If a flag is claimed and its probe
+fails, the claim is false; if it is denied and its probe passes, it is an unclaimed capability.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ PICTURES = 20
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """What one probe found.
+    """The result of one probe.
 
         >>> Finding(holds=False, detail="the lanes differ.").holds
         False
 
     Attributes:
-        holds: whether the capability is there; `None` if the probe could not run here.
-        detail: what was seen when it is not, or why the probe could not run.
+        holds: whether the environment has the capability; `None` if the probe could not run here.
+        detail: the observation that refutes it, or the reason why the probe could not run.
     """
 
     holds: bool | None
@@ -55,7 +55,7 @@ class Finding:
 def examine(subject: Subject, flags: Iterable[str] = FLAGS) -> dict[str, Finding]:
     """Run the probes of these flags.
 
-    Any exception in a probe is a no, with the exception as the detail.
+    Any exception in a probe counts as a no, with the exception as the detail.
 
         >>> from envhub.testing.subject import Subject
         >>> env, params = envhub.make("gymnax::CartPole-v1")
@@ -78,7 +78,7 @@ def _try(probe: Callable[[Subject], None], subject: Subject) -> Finding:
 
 
 def jax_native(subject: Subject) -> None:
-    """No primitive of the traced reset and step calls the host."""
+    """No primitive of the traced reset and step is a host callback."""
     traced_reset = jax.make_jaxpr(subject.env.reset)(subject.keys[0], subject.params)
     traced_step = jax.make_jaxpr(subject.env.step)(
         subject.keys[1], subject.start[1], subject.actions[0], subject.params
@@ -102,17 +102,17 @@ def forkable(subject: Subject) -> None:
 
 
 def vmap_safe(subject: Subject) -> None:
-    """A lane of two nested vmaps over a scan equals the same steps on their own."""
+    """A lane of two nested vmaps over a scan equals the same steps alone."""
     _, results = subject.lanes
     lane = jax.tree.map(lambda leaf: leaf[0, 0], visible(results))
     close("a lane under nested vmap", lane, visible(stack(subject.path[:STEPS])))
 
 
 def has_env_params(subject: Subject) -> None:
-    """Params batched by vmap, each variant changing one leaf: some must behave otherwise.
+    """Some variants of the params, batched by vmap, behave differently; each changes one leaf.
 
-    What changes nothing in a few steps may concern what comes later (the difficulty of a game of
-    ALE), or rarely (the rules of Gymnasium's Blackjack).
+    A leaf that changes nothing in a few steps may have an effect later (the difficulty of an ALE
+    game) or rarely (the rules of Gymnasium's Blackjack).
     """
     if not jax.tree.leaves(subject.params):
         raise Refuted("the environment has no params")
@@ -122,7 +122,7 @@ def has_env_params(subject: Subject) -> None:
 
 
 def isolated_reset(subject: Subject) -> None:
-    """Resets between two steps do not disturb the state that is out."""
+    """Resets between two steps do not invalidate the state."""
     _, state = subject.env.reset(subject.keys[0], subject.params)
     subject.env.reset(jax.random.key(5), subject.params)
     subject.env.reset(subject.keys[0], subject.params)
@@ -147,7 +147,7 @@ def checkpointable(subject: Subject) -> None:
 
 
 def differentiable(subject: Subject) -> None:
-    """The next observation has a finite gradient by the action, and it is not zero."""
+    """The gradient of the next observation with respect to the action is finite and not zero."""
     env, state = subject.env, subject.path[0].state
     if not all(map(_is_float, jax.tree.leaves(subject.actions))):
         raise Refuted("the actions are discrete")
@@ -165,7 +165,7 @@ def differentiable(subject: Subject) -> None:
 
 
 def multi_device(subject: Subject) -> None:
-    """One environment a device, inside shard_map, gives what one device gives."""
+    """One environment per device, inside shard_map, gives the same results as one device."""
     devices = jax.devices()
     if len(devices) < 2:
         raise NotRunError(f"there is only one device. {subject.remedy(DEVICES)}")
@@ -192,7 +192,7 @@ def multi_device(subject: Subject) -> None:
 
 
 def renderable(subject: Subject) -> None:
-    """A picture of the right type that shows something, at once or soon: some games begin dark."""
+    """An image of the right type is not empty, at once or soon; some games begin dark."""
     env, state = subject.env, subject.path[-1].state
     for _ in range(PICTURES):
         try:
@@ -228,7 +228,7 @@ PROBES: dict[str, Callable[[Subject], None]] = {
 
 
 def primitives(jaxpr: Any) -> set[str]:
-    """The names of all primitives in a jaxpr, inner ones included."""
+    """Return the names of all primitives in a jaxpr, including inner ones."""
     found = set()
     for equation in jaxpr.eqns:
         found.add(equation.primitive.name)

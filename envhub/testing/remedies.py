@@ -1,4 +1,4 @@
-"""What a reader can do about a check that was not run, where they called it."""
+"""Advice for a check that was not run, for each place where a reader may have called it."""
 
 from __future__ import annotations
 
@@ -55,4 +55,4 @@ REMEDIES: dict[str, dict[str, str]] = {
         "SuiteTests": _DECLARE,
     },
 }
-"""From what is missing to what each reader can do about it."""
+"""The advice, by what is missing and by reader."""

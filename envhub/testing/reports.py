@@ -1,4 +1,4 @@
-"""Verdicts, and the reports that `check_env` and `check_suite` make of them."""
+"""Verdicts, and the reports of `check_env` and `check_suite`."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ PASS, FAIL, NOT_RUN = "pass", "fail", "not run"
 YES, NO = "yes", "no"
 GAPS = ("notimpl", "upstream", "never")
 VALUES = (PASS, FAIL, YES, NO, *GAPS, NOT_RUN)
-"""What a verdict can be: of a clause `pass` or `fail`; of a capability `yes` or `no`, if the claim
-and the probe agree, and `fail` if not; the kind of the gap of an environment that does not run; and
-`not run`, which is neither good nor bad."""
+"""The values of verdicts. A clause has `pass` or `fail`. A capability has `yes` or `no` if the
+claim and the probe agree, and `fail` if they disagree. An environment with a gap has the kind of
+the gap. `not run` is neither good nor bad."""
 
 MAKES, REPRODUCIBLE = "makes", "reproducible"
 
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What one check found.
+    """The result of one check.
 
     Attributes:
-        check: the name of the check; of a capability, the flag.
+        check: the name of the check; for a capability, the flag.
         value: one of `VALUES`.
-        reason: why, unless it is `pass` or `yes`.
+        reason: the reason, unless the value is `pass` or `yes`.
 
     Examples:
         >>> print(Verdict("renderable", "no", "there is nothing to see."))
@@ -59,11 +59,11 @@ class Report:
     """The verdicts on one environment.
 
     Attributes:
-        subject: which environment, in words.
-        verdicts: one for each check, in the order in which they ran.
-        compile_seconds: what tracing and compiling 50 steps of random actions took, of CPU time;
-            `None` if that was not run.
-        steps_per_second: of those, in a few environments side by side; `None` likewise.
+        subject: the environment, in words.
+        verdicts: one verdict per check, in the order in which they ran.
+        compile_seconds: the CPU time for tracing and compiling 50 random steps, or `None`
+            if no check needed them.
+        steps_per_second: the speed of these steps, in a few environments side by side, or `None`.
 
     Examples:
         >>> report = Report("mine::A", (envhub.testing.Verdict("steps", "pass"),))
@@ -78,7 +78,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing failed; what was not run is not counted, and is in the text."""
+        """Whether no check failed. Checks that were not run do not count; the text lists them."""
         return not self.failures
 
     @property
@@ -96,9 +96,9 @@ class Report:
             raise ContractError("\n".join([f"{self.subject}:", *map(str, self.failures)]))
 
     def columns(self) -> dict[str, Verdict]:
-        """One verdict for each column of the matrix: of several checks, the worst.
+        """Return one verdict per column of the matrix: the worst of its checks.
 
-        The environment of a gap has the gap in every column.
+        An environment with a gap has the gap in every column.
         """
         if self.verdicts[0].value in GAPS:
             return dict.fromkeys((MAKES, *CHECKS_BY_COLUMN), self.verdicts[0])
@@ -123,7 +123,7 @@ class SuiteReport:
 
     Attributes:
         suite: the suite's name.
-        reports: one for each environment and variant.
+        reports: one report per environment and variant.
 
     Examples:
         >>> failure = envhub.testing.Verdict("steps", "fail", "obs is a list.")
@@ -136,7 +136,7 @@ class SuiteReport:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing failed."""
+        """Whether no check failed."""
         return all(report.ok for report in self.reports)
 
     def raise_if_failed(self) -> None:
@@ -159,13 +159,13 @@ def judge(check: str, trial: Trial) -> Verdict:
 
     Args:
         check: a name in `CHECKS`.
-        trial: what to examine.
+        trial: the environment to examine.
 
     Returns:
-        The verdict; any exception but `NotRunError` is a failure, with the exception as the reason.
-        A capability fails if the claim and the probe disagree, either way. Where the key does not
-        decide a run, two that are compared show nothing: a clause cannot fail by them, and a denied
-        capability is not there because they came out equal.
+        The verdict. Any exception except `NotRunError` is a failure, with the exception as the
+        reason. A capability fails if the claim and the probe disagree, either way. If the key does
+        not determine a run, a comparison of two runs proves nothing: a clause cannot fail by it,
+        and equal results do not show a denied capability.
     """
     refusal = ""
     try:
@@ -191,7 +191,7 @@ def judge(check: str, trial: Trial) -> Verdict:
 
 
 def describe(error: BaseException) -> str:
-    """An exception in one line: its type and the first line of its message."""
+    """Return an exception in one line: its type and the first line of its message."""
     first, *_ = [*str(error).splitlines(), ""]
     return f"{type(error).__name__}: {first}"[:300]
 
@@ -207,29 +207,29 @@ def check_env(
     told: Callable[[Verdict], object] = lambda verdict: None,
     **known: Any,
 ) -> Report:
-    """Examine an environment by the contract.
+    """Check an environment against the contract.
 
-    It compiles about a dozen programs: seconds for small environments, minutes for large ones. The
-    probe of `multi_device` needs several devices, which
-    `XLA_FLAGS=--xla_force_host_platform_device_count=4` gives on a CPU.
+    It compiles about a dozen programs: this takes seconds for small environments and minutes for
+    large ones. The probe of `multi_device` needs several devices; on a CPU, set
+    `XLA_FLAGS=--xla_force_host_platform_device_count=4`.
 
     Args:
         env: the environment.
-        params: the params to examine it under; by default its own.
+        params: the params for the checks; by default the environment's default params.
         recipe: how another process makes it, for `reproducible` and `checkpointable`: `{"id":
             "suite::Name", "kwargs": {…}}` or `{"call": "module:function", "kwargs": {…}}`, where
-            the function returns an environment and its params. What `envhub.make` made without
-            wrappers needs none.
-        limit: the field of the params that holds the episode limit, or a function that makes the
-            environment, with its params, for a limit of so many steps. By default what its suite
-            says.
-        own: what gives the suite's own functions, to compare with bit by bit.
-        checks: which of `CHECKS` to run.
-        told: is told each verdict as it comes.
-        **known: more of what a `Trial` takes.
+            the function returns an environment and its params. An environment that `envhub.make`
+            made without wrappers needs no recipe.
+        limit: the field of the params that holds the episode limit, or a function from a number of
+            steps to the environment with that limit and its params. By default the limit that the
+            suite declares.
+        own: a function that returns the suite's own functions, for a comparison bit by bit.
+        checks: the names in `CHECKS` to run.
+        told: a function that is called with each verdict as it comes.
+        **known: other arguments of `Trial`.
 
     Returns:
-        A verdict for each check. What could not be examined says why.
+        A report with a verdict for each check. A check that could not run has the reason.
 
     Examples:
         >>> env, params = envhub.make("gymnax::CartPole-v1")
@@ -260,14 +260,14 @@ def trial_of(
     limit: str | LimitMaker | None = None,
     **known: Any,
 ) -> Trial:
-    """What the checks examine, with the recipe and the limit of what `envhub.make` made.
+    """Make the `Trial` of an environment, with the recipe and the limit from its spec.
 
     Args:
         env: the environment.
-        params: the params to examine it under; by default its own.
+        params: the params for the checks; by default the environment's default params.
         recipe: see `check_env`.
         limit: see `check_env`.
-        **known: more of what a `Trial` takes.
+        **known: other arguments of `Trial`.
     """
     params = env.default_params if params is None else params
     spec = env.spec
@@ -288,18 +288,19 @@ def check_id(
     told: Callable[[Verdict], object] = lambda verdict: None,
     **known: Any,
 ) -> Report:
-    """Make an environment, and examine it.
+    """Make an environment, and check it.
 
     Args:
         env_id: `"suite::Name"`.
-        options: keywords for `envhub.make`.
-        own: from the environment, the suite's own functions.
-        told: is told each verdict as it comes.
-        **known: what else `check_env` takes.
+        options: keywords of `envhub.make`.
+        own: a function from the environment to the suite's own functions.
+        told: a function that is called with each verdict as it comes.
+        **known: other arguments of `check_env`.
 
     Returns:
-        As `check_env`, with `makes` as the first verdict. That of an environment with a declared
-        gap is the kind of the gap; if it runs nevertheless, the gap is closed, and that a failure.
+        The report of `check_env`, with `makes` as the first verdict. For an environment with a
+        declared gap, `makes` has the kind of the gap; if the environment runs nevertheless, `makes`
+        fails, because the gap is closed.
 
     Examples:
         >>> print(check_id("gymnax::CartPole-v1", checks=["jax_native"]))
@@ -332,15 +333,15 @@ def _not_made(error: Exception, gap: Gap | None) -> Verdict:
 
 
 def check_suite(name: str, names: Iterable[str] | None = None, **known: Any) -> SuiteReport:
-    """Examine a suite, built-in or anybody's: every environment in every variant.
+    """Check every environment of a suite in every variant; the suite may be your own.
 
     Args:
         name: the suite's name.
-        names: some of its environments; by default all that it knows.
-        **known: what `check_id` takes.
+        names: the names of some environments; by default all known names.
+        **known: other arguments of `check_id`.
 
     Returns:
-        A report for each.
+        A report with one report per environment and variant.
 
     Raises:
         UnknownSuiteError, MissingDependencyError, UnsupportedVersionError: if the suite cannot be
@@ -364,7 +365,7 @@ def check_suite(name: str, names: Iterable[str] | None = None, **known: Any) -> 
 
 
 def label(env_id: str, options: Mapping[str, Any]) -> str:
-    """An id with the keywords of `envhub.make`: `"brax::ant,backend=mjx"`.
+    """Return an id with its keywords of `envhub.make`: `"brax::ant,backend=mjx"`.
 
     Examples:
         >>> label("brax::ant", {"backend": "mjx"})
@@ -374,7 +375,7 @@ def label(env_id: str, options: Mapping[str, Any]) -> str:
 
 
 def limit_of(env: Environment, params: Any) -> str | LimitMaker | None:
-    """What the suite says limits its episodes."""
+    """Return the episode limit that the suite declares."""
     assert env.spec is not None
     suite, spec = registry.get(env.spec.suite), env.spec
     field = suite.limit(spec.name, spec.kwargs)
@@ -386,7 +387,7 @@ def limit_of(env: Environment, params: Any) -> str | LimitMaker | None:
 
 
 def _shown_beside_a_limit(suite: str, name: str) -> Callable[[Any, Any], tuple[Any, Any]]:
-    """What the suite says a limit leaves as it is, of observations with axes (steps, lanes)."""
+    """Return the parts of observations, with axes (steps, lanes), that a limit does not change."""
     part = functools.partial(registry.get(suite).without_limit, name)
     return lambda first_obs, seen: (jax.vmap(jax.vmap(part))(first_obs), seen)
 

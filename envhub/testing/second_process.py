@@ -1,6 +1,6 @@
-"""Another process that makes the same environment: what decides reproducing and checkpointing.
+"""Another process that makes the same environment, for `reproducible` and `checkpointable`.
 
-Run as `python -m envhub.testing`, it answers requests, one JSON object a line.
+Run as `python -m envhub.testing`, it answers requests, one JSON object per line.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ DIED = "the other process died"
 
 
 def arrays_of(tree: Any) -> list[np.ndarray]:
-    """The leaves of a pytree as plain arrays; typed keys as their data."""
+    """Return the leaves of a pytree as plain arrays, and typed keys as their data."""
     return list(pack_state(tree).values())
 
 
 def make_by_recipe(recipe: Mapping[str, Any]) -> tuple[Environment, Any]:
-    """Make an environment as told.
+    """Make an environment from a recipe.
 
     Args:
         recipe: `{"id": …, "kwargs": {…}}` for `envhub.make`, or `{"call": "module:function",
@@ -44,7 +44,7 @@ def make_by_recipe(recipe: Mapping[str, Any]) -> tuple[Environment, Any]:
 
 
 class SecondProcess:
-    """A Python process to call functions in; started by the first call, it serves many.
+    """A Python process in which to call functions; the first call starts it.
 
     Args:
         environ: its environment variables; by default those of this process.
@@ -64,17 +64,17 @@ class SecondProcess:
         )
 
     def call(self, function: str, **arguments: Any) -> Any:
-        """Call a function over there.
+        """Call a function in the other process.
 
         Args:
             function: `"module:function"`.
-            **arguments: what JSON can carry.
+            **arguments: its arguments, as JSON values.
 
         Returns:
-            What it returned, which JSON can carry too.
+            Its result, a JSON value.
 
         Raises:
-            RuntimeError: with what went wrong over there.
+            RuntimeError: if the call failed there; the message has the error.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -90,9 +90,9 @@ class SecondProcess:
     def close(self) -> None:
         """End the process, if there is one.
 
-        It is killed, and not asked. Between two calls it has nothing to finish, it may take a
-        minute to free what it compiled, and it does not see the end of its input while a process
-        that was forked here meanwhile holds that open.
+        The process is killed rather than asked to end. Between two calls it has nothing to
+        finish, it may take a minute to free compiled programs, and it does not see the end of its
+        input while a process that was forked here holds that input open.
         """
         if "_process" in vars(self):
             self._process.kill()

@@ -1,4 +1,4 @@
-"""An environment under examination, and the runs of it that several probes share."""
+"""An environment under examination, and the runs that several probes share."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class Subject:
 
     Args:
         env: the environment.
-        params: the params to examine it under.
+        params: the params for the probes.
         recipe: how another process makes the same environment: an id with its keywords, see
-            `envhub.testing.second_process`; without one, what needs that process is not run.
-        other: the process; by default one is started when it is needed.
-        reader: who reads the verdicts, one of `envhub.testing.remedies.READERS`: reasons say what
-            can be done there.
+            `envhub.testing.second_process`. Without a recipe, probes that need it are not run.
+        other: the other process; by default one is started when it is needed.
+        reader: the caller who reads the verdicts, one of `envhub.testing.remedies.READERS`; the
+            reasons have advice for this caller.
     """
 
     def __init__(
@@ -56,17 +56,17 @@ class Subject:
         self.actions = [sample(key) for key in jax.random.split(jax.random.key(1), 2 * STEPS)]
 
     def remedy(self, need: str) -> str:
-        """What the reader can do about something that is not known of the environment."""
+        """Return advice for the reader about something that is not known of the environment."""
         return REMEDIES[need][self.reader]
 
     @functools.cached_property
     def start(self) -> tuple[Any, Any]:
-        """The observation and state of one reset."""
+        """Return the observation and state of one reset."""
         return self.env.reset(self.keys[0], self.params)
 
     @functools.cached_property
     def path(self) -> list[StepResult]:
-        """The steps from there under the fixed keys and actions."""
+        """Return the steps from `start` with the fixed keys and actions."""
         return self.walk(self.start[1], 0, 2 * STEPS)
 
     def walk(self, state: Any, first: int, last: int) -> list[StepResult]:
@@ -104,10 +104,10 @@ class Subject:
         return obs, results
 
     def variants_part(self, steps: int) -> bool:
-        """Whether, within so many steps, anything looks different under a variant of the params.
+        """Tell whether a variant of the params shows anything different within this many steps.
 
-        All variants are given the keys and actions of the params themselves, and begin another
-        episode when that of the params has ended.
+        All variants get the keys and actions of the params themselves, and begin another episode
+        when the episode of the params has ended.
         """
         variants, _ = variants_of(self.params)
         reset_each = jax.vmap(self.env.reset, in_axes=(None, 0))
@@ -139,9 +139,10 @@ class Subject:
 
     @functools.cached_property
     def elsewhere(self) -> dict[str, Any]:
-        """The same episode, and the continuation of a saved state, in another process.
+        """Return the same episode, and the continuation of a saved state, in another process.
 
-        Lists of arrays; if the state could not be continued, `"failed"` says why.
+        The values are lists of arrays; if the state could not be continued, `"failed"` has the
+        reason.
         """
         if self.recipe is None:
             raise NotRunError(
@@ -167,10 +168,10 @@ class Subject:
 
 
 def _call(other: SecondProcess, **arguments: Any) -> str:
-    """What `replay` says there.
+    """Call `replay` in the other process, and return its result.
 
     Raises:
-        NotRunError: if the environment cannot be made there, so that nothing can be said of it.
+        NotRunError: if the environment cannot be made there, so that nothing is known.
     """
     try:
         json.dumps(arguments)
@@ -188,10 +189,10 @@ def _call(other: SecondProcess, **arguments: Any) -> str:
 
 
 def replay(recipe: Mapping[str, Any], saved: str, replayed: str) -> str:
-    """In the other process: the episode of a `Subject`, and the continuation of a saved state.
+    """Play, in the other process, the episode of a `Subject` and continue a saved state.
 
     Returns:
-        Why the saved state could not be continued; empty if it was.
+        The reason why the saved state could not be continued; empty if it was.
 
     Raises:
         NotRunError: if the environment cannot be made here.
@@ -222,7 +223,7 @@ def replay(recipe: Mapping[str, Any], saved: str, replayed: str) -> str:
 
 
 def variants_of(params: Any) -> tuple[Any, int]:
-    """The params, then twice each leaf changed on its own, stacked on a leading axis."""
+    """Return the params, then each leaf changed alone (twice), stacked on a leading axis."""
     leaves, structure = jax.tree.flatten(jax.tree.map(jnp.asarray, params))
     rows = [leaves]
     for index, leaf in enumerate(leaves):

@@ -1,4 +1,4 @@
-"""The contract as tests of pytest, for the package of a suite: inherit `SuiteTests`."""
+"""The contract as pytest tests, for the package of a suite: inherit `SuiteTests`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Case:
 
     @property
     def gap(self) -> Gap | None:
-        """The gap that its suite declares."""
+        """The gap that the suite declares."""
         suite, name = hub.parse_id(self.id)
         return registry.get(suite).gap(name, self.options)
 
@@ -41,27 +41,27 @@ class Case:
 
 
 class SuiteTests:
-    """One test of pytest for each clause of the contract and each environment of a suite.
+    """One pytest test for each clause of the contract and each environment of a suite.
 
-    Inherit it in a module of tests, under a name that pytest collects:
+    Inherit it in a test module, under a name that pytest collects:
 
         from envhub.testing import SuiteTests
 
         class TestWalks(SuiteTests):
             suite = "walks"
 
-    gives `TestWalks::test_forkable[walks::Native-v0]` and so on: `test_makes`, and a test named
-    after each check of `envhub.testing.CHECKS`. The tests of one environment share its runs, and
-    with pytest-xdist (`--dist loadgroup`) a process.
+    This gives `TestWalks::test_forkable[walks::Native-v0]` and so on: `test_makes`, and a test
+    named after each check of `envhub.testing.CHECKS`. The tests of one environment share its runs,
+    and also a process with pytest-xdist (`--dist loadgroup`).
 
-    They fail closed: a check that cannot be run is a failure, unless `not_run` says why. Where the
-    suite is not installed, collecting the tests is an error.
+    A check that cannot run is a failure, unless `not_run` has a reason for it. If the suite is not
+    installed, collecting the tests is an error.
 
     Attributes:
         suite: the suite's name.
-        names: some of its environments; by default all that it knows.
-        checks: some of `CHECKS`; the others have no test.
-        not_run: from a check to why it need not be examined, which becomes the reason of a skip.
+        names: the names of some environments; by default all known names.
+        checks: the checks that become tests; by default all of `CHECKS`.
+        not_run: reasons by check for checks that need not run; they become the reasons of skips.
 
     Examples:
         >>> class TestGymnax(SuiteTests):
@@ -93,11 +93,11 @@ class SuiteTests:
                 setattr(cls, name, _test_of(check))
 
     def own(self, env: Environment) -> Own | None:
-        """The suite's own functions of an environment, to compare with bit by bit."""
+        """Return the suite's own functions of an environment, for a comparison bit by bit."""
         return None
 
     def test_makes(self, case: Case) -> None:
-        """It is made; or it has a declared gap, and is not."""
+        """The environment is made, or it has a declared gap and is not made."""
         gap = case.gap
         if gap is None:
             self._trial(case)
@@ -123,7 +123,7 @@ class SuiteTests:
             raise ContractError(f"{case}: {verdict}")
 
     def _trial(self, case: Case) -> Trial:
-        """The environment under examination, which the tests of a case share."""
+        """Return the environment under examination, which the tests of a case share."""
         cls = type(self)
         if cls._under_trial is None or cls._under_trial[0] != case:
             cls._end_trial()
@@ -144,7 +144,7 @@ class SuiteTests:
 
     @classmethod
     def teardown_class(cls) -> None:
-        """Free what the tests shared: pytest calls it."""
+        """Free what the tests shared; pytest calls this."""
         cls._end_trial()
         if cls._other is not None:
             cls._other.close()
@@ -152,12 +152,12 @@ class SuiteTests:
 
     @classmethod
     def cases(cls) -> Iterator[Case]:
-        """Every variant of every name.
+        """Yield every variant of every name.
 
         Raises:
             UnknownSuiteError, MissingDependencyError, UnsupportedVersionError: if the suite cannot
                 be used here.
-            UnknownEnvError: if it has no such name.
+            UnknownEnvError: if the suite has no such name.
         """
         suite = registry.get(cls.suite)
         suite.require_installed()
@@ -166,7 +166,7 @@ class SuiteTests:
                 yield Case(f"{cls.suite}::{name}", options)
 
     def pytest_generate_tests(self, metafunc: Any) -> None:
-        """Give pytest the cases; with this scope it runs all tests of one before the next."""
+        """Give pytest the cases; this scope runs all tests of a case before the next case."""
         import pytest
 
         if "case" not in metafunc.fixturenames:

@@ -1,4 +1,4 @@
-"""What the checks examine: an environment, its episodes, and what only its maker knows."""
+"""`Trial`: an environment for the checks, its episodes, and facts that only its author knows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from envhub.testing.second_process import SecondProcess
 from envhub.testing.subject import Subject
 
 LimitMaker = Callable[[int], tuple[Environment, Any]]
-"""From a number of steps to the same environment with that limit, and its params."""
+"""A function from a number of steps to the environment with that limit, and its params."""
 
 
 def _state_itself(state: Any) -> Any:
@@ -39,11 +39,11 @@ class Own:
     """The suite's own functions, for a comparison bit by bit.
 
     Attributes:
-        reset: from (key, params) to the observation and the suite's state.
-        step: from (key, state, action, params) to observation, state, reward, done and info; it
-            never resets.
-        state: the suite's state inside the hub's.
-        done: the flags of a `StepResult` that the suite's `done` stands for.
+        reset: a function from (key, params) to the observation and the suite's state.
+        step: a function from (key, state, action, params) to observation, state, reward, done and
+            info; it never resets.
+        state: a function from the hub's state to the suite's state.
+        done: a function from a `StepResult` to the flag that the suite's `done` stands for.
 
     Examples:
         >>> env, params = envhub.make("gymnax::CartPole-v1")
@@ -64,18 +64,19 @@ class Trial(Subject):
 
     Args:
         env: the environment.
-        params: the params to examine it under.
+        params: the params for the checks.
         recipe: how another process makes it, see `Subject`.
         other: that process, see `Subject`.
-        limit: the field of the params that holds the episode limit, or a function that makes the
-            environment anew with a limit of so many steps; without, what is about limits is not
-            run.
-        own: what gives the suite's own functions; without, nothing is compared with them.
-        reader: who reads the verdicts, see `Subject`.
-        at_limit: from the first observations (leaves of shape (steps, lanes, …)) and bool[steps,
-            lanes], those that a limit leaves as they are, and which of them to compare.
-        longest: the most steps of an episode.
-        is_optimised: compile the episodes as for users, so that their speed means something.
+        limit: the field of the params that holds the episode limit, or a function from a number of
+            steps to the environment with that limit and its params. Without it, checks of limits
+            are not run.
+        own: a function that returns the suite's own functions; without it, they are not compared.
+        reader: the caller who reads the verdicts, see `Subject`.
+        at_limit: a function from the first observations (leaves of shape (steps, lanes, …)) and
+            bool[steps, lanes] to the observations that a limit does not change, and which of them
+            to compare.
+        longest: the maximum number of steps of an episode.
+        is_optimised: whether to compile the episodes as for users, for a realistic speed.
 
     Examples:
         >>> trial = Trial(*envhub.make("gymnax::CartPole-v1"), limit="max_steps_in_episode")
@@ -103,7 +104,7 @@ class Trial(Subject):
 
     @functools.cached_property
     def episodes(self) -> Episodes:
-        """Lanes of random actions; where there is a limit, the second half has it at `SHORT`."""
+        """Return lanes of random actions; with a limit, the second half has it at `SHORT`."""
         program = episodes.program_of(self, self._is_optimised)
         whole = episodes.follow(self, self.params, program, self._longest)
         if self._limit is None:
@@ -122,10 +123,10 @@ class Trial(Subject):
 
     @property
     def limited(self) -> Episodes:
-        """The episodes, the second half of which a limit cuts.
+        """Return the episodes, of which a limit cuts the second half.
 
         Raises:
-            NotRunError: if nobody said how to set a limit.
+            NotRunError: if `limit` was not given.
         """
         if self._limit is None:
             raise NotRunError(f"the limit of an episode is not known. {self.remedy(LIMIT)}")
@@ -133,7 +134,7 @@ class Trial(Subject):
 
     @property
     def seen_by_both(self) -> np.ndarray:
-        """bool[SHORT, LANES], where a whole episode and its short twin were both going."""
+        """Return bool[SHORT, LANES]: whether a whole episode and its limited twin both continue."""
         alive = self.limited.alive
         both: np.ndarray = alive[:SHORT, :LANES] & alive[:SHORT, LANES:]
         return both
