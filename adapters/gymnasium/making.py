@@ -56,13 +56,16 @@ def is_by_the_book(env: Any) -> bool:
 
 def _claims(env: Any, family: str) -> Mapping[str, Claim]:
     """What is known of it."""
-    claims = claims_of(family, env.spec.kwargs if env.spec else {})
+    keywords = env.spec.kwargs if env.spec else {}
+    claims = claims_of(family, keywords)
     could = DRAWN in (env.metadata.get("render_modes") or ())
     why = NOT_DRAWN if could else f"it has no render_mode={DRAWN!r}."
     claims["renderable"] = env.render_mode == DRAWN or why
     if not is_by_the_book(env):
         # A function makes it, and may make each otherwise.
         claims = {flag: claim for flag, claim in claims.items() if flag not in OF_EPISODES}
+        inside = claims_of(family_of(env.unwrapped), keywords)
+        claims |= {flag: inside[flag] for flag in OF_EPISODES if inside.get(flag, True) is not True}
     if env.spec and env.spec.nondeterministic:
         claims |= dict.fromkeys(OF_EPISODES, NOT_DETERMINISTIC)
     return claims

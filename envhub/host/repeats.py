@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
 import random
 import time
@@ -21,7 +20,7 @@ from envhub.host.values import Actions
 STEPS = 20
 BUDGET = 20.0  # seconds that all of it may take
 
-Shown = dict[str, Any]  # what there is to compare, by what it is
+Shown = dict[str, Any]  # what there is to compare, by what it is: values, or their bits
 
 
 def why_not_repeatable(one: Instance, other: Instance | None) -> str:
@@ -50,7 +49,10 @@ def _why_not(one: Instance, other: Instance | None, due: float) -> str:
     Raises:
         OverdueError: after that moment.
     """
-    play = functools.partial(_play, due)
+
+    def play(instance: Instance, seed: int) -> Iterator[Shown]:
+        return map(_bits_of, _play(due, instance, seed))
+
     with _other_global_generators() as shuffle:
         expected = list(play(one, 0))
         if not any("reward" in shown for shown in expected):
@@ -68,7 +70,12 @@ def _why_not(one: Instance, other: Instance | None, due: float) -> str:
         if where:
             return _told(where, "in another instance")
         shuffle()
-        turns: list[Any] = list(itertools.zip_longest(play(one, 0), play(other, 1), fillvalue={}))
+        # Each plays what the other did. Bits after both turns, as in a batch: they may show one
+        # array that all instances share.
+        both: Iterator[Any] = itertools.zip_longest(
+            _play(due, other, 0), _play(due, one, 1), fillvalue={}
+        )
+        turns = [tuple(map(_bits_of, turn)) for turn in both]
         seen, seen_beside = ([turn[lane] for turn in turns if turn[lane]] for lane in (0, 1))
         where = _difference(expected, seen) or _difference(expected_beside, seen_beside)
         return _told(where, "while another instance played") if where else ""
@@ -93,16 +100,12 @@ def _play(due: float, instance: Instance, seed: int) -> Iterator[Shown]:
         try:
             if has_ended:
                 obs, infos = instance.reset(seed + 1000 * number), []
-                yield {"observation": _bits(obs)}
+                yield {"observation": obs}
             step = InstanceStep(*instance.step(legal_action(rng, actions, instance, obs, infos)))
             obs, infos = step.obs, [step.info]
-            info = {f"info[{name!r}]": _bits(step.info[name]) for name in _numbers(step.info)}
-            yield {
-                "observation": _bits(step.obs),
-                "reward": _bits(step.reward),
-                "end": (_bits(step.terminated), _bits(step.truncated)),
-                **info,
-            }
+            ends = step.terminated, step.truncated
+            info = {f"info[{name!r}]": step.info[name] for name in _numbers(step.info)}
+            yield {"observation": obs, "reward": step.reward, "end": ends, **info}
             has_ended = bool(np.logical_or(step.terminated, step.truncated).all())
         except Exception as error:
             yield {"exception": type(error).__name__}
@@ -116,6 +119,15 @@ def _difference(expected: list[Shown], seen: list[Shown]) -> str:
             names = [name for name in {**one, **other} if one.get(name) != other.get(name)]
             return f"another {names[0]} at step {step}"
     return "" if len(expected) == len(seen) else "an episode of another length"
+
+
+def _bits_of(shown: Shown) -> Shown:
+    try:
+        return {
+            what: value if what == "exception" else _bits(value) for what, value in shown.items()
+        }
+    except Exception as error:  # of a dict whose keys cannot be sorted
+        return {"exception": type(error).__name__}
 
 
 def _bits(value: Any) -> Any:
