@@ -2,7 +2,8 @@
 
     python3 tasks.py tour            one environment of every suite, made, stepped and compared
     python3 tasks.py test            lint, types and the fast tests, on the newest versions
-    python3 tasks.py test --full --all-sets     everything, on every Python and the oldest versions
+    python3 tasks.py test --all-sets            on every Python and the oldest versions, too
+    python3 tasks.py test --full                what takes long, too
     python3 tasks.py matrix          every environment examined, and compat_matrix.md written
     python3 tasks.py constraints     write a set of today's newest versions
     python3 tasks.py extras          each extra alone, installed unpinned, its example examined
@@ -131,7 +132,12 @@ def test(options: argparse.Namespace, extra: Sequence[str]) -> int:
     pool = ThreadPoolExecutor(1)
     try:
         # While one set is tested, the next ones are downloaded and installed.
-        ready = [pool.submit(set_up, one.set_name, one.full) for one in runs]
+        # The default set of several is the one that has the trainers.
+        with_trainers = [one.full or (options.all_sets and one is runs[0]) for one in runs]
+        ready = [
+            pool.submit(set_up, one.set_name, more)
+            for one, more in zip(runs, with_trainers, strict=True)
+        ]
         for one, directory in zip(runs, ready, strict=True):
             outcomes.append(_test_set(one, extra, directory))
             say(_line(outcomes[-1]))

@@ -659,7 +659,7 @@ def test_ci_runs_everything() -> None:
     assert text.startswith("#!/usr/bin/env bash\n")
     assert "set -euo pipefail" in text
     everything = [
-        "python3 tasks.py test --full --all-sets || status=$?",
+        "python3 tasks.py test --all-sets || status=$?",
         "python3 tasks.py extras --here --extra gymnax --extra ale || status=$?",
         'exit "$status"',
     ]

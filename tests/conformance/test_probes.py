@@ -49,7 +49,7 @@ def test_the_probe_says_no(kind: type, flag: str, other_process: SecondProcess) 
 def test_render_refuses_a_picture_of_floats() -> None:
     env, params = bad_environments.make(bad_environments.DrawsFloats)
     _, state = env.reset(jax.random.key(0), params)
-    with pytest.raises(errors.RenderError, match="the picture is of float"):
+    with pytest.raises(errors.RenderError, match="the picture has dtype float"):
         env.render(state, params)
 
 

@@ -12,15 +12,18 @@ import jax.numpy as jnp
 import pytest
 
 import envhub
+from envhub.adapters import ale, gymnasium
 from envhub.host import transport
 
 KEY = jax.random.key(0)
 
 
+OURS = tuple(os.path.dirname(each.__file__) + os.sep for each in (envhub, ale, gymnasium))
+
+
 def is_counted(file: str) -> bool:
-    if f"{os.sep}envhub{os.sep}" in file or f"{os.sep}adapters{os.sep}" in file:
-        return True
-    return "site-packages" not in file and not file.startswith("<")
+    """Envhub's own, wherever it is installed, and what is no library."""
+    return file.startswith(OURS) or ("site-packages" not in file and not file.startswith("<"))
 
 
 @pytest.mark.skipif(transport.buffer_callback is None, reason="jax 0.4.35 has no buffer_callback")
