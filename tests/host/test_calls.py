@@ -10,9 +10,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import pytest
+from envhub.adapters import ale, gymnasium
 
 import envhub
-from envhub.adapters import ale, gymnasium
 from envhub.host import transport
 
 KEY = jax.random.key(0)
