@@ -1,6 +1,6 @@
-"""What an author's `reset_env` and `step_env` return, checked while a program is traced.
+"""Checks of the results of an author's `reset_env` and `step_env`, at trace time.
 
-A mistake there is a `ContractError` that names the hook, and not whatever JAX makes of it later.
+A mistake raises a `ContractError` that names the hook, instead of a later error of JAX.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FIELDS = ", ".join(StepResult._fields)
 
 
 def check_reset(env: Any, returned: Any) -> tuple[Any, Any]:
-    """The observation and the state that `reset_env` returned.
+    """Return the observation and the state that `reset_env` returned.
 
     Raises:
         ContractError: if it returned something else.
@@ -37,12 +37,12 @@ def check_reset(env: Any, returned: Any) -> tuple[Any, Any]:
 
 
 def check_step(env: Any, returned: Any, state: Any) -> StepResult:
-    """The result that `step_env` returned from a state.
+    """Return the result that `step_env` returned from a state.
 
     Raises:
-        ContractError: if it returned something else than a `StepResult`, or an observation or a
-            state of another structure or shape than a reset gives.
-        InvalidStateError: if this is because the caller gave a state of another environment.
+        ContractError: if it is not a `StepResult`, or its observation or state differs in structure
+            or shape from those of a reset.
+        InvalidStateError: if the cause is that the caller gave a state of another environment.
     """
     hook = _name(env, "step_env")
     if not isinstance(returned, StepResult):
@@ -88,7 +88,7 @@ def _name(env: Any, hook: str) -> str:
 
 
 def _of(returned: Any) -> str:
-    """What was returned, in a few words."""
+    """Describe the returned value in a few words."""
     if type(returned) is tuple:
         return f"a tuple of {len(returned)}"
     shape = getattr(returned, "shape", None)

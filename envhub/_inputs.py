@@ -1,4 +1,4 @@
-"""What callers hand in: keys, params and actions, checked before a suite sees them.
+"""Checks of the keys, params, states and actions of callers, before a suite sees them.
 
 Shapes, dtypes and structures are static in JAX, so these checks run while a program is traced
 and cost nothing in the compiled one.
@@ -34,16 +34,16 @@ def check_key(
     key: Any,
     of_a_batch: str = "use vmap: jax.vmap(env.reset, in_axes=(0, None))(keys, params)",
 ) -> None:
-    """Refuse what is not one PRNG key, typed or legacy.
+    """Refuse a value that is not one PRNG key, typed or legacy.
 
-    A legacy one is of the generator that JAX takes by default: `uint32[2]`, or of rbg `uint32[4]`.
+    A legacy key has the shape of JAX's default generator: `uint32[2]`, or `uint32[4]` for rbg.
 
     Args:
-        key: what is given.
-        of_a_batch: what to do with several keys.
+        key: the given value.
+        of_a_batch: advice for several keys.
 
     Raises:
-        InvalidKeyError: naming what was given and how to make a key.
+        InvalidKeyError: if it is not one key; the message says how to make one.
     """
     dtype, shape = getattr(key, "dtype", None), getattr(key, "shape", ())
     config: Any = jax.config
@@ -72,12 +72,12 @@ def check_params(params: Any, default: Any, lanes: int | None = None) -> None:
     A field whose default is `None` may hold anything.
 
     Args:
-        params: what is given.
-        default: the default ones.
-        lanes: how many environments have params of their own, and the default ones a leading axis.
+        params: the given params.
+        default: the default params.
+        lanes: the number of environments with their own params; then `default` has a leading axis.
 
     Raises:
-        InvalidParamsError: naming the structure that is expected, or the field.
+        InvalidParamsError: if they differ; the message names the expected structure or the field.
     """
     structure: Any = jax.tree.structure(default, is_leaf=lambda leaf: leaf is None)
     try:
@@ -95,10 +95,10 @@ def check_params(params: Any, default: Any, lanes: int | None = None) -> None:
 
 
 def check_leaves(what: str, leaves: Sequence[Any], like: Any, lanes: int | None = None) -> None:
-    """Refuse a leaf of another shape or kind than the one in whose place it is.
+    """Refuse a leaf whose shape or kind differs from that of the default leaf.
 
     Raises:
-        InvalidParamsError: naming the leaf, and how to give several.
+        InvalidParamsError: if one differs; the message says how to give several params.
     """
     wanted = jax.tree_util.tree_flatten_with_path(like, is_leaf=lambda leaf: leaf is None)[0]
     for (path, default), leaf in zip(wanted, leaves, strict=True):
@@ -140,7 +140,7 @@ FITTING = {
 
 
 def form(leaf: Any) -> tuple[tuple[int, ...], str]:
-    """The shape of an array or a number, and of what kind it is."""
+    """Return the shape and the kind of an array or a number."""
     for kind, number in (("bool", bool), ("integer", int), ("float", float)):
         if isinstance(leaf, number):
             return (), kind
@@ -155,10 +155,10 @@ def form(leaf: Any) -> tuple[tuple[int, ...], str]:
 
 
 def check_state(env: Any, state: Any, expected: Any) -> None:
-    """Refuse a state of another structure or other shapes than those expected.
+    """Refuse a state whose structure or shapes differ from the expected ones.
 
     Raises:
-        InvalidStateError: naming the environment.
+        InvalidStateError: if they differ; the message names the environment.
     """
     check_arrays("the state", state, InvalidStateError)
     structures: list[Any] = list(map(jax.tree.structure, (state, expected)))
@@ -171,7 +171,7 @@ def check_state(env: Any, state: Any, expected: Any) -> None:
 
 
 def check_arrays(what: str, tree: Any, error: type[Exception]) -> None:
-    """Refuse leaves that JAX cannot hold, as `error`, which names the first of them."""
+    """Refuse leaves that JAX cannot hold, with an `error` that names the first one."""
     for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
         if not isinstance(leaf, _ARRAYS):
             where = what + jax.tree_util.keystr(path)
@@ -179,13 +179,13 @@ def check_arrays(what: str, tree: Any, error: type[Exception]) -> None:
 
 
 def conform_action(space: spaces.Space, action: Any) -> Any:
-    """The action in the dtypes of its space, for a suite that is particular about them.
+    """Convert an action to the dtypes of its space, which some suites require.
 
-    Integers of any width fit an integer space, and integers and floats a float one: navix 4.0 and
-    craftax 1.6 fail inside a `lax.cond` on anything but int32.
+    Integers of any width fit an integer space, and integers and floats fit a float space. navix 4.0
+    and craftax 1.6 fail inside a `lax.cond` on integers other than int32.
 
     Raises:
-        InvalidActionError: if structure, shape or kind do not fit the space.
+        InvalidActionError: if the structure, a shape or a kind does not fit the space.
     """
     try:
         return map_space(_conform_leaf, space, action)
@@ -198,7 +198,7 @@ def check_widths(action: Any) -> None:
     """Refuse integers of Python or NumPy in an action that JAX would cut to 32 bits.
 
     Raises:
-        InvalidActionError: saying so.
+        InvalidActionError: if there is such an integer.
     """
     for leaf in jax.tree.leaves(action):
         if not isinstance(leaf, jax.Array):
@@ -211,13 +211,13 @@ def check_widths(action: Any) -> None:
 
 
 def check_split(env: Any, error: Exception, *given: Any) -> None:
-    """Explain an error of JAX that comes of arrays which explicit axes of a mesh split.
+    """Explain a JAX error that is caused by arrays split over explicit axes of a mesh.
 
     JAX (0.10.2) cannot batch a `cond`, `scan` or `while_loop` that was traced without the mesh
-    ("Resource axis … is not found in mesh: ()"), nor look up in a table what is split.
+    ("Resource axis … is not found in mesh: ()"), and cannot index a table with split arrays.
 
     Raises:
-        MissingCapabilityError: naming what can be done instead.
+        MissingCapabilityError: if this is the cause; the message has alternatives.
     """
     if has_explicit_axes(*given):
         raise MissingCapabilityError(
@@ -232,7 +232,7 @@ def _check_width(leaf: Any) -> None:
     """Refuse integers of Python or NumPy that JAX would cut to 32 bits.
 
     Raises:
-        ValueError: saying so.
+        ValueError: if there is such an integer.
     """
     if not isinstance(leaf, np.ndarray | np.generic | int) or (
         jax.dtypes.canonicalize_dtype(np.int64) == np.int64

@@ -1,4 +1,4 @@
-"""What a step returns."""
+"""`StepResult`: the result of a step."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from envhub._typing import Obs, State
 
 
 class StepResult(NamedTuple, Generic[Obs, State]):
-    """What `Environment.step` returns; it unpacks as a tuple of six.
+    """The result of `Environment.step`; it unpacks as a tuple of six values.
 
     Attributes:
-        obs: the observation after the transition, never one of a reset.
-        state: the next state, of the structure, shapes and dtypes that `reset` returns.
-        reward: float32[]; of several agents float32[num_agents], and so the flags.
-        terminated: bool[], the MDP ended: no bootstrap.
-        truncated: bool[], a time limit or another cut from outside: bootstrap from `obs`. Both
-            flags may be true at once.
-        info: a dict of arrays whose structure never changes.
+        obs: the observation after the transition, never that of a reset.
+        state: the next state, with the structure, shapes and dtypes of the state of `reset`.
+        reward: float32[]; for several agents float32[num_agents]. The flags have the same shape.
+        terminated: bool[], whether the MDP ended: do not bootstrap.
+        truncated: bool[], whether a limit or something else from outside cut the episode: bootstrap
+            from `obs`. Both flags may be true at once.
+        info: a dict of arrays; its structure never changes.
 
     Examples:
         >>> env, params = envhub.make("gymnax::CartPole-v1")
@@ -39,14 +39,14 @@ class StepResult(NamedTuple, Generic[Obs, State]):
 
     @property
     def done(self) -> jax.Array:
-        """bool[], whether the episode ended, for either reason."""
+        """Whether the episode ended, for either reason: bool[]."""
         return self.terminated | self.truncated
 
     def __repr__(self) -> str:
         return lines(type(self).__name__, self._fields_shown())
 
     def _repr_html_(self) -> str:
-        """A table, for notebooks."""
+        """Return a table, for notebooks."""
         return table(self._fields_shown().items())
 
     def _fields_shown(self) -> dict[str, str]:

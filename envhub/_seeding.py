@@ -1,4 +1,4 @@
-"""From a JAX key to the seed of a callback environment."""
+"""Compute the seed of a callback environment from a JAX key."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from envhub._forks import refuse_after_fork
 
 
 def host_seed(key: jax.Array) -> Any:
-    """The seed that a host environment takes from a key.
+    """Return the seed that a callback environment computes from a key.
 
     Args:
         key: one PRNG key, typed or legacy.

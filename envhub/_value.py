@@ -1,4 +1,4 @@
-"""What environments, batches and fleets are: values, which are equal if they were made alike."""
+"""The base class of environments, batches and fleets: values, equal if made equally."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ class Alone:
 
 
 class Value:
-    """Equal to what was made alike, and its own copy: nothing of it changes from call to call.
+    """A value that equals every value made with equal arguments. It never changes.
 
-    What equal values compile is compiled once.
+    Equal values share compiled programs.
     """
 
     @functools.cached_property
     def _key(self) -> Hashable:
-        """What it is compared by."""
+        """Return the key for comparisons."""
         return Alone()
 
     @functools.cached_property
     def _shared(self) -> Programs:
-        """What it and its equals have compiled."""
+        """Return the programs that this value and its equals have compiled."""
         return programs_of(self)
 
     def __eq__(self, other: object) -> bool:
@@ -54,7 +54,7 @@ class Value:
         self.close()
 
     def close(self) -> None:
-        """Free what is held outside of JAX; idempotent."""
+        """Free what is held outside JAX. It may be called repeatedly."""
 
     def __copy__(self) -> Any:
         return self
@@ -64,10 +64,10 @@ class Value:
 
 
 class Programs:
-    """What equal values have compiled.
+    """The programs that equal values have compiled.
 
-    The programs are those of a copy that nobody else has, so that they outlive the value that was
-    the first, and do not keep it alive.
+    The programs belong to a private copy, so that they outlive the first value and do not keep it
+    alive.
     """
 
     def __init__(self, value: Value) -> None:
@@ -76,7 +76,7 @@ class Programs:
         self._compiled: dict[str, Any] = {}
 
     def get(self, name: str, build: Callable[[Any], Any]) -> Any:
-        """What `build(value)` gave for the first of them."""
+        """Return the result of `build(value)` for the first of the equal values."""
         if name not in self._compiled:
             self._compiled[name] = build(self._twin)
         return self._compiled[name]
@@ -88,7 +88,7 @@ _lock = threading.Lock()
 
 
 def programs_of(value: Value) -> Programs:
-    """The programs of a value and of its equals."""
+    """Return the programs of a value and of its equals."""
     key = value._key
     with _lock:
         found = _known.get(key)
@@ -103,14 +103,14 @@ def programs_of(value: Value) -> Programs:
 
 
 def _is_of_one(key: Any) -> bool:
-    """Whether a key is that of some living object: of a callback environment, for example."""
+    """Tell whether a key is that of one living object, such as a callback environment."""
     return isinstance(key, Alone) or (isinstance(key, tuple) and any(map(_is_of_one, key)))
 
 
 def key_of(value: Any) -> Hashable:  # noqa: PLR0911 (one for each kind)
-    """What equal values have in common, and others do not: `1`, `True` and `1.0` are not equal.
+    """Return a key that only equal values share: `1`, `True` and `1.0` are not equal.
 
-    Of what cannot be told to be equal to another, the key is its own.
+    A value that cannot be compared has its own key.
     """
     kind: Any = type(value)
     if value is None or kind in (bool, int, str, bytes, complex):

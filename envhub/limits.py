@@ -9,25 +9,25 @@ import numpy as np
 __all__ = ["NO_LIMIT", "with_limit"]
 
 NO_LIMIT: int = np.iinfo(np.int32).max
-"""What no episode reaches, of the dtype that steps are counted in."""
+"""A limit that no episode reaches, in the dtype of step counts."""
 
 T = TypeVar("T")
 
 
 def with_limit(holder: T, field: str, limit: Any) -> T:
-    """What holds an episode limit, with another one.
+    """Return a copy of params, or of a suite's environment, with another episode limit.
 
-    A suite that has one flag for both says `terminated` in the same step with `NO_LIMIT`. XLA
-    computes once what the two steps have in common.
+    If a suite has one flag for both ends, its flag in the same step with `NO_LIMIT` is
+    `terminated`. XLA computes the common parts of the two steps only once.
 
     Args:
         holder: the params, a dataclass, or the suite's own environment that reads the limit from an
-            attribute; it stays as it is.
-        field: the name of the limit there.
+            attribute; it is not changed.
+        field: the name of the field or attribute.
         limit: int32[], which may be traced.
 
     Returns:
-        A copy, which shares all else.
+        A copy, which shares everything else.
 
     Examples:
         >>> env, params = envhub.make("gymnax::CartPole-v1")

@@ -1,10 +1,10 @@
 """Callback environments: CPU libraries under the contract, without the usual limits of callbacks.
 
-An adapter describes one live instance of its suite (`Instance`), and its suite by what makes one
-(`HostSuite`); the bridge owns everything else: the environment that callers see (`environment`),
-the calls from compiled programs (`transport`), with which arrays (`protocol`), what each state of a
-batch is (`states`), the instances (`pool`), steps that reset where episodes end (`autoresets`), who
-runs the instances (`fleet`, or `parallel`), what they give (`values`), and snapshots (`snapshot`).
+An adapter describes one instance of its suite (`Instance`), and how its suite makes instances
+(`HostSuite`). This package owns everything else: the environment that callers see (`environment`),
+the calls from compiled programs (`transport`) and their arrays (`protocol`), the states of a batch
+(`states`), the instances (`pool`), steps that reset at the end of an episode (`autoresets`), the
+runners of instances (`fleet` and `parallel`), their values (`values`), and snapshots (`snapshot`).
 """
 
 # Not `environment`, which makes JAX load its callbacks: an adapter imports it where it makes one.

@@ -53,8 +53,8 @@ class HostState(NamedTuple):
         (True, (3,))
 
     Attributes:
-        handle: uint32[3], which live instance is in this state: slot, generation and pool.
-        snapshot: uint8[K], from which any instance continues; `None` where there is none.
+        handle: uint32[3], which names the instance in this state: slot, generation and pool.
+        snapshot: uint8[K], from which any instance can continue; `None` if there is no snapshot.
     """
 
     handle: jax.Array
@@ -98,27 +98,27 @@ class HostEnvironment(Environment):
         (True, [])
 
     Args:
-        env_id: for errors.
-        construct: makes one instance.
-        first: the first that it made.
+        env_id: the id, for errors.
+        construct: a function that makes one instance.
+        first: the first instance that `construct` made.
         unwrapped: the suite's own object in `first`.
-        observation_space, action_space: of one instance.
-        capabilities: what is claimed; forkable states carry snapshots.
+        observation_space, action_space: the spaces of one instance.
+        capabilities: the claimed capabilities; forkable states carry snapshots.
         default_params: a pytree of float32 arrays, or `None`.
-        options: the keywords of `make`, those of the bridge among them (`BRIDGE_OPTIONS`).
-        version: of the suite; a snapshot fits the same id, version, and options of the suite.
-        num_agents: how many agents act in it, the leading axis of observations, actions, rewards
-            and flags; `None` for one without that axis.
-        fleet: what runs the instances, if it is the suite's own; `first` is not one of them then.
-        is_claimed: whether the suite says that it is forkable, so that the proof may take its time.
+        options: the keywords of `make`, including `BRIDGE_OPTIONS`.
+        version: the version of the suite; a snapshot fits the same id, version and suite options.
+        num_agents: the number of agents, which is the leading axis of observations, actions,
+            rewards and flags; `None` for one agent without that axis.
+        fleet: the suite's own runner of the instances, if it has one; it does not run `first`.
+        is_claimed: whether the suite claims `forkable`, so that the proof has no time limit.
 
     Attributes:
-        num_agents: how many agents act.
+        num_agents: the number of agents that act.
         info_entries: the entries of `info`: names, shapes and dtypes.
 
     Raises:
-        MissingCapabilityError: if `forkable=True` is asked of what cannot be.
-        InvalidOptionError: if an option of the bridge has no sensible value.
+        MissingCapabilityError: if `forkable=True` is given and the environment cannot be forkable.
+        InvalidOptionError: if an option in `BRIDGE_OPTIONS` has an invalid value.
     """
 
     def __init__(
@@ -177,12 +177,12 @@ class HostEnvironment(Environment):
 
     @property
     def last_error(self) -> BaseException | None:
-        """The exception of the last failing call on the host, which JAX hides in a text."""
+        """The exception of the last failing callback; JAX shows only its text."""
         return self._pool.error
 
     @property
     def counts(self) -> Counts:
-        """How many instances live, and what they have done: calls, resets and steps."""
+        """The number of live instances, and of their calls, resets and steps."""
         return self._pool.counts
 
     def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
@@ -238,7 +238,7 @@ class HostEnvironment(Environment):
         return transport.call(function, given, forms, effect=not self.capabilities.forkable)
 
     def _given(self, state: Any, action: Any, params: Any) -> Columns:
-        """What a step is given, on the host."""
+        """Return the arguments of a step, in the callback."""
         leaves = to_leaves(self._action_space, conform_action(self._actions, action))
         actions = dict(zip(self._protocol.actions, leaves, strict=True))
         snapshot = {} if state.snapshot is None else {SNAPSHOT: state.snapshot}
@@ -259,7 +259,7 @@ class HostEnvironment(Environment):
         )
 
     def _run(self, compiled: Any, *arguments: Any) -> Any:
-        """Outside `jit`, raise what the host raised, and not the text that JAX makes of it."""
+        """Outside `jit`, raise the original error of the callback instead of JAX's text of it."""
         self._pool.error = None
         try:
             result = compiled(*arguments)

@@ -1,4 +1,4 @@
-"""What an adapter tells the bridge: how to construct, seed, step, save and restore one instance."""
+"""The interface of adapters: how to construct, seed, step, save and restore one instance."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from envhub.flags import Claim
 
 
 class InstanceStep(NamedTuple):
-    """What one step of an instance gave, in NumPy.
+    """The result of one step of an instance, in NumPy.
 
     Attributes:
-        obs: of the structure of the observation space.
+        obs: the observation, with the structure of the observation space.
         reward: a number.
         terminated: whether the MDP ended.
         truncated: whether the episode was cut from outside.
-        info: the entries of the environment's `info`; others than the declared ones are dropped.
+        info: the entries of the environment's `info`; undeclared entries are dropped.
 
     Examples:
         >>> step = InstanceStep(np.zeros(3), 1.0, terminated=False, truncated=True, info={})
@@ -39,19 +39,19 @@ class InstanceStep(NamedTuple):
 class Instance(abc.ABC):
     """One live environment of a CPU library.
 
-    The bridge calls it from one thread at a time, and never after `close`. Nothing here may touch
-    JAX: it runs inside a callback of a compiled program, where that deadlocks.
+    It is called from one thread at a time, and never after `close`. No method may call JAX: the
+    methods run inside a callback of a compiled program, where JAX deadlocks.
 
     Attributes:
-        observation_space: of what `reset` and `step` give.
-        action_space: of what `step` takes.
+        observation_space: the space of the observations of `reset` and `step`.
+        action_space: the space of the actions of `step`.
         default_params: a pytree of float32 arrays, or `None`; see `set_params`.
-        num_agents: how many agents act in it, the leading axis of observations, actions, rewards
-            and flags; `None` for one without that axis.
-        episode_limit: after how many steps it truncates an episode at the latest; `None` if nothing
-            does.
-        claims: what is known of it, by flag: what it can do, or why not. Other flags are found out:
-            what it lacks a method or params for it cannot do, and the rest is tried.
+        num_agents: the number of agents, which is the leading axis of observations, actions,
+            rewards and flags; `None` for one agent without that axis.
+        episode_limit: the number of steps after which an episode is truncated at the latest; `None`
+            if there is no limit.
+        claims: the known capabilities by flag: `True`, or the reason why not. Other flags are found
+            out: a flag is denied if its method or params are absent, and otherwise tried.
 
     Examples:
         >>> class Walk(Instance):
@@ -80,7 +80,7 @@ class Instance(abc.ABC):
 
     @abc.abstractmethod
     def reset(self, seed: int) -> Any:
-        """Start an episode that this seed (below 2**31) decides, whatever was played before.
+        """Start an episode. The seed (below 2**31) alone determines it, not earlier episodes.
 
         Returns:
             The observation.
@@ -88,62 +88,62 @@ class Instance(abc.ABC):
 
     @abc.abstractmethod
     def step(self, action: Any) -> InstanceStep:
-        """Advance one step; never reset.
+        """Advance one step, without any reset.
 
         Args:
-            action: an element of the action space: an int for `Discrete`, otherwise arrays.
+            action: an element of the action space: an int for `Discrete`, arrays for other spaces.
         """
 
     def action_mask(self) -> Any:
-        """Which actions are legal now, as `gymnasium.Space.sample` takes it; `None`: nobody says.
+        """Return a mask of the legal actions, as for `gymnasium.Space.sample`; `None` if unknown.
 
-        What is tried out at random when an environment is made keeps to it. An entry `action_mask`
-        of an observation or of `info` is seen without this.
+        Trials with random actions, when an environment is made, respect the mask. They also
+        respect an entry `action_mask` of an observation or of `info` without this method.
         """
         return None
 
     def save(self) -> bytes:
-        """What decides all that comes next until a `reset`: data, no code.
+        """Return everything that determines the future until a `reset`, as data without code.
 
-        Only where the environment is forkable.
+        It is called only if the environment is forkable.
         """
         raise NotImplementedError
 
     def restore(self, saved: bytes, obs: Any) -> None:
-        """Continue, in any instance of the same environment, where `save` was called.
+        """Continue from a saved state, in any instance of the same environment.
 
         Args:
-            saved: what `save` returned.
-            obs: the last observation before that.
+            saved: the bytes that `save` returned.
+            obs: the last observation before `save`.
         """
         raise NotImplementedError
 
     def set_params(self, values: np.ndarray[Any, Any]) -> None:
-        """Put params in force; only where the environment has them.
+        """Use these params from now on. It is called only if the environment has params.
 
         Args:
-            values: float32[P], the leaves of the params, flattened in order. Where the library
-                computes in doubles, `unrounded` says which they stand for.
+            values: float32[P], the leaves of the params, flattened in order. If the library
+                computes in doubles, `unrounded` converts them.
         """
         raise NotImplementedError
 
     def render(self) -> Any:
-        """The picture of the current state: uint8[H, W, 3]."""
+        """Draw the current state: uint8[H, W, 3]."""
         raise NotImplementedError
 
     def close(self) -> None:  # noqa: B027 (most have nothing to free)
-        """Free what the instance holds; idempotent."""
+        """Free what the instance holds. It may be called repeatedly."""
 
 
 def unrounded(values: np.ndarray[Any, Any], own: Any) -> np.ndarray[Any, Any]:
-    """The doubles that float32 params stand for, for a library that computes in doubles.
+    """Convert float32 params to doubles, for a library that computes in doubles.
 
-    A param that was not changed is the library's own double, and not its float32: otherwise the
-    default params would give other episodes than the library does.
+    An unchanged param becomes the library's own double instead of its rounded float32. Otherwise
+    episodes with the default params would differ from the library's.
 
     Args:
-        values: float32[...], the params that are put in force.
-        own: float64 of the same shape, the library's own values of them.
+        values: float32[...], the params of the call.
+        own: float64 of the same shape, the library's own values of the params.
 
     Returns:
         float64 of that shape.

@@ -29,12 +29,12 @@ MIN_KEY, MAX_KEY = 16, 64  # bytes; BLAKE2b takes no more
 def host_capabilities(
     options: Mapping[str, Any], can_be_forked: Claim, **claims: Claim
 ) -> Capabilities:
-    """What the bridge makes of a callback environment.
+    """Return the capabilities of a callback environment.
 
     Args:
-        options: the keywords of `make`; `forkable=False` leaves snapshots out.
-        can_be_forked: whether an instance can be saved and restored, or why not.
-        **claims: what the suite decides: `has_env_params`, `renderable`, and any other flag.
+        options: the keywords of `make`; `forkable=False` omits snapshots.
+        can_be_forked: whether an instance can be saved and restored, or the reason why not.
+        **claims: the claims of the suite: `has_env_params`, `renderable`, and any other flag.
 
     Examples:
         >>> none = {"has_env_params": "there are none.", "renderable": "there is nothing to see."}
@@ -48,7 +48,7 @@ def host_capabilities(
 
 
 def capabilities_of(options: Mapping[str, Any], claims: Mapping[str, Claim]) -> Capabilities:
-    """The same of claims by flag; what nobody claims is not known before it is made."""
+    """Return the capabilities for claims by flag; other flags are unknown until it is made."""
     claims = {**dict.fromkeys(FLAGS, UNKNOWN), **claims}
     forkable = claims["forkable"]
     if forkable is True and options.get("forkable", True) is False:
@@ -66,10 +66,10 @@ def capabilities_of(options: Mapping[str, Any], claims: Mapping[str, Claim]) -> 
 
 
 def of_one_instance(capabilities: Capabilities) -> tuple[Capabilities, dict[str, Any]]:
-    """What is left of them where there is one live instance, which every reset takes over.
+    """Return the capabilities of an environment with a single instance, reused by every reset.
 
     Returns:
-        They, and the options of such an environment.
+        The capabilities, and the options of such an environment.
 
     Examples:
         >>> env, params = envhub.make("gymnasium::CartPole-v1")
@@ -83,11 +83,11 @@ def of_one_instance(capabilities: Capabilities) -> tuple[Capabilities, dict[str,
 
 
 def check_options(env_id: str, options: Mapping[str, Any], capabilities: Capabilities) -> None:
-    """Refuse values that make no sense.
+    """Refuse invalid values of options.
 
     Raises:
-        MissingCapabilityError: if `forkable=True` is asked of what cannot be.
-        InvalidOptionError: for the others.
+        MissingCapabilityError: if `forkable=True` is given and the environment cannot be forkable.
+        InvalidOptionError: if another option is invalid.
     """
     forkable = options.get("forkable")
     if forkable not in (None, True, False):
@@ -111,10 +111,10 @@ def check_options(env_id: str, options: Mapping[str, Any], capabilities: Capabil
 
 
 def check_timeout(options: Mapping[str, Any]) -> None:
-    """Refuse a timeout that is none; before anything is tried, because that keeps to it.
+    """Refuse an invalid timeout. This comes before any trial, because trials respect it.
 
     Raises:
-        InvalidOptionError: saying what it was.
+        InvalidOptionError: if it is invalid; the message names the value.
     """
     timeout = options.get("timeout")
     if timeout is not None and (type(timeout) not in (int, float) or not 0 < timeout < math.inf):
@@ -122,7 +122,7 @@ def check_timeout(options: Mapping[str, Any]) -> None:
 
 
 def own_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of the suite, without those of the bridge."""
+    """Return the options of the suite, without those of all callback environments."""
     return {key: value for key, value in options.items() if key not in BRIDGE_OPTIONS}
 
 

@@ -1,4 +1,4 @@
-"""What every suite on the CPU needs, made of how one instance is constructed."""
+"""`HostSuite`: the base class of suites of callback environments."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from envhub.suite import Suite, first_then_others, keywords
 
 
 class HostSuite(Suite):
-    """A suite on the CPU: its facts, and what makes one instance of an environment.
+    """A suite of callback environments: its facts, and a constructor of instances.
 
-    The options, the capabilities and the environments follow from the instances. A suite overrides
-    `claims` where it knows them before there is an instance, and `options` where the constructor of
-    the instances does not name them.
+    Options, capabilities and environments follow from the instances. A suite overrides `claims` if
+    it knows capabilities before there is an instance, and `options` if the constructor of the
+    instances does not name them.
 
     Examples:
         >>> import functools
@@ -67,15 +67,15 @@ class HostSuite(Suite):
 
     @abc.abstractmethod
     def instances(self, name: str, options: Mapping[str, Any]) -> Callable[[], Instance]:
-        """What makes one instance each time it is called; with `workers="process"` it is pickled.
+        """Return a function that makes one instance per call; `workers="process"` pickles it.
 
         Args:
-            name: of the environment.
-            options: the suite's own keywords of `make`, without those of the bridge.
+            name: the name of the environment.
+            options: the suite's own keywords of `make`, without `BRIDGE_OPTIONS`.
         """
 
     def claims(self, name: str, options: Mapping[str, Any]) -> Mapping[str, Claim]:
-        """What is known of an environment before it is made, by flag."""
+        """Return the capabilities that are known before an environment is made, by flag."""
         return {}
 
     def options(self, name: str) -> Iterable[str]:
@@ -93,7 +93,7 @@ class HostSuite(Suite):
         return self.environment(name, construct, first, options)
 
     def trial(self, name: str, options: Mapping[str, Any]) -> Trial:
-        """What watches what is tried out of an environment with these options."""
+        """Return the watcher of the trials of an environment with these options."""
         check_timeout(options)
         return Trial(f"{self.name}::{name}", options.get("timeout"))
 
@@ -105,14 +105,14 @@ class HostSuite(Suite):
         instance: Callable[[Callable[[], Any]], Instance],
         options: Mapping[str, Any] = MappingProxyType({}),
     ) -> Environment:
-        """The environment of an object that somebody else made, for `adopt`.
+        """Make the environment of an object that was made elsewhere; `adopt` calls this.
 
         Args:
-            name: of the environment.
+            name: the name of the environment.
             obj: the object.
-            construct: what has made it, and makes others; `None` if nobody knows.
-            instance: makes an instance of what gives an object.
-            options: those that `wrap` was given.
+            construct: a function that makes objects like `obj`; `None` if there is none.
+            instance: makes an instance from a function that returns an object.
+            options: the options given to `wrap`.
         """
         create = functools.partial(instance, first_then_others(obj, construct))
         first = self.trial(name, options).first(create)
@@ -130,16 +130,17 @@ class HostSuite(Suite):
         fleet: Fleet | None = None,
         is_alone: bool = False,
     ) -> Environment:
-        """The environment of an instance and of those like it.
+        """Make the environment of an instance and others like it.
 
         Args:
-            name: of the environment.
-            construct: makes an instance.
-            first: the first that it made.
-            options: of `make`, those of the bridge among them.
-            claims: what is known of it; by default what `claims` says. An instance's own go before.
-            fleet: what runs the instances, if it is the suite's own.
-            is_alone: whether there is this one instance and no other, which every reset takes over.
+            name: the name of the environment.
+            construct: a function that makes an instance.
+            first: the first instance that `construct` made.
+            options: the keywords of `make`, including `BRIDGE_OPTIONS`.
+            claims: the known capabilities; by default those of `claims`. An instance's own claims
+                take precedence.
+            fleet: the suite's own runner of the instances, if it has one.
+            is_alone: whether this is the only instance, which every reset reuses.
         """
         from envhub.host.environment import HostEnvironment
 
@@ -187,7 +188,7 @@ def _tried(
     *,
     is_alone: bool,
 ) -> dict[str, Claim]:
-    """What two instances show of the flags that nobody said anything of."""
+    """Find out, with two instances, the flags for which there is no claim."""
     unknown = [flag for flag in OF_EPISODES if flag not in said]
     if not unknown:
         return {}
@@ -201,7 +202,7 @@ def _tried(
 
 
 def _has(instance: Instance) -> dict[str, Claim]:
-    """What an instance can do as far as its methods say."""
+    """Return the capabilities that follow from the methods of an instance."""
     kind, has_params = type(instance), instance.default_params is not None
     return {
         "forkable": kind.save is not Instance.save or "it cannot be saved.",
