@@ -14,6 +14,7 @@ from envhub import registry, spaces
 from envhub.errors import InvalidOptionError, UnavailableEnvError
 from envhub.flags import Claim
 from envhub.host import Instance, InstanceStep
+from envhub.host.values import Observations
 
 from .facts import OF_ALL, UNEMULATED
 from .libc import OwnGenerator
@@ -154,14 +155,30 @@ class Emulated:
         self.inner = inner
         self.observation_space = inner.env.observation_space
         self.action_space = inner.env.action_space
+        self._observations = Observations(inner.observation_space)
 
     def reset(self, seed: int) -> tuple[Any, dict[str, Any]]:
         """As the instance does, without `info`."""
-        return self.inner.reset(seed), {}
+        obs = self.inner.reset(seed)
+        self._check(obs)
+        return obs, {}
 
     def step(self, action: Any) -> Any:
         """As the instance does."""
-        return self.inner.step(action)
+        returned = self.inner.step(action)
+        self._check(returned[0])
+        return returned
+
+    def _check(self, obs: Any) -> None:
+        """Refuse what the space does not hold: PufferLib 3 casts it without a word.
+
+        Raises:
+            ValueError: with the value.
+        """
+        space = self.observation_space
+        is_plain = isinstance(obs, np.ndarray) and obs.dtype == space.dtype
+        if not is_plain or obs.shape != space.shape:
+            self._observations.columns([obs])
 
     def close(self) -> None:
         """As the instance does."""

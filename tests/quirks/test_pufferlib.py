@@ -26,6 +26,7 @@ import envhub
 from envhub import _versions, errors, registry, spaces
 
 from ..conftest import REPOSITORY
+from ..packages import needed
 
 SUITE = registry.get("pufferlib")
 USERS = "pufferlib::tests.quirks.puffer_envs"
@@ -507,6 +508,28 @@ def test_an_emulated_environment_can_do_what_gymnasiums_can() -> None:
         state, own_state = result.state, expected.state
     assert result.truncated
     assert not result.terminated
+
+
+def test_emulation_bends_no_value() -> None:
+    """PufferLib alone makes zeros of it."""
+    gymnasium = needed("gymnasium")
+    box = gymnasium.spaces.Box(0, 255, (4,), np.uint8)
+
+    def camera() -> Any:
+        pole = gymnasium.make("CartPole-v1")
+        return gymnasium.wrappers.TransformObservation(pole, lambda _: np.full(4, shown), box)
+
+    gymnasium.register("Camera-v0", camera)
+    try:
+        shown: Any = np.uint8(7)
+        env, _ = envhub.make("pufferlib::Camera-v0")
+        obs, state = env.reset(KEY)
+        assert obs.tolist() == [7] * 4
+        shown = 0.5
+        with pytest.raises(errors.HostEnvError, match=r"is 0.5, which uint8\[4\] cannot"):
+            env.step(KEY, state, 0)
+    finally:
+        del gymnasium.registry["Camera-v0"]
 
 
 def test_a_snapshot_continues_in_an_instance_of_another_history() -> None:
