@@ -79,7 +79,7 @@ def wrap(obj: Any, /, *, timeout: float | None = None) -> tuple[Environment, Any
 
 
 def _why_not(obj: Any) -> str:
-    """What is wrong with it, as far as its class tells."""
+    """Return what is wrong with the object, as far as its class shows."""
     if isinstance(obj, Value):
         return "It is under the contract already."
     packages = [kind.__module__.partition(".")[0] for kind in type(obj).__mro__]
@@ -114,7 +114,7 @@ def _called(construct: Callable[[], Any], timeout: float | None) -> Any:
 def _ask_suites(
     obj: Any, construct: Callable[[], Any] | None, options: dict[str, Any]
 ) -> Environment | None:
-    """The environment, if it is of a suite."""
+    """Return the environment, if a suite adopts the object."""
     kind = type(getattr(obj, "unwrapped", obj))
     if kind.__module__.startswith("envhub.export."):
         raise InvalidOptionError(
@@ -164,7 +164,7 @@ def _adopted(
 
 
 def _source_of(obj: Any, maker: Callable[[], Any] | None, env: Environment) -> Any:
-    """What gives the object, or one like it, in another process too."""
+    """Return a function that gives the object, or one like it, also in another process."""
     if maker:
         return MadeBy(maker)
     # What is native holds no episode: the object is as good as what made it.

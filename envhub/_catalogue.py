@@ -1,4 +1,4 @@
-"""What is seen and done in each environment, known without its suite: `catalogue.json`.
+"""The observations and actions of each environment, known without its suite: `catalogue.json`.
 
 `python -m tests.catalogue` writes the file, and the tests compare it with what they make.
 """
@@ -17,14 +17,14 @@ from envhub import spaces
 
 PLACE = Path(__file__).with_name("catalogue.json")
 SMALLEST_IMAGE = 32
-"""Pixels on a side: the grids of symbols and of features are smaller, and no picture is."""
+"""Pixels on a side: grids of symbols and features are smaller, and images are not."""
 CONTINUOUS, DISCRETE, MULTI_DISCRETE, MIXED = (
     "continuous", "discrete", "multi-discrete", "mixed",
 )  # fmt: skip
 
 
 def describe(env: Any, params: Any) -> dict[str, Any]:
-    """The entry of an environment."""
+    """Return the entry of an environment."""
     observed, acted = env.observation_space(params), env.action_space(params)
     return {
         "observations": str(observed),
@@ -36,7 +36,7 @@ def describe(env: Any, params: Any) -> dict[str, Any]:
 
 
 def control(space: spaces.Space, agents: int = 1) -> str:
-    """Whether each agent's actions are `discrete`, `multi-discrete`, `continuous` or `mixed`."""
+    """Return `discrete`, `multi-discrete`, `continuous` or `mixed`, for each agent's actions."""
     leaves = _leaves(space)
     counted = {not np.issubdtype(leaf.dtype, np.floating) for leaf in leaves}
     if len(counted) > 1:
@@ -48,9 +48,9 @@ def control(space: spaces.Space, agents: int = 1) -> str:
 
 
 def is_image(space: spaces.Space, agents: int = 1) -> bool:
-    """Whether a part of what an agent observes is a picture.
+    """Tell whether a part of an agent's observation is an image.
 
-    That is a Box of bytes, or of numbers from 0 to 1, of at least 32 pixels on two sides.
+    An image is a Box of bytes, or of numbers from 0 to 1, of at least 32 pixels on two sides.
     """
     boxes = [leaf for leaf in _leaves(space) if isinstance(leaf, spaces.Box)]
     return any(_is_picture(box, box.shape[agents > 1 :]) for box in boxes)
@@ -73,7 +73,7 @@ def _leaves(space: spaces.Space) -> list[Any]:
 
 
 def dump(known: Mapping[str, Any]) -> str:
-    """The text of the file: an environment a line."""
+    """Return the text of the file, with one environment per line."""
     parts = []
     for suite, facts in sorted(known.items()):
         lines = [
@@ -92,7 +92,7 @@ def _known() -> dict[str, Any]:
 
 
 def entry(suite: str, name: str) -> dict[str, Any] | None:
-    """What is known of an environment, with the `version` of its suite; `None` if nothing is."""
+    """Return the facts of an environment, with the `version` of its suite; `None` if unknown."""
     facts = _known().get(suite, {"environments": {}})
     found = facts["environments"].get(name)
     return {**found, "version": facts["version"]} if found else None

@@ -1,8 +1,8 @@
-"""States and params in the eyes of flax, for its `to_bytes` and `from_bytes`.
+"""Support flax's `to_bytes` and `from_bytes` for states and params.
 
-flax takes dicts, tuples and its own dataclasses apart, and holds everything else for an array. It
-is told of the other classes that are in states and params, if somebody has imported it, or when
-somebody does: nothing here imports it.
+flax takes dicts, tuples and its own dataclasses apart, and treats everything else as an array. This
+module registers the other classes in states and params with flax once flax is imported; it does not
+import flax itself.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _kinds: list[type] = []  # in states and params; or the class of typed keys
 
 
 def accept(tree: Any) -> None:
-    """Tell flax of all classes in a state or in params, which may be traced."""
+    """Register all classes in a state or in params, which may be traced, with flax."""
     for node in _nodes(tree):
         if isinstance(node, jax.Array):
             if jnp.issubdtype(node.dtype, jax.dtypes.prng_key):
@@ -35,7 +35,7 @@ def accept(tree: Any) -> None:
 
 
 def accept_kind(kind: type) -> None:
-    """Tell flax of one class."""
+    """Register one class with flax."""
     if kind in _kinds:
         return
     _kinds.append(kind)
@@ -44,7 +44,7 @@ def accept_kind(kind: type) -> None:
 
 
 def _nodes(tree: Any) -> list[Any]:
-    """What a pytree is made of, itself included, but for leaves that are not arrays of JAX."""
+    """Return the nodes of a pytree, including itself, without leaves that are not JAX arrays."""
     children = [child for _, child in _children(tree)[0]]
     if len(children) == 1 and children[0] is tree:
         return [tree] if isinstance(tree, jax.Array) else []
@@ -56,7 +56,7 @@ def _children(tree: Any) -> tuple[Any, Any]:
 
 
 def _named(tree: Any) -> tuple[dict[str, Any], Any]:
-    """What is in a node by name, and what makes it of that."""
+    """Return the children of a node by name, and a function that makes the node from them."""
     children, structure = _children(tree)
     return {_name(path[0]): child for path, child in children}, structure
 
@@ -97,7 +97,7 @@ def _key_of_data(key: jax.Array, saved: Any) -> Any:
 
 
 class _WhenImported(importlib.abc.MetaPathFinder):
-    """Lets flax be imported as ever, and tells it then: it has no other place to say so before."""
+    """Lets flax be imported as usual, and then registers the classes; flax has no earlier hook."""
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
         if name != SERIALIZATION:

@@ -1,4 +1,4 @@
-"""Random actions in many copies of one environment, measured: `envhub run` and `envhub tour`."""
+"""Measure random actions in many copies of an environment, for `envhub run` and `envhub tour`."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ import numpy as np
 from envhub.environment import Environment
 
 CHUNK = 100
-"""The most steps between two reports: a progress bar moves, and Ctrl-C is heard."""
+"""The most steps between two reports, at which progress is shown and Ctrl-C is noticed."""
 
 
 class Episode(NamedTuple):
-    """Episodes as arrays of one shape: as far as they have come, or those that ended.
+    """Episodes as arrays of one shape: episodes in progress, or episodes that ended.
 
     Attributes:
-        total: the sum of the rewards; of several agents their mean.
+        total: the sum of the rewards; for several agents, their mean.
         length: the number of steps.
-        terminated: whether the last step ended the MDP, for an agent at least.
-        truncated: whether the last step met a limit, likewise; both may be true.
+        terminated: whether the last step ended the MDP, for at least one agent.
+        truncated: whether the last step reached a limit, for at least one agent.
     """
 
     total: Any
@@ -38,15 +38,15 @@ class Rollout:
 
     An episode of several agents ends when all of them are done.
 
-    Iterating runs it, and gives the number of steps taken so far in each copy. `report` says what
-    was measured until then, also when the iteration was interrupted.
+    Iterating runs it, and yields the number of steps taken so far in each copy. `report` returns
+    the measurements so far, also after an interrupt.
 
     Args:
         env: the environment.
         params: its params.
         steps: the number of steps in each copy.
         num_envs: the number of copies.
-        seed: decides all actions, resets and transitions.
+        seed: determines all actions, resets and transitions.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Rollout:
             yield self._taken
 
     def report(self) -> dict[str, Any]:
-        """What was measured so far; compiling is no part of the speed."""
+        """Return the measurements so far; the speed excludes compiling."""
         total, length, terminated, truncated = map(np.concatenate, zip(*self._ended, strict=True))
         steps = self._taken * self._num_envs
         return {
@@ -90,7 +90,7 @@ class Rollout:
         }
 
     def _start(self, key: jax.Array) -> Any:
-        """The carry of the scan: a key, and the state, return and length of every episode."""
+        """Return the carry of the scan: a key, and state, return and length of every episode."""
         key, reset_key = jax.random.split(key)
         return key, self._fresh(reset_key)
 
@@ -125,7 +125,7 @@ class Rollout:
         return (key, jax.lax.cond(ended.any(), restart, lambda same: same, running)), seen
 
     def _of_agents(self, values: jax.Array) -> jax.Array:
-        """What each agent of each copy has: an axis for the agents, where there is one too."""
+        """Return the values with axes for the copies and for the agents of each copy."""
         return values.reshape(self._num_envs, -1)
 
     def _record(self, seen: Episode, seconds: float) -> None:

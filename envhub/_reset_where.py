@@ -1,4 +1,4 @@
-"""Resets for the lanes of a batch whose episode ended, and for others only where they are free."""
+"""Reset the lanes of a batch whose episode ended, and others only if this costs nothing."""
 
 from __future__ import annotations
 
@@ -42,20 +42,20 @@ def reset_where(
     *,
     one_by_one: bool = False,
 ) -> Any:
-    """Give `reset(key, params)` where `done`, and what is given otherwise elsewhere.
+    """Return `reset(key, params)` where `done`, and `otherwise` elsewhere.
 
-    Under `vmap`, nested too, it costs what the lanes cost that are done: they are gathered, reset a
-    few at a time, and put back. JAX itself would reset all of them, because a `cond` under `vmap`
-    computes both sides; on a GPU, for which that is faster, so does this. Gradients flow through
-    what is given, and not through the reset.
+    Under `vmap`, also nested, only lanes that are done cost a reset: they are gathered, reset a few
+    at a time, and put back. JAX itself would reset all lanes, because a `cond` under `vmap`
+    computes both sides; on a GPU this function does the same, because it is faster there. Gradients
+    flow through `otherwise`, not through the reset.
 
     Args:
         done: bool[].
-        reset: of one environment, to a pytree of arrays.
+        reset: the reset of one environment, which returns a pytree of arrays.
         key: one PRNG key.
         params: a pytree.
-        otherwise: of the form of what `reset` gives.
-        one_by_one: whether to reset no lane in vain, as where a reset calls the host.
+        otherwise: values of the same form as the result of `reset`.
+        one_by_one: whether to reset only lanes that are done, because a reset is a callback.
     """
 
     def plain_reset(key: jax.Array, params: Any) -> Any:
@@ -85,7 +85,7 @@ def reset_where(
 
 
 def _choose_one(reset: Reset, one_by_one: bool) -> Any:
-    """For one lane: a reset where done, and otherwise what is given."""
+    """Choose for one lane: a reset if done, and otherwise the given values."""
 
     def one(done: jax.Array, key: jax.Array, params: Any, otherwise: Any) -> Any:
         return lax.cond(done, lambda: reset(key, params), lambda: otherwise)
@@ -98,7 +98,7 @@ def _choose_one(reset: Reset, one_by_one: bool) -> Any:
 
 
 def _choose_many(reset: Reset, one_by_one: bool, have_lanes: Any) -> Any:
-    """The same for a flat batch; the last argument says which leaves of the params have lanes."""
+    """Choose for a flat batch; the last argument tells which leaves of the params have lanes."""
 
     def many(lanes: Any, params: Any) -> Any:
         return _reset_in_chunks(reset, one_by_one, have_lanes, lanes, params)
@@ -127,7 +127,7 @@ def _choose_many(reset: Reset, one_by_one: bool, have_lanes: Any) -> Any:
 
 
 def _batched_by(rule: Any, function: Any) -> Any:
-    """The function; where `vmap` gives it lanes, the rule of those."""
+    """Return the function with a rule for the lanes of `vmap`."""
     batched = custom_vmap(function)
 
     @batched.def_vmap
@@ -171,12 +171,12 @@ def _reset_in_chunks(
 
 
 def platform() -> str:
-    """Where programs are taken to run, while they are traced; it decides what is fast."""
+    """Return the platform for which programs are traced; it decides which way is fast."""
     return jax.default_backend()
 
 
 def _chunk(batch: Any) -> int | None:
-    """How many lanes to reset at once; `None` for all, whether they are done or not."""
+    """Return how many lanes to reset at once; `None` for all lanes, done or not."""
     leaves = jax.tree.leaves(batch)
     size = leaves[0].shape[0]
     lane: int = sum(math.prod(leaf.shape[1:]) * leaf.dtype.itemsize for leaf in leaves)
@@ -193,7 +193,7 @@ def _select(done: jax.Array, fresh: Any, otherwise: Any) -> Any:
 
 
 def _lanes(arrays: Any, size: int, mapped: Any) -> Any:
-    """With a leading axis, also where there was none."""
+    """Add a leading axis where there is none."""
 
     def broadcast(array: jax.Array, is_mapped: bool) -> jax.Array:
         return array if is_mapped else jnp.broadcast_to(array, (size, *array.shape))
@@ -206,7 +206,7 @@ def _is_key(leaf: Any) -> bool:
 
 
 def _plain(leaf: jax.Array) -> jax.Array:
-    """Keys as their data, which every version of JAX can batch, carry and put into a place."""
+    """Return keys as their data, which every version of JAX can batch, carry and scatter."""
     return jax.random.key_data(leaf) if _is_key(leaf) else leaf
 
 

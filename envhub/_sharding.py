@@ -1,4 +1,4 @@
-"""The leading axis of a batch, split over devices."""
+"""Split the leading axis of a batch over devices."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Spec: Any = _sharding.PartitionSpec
 def shard_map(function: Callable[..., Any], *, mesh: Any, in_specs: Any, out_specs: Any) -> Any:
     """`jax.shard_map`, which jax 0.4 has in `jax.experimental`.
 
-    Without its checks of what is the same on all devices: there is no rule for the bridge's calls.
+    It does not check what is equal on all devices, because the callbacks have no rule for that.
     """
     how = {"mesh": mesh, "in_specs": in_specs, "out_specs": out_specs}
     if hasattr(jax, "shard_map"):
@@ -30,25 +30,25 @@ def shard_map(function: Callable[..., Any], *, mesh: Any, in_specs: Any, out_spe
 
 
 def over_all_axes(mesh: Any) -> Any:
-    """The sharding that splits a leading axis over all axes of a mesh."""
+    """Return the sharding that splits a leading axis over all axes of a mesh."""
     if not isinstance(mesh, _sharding.Mesh):
         raise InvalidOptionError(f"mesh= must be a jax.sharding.Mesh, got {mesh!r}.")
     return _sharding.NamedSharding(mesh, Spec(mesh.axis_names))
 
 
 class Shards:
-    """How a batch of environments is split.
+    """The split of a batch of environments.
 
     Args:
-        sharding: a `NamedSharding`, whose first entry says over which axes of its mesh.
+        sharding: a `NamedSharding`, whose first entry names the mesh axes that split the batch.
         env: one of the environments.
-        num_envs: how many there are.
+        num_envs: the number of environments.
 
     Attributes:
-        sharding: of all arrays of the batch.
+        sharding: the sharding of all arrays of the batch.
 
     Raises:
-        InvalidOptionError: if the batch cannot be split so.
+        InvalidOptionError: if the batch cannot be split in this way.
         MissingCapabilityError: if the environment does not work on several devices.
     """
 
@@ -92,7 +92,7 @@ class Shards:
         """Split a function of a batch, `mapped(keys, *arguments)`.
 
         Args:
-            mapped: what each device does for its part.
+            mapped: the function of each device for its part.
             axes: 0 for each argument that has the leading axis, `None` for others.
 
         Returns:
@@ -116,13 +116,13 @@ class Shards:
         return jax.jit(call)
 
     def replicate(self, tree: Any) -> Any:
-        """What was split, whole on each device, where XLA does not do so by itself."""
+        """Gather split arrays on each device, if XLA does not do so itself."""
         return self._place(tree, Spec())
 
     def _place(self, tree: Any, spec: Any) -> Any:
-        """Put an argument where it belongs; XLA does so unless the axes of the mesh are explicit.
+        """Place an argument on its devices; XLA does so unless the mesh has explicit axes.
 
-        As those of `jax.make_mesh` are, where JAX has explicit axes at all.
+        The axes of `jax.make_mesh` are explicit in versions of JAX that have explicit axes.
         """
         explicit = getattr(_sharding, "AxisType", None) and _sharding.AxisType.Explicit
         if explicit is None or explicit not in self._mesh.axis_types:

@@ -1,4 +1,4 @@
-"""How fast random actions step a batch, measured: `envhub bench`."""
+"""Measure how fast random actions step a batch, for `envhub bench`."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ import numpy as np
 from envhub.vector import VectorEnv
 
 CALL_SECONDS = 0.5
-"""How long a call takes, about: what calling costs does not count then, and Ctrl-C is heard."""
+"""The approximate time of a call: the cost of calling is negligible, and Ctrl-C is noticed."""
 
 
 class Speed:
-    """Random actions in a batch, timed.
+    """Times random actions in a batch.
 
-    What is timed is a compiled loop of the batch's `step`. No trajectory is kept; the loop carries
-    the last observations, so that all are computed, and adds up rewards and ends. Compiling and
-    warming up come before, and the episodes go on from one repeat to the next.
+    It times a compiled loop of the batch's `step`. The loop keeps no trajectory; it carries the
+    last observations, so that all are computed, and adds up rewards and ends. Compiling and warming
+    up come before, and episodes continue from one repeat to the next.
 
-    Iterating measures, and gives the number of repeats so far. `report` says what was measured
-    until then, also when the iteration was interrupted.
+    Iterating measures, and yields the number of repeats so far. `report` returns the measurements
+    so far, also after an interrupt.
 
     Args:
         venv: the batch.
         params: its params.
         steps: the number of steps in each environment and repeat; `None` for as many as take about
             `CALL_SECONDS`.
-        repeats: how often it is measured.
-        seed: decides all actions, resets and transitions.
+        repeats: the number of measurements.
+        seed: determines all actions, resets and transitions.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Speed:
             yield repeat + 1
 
     def report(self) -> dict[str, Any] | None:
-        """What was measured so far: at least one repeat, or `None`."""
+        """Return the measurements so far; `None` before the first repeat."""
         if not self._speeds:
             return None
         return {
@@ -80,7 +80,7 @@ class Speed:
         return program
 
     def _steps_of_a_call(self) -> int:
-        """How many steps take about `CALL_SECONDS`; to find out warms up."""
+        """Return how many steps take about `CALL_SECONDS`; this also warms up."""
         steps = 1
         while (seconds := self._time(steps)) < CALL_SECONDS / 4:
             steps *= 4
@@ -94,7 +94,7 @@ class Speed:
         return time.perf_counter() - began
 
     def _start(self, key: jax.Array, params: Any) -> Any:
-        """The carry of the loop: a key, observations and states, and the sums."""
+        """Return the carry of the loop: a key, observations and states, and the sums."""
         key, reset_key = jax.random.split(key)
         return key, *self._venv.reset(reset_key, params), jnp.float32(0), jnp.int32(0)
 

@@ -1,4 +1,4 @@
-"""A badge for each suite: how many of its environments keep the contract."""
+"""Badges: how many environments of each suite keep the contract."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ GREEN, RED, GRAY = "#2e7d32", "#c62828", "#6b6b6b"
 
 
 def badge(results: Results, suite: str) -> str:
-    """An SVG picture with the suite's name and its state on all sets that were run."""
+    """Return an SVG image with the suite's name and its state on all sets that were run."""
     counts = Counter(row.state for row in results.of(suite) if row.run)
     ran = sum(counts.values())
     text, colour = f"{counts['pass']} of {ran} pass", RED if counts["fail"] else GREEN

@@ -1,4 +1,4 @@
-"""Everything that is written of the results file, and where."""
+"""The documents that are generated from the results file, and their paths."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from envhub.matrix.results import Results
 
 
 def sets(constraints: Path = staleness.CONSTRAINTS) -> dict[str, str]:
-    """The sets that there are, and the version of jax in each."""
+    """Return all sets, and the version of jax in each."""
     return {
         path.stem: staleness.read_pins(path)["jax"] for path in sorted(constraints.glob("*.txt"))
     }
 
 
 def documents(results: Results) -> dict[str, str]:
-    """From a path in the repository to what it holds."""
+    """Return the content of each generated file, by path in the repository."""
     return {
         "compat_matrix.md": markdown.document(results),
         "docs/matrix.html": page.document(results),
@@ -25,7 +25,7 @@ def documents(results: Results) -> dict[str, str]:
 
 
 def write(results: Results, repository: Path) -> None:
-    """Write all of them."""
+    """Write all documents."""
     for place, text in documents(results).items():
         path = repository / place
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""`compat_matrix.md`: summaries, what differs from the rule of a suite, and the known gaps."""
+"""`compat_matrix.md`: summaries, exceptions from the rule of each suite, and known gaps."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MARKS = {"yes": "✓", OPTION: "○", "no": "·", DIFFERS: "±", "fail": "FAIL",
 
 
 def document(results: Results) -> str:
-    """The whole document."""
+    """Return the whole document."""
     flags = [flag.replace("_", " ") for flag in FLAGS]
     parts = [
         HEAD,
@@ -59,26 +59,26 @@ def document(results: Results) -> str:
 
 
 class Notes:
-    """Numbered footnotes, each reason once."""
+    """Numbered footnotes; each reason occurs once."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
 
     def number(self, reason: str) -> str:
-        """The mark of a reason; empty for none."""
+        """Return the mark of a reason; empty for no reason."""
         if not reason:
             return ""
         # With the backslash, two in a row are no link of Markdown.
         return f" \\[{self._numbers.setdefault(reason, len(self._numbers) + 1)}]"
 
     def text(self) -> str:
-        """All of them."""
+        """Return all notes as text."""
         lines = [f"{number}. {_plain(reason)}" for reason, number in self._numbers.items()]
         return "\n".join(lines) or "None."
 
 
 def _of_suite(results: Results, suite: str, notes: Notes) -> list[str]:
-    """The rule of a suite, the environments that differ from it, and what was examined."""
+    """Return the rule of a suite, the environments that differ, and what was examined."""
     every = environments(results, suite)
     groups: dict[tuple[str, ...], list[Environment]] = defaultdict(list)
     for each in every:
@@ -99,7 +99,7 @@ def _of_suite(results: Results, suite: str, notes: Notes) -> list[str]:
 
 
 def _line(group: Sequence[Environment], notes: Notes, *, is_rule: bool) -> list[str]:
-    """Environments with the same capabilities; of the rule, one that stands for all."""
+    """Return the line of environments with equal capabilities; for the rule, one example."""
     cells = [_names(group)]
     if is_rule and len(group) > 1:
         example = _example(group)
@@ -118,7 +118,7 @@ def _line(group: Sequence[Environment], notes: Notes, *, is_rule: bool) -> list[
 
 
 def _example(group: Sequence[Environment]) -> Environment:
-    """The one that the suite gives as its example, or the first."""
+    """Return the suite's own example, or the first environment."""
     with contextlib.suppress(EnvHubError):  # a suite that is gone
         example = registry.get(group[0].suite).example
         return next((each for each in group if each.name == example), group[0])
@@ -134,7 +134,7 @@ def _code(texts: Sequence[str]) -> str:
 
 
 def _clauses(results: Results) -> str:
-    """Each reason once, with the column and how many environments it is true of."""
+    """Return each reason once, with its column and its number of environments."""
     found: dict[tuple[str, str], dict[str, Environment]] = defaultdict(dict)
     for each in environments(results):
         for column in COLUMNS:
@@ -150,7 +150,7 @@ def _clauses(results: Results) -> str:
 
 
 def _gaps(results: Results) -> str:
-    """Each reason once, with the environments and sets."""
+    """Return each reason once, with its environments and sets."""
     found: dict[tuple[str, ...], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for row in results.rows:
         cell = row.cell("makes")
@@ -172,5 +172,5 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _plain(text: str) -> str:
-    """A message as text, and not as markup."""
+    """Escape a message, so that markup in it is shown as text."""
     return " ".join(text.replace("<", "&lt;").replace("|", "\\|").split())

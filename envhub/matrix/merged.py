@@ -1,4 +1,4 @@
-"""The rows of one environment as one: what its variants and the sets of versions agree on."""
+"""Merge the rows of one environment over its variants and the sets of versions."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ OPTION, DIFFERS = "option", "differs"
 
 @dataclasses.dataclass(frozen=True)
 class Note:
-    """What was found somewhere, and why.
+    """A result of some rows, and its reason.
 
     Attributes:
-        value: a cell's.
+        value: the value of a cell.
         reason: its reason; empty if there is none.
-        options: of the variant, empty for the default.
-        sets: the sets that say so; empty if all do on which the variant was run.
+        options: the options of the variant, empty for the default.
+        sets: the sets with this result; empty if all sets on which the variant was run have it.
     """
 
     value: str
@@ -40,8 +40,8 @@ class Environment:
 
     Attributes:
         id: its id, without options.
-        common: the options under which all of them were examined.
-        variants: from the other options, the default first, to the rows.
+        common: the options under which all rows were examined.
+        variants: the rows by their other options, the default first.
     """
 
     id: str
@@ -60,7 +60,7 @@ class Environment:
 
     @property
     def rows(self) -> list[Row]:
-        """Those that were run."""
+        """The rows that were run."""
         return [row for rows in self.variants.values() for row in rows if row.run]
 
     @property
@@ -70,19 +70,19 @@ class Environment:
 
     @functools.cached_property
     def values(self) -> dict[str, str]:
-        """What was found, by column."""
+        """The merged values, by column."""
         return {column: self._value(column) for column in COLUMNS}
 
     @property
     def state(self) -> str:
-        """Whether a clause or a claim failed anywhere; else a gap, `differs`, or `pass`."""
+        """`fail` if a clause or a claim failed anywhere; otherwise a gap, `differs`, or `pass`."""
         if any(row.state == "fail" for row in self.rows):
             return "fail"
         default = next(iter(self.variants.values()))
         return _settled(row.state for row in default if row.run)
 
     def has(self, flag: str) -> bool:
-        """Whether it was found to have a capability on any set, with an option or without."""
+        """Tell whether it has a capability on any set, with or without an option."""
         return any(row.cell(flag).value == "yes" for row in self.rows)
 
     def _value(self, column: str) -> str:
@@ -95,7 +95,7 @@ class Environment:
         return OPTION if default == "no" and "yes" in others else default
 
     def notes(self, column: str) -> list[Note]:
-        """What is to be said of a column: each reason, and where variants or sets disagree."""
+        """Return the notes of a column: each reason, and disagreements of variants or sets."""
         ran = [row.set_name for row in self.rows]
         by_set: dict[str, set[Cell]] = {}
         for row in self.rows:
@@ -115,12 +115,12 @@ class Environment:
         ]
 
     def classes(self, name: str) -> list[str]:
-        """The distinct classes of time or speed, as `compile_class`."""
+        """Return the distinct classes of time or speed, such as `compile_class`."""
         return sorted({getattr(row, name) for row in self.rows} - {""})
 
 
 def environments(results: Results, suite: str | None = None) -> list[Environment]:
-    """All of them, sorted by id."""
+    """Return all environments, sorted by id."""
     found: dict[str, dict[tuple[str, ...], list[Row]]] = {}
     for row in results.of(suite):
         env_id, *options = row.label.split(",")
@@ -142,7 +142,7 @@ def _of(env_id: str, by_options: dict[tuple[str, ...], list[Row]]) -> Environmen
 
 
 def _settled(values: Iterable[str]) -> str:
-    """What all say that say something; `differs` if they disagree."""
+    """Return the value on which all known values agree; `differs` if they disagree."""
     said = set(values) - {NOT_RUN}
     if "fail" in said:
         return "fail"
@@ -152,10 +152,10 @@ def _settled(values: Iterable[str]) -> str:
 
 
 def say_sets(names: Sequence[str], ran: Sequence[str]) -> str:
-    """Sets in few words: `oldest` if they are all that were run whose names begin with it.
+    """Describe sets briefly: `oldest` stands for all sets whose names begin with it.
 
     Returns:
-        The words; none for all that were run.
+        The words; none for all sets that were run.
     """
     return "" if set(names) == set(ran) else ", ".join(_said(names, ran))
 

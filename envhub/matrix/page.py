@@ -1,4 +1,4 @@
-"""`matrix.html`: a row an environment, with what filters and opens it, in one file."""
+"""`matrix.html`: one row per environment, with filters and details, in one file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LETTERS = {**LETTERS, OPTION: "o", DIFFERS: "d"}
 
 
 def document(results: Results) -> str:
-    """The page; it loads nothing."""
+    """Return the page; it loads no other file."""
     template = resources.files("envhub.matrix").joinpath("page.html").read_text(encoding="utf-8")
     reasons: dict[str, int] = {}
     found = [_entry(each, reasons, results) for each in environments(results)]
@@ -36,7 +36,7 @@ def document(results: Results) -> str:
 
 
 def _suites(results: Results) -> dict[str, list[str]]:
-    """The version of each suite in each set; empty where it was not run."""
+    """Return the version of each suite in each set; empty if it was not run."""
     return {
         suite: [summary.version_of(results.of(suite, name)) for name in results.sets]
         for suite in results.suites
@@ -44,7 +44,7 @@ def _suites(results: Results) -> dict[str, list[str]]:
 
 
 def _entry(environment: Environment, reasons: dict[str, int], results: Results) -> dict[str, Any]:
-    """What the page shows of an environment; a reason is a number."""
+    """Return the data of the page for an environment; reasons are numbers."""
     sets = list(results.sets)
     details: dict[tuple[str, str, str, str, str], list[int]] = {}
     for options, rows in environment.variants.items():
@@ -75,7 +75,7 @@ def _cells(row: Row) -> str:
 
 
 def _why(row: Row, reasons: dict[str, int]) -> list[list[int]]:
-    """From a reason's number to those of the columns that it is of."""
+    """Map the number of each reason to the numbers of its columns."""
     by_reason: dict[int, list[int]] = {}
     for index, column in enumerate(COLUMNS):
         if reason := row.cell(column).reason:

@@ -1,4 +1,4 @@
-"""The results file: one row a line, sorted, so that a change is one line of a difference."""
+"""The results file: one row per line, sorted, so that a change is one line of a diff."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ SPEED_CLASSES = ((1e3, "<1k/s"), (1e4, ">1k/s"), (1e5, ">10k/s"), (float("inf"),
 
 
 class UnreadableResultsError(EnvHubError, ValueError):
-    """A results file of another schema, or damaged."""
+    """The results file has another schema or is damaged."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One finding.
+    """One result.
 
     Attributes:
         value: one of `LETTERS`.
-        reason: why, where that is not plain.
+        reason: the reason, unless it is obvious.
     """
 
     value: str
@@ -64,13 +64,13 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """Under which circumstances rows were found.
+    """The circumstances of a run.
 
     Attributes:
         suite: the suite's name.
         package: the distribution that provides it.
-        date: the day, as 2026-01-31.
-        versions: of Python, jax, the suite and what else decides.
+        date: the day, such as 2026-01-31.
+        versions: the versions of Python, jax, the suite and other relevant packages.
         supported: the versions that the adapter supported.
         adapter: the fingerprint of its source.
         checks: the fingerprint of the checks' source.
@@ -94,10 +94,10 @@ class Row:
     Attributes:
         label: its id with the options: `"brax::ant,backend=mjx"`.
         set_name: the name of the set.
-        run: under which circumstances; `None` if it was not run.
+        run: the circumstances; `None` if it was not run.
         cells: a cell for each column.
-        compile_class: how long compiling took, roughly; empty if not known.
-        speed_class: how fast it steps, roughly; empty if not known.
+        compile_class: the class of the compile time; empty if not known.
+        speed_class: the class of the stepping speed; empty if not known.
     """
 
     label: str
@@ -118,12 +118,12 @@ class Row:
         return self.label.partition("::")[2]
 
     def cell(self, column: str) -> Cell:
-        """What was found; `not run` if nothing was."""
+        """Return the result of a column; `not run` if there is none."""
         return self.cells.get(column, Cell(NOT_RUN))
 
     @property
     def state(self) -> str:
-        """Of all clauses and flags: a gap, `fail` if one failed, `not run`, or `pass`."""
+        """The state of the row: a gap, `fail` if a clause or flag failed, `not run`, or `pass`."""
         values = {self.cell(column).value for column in COLUMNS}
         for value in (*GAPS, "fail"):
             if value in values:
@@ -133,18 +133,18 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Results:
-    """All of it.
+    """The content of the results file.
 
     Attributes:
-        sets: from the name of a set to the version of jax in it, sets that were not run included.
-        rows: one for each environment and set.
+        sets: the version of jax in each set by name, including sets that were not run.
+        rows: one row per environment and set.
     """
 
     sets: Mapping[str, str]
     rows: tuple[Row, ...]
 
     def of(self, suite: str | None = None, set_name: str | None = None) -> list[Row]:
-        """The rows of one suite, of one set, or of both."""
+        """Return the rows of one suite, of one set, or of both."""
         return [
             row
             for row in self.rows
@@ -153,11 +153,11 @@ class Results:
 
     @property
     def suites(self) -> list[str]:
-        """The suites that have rows."""
+        """Return the suites that have rows."""
         return sorted({row.suite for row in self.rows})
 
     def replaced(self, rows: Iterable[Row], sets: Mapping[str, str]) -> Results:
-        """With these rows in the place of those of the same label and set."""
+        """Return a copy in which these rows replace those of the same label and set."""
         by_key = {(row.label, row.set_name): row for row in [*self.rows, *rows]}
         return Results(dict(sets), tuple(by_key.values()))
 
@@ -166,10 +166,10 @@ def load(path: Path = PLACE) -> Results:
     """Read a results file.
 
     Args:
-        path: by default that of this version of envhub.
+        path: the path; by default that of the results of this version of envhub.
 
     Raises:
-        UnreadableResultsError: if it has another schema, or is damaged.
+        UnreadableResultsError: if the file has another schema or is damaged.
     """
     if not path.exists():
         return Results({}, ())
@@ -188,7 +188,7 @@ def load(path: Path = PLACE) -> Results:
 
 
 def dump(results: Results) -> str:
-    """The text of a results file."""
+    """Return the text of a results file."""
     runs: dict[str, dict[str, Any]] = {}
     reasons: dict[str, str] = {}
     lines = []
@@ -240,7 +240,7 @@ def _row(
 
 
 def classify(value: float | None, classes: Iterable[tuple[float, str]]) -> str:
-    """The class of a measured value: the first whose bound is above it."""
+    """Return the class of a measured value: the first class whose bound is above it."""
     if value is None:
         return ""
     return next(name for bound, name in classes if value < bound)
@@ -256,5 +256,5 @@ def _compact(value: Any, sort_keys: bool = True) -> str:
 
 
 def _key(text: str) -> str:
-    """A short name for a text that stays the same wherever it stands."""
+    """Return a short name for a text, which depends on the text alone."""
     return hashlib.sha256(text.encode()).hexdigest()[:8]

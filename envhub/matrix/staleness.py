@@ -1,4 +1,4 @@
-"""What of the results is out of date: an adapter, a version or a list of names changed since."""
+"""Find results that are out of date because an adapter, a version or a list of names changed."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class Stale:
     """Rows that are out of date.
 
     Attributes:
-        set_name: of which set.
-        suite: of which suite.
-        rows: how many.
-        reason: what changed.
+        set_name: the name of their set.
+        suite: the name of their suite.
+        rows: their number.
+        reason: the change.
     """
 
     set_name: str
@@ -48,7 +48,7 @@ class Stale:
 
     @property
     def command(self) -> str:
-        """What runs them again."""
+        """The command that runs the rows again."""
         return command_for(self.set_name, self.suite)
 
     def __str__(self) -> str:
@@ -58,12 +58,12 @@ class Stale:
 
 
 def command_for(set_name: str, suite: str | None = None) -> str:
-    """What runs the rows of a set, or of one suite in it."""
+    """Return the command that runs the rows of a set, or of one suite in it."""
     return f"python3 tasks.py matrix --set {set_name}" + (f" --suite {suite}" if suite else "")
 
 
 def run_today(suite: Suite) -> Run:
-    """The circumstances of a row that is found here and now."""
+    """Return the circumstances of a run here and now."""
     return Run(
         suite.name,
         suite.provider(),
@@ -77,7 +77,7 @@ def run_today(suite: Suite) -> Run:
 
 
 def current_versions(suite: Suite) -> dict[str, str]:
-    """The versions that decide what a suite does, of what is installed."""
+    """Return the installed versions that determine the behaviour of a suite."""
     found = {name: _versions.installed_version(name) for name in ALSO_DECISIVE}
     found[suite.provider()] = suite.installed()
     found["python"] = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -85,7 +85,7 @@ def current_versions(suite: Suite) -> dict[str, str]:
 
 
 def fingerprint_of_adapter(suite: Suite) -> str:
-    """Of the source of the module that describes the suite, or of all modules of its package."""
+    """Return the fingerprint of the source of an adapter: its module, or all of its package."""
     module = Path(inspect.getfile(type(suite)))
     # A package of adapters is none of its own: only what lies beside a file of it is the suite's.
     has_a_package = module.parent.name == suite.name and (module.parent / "__init__.py").exists()
@@ -93,17 +93,17 @@ def fingerprint_of_adapter(suite: Suite) -> str:
 
 
 def fingerprint_of_checks() -> str:
-    """Of the source of the checks and probes."""
+    """Return the fingerprint of the source of the checks and probes."""
     return digest_of(PACKAGE / name for name in CHECKS)
 
 
 def checks_are_equivalent(checks: str) -> bool:
-    """Whether the checks of a fingerprint find what those of today do."""
+    """Tell whether the checks of a fingerprint give the same results as today's."""
     return checks in (fingerprint_of_checks(), *EQUIVALENT_CHECKS)
 
 
 def fingerprint_of_ids(suite: Suite) -> str:
-    """Of the names and variants that the suite has in the installed version."""
+    """Return the fingerprint of the suite's names and variants in the installed version."""
     every = [
         f"{name} {dict(options)}"
         for name in sorted(suite.known_names())
@@ -113,12 +113,12 @@ def fingerprint_of_ids(suite: Suite) -> str:
 
 
 def stale(results: Results, constraints: Path = CONSTRAINTS) -> list[Stale]:
-    """What is out of date.
+    """Return the rows that are out of date.
 
     Args:
-        results: what to look at.
-        constraints: the folder of the sets; what a set holds now is compared if it is there, as in
-            a checkout.
+        results: the results to check.
+        constraints: the folder of the sets. If it exists, as in a checkout, the present content of
+            each set is compared too.
 
     Returns:
         One entry for each set, suite and reason.
@@ -140,7 +140,7 @@ def stale(results: Results, constraints: Path = CONSTRAINTS) -> list[Stale]:
 
 
 def read_pins(path: Path) -> dict[str, str]:
-    """From a constraints file, the version of each package."""
+    """Read the version of each package from a constraints file."""
     return dict(re.findall(r"^([\w.-]+)==(\S+)", path.read_text(encoding="utf-8"), re.MULTILINE))
 
 
@@ -165,7 +165,7 @@ def _reasons(run: Run, pins: Mapping[str, str] | None) -> Iterable[str]:
 
 
 def digest_of(paths: Iterable[Path]) -> str:
-    """Of source files, whatever their blank lines, comments and links."""
+    """Return the digest of source files, without blank lines, comments and links."""
     lines = [
         line.rstrip() for path in paths for line in path.read_text(encoding="utf-8").splitlines()
     ]
@@ -177,5 +177,5 @@ def _decides_nothing(line: str) -> bool:
 
 
 def short_hash(text: str) -> str:
-    """A fingerprint of a text."""
+    """Return the fingerprint of a text."""
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""The matrix in few words: by suite and set, and by suite and flag."""
+"""Summaries of the matrix: by suite and set, and by suite and flag."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LEFT_OUT = "left out"
 
 
 def count_states(found: Sequence[Environment]) -> str:
-    """How many environments passed, failed, are gaps, and were not run, if there are any."""
+    """Count the environments that passed, failed, are gaps, or were not run, without zeros."""
     counts = Counter(each.state for each in found)
     if counts[NOT_RUN] == len(found):
         return NOT_RUN
@@ -26,12 +26,12 @@ def count_states(found: Sequence[Environment]) -> str:
 
 
 def version_of(rows: Sequence[Row]) -> str:
-    """The suite's version in rows of one suite and set."""
+    """Return the suite's version in rows of one suite and set."""
     return ", ".join(sorted({row.run.versions[row.run.package] for row in rows if row.run}))
 
 
 def reference_of(row: Row) -> str:
-    """Where to read about the defect behind a gap of the suite's; empty if nobody knows."""
+    """Return a link about the defect behind a gap of a suite; empty if there is none."""
     if row.state != "upstream":
         return ""
     with contextlib.suppress(EnvHubError):  # a suite that is gone
@@ -40,7 +40,7 @@ def reference_of(row: Row) -> str:
 
 
 def by_set(results: Results) -> list[list[str]]:
-    """A row for each suite: its name, and for each set its version and how many passed."""
+    """Return a row per suite: its name, and for each set its version and its state."""
     return [
         [suite, *(_in_set(results, suite, name) for name in results.sets)]
         for suite in results.suites
@@ -48,7 +48,7 @@ def by_set(results: Results) -> list[list[str]]:
 
 
 def by_suite(results: Results) -> list[tuple[str, str, str]]:
-    """The same in narrow rows: a suite, what was found, and the sets that agree on it."""
+    """Return narrow rows: a suite, its state, and the sets that agree on it."""
     rows = []
     for suite, *cells in by_set(results):
         sets: dict[str, list[str]] = {}
@@ -72,9 +72,9 @@ def _in_set(results: Results, suite: str, name: str) -> str:
 
 
 def count_flags(results: Results) -> dict[str, tuple[int, list[str]]]:
-    """For each suite how many environments were run, and how many have each flag, on any set.
+    """Count, for each suite, the environments that were run and those with each flag on any set.
 
-    `○` stands behind the numbers that count environments which need an option for it.
+    `○` follows a number if some of its environments need an option for the flag.
     """
     counted = {}
     for suite in results.suites:
@@ -88,7 +88,7 @@ def count_flags(results: Results) -> dict[str, tuple[int, list[str]]]:
 
 
 def by_flag(results: Results) -> list[list[str]]:
-    """A row for each suite: its name, and how many of its environments have each flag."""
+    """Return a row per suite: its name, and how many environments have each flag."""
     return [
         [suite, *(_of(cell, number) if number else NOT_RUN for cell in cells)]
         for suite, (number, cells) in count_flags(results).items()
@@ -101,5 +101,5 @@ def _of(cell: str, number: int) -> str:
 
 
 def heads(results: Results) -> list[str]:
-    """The sets with their versions of jax."""
+    """Return the sets with their versions of jax."""
     return [f"{name} (jax {jax})" for name, jax in results.sets.items()]

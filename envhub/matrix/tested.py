@@ -1,4 +1,4 @@
-"""How far the matrix has got: what is installed, against the newest version that it ran on."""
+"""Compare the installed versions with the newest versions in the matrix."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from envhub.matrix.results import Results
 
 
 def newest(results: Results) -> dict[str, str]:
-    """The newest version of each package that any row was found on."""
+    """Return the newest version of each package in any row."""
     found: dict[str, str] = {}
     for run in {id(row.run): row.run for row in results.rows if row.run}.values():
         for name, version in run.versions.items():
@@ -17,10 +17,10 @@ def newest(results: Results) -> dict[str, str]:
 
 
 def newer_than_tested(results: Results) -> dict[str, tuple[str, str]]:
-    """Packages that are installed in a version newer than any that a row was found on.
+    """Return packages that are installed in a newer version than any row has.
 
     Returns:
-        From a package that decides what a suite does, to its version here and the newest tested.
+        The version here and the newest tested version, by package that a suite depends on.
     """
     return {
         name: (installed, tested)
