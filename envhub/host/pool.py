@@ -1,9 +1,8 @@
 """States that are values, and the instances behind them: answers the calls of compiled programs.
 
-A call is read, its lanes are classified, instances are moved, and what they are in then is shown:
-in that order, so that nothing has moved before all that was given is known to be good, and nothing
-is recorded before all that came back is. NumPy only: this runs inside callbacks, where touching JAX
-deadlocks.
+The pool reads a call, classifies its lanes, moves instances and shows their new states, in that
+order. So no instance moves before all arguments are checked, and nothing is recorded before all
+results are checked. NumPy only: this runs inside callbacks, where touching JAX deadlocks.
 """
 
 from __future__ import annotations
@@ -56,19 +55,19 @@ NOBODY = np.zeros(0, np.intp)
 _pools: weakref.WeakValueDictionary[int, Pool] = weakref.WeakValueDictionary()
 
 Answer = Callable[["Pool", Columns, Columns, int], None]
-"""How a pool answers a call."""
+"""The function with which a pool answers a call."""
 
 
 class Pool:
     """All instances of one environment.
 
     Args:
-        name: of the environment, for errors.
-        fleet: runs the instances; it has one.
-        protocol: the names of what calls are made of.
-        values: reads and checks what that is.
-        max_instances: how many may live; `None` for 256, or 16 with snapshots, or as many as two of
-            the largest batches need.
+        name: the name of the environment, for errors.
+        fleet: the runner of the instances; it has one instance.
+        protocol: the names of the arrays of calls.
+        values: reads and checks these arrays.
+        max_instances: the most live instances; `None` for 256, or 16 with snapshots, or as many as
+            two of the largest batches need.
 
     Attributes:
         protocol: as above.
@@ -101,16 +100,16 @@ class Pool:
 
     @property
     def counts(self) -> Counts:
-        """What was done so far."""
+        """The counts of all calls so far."""
         processes = self._fleet.processes
         return Counts(len(self._states), self._calls, self._resets, self._steps, processes)
 
     def expect(self, size: int) -> None:
-        """Learn of a batch that arrives in several calls: it counts as one that is as large."""
+        """Announce a batch that arrives in several calls, which then counts as one large batch."""
         self._largest_batch = max(self._largest_batch, size)
 
     def serve(self, answer: Answer, inputs: Columns, outputs: Columns, size: int) -> None:
-        """Answer one call from a compiled program; what goes wrong is kept in `error` too."""
+        """Answer one call from a compiled program; `error` keeps its exception."""
         try:
             with self._lock, deferred():  # or instances might have moved, and nobody have noted it
                 self._largest_batch = max(self._largest_batch, size)
@@ -126,7 +125,7 @@ class Pool:
     # What programs call.
 
     def reset(self, inputs: Columns, outputs: Columns, size: int) -> None:
-        """Start episodes, each in an instance of its own."""
+        """Start episodes, each in its own instance."""
         seeds, params = stretch(inputs[SEED], size), params_of(inputs)
         lanes = np.arange(size)
         while len(lanes):  # once, unless a call on forkable states has more lanes than instances
@@ -140,7 +139,7 @@ class Pool:
             self._show(outputs, now, batch.handles, shown)
 
     def step(self, inputs: Columns, outputs: Columns, size: int) -> None:
-        """Advance states; either all handles and actions are good, or nothing moves."""
+        """Advance states. Nothing moves unless all handles and actions are valid."""
         given = self._values.read(inputs, size)
         slots = self._states.continued(given.handles)
         if slots is not None:
@@ -153,7 +152,7 @@ class Pool:
             lanes, given = lanes[later], given.at(later)
 
     def render(self, handle: Any, row: Any) -> Any:
-        """The picture of a state, of which `row` is the snapshot if there is one."""
+        """Draw a state; `row` is its snapshot if it has one."""
         with self._lock:
             if not self._is_open or self._made_in != _forks.generation:
                 raise self._unusable()
@@ -184,12 +183,12 @@ class Pool:
     # The lanes of a step.
 
     def _wave(self, outputs: Columns, lanes: Any, given: Given) -> Any:
-        """Answer the lanes that can be answered together; those that are left are returned.
+        """Answer the lanes that can be answered together, and return the remaining lanes.
 
         Args:
-            outputs: of all lanes.
-            lanes: those to answer.
-            given: what these are given.
+            outputs: the outputs of all lanes.
+            lanes: the lanes to answer.
+            given: the arguments of these lanes.
         """
         kinds, slots = self._states.classify(given)
         count = np.bincount(kinds, minlength=STALE + 1).tolist()
@@ -236,10 +235,10 @@ class Pool:
     def _show_what_is_there(
         self, outputs: Columns, lanes: Any, kinds: Any, slots: Any, given: Given
     ) -> None:
-        """Answer the lanes that move nothing: of the same transition again, or of an end.
+        """Answer the lanes that move nothing: a repeated transition, or an ended episode.
 
-        A state that ended stays as it is, so lanes may overrun in a `while`. Its snapshot alone
-        will do, without an instance.
+        An ended state never changes, so lanes may overrun in a `while`. Its snapshot is enough,
+        without an instance.
         """
         held = np.flatnonzero((kinds == AGAIN) | (kinds == ENDED) & (slots >= 0))
         if len(held):
@@ -267,13 +266,13 @@ class Pool:
         return self._max_instances or max(least, 2 * self._largest_batch)
 
     def _claim(self, count: int, busy: Any) -> Any:
-        """Slots for other states: idle ones, new ones, and the least recently used.
+        """Return slots for other states: idle slots, new slots, and the least recently used.
 
         Returns:
-            As many as there are, at most `count`; never those that are busy.
+            At most `count` slots, none of which is busy.
 
         Raises:
-            StaleStateError: if there are too few, and states cannot be brought back.
+            StaleStateError: if there are too few, and states cannot be restored.
         """
         states, capacity = self._states, self._capacity
         is_opaque = self._snapshots is None
@@ -294,7 +293,7 @@ class Pool:
         return found
 
     def _apply(self, slots: Any, values: Any) -> None:
-        """Put params in force where others are.
+        """Set these params in the instances that have others.
 
         Args:
             slots: int[n].
@@ -330,14 +329,13 @@ class Pool:
     # What instances gave.
 
     def _settle(self, slots: Any, outcomes: Outcomes, before: Any, chosen: Columns) -> Batch:
-        """Record the states that instances are in now.
+        """Record the states that instances are in now, after checking them.
 
-        Nothing is recorded before it was checked. Lanes that cannot be taken are left out, and
-        their instances replaced; the others stay usable: asked for the same transition again, they
-        answer with what they have.
+        Lanes that fail are left out, and their instances are replaced. The others stay usable: for
+        the same transition again, they answer with the recorded result.
 
         Raises:
-            BaseException: what the first of those lanes raised, named.
+            BaseException: the named exception of the first failed lane.
         """
         if not outcomes.failures:
             try:
@@ -362,7 +360,7 @@ class Pool:
         raise named from (error if named is not error else error.__cause__)
 
     def _failed(self, slots: Sequence[int], action: Columns, error: BaseException) -> BaseException:
-        """The error to raise; the instances hold no state any more."""
+        """Return the error to raise; the instances hold no state any more."""
         generations = self._states.rows.generation[slots].tolist()
         self._forget(slots)
         if isinstance(error, KeyboardInterrupt):
@@ -377,7 +375,7 @@ class Pool:
 
 
 def find_pool(nonce: int) -> Pool:
-    """The pool that handles name so.
+    """Return the pool with this number in its handles.
 
     Raises:
         StaleStateError: if the environment is closed or gone.
@@ -389,7 +387,7 @@ def find_pool(nonce: int) -> Pool:
 
 
 def _new_nonce() -> int:
-    """A number that no other pool has, here and most likely elsewhere."""
+    """Return a number that no other pool has in this process, and most likely in others."""
     nonce = 0
     while not nonce or nonce in _pools:
         nonce = int.from_bytes(os.urandom(4), "little")

@@ -1,7 +1,7 @@
-"""What is found out about an instance before it is used: its `info`, and whether it can be forked.
+"""Find out facts about an instance before it is used: its `info`, and whether it is forkable.
 
-A capability of the bridge is proved, not declared: a codec that forgets an attribute is found here,
-at the first `make` of an id in a process.
+Forkability is proved, not declared: a `save` that forgets an attribute is found here, at the first
+`make` of an id in a process.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ def explore(
     observations: Observations,
     agents: tuple[int, ...],
 ) -> list[InfoEntry]:
-    """Play a few steps, and say which entries of `info` there are.
+    """Play a few steps, and return the entries of `info`.
 
-    One is kept if it is numeric, and of one shape whenever it is there. Its dtype takes all values
-    that were seen. A mask of legal actions is respected, and an exception ends it: there may be
-    rules that nobody has told.
+    An entry is kept if it is numeric and always has the same shape. Its dtype holds all values that
+    were seen. Steps respect a mask of legal actions, and an exception ends them, because the
+    environment may have undeclared rules.
 
     Raises:
-        UnavailableEnvError: if an observation does not fit the space, a step returns something else
-            than five values, its info is not a dict, or its reward is not a number (for several
-            agents: a number for each).
+        UnavailableEnvError: if an observation does not fit the space, a step does not return five
+            values, its info is not a dict, or its reward is not a number (for several agents: a
+            number per agent).
     """
     rng = np.random.default_rng(0)
     infos: list[Any] = []
@@ -75,7 +75,7 @@ def explore(
 def legal_action(
     rng: np.random.Generator, actions: Actions, instance: Instance, obs: Any, infos: Sequence[Any]
 ) -> Any:
-    """A random action, one that a mask of `info`, the observation or the instance allows."""
+    """Return a random action that a mask of `info`, the observation or the instance allows."""
     for where in (*infos, obs):
         if isinstance(where, Mapping) and "action_mask" in where:
             return sample(actions.space, rng, where["action_mask"])
@@ -122,7 +122,7 @@ def _has_ended(step: InstanceStep) -> bool:
 
 
 def _entry(name: str, values: list[Any]) -> InfoEntry | None:
-    """An entry that takes these values, if JAX can hold them; `None` is none."""
+    """Return an entry that can hold these values; `None` if JAX cannot hold them."""
     there = [value for value in values if value is not None]
     kinds = (bool, int, float, np.generic, np.ndarray)
     if not there or not all(isinstance(value, kinds) for value in there):
@@ -151,23 +151,23 @@ def prove_forkable(
     *,
     is_patient: bool,
 ) -> int:
-    """Save at several points, step on, and do the same again in an instance of another history.
+    """Save at several points, step on, and repeat the steps in an instance with another history.
 
     Args:
-        identity: of the environment; what was proved once is not tried again, unless the name now
-            stands for other classes, as when a cell of a notebook runs again.
-        trial: watches what the instances do.
-        construct: makes another one.
+        identity: the identity of the environment. A proof is not repeated for the same identity,
+            unless it now stands for other classes, as when a notebook cell runs again.
+        trial: the watcher of the instances.
+        construct: a function that makes another instance.
         first: an instance.
-        actions: of one.
-        observations: of one.
-        is_patient: whether it may take longer than `BUDGET`.
+        actions: the actions of the environment.
+        observations: the observations of the environment.
+        is_patient: whether the proof may take longer than `BUDGET`.
 
     Returns:
-        The bytes of the largest that `save` returned.
+        The size of the largest result of `save`, in bytes.
 
     Raises:
-        MissingCapabilityError: if anything differs, or raises, or takes longer than that.
+        MissingCapabilityError: if anything differs or raises, or the proof takes too long.
     """
     proved = identity, type(first), type(first.unwrapped)
     if proved not in _proved:
@@ -201,10 +201,10 @@ def prove_forkable(
 
 
 def room_for(largest: int, asked: int | None) -> int:
-    """The bytes to reserve for what `save` returns.
+    """Return the number of bytes to reserve for a result of `save`.
 
     Raises:
-        InvalidOptionError: if those that are asked for are too few.
+        InvalidOptionError: if the requested number is too small.
     """
     if asked is None:
         # A little more than was seen: what an emulator saves varies by a few percent.
@@ -260,7 +260,7 @@ def _walk(
     length: int,
     pick: Callable[[int, Any, list[Any]], Any],
 ) -> tuple[list[Any], list[bytes]]:
-    """Take some steps until the episode ends, and give the actions and what is shown, bit for bit.
+    """Step until the episode ends, and return the actions and the results, bit for bit.
 
     An action is picked by the number of the step and the newest observation and infos, which are
     `newest` before the first.

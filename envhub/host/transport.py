@@ -1,4 +1,4 @@
-"""How a compiled program calls the host: one primitive, and the way chosen when it is lowered.
+"""Callbacks from compiled programs: one primitive, whose mechanism is chosen at lowering.
 
 On one CPU device the call goes through `jax.experimental.buffer_callback`, which hands over arrays
 without copying (about 6 µs a call, against 120, or 131 on a GPU); elsewhere, in programs that XLA
@@ -39,10 +39,10 @@ class HostCall(Protocol):
 
     @property
     def environment(self) -> str:
-        """Whose function it is, for messages."""
+        """The name of the environment, for messages."""
 
     def bind(self) -> HostFunction:
-        """The function, for a program that is being compiled."""
+        """Return the function, for a program that is being compiled."""
 
 
 force_portable = False  # for the tests of the transport that other platforms use
@@ -51,16 +51,15 @@ force_portable = False  # for the tests of the transport that other platforms us
 def call(
     function: HostCall, inputs: Mapping[str, Any], outputs: Mapping[str, Form], *, effect: bool
 ) -> dict[str, Any]:
-    """Call the host from a traced program.
+    """Make a callback from a traced program.
 
-    Any nesting of `vmap` arrives as one call with one leading axis. Nothing flows through it
-    backwards: its gradient is zero.
+    Any nesting of `vmap` becomes one call with one leading axis. The gradient of the call is zero.
 
     Args:
-        function: equal for the same environment, so that programs are compiled once.
+        function: the function; it is equal for the same environment, so programs compile once.
         inputs: arrays by name.
-        outputs: shapes and dtypes of what one call gives, by name and without the batch axes.
-        effect: whether to call even where nothing uses the outputs.
+        outputs: the shapes and dtypes of the results of one call, by name, without batch axes.
+        effect: whether to call even if nothing uses the outputs.
 
     Returns:
         The outputs by name.
@@ -83,9 +82,9 @@ host_call_p.multiple_results = True
 
 
 def _effects() -> Any:
-    """The effect that keeps a call whose outputs are unused, allowed wherever JAX has effects.
+    """Return the effect that keeps a call with unused outputs, allowed wherever JAX has effects.
 
-    JAX (0.4 to 0.11) has no public way to say so.
+    JAX (0.4 to 0.11) has no public API for this.
     """
     from jax._src import effects
 
@@ -116,7 +115,7 @@ def _run(*inputs: Any, **how: Any) -> Any:
 
 
 def _batch(inputs: Sequence[Any], axes: Sequence[Any], *, batch: Any, **how: Any) -> Any:
-    """Put the new axis first, of size 1 where an input does not have it: nothing is tiled."""
+    """Put the new axis first, with size 1 for inputs without it, so that nothing is tiled."""
     mapped = [(each, axis) for each, axis in zip(inputs, axes, strict=True) if axis is not None]
     if any(is_split(each) for each, _ in mapped):
         raise HostEnvError(
@@ -156,7 +155,7 @@ def _lower(ctx: Any, *inputs: Any, function: HostCall, **how: Any) -> Any:
 
 
 def _insist_on_a_cpu(platforms: Sequence[str]) -> None:
-    """JAX's callbacks (0.4 to 0.11) need its CPU, and say so in the middle of a program."""
+    """Refuse a process without JAX's CPU, which callbacks (0.4 to 0.11) need at run time."""
     try:
         jax.local_devices(backend="cpu")
     except RuntimeError as error:
@@ -198,7 +197,7 @@ def _buffers(
 def _portable(
     *inputs: Any, function: HostFunction, names: Any, forms: Any, batch: Any, effect: bool
 ) -> Any:
-    """All inputs in one array of bytes, and all outputs in another: each array costs 20 µs."""
+    """Pack all inputs into one byte array, and all outputs into another: an array costs 20 µs."""
     size, rows = math.prod(batch), [_rows_of(each.shape, batch) for each in inputs]
     given = [Form(each.shape, each.dtype) for each in inputs]
     taken = [Form((size, *shape), dtype) for shape, dtype in forms]

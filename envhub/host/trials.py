@@ -1,6 +1,6 @@
-"""Instances that are tried out when an environment is made: nothing hangs, or calls JAX.
+"""Trials of instances when an environment is made, to refuse those that hang or call JAX.
 
-Afterwards they are called by compiled programs, where JAX hangs.
+Later, compiled programs call the instances, where JAX would hang.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ DISPATCHES = {
 
 
 class Trial:
-    """The calls of what is tried out.
+    """The calls of a trial.
 
-    As a context it raises what was found out as an error of the contract, wherever inside.
+    As a context manager, it raises the finding of any call inside as an error of the contract.
 
     Args:
-        env_id: for errors.
-        timeout: seconds that a call may take; `None` for ever.
+        env_id: the id, for errors.
+        timeout: the seconds that a call may take; `None` for no limit.
     """
 
     def __init__(self, env_id: str, timeout: float | None) -> None:
@@ -54,16 +54,16 @@ class Trial:
             raise error.reason from None
 
     def instance(self, instance: Instance) -> OnTrial:
-        """The instance, each call of which is one of the trial."""
+        """Return the instance, with every call of it part of the trial."""
         return instance if isinstance(instance, OnTrial) else OnTrial(instance, self)
 
     def another(self, construct: Callable[[], Instance]) -> OnTrial:
-        """One that is made, which programs do as well."""
+        """Make another instance; compiled programs make instances too."""
         doing = "making another one"
         return self.instance(self.call(doing, construct, patience=parts.STARTING))
 
     def first(self, construct: Callable[[], Value]) -> Value:
-        """What is made first, which may import and prepare whatever it likes, JAX too."""
+        """Make the first instance, which may import and prepare anything, including JAX."""
         with self:
             return self._in_time("making it", construct, parts.STARTING)
 
@@ -73,10 +73,10 @@ class Trial:
         """Call a function.
 
         Args:
-            doing: what it does, for errors.
-            function: may raise anything.
-            *arguments: of it.
-            patience: seconds that it may take beyond the timeout.
+            doing: a description of the call, for errors.
+            function: the function, which may raise anything.
+            *arguments: its arguments.
+            patience: the seconds that it may take beyond the timeout.
 
         Raises:
             Unfit: if it takes too long, or calls JAX.
@@ -138,10 +138,10 @@ class Trial:
 
 
 class Unfit(BaseException):
-    """An environment cannot be taken. It is no `Exception`: those are part of what is tried.
+    """An environment cannot be used. This is not an `Exception`, because trials catch those.
 
     Attributes:
-        reason: the error that says why.
+        reason: the error with the reason.
     """
 
     def __init__(self, reason: EnvHubError) -> None:
@@ -150,14 +150,14 @@ class Unfit(BaseException):
 
 
 class OverdueError(Exception):
-    """What was tried takes more time than there is for it."""
+    """A trial takes longer than its time budget."""
 
 
 class OnTrial(Instance):
-    """An instance as it is tried out.
+    """An instance under trial.
 
     Attributes:
-        instance: itself.
+        instance: the instance itself.
     """
 
     def __init__(self, instance: Instance, trial: Trial) -> None:

@@ -1,4 +1,4 @@
-"""Between the values of a CPU library and columns of a batch: actions out, results in, checked.
+"""Convert between the values of a CPU library and the columns of a batch, with checks.
 
 NumPy only: this runs inside callbacks, where touching JAX deadlocks.
 """
@@ -39,9 +39,9 @@ NO_PARAMS = np.zeros((1, 0), np.uint32)
 
 
 def why_not_held(space: spaces.Space) -> str:
-    """Why the integers of a space are more than JAX holds; empty if they are not.
+    """Return why JAX cannot hold the integers of a space; empty if it can.
 
-    The whole range of a type is no bound: there each value is seen when it comes.
+    The whole range of a dtype is not a bound: there each value is checked as it comes.
     """
     for leaf in leaves_of(space):
         kind = np.dtype(leaf.dtype).kind
@@ -63,7 +63,7 @@ class Leaves:
         self.forms = [Form(leaf.shape, _canonical(leaf.dtype)) for leaf in leaves_of(space)]
 
     def values(self, columns: Sequence[Any]) -> list[Any]:
-        """What stands in each row, of the structure of the space."""
+        """Return the value of each row, with the structure of the space."""
         if self.is_single:
             return list(columns[0])
         return [of_leaves(self.space, iter(leaves)) for leaves in zip(*columns, strict=True)]
@@ -73,11 +73,11 @@ FRAME = 1024  # bytes: the smallest that is called one
 
 
 class Observations(Leaves):
-    """Observations as columns, and those as bytes.
+    """Observations as columns, and columns as bytes.
 
     Attributes:
-        num_bytes: of one.
-        num_frames: what it is a stack of along its first axis, as pictures are; otherwise 1.
+        num_bytes: the size of one observation.
+        num_frames: the number of frames of a stack of images along its first axis; otherwise 1.
     """
 
     def __init__(self, space: spaces.Space) -> None:
@@ -88,13 +88,13 @@ class Observations(Leaves):
         self.num_frames = count if is_stack else 1
 
     def columns(self, batch: Any) -> list[Any]:
-        """The leaves of many observations, each leaf of all of them in one array.
+        """Return the leaves of many observations, with one array for each leaf.
 
         Args:
-            batch: observations, or an array of them where the space has one leaf.
+            batch: observations; or one array of observations if the space has one leaf.
 
         Raises:
-            ValueError: if one is not what the space says.
+            ValueError: if an observation does not fit the space.
         """
         if self.is_single:
             return [_conformed(batch, len(batch), self.forms[0], "the observation")]
@@ -108,7 +108,7 @@ class Observations(Leaves):
         ]
 
     def to_bytes(self, columns: Sequence[Any]) -> Any:
-        """The observations of those columns: uint8[n, num_bytes]."""
+        """Return the observations of columns as bytes: uint8[n, num_bytes]."""
         if self.is_single:
             return np.ascontiguousarray(columns[0]).reshape(len(columns[0]), -1).view(np.uint8)
         parts = [np.ascontiguousarray(column).reshape(len(column), -1) for column in columns]
@@ -133,10 +133,10 @@ class Actions(Leaves):
         self._readers = [_reader(leaf) for leaf in leaves_of(space)]
 
     def read(self, columns: Sequence[Any]) -> list[Any]:
-        """The actions as instances take them, one for each lane.
+        """Return the actions as instances take them, one for each lane.
 
         Raises:
-            InvalidActionError: naming the first that lies outside the space.
+            InvalidActionError: if one lies outside the space; the message names the first one.
         """
         if self.is_single:
             return self._readers[0](columns[0])
@@ -145,12 +145,12 @@ class Actions(Leaves):
 
 
 class Values:
-    """What a step is given, and what instances gave: read, and checked value by value.
+    """Reads the arguments of steps and the results of instances, and checks each value.
 
     Args:
-        protocol: the names.
-        actions, observations: of one environment.
-        snapshots: their form; `None` for an opaque environment.
+        protocol: the names of the arrays.
+        actions, observations: those of one environment.
+        snapshots: the form of snapshots; `None` for an environment without snapshots.
     """
 
     def __init__(
@@ -165,7 +165,7 @@ class Values:
         self._flag = protocol.shown[TERMINATED]
 
     def read(self, inputs: Columns, size: int) -> Given:
-        """What a step is given.
+        """Read the arguments of a step.
 
         Raises:
             InvalidActionError: if an action lies outside the space.
@@ -183,10 +183,10 @@ class Values:
         return Given(handles, snapshots, chosen, actions, params_of(inputs))
 
     def columns(self, outcomes: Outcomes) -> Columns:
-        """What the states show in which instances are now.
+        """Return the columns of the states in which instances are now.
 
         Raises:
-            ValueError: if something is not what the spaces say, or what it was before.
+            ValueError: if a value does not fit its space, or changed its form.
         """
         size, protocol = len(outcomes.obs), self._protocol
         obs = self._observations.columns(outcomes.obs)
@@ -212,10 +212,10 @@ class Values:
     def columns_of_each(
         self, outcomes: Outcomes
     ) -> tuple[list[int], Columns, dict[int, BaseException]]:
-        """As `columns`, of the lanes that have nothing wrong.
+        """Return the columns of the lanes without errors.
 
         Returns:
-            These lanes of the call, their columns, and what is wrong with the others.
+            These lanes of the call, their columns, and the errors of the others.
         """
         lanes: list[int] = []
         parts: list[Columns] = []
@@ -231,7 +231,7 @@ class Values:
         return lanes, joined, failures
 
     def of_snapshots(self, rows: Array) -> Columns:
-        """What states show that ended, of their snapshots: no reward, and no `info`."""
+        """Return the columns of ended states from their snapshots: no reward, and no `info`."""
         assert self.snapshots is not None
         obs = self._observations.of_bytes(self.snapshots.obs(rows))
         terminated, truncated = self.snapshots.flags(rows)
@@ -239,27 +239,27 @@ class Values:
         return columns | {SNAPSHOT: rows, TERMINATED: terminated, TRUNCATED: truncated}
 
     def saved(self, rows: Array) -> tuple[list[bytes], list[Any]]:
-        """What instances saved, and the observations then, of snapshots."""
+        """Return the saved bytes and the observations in snapshots."""
         assert self.snapshots is not None
         obs = self._observations.of_bytes(self.snapshots.obs(rows))
         return self.snapshots.saved(rows), self._observations.values(obs)
 
 
 def params_of(inputs: Columns) -> Array:
-    """The bits of the params: uint32[size or 1, P]."""
+    """Return the bits of the params: uint32[size or 1, P]."""
     return inputs[PARAMS].view(np.uint32) if PARAMS in inputs else NO_PARAMS
 
 
 def stretch(column: Array, size: int) -> Array:
-    """One row for each lane, of one for all."""
+    """Stretch one row for all lanes to one row per lane."""
     return column if len(column) == size else np.broadcast_to(column, (size, *column.shape[1:]))
 
 
 def _entries(infos: Any, entry: InfoEntry) -> Array:
-    """An entry of `info`, see `Outcomes`, as a column; where there is none, it is `absent`.
+    """Return an entry of `info` (see `Outcomes`) as a column, with `absent` for missing values.
 
     Raises:
-        ValueError: if one has another shape, or does not fit its dtype.
+        ValueError: if a value has another shape, or does not fit its dtype.
     """
     name, shape, dtype = entry
     what = f"info[{name!r}]"
@@ -279,7 +279,7 @@ def _entries(infos: Any, entry: InfoEntry) -> Array:
 
 
 def absent(dtype: Any) -> Any:
-    """What stands for an entry of `info` that is not there: NaN, `False`, or the least integer."""
+    """Return the value of a missing entry of `info`: NaN, `False`, or the least integer."""
     dtype = np.dtype(dtype)
     if dtype.kind == "f":
         return np.nan
@@ -287,7 +287,7 @@ def absent(dtype: Any) -> Any:
 
 
 def _joined(column: Any) -> Array:
-    """Values as one array. Many arrays are joined more quickly than `np.array` does it."""
+    """Join values to one array; for many arrays, this is faster than `np.array`."""
     first = column[0]
     if type(first) is not np.ndarray or not first.ndim:
         return np.asarray(column)  # which raises a ValueError where shapes differ
@@ -297,12 +297,12 @@ def _joined(column: Any) -> Array:
 
 
 def _conformed(column: Any, size: int, form: Form, what: str) -> Array:
-    """Values as the column that was declared; what does not fit is refused, and not bent.
+    """Convert values to the declared column; a value that does not fit is refused, not rounded.
 
-    An array of one number is taken for it.
+    An array of one number counts as a number.
 
     Raises:
-        ValueError: naming the first value that does not fit.
+        ValueError: if a value does not fit; the message names the first one.
     """
     array = column if type(column) is np.ndarray else _joined(column)
     shape, dtype = form
@@ -369,7 +369,7 @@ def _reader(space: Any) -> Callable[[Any], list[Any]]:
 
 
 def _rounded_bounds(space: Any) -> tuple[Any, Any]:
-    """Bounds of a space as far as what JAX computes in float32 may miss them by rounding."""
+    """Return bounds of a space, widened by the rounding of JAX's float32."""
     if space.dtype.kind != "f":
         return space.low, space.high
     finite = np.where(np.isfinite([space.low, space.high]), [space.low, space.high], 0)
