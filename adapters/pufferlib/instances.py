@@ -155,7 +155,7 @@ class Emulated:
         self.inner = inner
         self.observation_space = inner.env.observation_space
         self.action_space = inner.env.action_space
-        self._observations = Observations(inner.observation_space)
+        self._check = Held(self.observation_space, inner.observation_space)
 
     def reset(self, seed: int) -> tuple[Any, dict[str, Any]]:
         """As the instance does, without `info`."""
@@ -169,20 +169,54 @@ class Emulated:
         self._check(returned[0])
         return returned
 
-    def _check(self, obs: Any) -> None:
-        """Refuse what the space does not hold: PufferLib 3 casts it without a word.
+    def close(self) -> None:
+        """As the instance does."""
+        self.inner.close()
+
+
+class Checked:
+    """An environment of Gymnasium that a factory made, of which PufferLib gets what is true."""
+
+    def __init__(self, env: Any) -> None:
+        self.env = env
+        self._check = Held(env.observation_space, spaces.from_gymnasium(env.observation_space))
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "env":  # before there is one
+            raise AttributeError(name)
+        return getattr(self.env, name)
+
+    def reset(self, **how: Any) -> tuple[Any, Any]:
+        """As the environment does."""
+        obs, info = self.env.reset(**how)
+        self._check(obs)
+        return obs, info
+
+    def step(self, action: Any) -> Any:
+        """As the environment does."""
+        obs, reward, *flags, info = self.env.step(action)
+        self._check(obs)
+        for name, flag in zip(("terminated", "truncated"), flags, strict=True):
+            if flag not in (False, True):
+                raise ValueError(f"{name} is {flag!r}, which bool cannot hold")
+        return obs, reward, *flags, info
+
+
+class Held:
+    """Refuses an observation that its space cannot hold: PufferLib 3 casts it without a word."""
+
+    def __init__(self, own: Any, space: spaces.Space) -> None:
+        self._own, self._observations = own, Observations(space)
+
+    def __call__(self, obs: Any) -> None:
+        """Check one observation.
 
         Raises:
             ValueError: with the value.
         """
-        space = self.observation_space
-        is_plain = isinstance(obs, np.ndarray) and obs.dtype == space.dtype
-        if not is_plain or obs.shape != space.shape:
+        is_plain = isinstance(obs, np.ndarray) and obs.dtype == self._own.dtype
+        if not is_plain or obs.shape != self._own.shape:
             self._observations.columns([obs])
-
-    def close(self) -> None:
-        """As the instance does."""
-        self.inner.close()
 
 
 def _is_emulation(env: Any) -> bool:
@@ -206,7 +240,7 @@ def _playable(made: Any) -> Any:
     elif hasattr(made, "possible_agents"):
         env = emulation.PettingZooPufferEnv(env=made)
     elif hasattr(made, "observation_space"):
-        env = emulation.GymnasiumPufferEnv(env=made)
+        env = emulation.GymnasiumPufferEnv(env=Checked(made))
     else:
         raise InvalidOptionError(
             f"the factory made a {type(made).__name__}, which is neither a PufferEnv nor an "

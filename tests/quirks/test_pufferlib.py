@@ -532,6 +532,37 @@ def test_emulation_bends_no_value() -> None:
         del gymnasium.registry["Camera-v0"]
 
 
+@pytest.mark.parametrize(
+    ("obs", "ends", "message"),
+    [
+        (np.array([0.4, 0.9]), False, r"is 0\.4, which uint8\[2\] cannot"),
+        (np.zeros(2, np.uint8), 0.5, "terminated is 0.5, which bool cannot hold"),
+    ],
+)
+def test_emulation_bends_no_value_of_what_a_factory_makes(
+    obs: Any, ends: Any, message: str
+) -> None:
+    gymnasium = needed("gymnasium")
+
+    class Later(gymnasium.Env):  # type: ignore[misc, name-defined]
+        observation_space = gymnasium.spaces.Box(0, 255, (2,), np.uint8)
+        action_space = gymnasium.spaces.Discrete(2)
+        answer: Any = (np.zeros(2, np.uint8), 1.0, False, False, {})
+
+        def reset(self, *, seed: Any = None, options: Any = None) -> Any:
+            return np.zeros(2, np.uint8), {}
+
+        def step(self, action: Any) -> Any:
+            return self.answer
+
+    made = instance("mine", env_creator=Later)
+    made.reset(0)
+    made.step(0)
+    made.env.env.env.answer = (obs, 1.0, ends, False, {})
+    with pytest.raises(ValueError, match=message):
+        made.step(0)
+
+
 def test_a_snapshot_continues_in_an_instance_of_another_history() -> None:
     one, other = instance("MountainCarContinuous-v0"), instance("MountainCarContinuous-v0")
     actions = actions_of(one, 40)
