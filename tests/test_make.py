@@ -417,7 +417,7 @@ class TestCapabilities:
         assert envhub.require("ale::pong", "forkable", forkable=True) == "ale::pong"
         with pytest.raises(errors.MissingCapabilityError, match="forkable=True"):
             envhub.require("ale::pong", "forkable")
-        with pytest.raises(errors.InvalidOptionError, match="give forkable to make"):
+        with pytest.raises(errors.InvalidOptionError, match="Pass forkable to make"):
             envhub.require(env, "forkable", forkable=True)
 
     def test_require_names_flag_reason_and_alternatives(self) -> None:

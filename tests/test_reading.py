@@ -37,7 +37,7 @@ def test_a_batch_is_read_like_an_environment() -> None:
     assert envhub.require(venv, "forkable", "vmap_safe") is venv
     with pytest.raises(errors.MissingCapabilityError, match=r"differentiable.*\n.*of gymnax"):
         envhub.require(venv, "differentiable")
-    with pytest.raises(errors.InvalidOptionError, match="give gravity to make"):
+    with pytest.raises(errors.InvalidOptionError, match="Pass gravity to make"):
         envhub.require(venv, "forkable", gravity=1)
 
 
