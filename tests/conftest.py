@@ -1,6 +1,8 @@
 """Configuration of every test process, set before anything imports jax."""
 
 import os
+import signal
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -85,3 +87,11 @@ def clean_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     from envhub import registry  # which imports jax
 
     monkeypatch.setattr(registry, "_registered", {})
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """It interrupts, although a shell that starts tests in the background has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -188,6 +188,7 @@ def test_it_compiles_once_for_weights_that_change(caplog: pytest.LogCaptureFixtu
     assert again[0] != first
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_an_evaluation_that_does_not_end_hears_ctrl_c() -> None:
     env, params = envhub.make("gymnax::Pendulum-v1", max_steps_in_episode=2**31 - 1)
     timer = threading.Timer(1.0, _thread.interrupt_main)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
 
 import jax
 import numpy as np
@@ -16,15 +15,7 @@ import envhub
 KEY = jax.random.key(0)
 
 
-@pytest.fixture
-def _ctrl_c() -> Iterator[None]:
-    """It interrupts, although a shell that starts tests in the background has it ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("_ctrl_c")
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("options", [{}, {"forkable": False}])
 def test_it_is_an_interrupt_wherever_it_comes(
     options: dict[str, bool], pytestconfig: pytest.Config

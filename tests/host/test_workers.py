@@ -46,6 +46,8 @@ CARTPOLE = "gymnasium::CartPole-v1"
 KEY = jax.random.key(0)
 ACTIONS = jnp.array([0, 1, 1, 0])
 
+pytestmark = pytest.mark.usefixtures("ctrl_c")
+
 
 def fleet_of(kind: str, *, size: int = 6, count: int = 2, **how: Any) -> Any:
     construct = functools.partial(Toy, **how)
@@ -53,14 +55,6 @@ def fleet_of(kind: str, *, size: int = 6, count: int = 2, **how: Any) -> Any:
     fleet = make_fleet(construct, construct(), options, saves=True, info=INFO)
     fleet.grow(size - 1)
     return fleet
-
-
-@pytest.fixture(autouse=True)
-def _ctrl_c() -> Iterator[None]:
-    """Ctrl-C interrupts, although a shell that starts tests in the background has it ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="module")
