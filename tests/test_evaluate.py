@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
-import threading
 from typing import Any
 
 import jax
@@ -13,6 +11,7 @@ import pytest
 
 import envhub
 from envhub import errors, spaces
+from tests.presses import Presses
 
 from .devices import needs_devices
 from .test_rollout import KEY, balance, compiled
@@ -191,11 +190,8 @@ def test_it_compiles_once_for_weights_that_change(caplog: pytest.LogCaptureFixtu
 @pytest.mark.usefixtures("ctrl_c")
 def test_an_evaluation_that_does_not_end_hears_ctrl_c() -> None:
     env, params = envhub.make("gymnax::Pendulum-v1", max_steps_in_episode=2**31 - 1)
-    timer = threading.Timer(1.0, _thread.interrupt_main)
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), Presses(1.0):
         envhub.evaluate(env, params, None, KEY, 1)
-    timer.join()
 
 
 @pytest.mark.full

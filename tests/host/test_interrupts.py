@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
-
 import jax
 import numpy as np
 import pytest
 
 import envhub
+from tests.presses import Presses
 
 KEY = jax.random.key(0)
 
@@ -25,17 +22,18 @@ def test_it_is_an_interrupt_wherever_it_comes(
     rng = np.random.default_rng(0)
     kept = env.reset(KEY)[1]
     expected = envhub.make("gymnasium::CartPole-v1")[0].reset(KEY)[0]
-    for _ in range(60 if pytestconfig.getoption("full") else 15):
+    tries, pressed = 60 if pytestconfig.getoption("full") else 15, 0
+    for _ in range(tries):
         _, state = env.reset(KEY)
-        late = threading.Timer(rng.uniform(0, 0.01), os.kill, (os.getpid(), signal.SIGINT))
-        with pytest.raises(KeyboardInterrupt):
-            step_for_ever(env, state, late)
-        late.join()
+        presses = Presses(rng.uniform(0, 0.01))
+        with pytest.raises(KeyboardInterrupt), presses:
+            step_for_ever(env, state)
+        pressed += presses.count
         np.testing.assert_array_equal(env.reset(KEY)[0], expected)
+    assert tries <= pressed <= tries + 2
     assert env.step(KEY, kept, 0).reward == 1
 
 
-def step_for_ever(env: envhub.Environment, state: object, timer: threading.Timer) -> None:
-    timer.start()
+def step_for_ever(env: envhub.Environment, state: object) -> None:
     while True:
         state = env.step(KEY, state, 0).state
