@@ -173,7 +173,7 @@ class Paired(Broken):
         chosen = [row[value] for row, value in zip(legal["move"], action["move"], strict=True)]
         if not all(chosen) or (action["tools"][0] != legal["tools"][0]).any():
             raise ValueError(f"{action} is illegal")
-        obs, *others, info = super().step(action)
+        obs, *others, info = super().step(action["move"])
         return obs, *others, info | {"action_mask": self._mask()}
 
     def _mask(self) -> Any:
