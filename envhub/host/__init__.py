@@ -4,10 +4,12 @@ An adapter describes one instance of its suite (`Instance`), and how its suite m
 (`HostSuite`). This package owns everything else: the environment that callers see (`environment`),
 the calls from compiled programs (`transport`) and their arrays (`protocol`), the states of a batch
 (`states`), the instances (`pool`), steps that reset at the end of an episode (`autoresets`), the
-runners of instances (`fleet` and `parallel`), their values (`values`), and snapshots (`snapshot`).
+fleets that run instances (`fleet` and `parallel`), their values (`values`), and snapshots
+(`snapshot`).
 """
 
-# Not `environment`, which makes JAX load its callbacks: an adapter imports it where it makes one.
+# `environment` is not imported here, because it makes JAX load its callbacks. An adapter imports it
+# in the function that makes an environment.
 from envhub.host.instance import Instance, InstanceStep, unrounded
 from envhub.host.options import BRIDGE_OPTIONS, host_capabilities, of_one_instance
 from envhub.host.suite import HostSuite

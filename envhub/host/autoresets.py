@@ -1,4 +1,4 @@
-"""Steps and resets that share a call, for an automatic reset: lanes of a batch do one or the other.
+"""Answer steps and resets in one call, for an automatic reset.
 
 NumPy only: this runs inside callbacks, where touching JAX deadlocks.
 """
@@ -15,9 +15,9 @@ from envhub.host.values import stretch
 
 
 def step_then_reset(pool: Pool, inputs: Columns, outputs: Columns, size: int) -> None:
-    """Advance states, and start new episodes where they end.
+    """Advance states, and start a new episode in each lane whose episode ended.
 
-    What comes out is that of the new episode where there is one, and the observation before.
+    Such a lane outputs the new episode, and its last observation as the final observation.
     """
     pool.step(inputs, outputs, size)
     for final, obs in zip(pool.protocol.final_obs, pool.protocol.obs, strict=True):
@@ -27,7 +27,7 @@ def step_then_reset(pool: Pool, inputs: Columns, outputs: Columns, size: int) ->
 
 
 def step_or_reset(pool: Pool, inputs: Columns, outputs: Columns, size: int) -> None:
-    """Start new episodes in some lanes, and advance the states of the others."""
+    """Start new episodes in the lanes that `IS_RESET` marks, and advance the other lanes."""
     is_reset = stretch(inputs[IS_RESET], size)
     lanes = np.flatnonzero(is_reset)
     _on_lanes(pool, Pool.step, inputs, outputs, np.flatnonzero(~is_reset), size)
@@ -39,7 +39,7 @@ def step_or_reset(pool: Pool, inputs: Columns, outputs: Columns, size: int) -> N
 def _on_lanes(
     pool: Pool, answer: Answer, inputs: Columns, outputs: Columns, lanes: Any, size: int
 ) -> None:
-    """Answer some lanes."""
+    """Answer these lanes of a call of this size."""
     if len(lanes) == size:
         answer(pool, inputs, outputs, size)
     elif len(lanes):

@@ -62,11 +62,11 @@ class HostState(NamedTuple):
 
 
 class PoolAnswer(NamedTuple):
-    """What a pool answers a call with, as a hashable value.
+    """A hashable value that stands for the function with which a pool answers a call.
 
-    What is traced has this one, and JAX's caches may hold that for ever: it does not keep the pool
-    alive. What is compiled has what `bind` gives, and does: nobody may have waited for its results
-    when the environment goes.
+    Traced programs hold this value. JAX's caches may hold such programs for ever, so the value does
+    not keep the pool alive. Compiled programs hold the function that `bind` returns. This function
+    keeps the pool alive, because a program may still be running when the environment is deleted.
     """
 
     nonce: int
@@ -77,12 +77,12 @@ class PoolAnswer(NamedTuple):
         """The id of the pool's environment.
 
         Raises:
-            StaleStateError: if it is closed or gone.
+            StaleStateError: if the environment is closed or gone.
         """
         return find_pool(self.nonce).name
 
     def bind(self) -> functools.partial[None]:
-        """The function itself.
+        """Return the function.
 
         Raises:
             StaleStateError: if the environment is closed or gone.
@@ -91,7 +91,7 @@ class PoolAnswer(NamedTuple):
 
 
 class HostEnvironment(Environment):
-    """Instances of a CPU library behind the protocol; adapters do not subclass it.
+    """An environment that runs instances of a CPU library; adapters do not subclass it.
 
         >>> env, params = envhub.make("gymnasium::CartPole-v1")
         >>> isinstance(env, HostEnvironment), env.info_entries
@@ -268,11 +268,11 @@ class HostEnvironment(Environment):
         except Exception as told:
             error = self._pool.error
             if error is None and str(told).rstrip(": \n").endswith("KeyboardInterrupt"):
-                # Ctrl-C came while JAX was preparing the call to the host, and was made a text.
+                # Ctrl-C came while JAX was preparing the callback, and JAX raised it as a text.
                 raise KeyboardInterrupt from None
             if error is None:
                 raise
-            raise error from error.__cause__  # and not from JAX's text of the same
+            raise error from error.__cause__  # JAX's text repeats it, so it is not its cause
         return result
 
 
@@ -281,13 +281,13 @@ def _state(outputs: Columns) -> HostState:
 
 
 def _computed(leaf: Any) -> Any:
-    """The array behind the tracers of a `vmap` outside of `jit`; inside there is none."""
+    """Return the array behind the tracers of a `vmap` outside `jit`; `None` inside `jit`."""
     while isinstance(leaf, jax.core.Tracer):
         leaf = getattr(leaf, "val", None)
     return leaf
 
 
 def _flat(params: Any) -> Columns:
-    """The params as one float32 vector, if there are any."""
+    """Return the params as one float32 vector by its name; an empty dict without params."""
     leaves = [jnp.ravel(jnp.asarray(leaf, jnp.float32)) for leaf in jax.tree.leaves(params)]
     return {PARAMS: jnp.concatenate(leaves)} if leaves else {}

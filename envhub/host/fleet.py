@@ -1,17 +1,17 @@
-"""Who runs the instances of an environment: here one after another, elsewhere in parallel.
+"""Fleets run the instances of an environment: one after another in this module.
 
-A fleet knows instances by number, and nothing of states: what a number stands for at the moment is
-the pool's to know. NumPy only: this runs inside callbacks of compiled programs.
+A fleet knows instances by number. It knows nothing about states; the pool knows which state each
+instance is in. NumPy only: this runs inside callbacks of compiled programs.
 
-Ctrl-C comes only where it does no harm: what must be done together is done before it is raised.
-Python raises `KeyboardInterrupt` in the main thread, between any two steps of a function; so this
-is about that thread alone, and does nothing in others.
+This module also defers Ctrl-C to a moment at which it does no harm: operations that belong together
+finish before the interrupt is raised. Python raises `KeyboardInterrupt` in the main thread, between
+any two steps of a function. So deferring concerns the main thread, and does nothing in others.
 """
 
 from __future__ import annotations
 
-# Not `signal`'s functions, which try to make enums of handlers (Python 3.11 and 3.12): that would
-# take 20 µs in every call to the host, twice as long as the call itself.
+# The functions of `signal` try to convert handlers to enums (Python 3.11 and 3.12). That takes
+# 20 µs in every callback, twice as long as the callback itself.
 import _signal
 import abc
 import contextlib
@@ -32,18 +32,18 @@ SIGINT = int(signal.SIGINT)
 
 
 class Outcomes(NamedTuple):
-    """What a call to several instances gave, in columns: an entry for each lane that came through.
+    """The results of a call to several instances, in columns with an entry for each lane.
 
     Attributes:
-        obs: observations, of the structure of the space.
-        rewards: numbers, or an array each where there are several agents.
-        terminated, truncated: flags, likewise.
-        infos: the entries of `info`, lane by lane; or a column of each, where a fleet has columns.
-        saved: what each instance's `save` gave; empty where a fleet does not save.
-        lanes: which lanes of the call these are; `None` for all of them, in order.
-        failures: what the others raised; their instances have been replaced by fresh ones. A lane
-            that is in neither was not touched.
-        lost: the numbers of further instances whose state is gone, with their worker.
+        obs: the observations, with the structure of the space.
+        rewards: numbers; for several agents, an array for each lane.
+        terminated, truncated: flags; for several agents, an array for each lane.
+        infos: the entries of `info`, as a dict for each lane or as a column for each entry.
+        saved: the result of each instance's `save`; empty if the fleet does not save.
+        lanes: the lanes of the call that the columns have; `None` for all of them, in order.
+        failures: the exceptions by lane. The instances of these lanes were replaced by new ones. A
+            lane that is neither in `lanes` nor in `failures` was not touched.
+        lost: the numbers of further instances whose state is gone, because their worker is gone.
     """
 
     obs: Sequence[Any]
@@ -62,7 +62,7 @@ class Outcomes(NamedTuple):
         lanes: Sequence[int] | None = None,
         failures: Mapping[int, BaseException] | None = None,
     ) -> Outcomes:
-        """Some of the lanes that came through."""
+        """Return some of the lanes that the columns have."""
 
         def at(column: Any) -> Any:
             if isinstance(column, Mapping):
@@ -76,13 +76,13 @@ class Outcomes(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """What the instances of an environment have done, all together.
+    """The counts of all instances of an environment together.
 
     Attributes:
-        instances: how many live.
-        calls: how often a program called.
-        resets, steps: of all instances together.
-        processes: the ids of those that run instances, with `workers="process"`.
+        instances: the number of live instances.
+        calls: the number of calls from programs.
+        resets, steps: the number of resets and of steps.
+        processes: the ids of the processes that run instances, with `workers="process"`.
     """
 
     instances: int
@@ -93,10 +93,10 @@ class Counts(NamedTuple):
 
 
 OF_LANES = Outcomes._fields[:6]
-"""Those with an entry for each lane that came through."""
+"""The fields with an entry for each lane."""
 
 Method = Callable[..., Any]
-"""A method of a fleet, as a function."""
+"""A method of a fleet, taken from its class."""
 
 
 class Fleet(abc.ABC):
@@ -107,61 +107,61 @@ class Fleet(abc.ABC):
 
     @property
     def processes(self) -> list[int]:
-        """The ids of the processes that run instances, in order; none where this one does."""
+        """The ids of the processes that run instances, in order; empty if this process does."""
         return []
 
     @abc.abstractmethod
     def grow(self, count: int) -> None:
-        """Add that many instances."""
+        """Add `count` instances."""
 
     @abc.abstractmethod
     def reset(self, numbers: Sequence[int], seeds: Sequence[int]) -> Outcomes:
-        """Start episodes; rewards and flags of the outcomes are unused."""
+        """Start an episode in each instance; the outcomes have no rewards, flags or infos."""
 
     @abc.abstractmethod
     def step(self, numbers: Sequence[int], actions: Sequence[Any]) -> Outcomes:
-        """Advance one step each."""
+        """Advance each instance by one step."""
 
     @abc.abstractmethod
     def restore(self, numbers: Sequence[int], saved: Sequence[bytes], obs: Sequence[Any]) -> None:
-        """Put instances into saved states; what one of them raises is raised."""
+        """Put instances into saved states; raise what the first failing one raises."""
 
     @abc.abstractmethod
     def set_params(self, numbers: Sequence[int], values: np.ndarray[Any, Any]) -> None:
-        """Put params in force: a row of float32[n, P] each; what one of them raises is raised."""
+        """Set the params of n instances, float32[n, P]; raise what the first failing one raises."""
 
     @abc.abstractmethod
     def render(self, number: int) -> Any:
-        """The picture of an instance: uint8[H, W, 3]."""
+        """Return the picture of an instance: uint8[H, W, 3]."""
 
     @abc.abstractmethod
     def replace(self, number: int) -> None:
-        """Put a fresh instance in the place of one whose state nobody knows."""
+        """Replace an instance whose state is unknown by a new one."""
 
     def replace_all(
         self, numbers: Sequence[int], failures: Mapping[int, BaseException]
     ) -> list[int]:
-        """Replace the instances of the lanes that failed; what is lost by it is returned."""
+        """Replace the instances of the lanes that failed; return the instances lost by that."""
         lost: list[int] = []
         for lane, error in failures.items():
             try:
                 self.replace(numbers[lane])
-            except Exception as another:  # the next reset finds that too
+            except Exception as another:  # the next reset raises it again
                 error.add_note(f"It could not be replaced: {another!r}")
                 lost += getattr(another, "lost", ())
         return lost
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Free everything; idempotent."""
+        """Free all instances. It may be called repeatedly."""
 
 
 class SerialFleet(Fleet):
-    """Instances in this process, one after another.
+    """A fleet that runs instances in this process, one after another.
 
     Args:
-        construct: makes an instance.
-        first: one that is there already.
+        construct: a function that makes one instance.
+        first: the first instance.
         saves: whether to save each instance after each reset and step.
     """
 
@@ -211,7 +211,7 @@ class SerialFleet(Fleet):
         if stopped is None:
             try:
                 obs, rewards, terminated, truncated, infos = zip(*steps, strict=True)
-            except (TypeError, ValueError):  # one of them is no step
+            except (TypeError, ValueError):  # an instance returned something else than five values
                 pass
             else:
                 return Outcomes(obs, rewards, terminated, truncated, infos, saved)
@@ -224,7 +224,7 @@ class SerialFleet(Fleet):
         numbers: Sequence[int],
         stopped: BaseException | None,
     ) -> Outcomes:
-        """The outcomes of the lanes whose step is one, before the one that raised."""
+        """Return the outcomes of a call in which a step raised or returned something else."""
         done = len(steps) if stopped is None else self._done(steps, saved, numbers)
         lanes = [lane for lane in range(done) if _is_step(steps[lane])]
         failures: dict[int, BaseException] = {
@@ -251,7 +251,7 @@ class SerialFleet(Fleet):
         return self._instances[number].render()
 
     def replace(self, number: int) -> None:
-        with contextlib.suppress(Exception):  # nobody knows what it is in
+        with contextlib.suppress(Exception):  # its state is unknown, so `close` may raise anything
             self._instances[number].close()
         self._instances[number] = self._construct()
 
@@ -261,7 +261,11 @@ class SerialFleet(Fleet):
         self._instances.clear()
 
     def _done(self, made: Sequence[Any], saved: Sequence[bytes], numbers: Sequence[int]) -> int:
-        """How many lanes came through; an interrupt may come when all have."""
+        """Return how many lanes finished before an exception.
+
+        An interrupt may come after all lanes have finished. The last lane counts as the one that
+        failed then.
+        """
         return min(len(saved) if self._saves else len(made), len(numbers) - 1)
 
 
@@ -272,11 +276,11 @@ def _is_step(step: Any) -> bool:
 def named_error(
     name: str, slots: Sequence[int], states: Sequence[int], action: Sequence[Any], error: Any
 ) -> HostEnvError:
-    """An error that says whose it was, and what it was about to do."""
+    """Return an error that names the environment, the instances, the states and the action."""
     parts = []
     if slots:
         parts.append(f"instance {', '.join(map(str, slots))}")
-    held = [state for state in states if state >= 0]  # there is none before a reset
+    held = [state for state in states if state >= 0]  # a reset has no state before it
     if held:
         parts.append(f"state {', '.join(map(str, held))}")
     if action:
@@ -289,13 +293,13 @@ def named_error(
 
 
 class _Main:
-    """What is known in the main thread.
+    """The state of deferring, which concerns the main thread alone.
 
     Attributes:
-        thread: which that is.
-        handler: what Ctrl-C called before; `None` outside of `deferred`.
-        is_admitted: whether it may be called at once.
-        kept: the arguments of the call that waits.
+        thread: the id of the main thread.
+        handler: the handler of Ctrl-C that was in force before; `None` outside of `deferred`.
+        is_admitted: whether an interrupt calls the handler at once.
+        kept: the arguments for the handler if an interrupt waits; otherwise empty.
     """
 
     thread: ClassVar[int | None] = threading.main_thread().ident
@@ -305,7 +309,7 @@ class _Main:
 
     @classmethod
     def renew(cls) -> None:
-        """In a copy of this process the thread that made it is the main one."""
+        """Start anew in a forked process, whose main thread is the thread that called `fork`."""
         cls.thread, cls.handler, cls.is_admitted, cls.kept = threading.get_ident(), None, False, ()
 
 
@@ -325,7 +329,7 @@ def _admit() -> None:
 
 
 class deferred:  # noqa: N801 (it reads as what it does)
-    """Keep an interrupt for the end of the block, or until `admitting`."""
+    """Defer an interrupt to the end of the block, or to the next `admitting`."""
 
     __slots__ = ("_handler",)
 
@@ -350,9 +354,10 @@ class deferred:  # noqa: N801 (it reads as what it does)
 
 
 def admitting(wait: Callable[[], Value]) -> Value:
-    """Call a function that may be interrupted.
+    """Call a function that may be interrupted, and return its result.
 
-    Whether it returned may not be known then: what it changes is to be seen from outside.
+    After an interrupt, the caller cannot know whether the function returned. So it must have an
+    effect that the caller can see.
     """
     if threading.get_ident() != _Main.thread or not _Main.handler:
         return wait()

@@ -1,4 +1,7 @@
-"""Attributes of an instance as bytes and back: data only, so that restoring executes nothing."""
+"""Encode attributes of an instance as bytes, and decode them.
+
+The bytes hold data only, so restoring them executes no code.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,13 @@ def dump(values: Iterable[Any]) -> bytes:
     """Encode `None`, bools, 64-bit ints, floats, strings, arrays, and tuples and lists of them.
 
     Raises:
-        TypeError: for anything else.
+        TypeError: if a value has another type.
     """
     return b"".join(map(_dump, values))
 
 
 def load(data: bytes) -> list[Any]:
-    """The inverse of `dump`, every value of its own type."""
+    """Return the values that `dump` encoded, each with its own type."""
     values, start = [], 0
     while start < len(data):
         value, start = _load(data, start)
@@ -35,7 +38,7 @@ def load(data: bytes) -> list[Any]:
 
 def _dump(value: Any) -> bytes:  # noqa: PLR0911 (one for each kind)
     if value is None:
-        return b"n" + _INT.pack(0)  # as long as the number that it may become
+        return b"n" + _INT.pack(0)  # an attribute may become a number: the size stays the same
     kind = type(value)
     if kind is float:
         return b"f" + _FLOAT.pack(value)
@@ -53,9 +56,9 @@ def _dump(value: Any) -> bytes:  # noqa: PLR0911 (one for each kind)
     raise TypeError(f"{kind.__name__} cannot be part of a snapshot")
 
 
-@functools.cache  # a few for each environment, asked for at every step
+@functools.cache  # every step needs the same few headers
 def _header(dtype: np.dtype[Any], shape: tuple[int, ...] | None) -> bytes:
-    """What comes before the content of an array, or of a scalar, which has no shape."""
+    """Return the bytes before the content of an array; a scalar has the shape `None`."""
     sizes = struct.pack(f"<{len(shape or ())}I", *(shape or ()))
     return (b"g" if shape is None else b"a") + _block(dtype.str.encode()) + _block(sizes)
 
@@ -91,7 +94,7 @@ def _unblock(data: bytes, start: int) -> tuple[bytes, int]:
 
 
 def dump_generator(rng: np.random.Generator) -> bytes:
-    """The state of a PCG64 generator, Gymnasium's, in `GENERATOR_SIZE` bytes."""
+    """Return the state of a PCG64 generator, as Gymnasium has it, in `GENERATOR_SIZE` bytes."""
     state = rng.bit_generator.state
     words = state["state"]
     data: bytes = (
@@ -103,7 +106,7 @@ def dump_generator(rng: np.random.Generator) -> bytes:
 
 
 def load_generator(rng: np.random.Generator, data: bytes) -> None:
-    """Put a generator into a state from `dump_generator`."""
+    """Set the state of a generator to one that `dump_generator` returned."""
     has_uint32, uinteger = struct.unpack("<BI", data[32:GENERATOR_SIZE])
     words = [int.from_bytes(data[start : start + 16], "little") for start in (0, 16)]
     rng.bit_generator.state = {

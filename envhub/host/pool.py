@@ -1,4 +1,4 @@
-"""States that are values, and the instances behind them: answers the calls of compiled programs.
+"""The pool of instances behind the states of an environment. It answers compiled programs.
 
 The pool reads a call, classifies its lanes, moves instances and shows their new states, in that
 order. So no instance moves before all arguments are checked, and nothing is recorded before all
@@ -41,8 +41,9 @@ from envhub.host.states import (
 )
 from envhub.host.values import Values, params_of, stretch
 
-# How many instances may live where nobody says. States that are gone for good need many; snapshots
-# need a few, and making an instance may cost more than restoring one (ALE: 80 ms, and 0.1 ms).
+# The most live instances by default. Opaque states need many, because a state whose instance is
+# recycled is gone for good. States with snapshots need few, because restoring an instance is often
+# much cheaper than making one (ALE: 0.1 ms and 80 ms).
 OPAQUE_INSTANCES, FORKABLE_INSTANCES = 256, 16
 GONE = "the environment was closed or deleted."
 FORKABLE = (
@@ -111,14 +112,14 @@ class Pool:
     def serve(self, answer: Answer, inputs: Columns, outputs: Columns, size: int) -> None:
         """Answer one call from a compiled program; `error` keeps its exception."""
         try:
-            with self._lock, deferred():  # or instances might have moved, and nobody have noted it
+            with self._lock, deferred():  # no interrupt comes between moving and recording it
                 self._largest_batch = max(self._largest_batch, size)
                 self._calls += 1
                 self._states.now += 1
                 if not self._is_open or self._made_in != _forks.generation:
                     raise self._unusable()
                 answer(self, inputs, outputs, size)
-        except BaseException as error:  # an interrupt that was deferred, too
+        except BaseException as error:  # also an interrupt that was deferred
             self.error = error
             raise
 
@@ -222,7 +223,7 @@ class Pool:
         self._apply(slots, given.params)
         self._steps += len(slots)
         outcomes = self._ask(self._fleet.step, slots, given.actions)
-        # Copies, because what a call is given is gone after it.
+        # These are copies, because the arguments of a call are gone after it.
         chosen = {name: leaf.copy() for name, leaf in given.chosen.items()}
         batch = self._settle(slots, outcomes, given.handles[:, 1].copy(), chosen)
         self._show(outputs, lanes, batch.handles, batch.shown)
@@ -301,7 +302,7 @@ class Pool:
         """
         bits = values.tobytes()
         if self._applied and slots is self._applied[0] and bits == self._applied[1]:
-            return  # nearly always: the batch of the last call, continued
+            return  # nearly always, because a call mostly continues the batch of the last call
         in_force = self._states.rows.params
         changed = (in_force[slots] != values).any(-1)
         if changed.any():
@@ -311,10 +312,10 @@ class Pool:
         self._applied = slots, bits
 
     def _ask(self, method: Callable[..., Any], slots: Any, *arguments: Any) -> Any:
-        """Have the fleet do something; if it raises, these instances hold no state any more.
+        """Call a method of the fleet; if it raises, these instances have no state any more.
 
-        Nor do those of a worker that is gone. An `EnvHubError` is the adapter's own, such as that
-        of a snapshot which is none, for what a reset or a step raises comes as an outcome.
+        The instances of a lost worker have no state then either. An `EnvHubError` comes from the
+        adapter, for example for an invalid snapshot. What a reset or step raises is in its outcome.
         """
         try:
             return method(slots.tolist(), *arguments) if len(slots) else method(*arguments)
@@ -326,7 +327,7 @@ class Pool:
             failed = self._failed(sorted(lost), {}, error)
             raise failed from (error if failed is not error else error.__cause__)
 
-    # What instances gave.
+    # The results of instances.
 
     def _settle(self, slots: Any, outcomes: Outcomes, before: Any, chosen: Columns) -> Batch:
         """Record the states that instances are in now, after checking them.

@@ -26,8 +26,8 @@ from envhub.host.trials import OverdueError, Trial
 from envhub.host.values import Actions, Observations
 
 SAVE_POINTS, STEPS_BETWEEN, STEPS_AFTER = 3, 5, 10
-# What is not one of envhub's own that is saved: the steps of its last walk, and the seconds that
-# all of it may take.
+# The steps of the last walk, and the seconds of the whole proof, for an environment whose suite
+# does not claim that it is forkable.
 LONGEST, BUDGET = 1000, 20.0
 
 
@@ -237,7 +237,7 @@ def _compare(
         step = InstanceStep(*one.step(pick(*newest)))
         newest = (one.reset(seed), []) if _has_ended(step) else (step.obs, [step.info])
     saved, seen = one.save(), observations.columns([newest[0]])
-    # What an unknown one forgets may matter at the end of an episode alone.
+    # What an unknown instance forgets may matter only at the end of an episode.
     length = STEPS_AFTER if seed < SAVE_POINTS - 1 else last_walk
     walk = functools.partial(_walk, due, observations, newest)
     chosen, expected = walk(one, length, lambda _, *now: pick(*now))
@@ -262,11 +262,11 @@ def _walk(
 ) -> tuple[list[Any], list[bytes]]:
     """Step until the episode ends, and return the actions and the results, bit for bit.
 
-    An action is picked by the number of the step and the newest observation and infos, which are
-    `newest` before the first.
+    The number of the step, the newest observation and the newest infos determine each action. Both
+    are `newest` before the first step.
 
     Raises:
-        OverdueError: after that moment.
+        OverdueError: if the proof takes too long.
     """
     obs, infos = newest
     chosen: list[Any] = []

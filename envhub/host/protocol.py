@@ -1,7 +1,7 @@
-"""The names of what goes into a call to the host, and of what comes out of it.
+"""The names of the inputs and outputs of a callback.
 
-Both ends of a call, the traced program and the pool, speak of arrays by these names alone; in what
-order they cross is the transport's business.
+The traced program and the pool refer to arrays by these names alone. The transport decides in which
+order it passes the arrays.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from envhub import spaces
 
 Array = np.ndarray[Any, Any]
 Columns = dict[str, Any]
-"""Arrays by name; on the host all have one leading axis, with a row for each lane."""
+"""Arrays by name. In a callback, all have one leading axis with a row for each lane."""
 
-# What goes in. Leaves of actions have names of their own, see `Protocol.actions`.
+# The inputs. The leaves of actions have their own names, see `Protocol.actions`.
 SEED, IS_RESET, HANDLE, SNAPSHOT, PARAMS = "seed", "is_reset", "handle", "snapshot", "params"
-# What comes out, beside handle and snapshot. Leaves of observations and entries of `info` have
-# names of their own, see `Protocol.obs` and `Protocol.info`.
+# The outputs, besides handle and snapshot. The leaves of observations and the entries of `info`
+# have their own names, see `Protocol.obs` and `Protocol.info`.
 REWARD, TERMINATED, TRUNCATED = "reward", "terminated", "truncated"
 
 
 class Form(NamedTuple):
-    """What one lane has of a column."""
+    """The shape and dtype of one row of a column."""
 
     shape: tuple[int, ...]
     dtype: Any
 
 
 class InfoEntry(NamedTuple):
-    """An entry of `info` that is kept."""
+    """An entry of `info` that the environment keeps."""
 
     name: str
     shape: tuple[int, ...]
@@ -40,14 +40,14 @@ class InfoEntry(NamedTuple):
 
 
 class Given(NamedTuple):
-    """What a step is given, lane by lane.
+    """The arguments of a step, lane by lane.
 
     Attributes:
         handles: uint32[size, 3].
-        snapshots: uint8[size, K], if there are any.
-        chosen: the leaves of the actions.
-        actions: the same as instances take them.
-        params: uint32[size, P], the bits of the params; or [1, P], the same for all.
+        snapshots: uint8[size, K]; `None` for opaque states.
+        chosen: the leaves of the actions by name.
+        actions: the actions as instances take them.
+        params: uint32[size, P], the bits of the params; uint32[1, P] if all lanes have the same.
     """
 
     handles: Any
@@ -57,7 +57,7 @@ class Given(NamedTuple):
     params: Any
 
     def at(self, lanes: Any) -> Given:
-        """Some of the lanes."""
+        """Return the arguments of some lanes."""
         return Given(
             self.handles[lanes],
             None if self.snapshots is None else self.snapshots[lanes],
@@ -68,26 +68,26 @@ class Given(NamedTuple):
 
 
 class Protocol:
-    """What calls about one environment are made of.
+    """The names, shapes and dtypes of the arrays in the calls of one environment.
 
     Args:
         actions, obs: the leaves of an action and of an observation.
-        info: the entries that are kept.
+        info: the entries of `info` that the environment keeps.
         agents: the shape of a reward and of a flag: `()`, or `(num_agents,)`.
-        num_params: how many numbers the params are.
-        snapshot_size: in bytes; 0 for an opaque environment.
+        num_params: the number of numbers in the params.
+        snapshot_size: the size of a snapshot in bytes; 0 for opaque states.
 
     Attributes:
-        actions, obs, final_obs: the names of the leaves; `final_obs` are those before a reset.
+        actions, obs, final_obs: the names of the leaves; `final_obs` names those of the last
+            observation before a reset.
         info: the names of the entries.
-        of_the_step: the names of what belongs to the step that led to a state, and not to the
-            state: it is zero where there was none, in a reset and after the end.
-        chosen: what decides, with its state, where a lane goes, beside params.
-        start: what a state shows after a reset: a snapshot if there are any, and the observation.
-        shown: what a state shows: that, and of the step that led there the reward, two flags and
-            `info`.
-        after_reset, after_step, after_both: what comes out of a call; `after_both` is that of a
-            step and a reset.
+        of_the_step: the names of the reward and of `info`. They belong to the step that led to a
+            state; they are zero after a reset, and in a step of an ended episode.
+        chosen: the forms of the leaves of an action.
+        start: the forms of the snapshot, if there is one, and of the observation.
+        shown: the forms of `start`, of the reward, of the two flags and of `info`.
+        after_reset, after_step, after_both: the forms of the outputs of a call; `after_both` is for
+            a call that steps and resets.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ def _named(what: str, forms: Sequence[Form]) -> dict[str, Form]:
 
 
 def to_leaves(space: spaces.Space, value: Any) -> list[Any]:
-    """The leaves of a value, in the order of `leaves_of`, whatever containers the library used."""
+    """Return the leaves of a value, in the order of `leaves_of`, for containers of any type."""
     if isinstance(space, spaces.Dict):
         return [leaf for name in sorted(space) for leaf in to_leaves(space[name], value[name])]
     if isinstance(space, spaces.Tuple):
@@ -131,7 +131,7 @@ def to_leaves(space: spaces.Space, value: Any) -> list[Any]:
 
 
 def of_leaves(space: spaces.Space, leaves: Iterator[Any]) -> Any:
-    """The inverse of `to_leaves`."""
+    """Return the value with these leaves: the inverse of `to_leaves`."""
     if isinstance(space, spaces.Dict):
         return {name: of_leaves(space[name], leaves) for name in sorted(space)}
     if isinstance(space, spaces.Tuple):
@@ -140,5 +140,5 @@ def of_leaves(space: spaces.Space, leaves: Iterator[Any]) -> Any:
 
 
 def rows_of(column: Array, lanes: Any) -> Array:
-    """Those of some lanes; of one row for all, that one."""
+    """Return the rows of some lanes; a column with one row for all lanes stays as it is."""
     return column if len(column) == 1 else column[lanes]

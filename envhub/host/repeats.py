@@ -1,4 +1,4 @@
-"""Whether the seed decides an episode: tried out when an instance is made of which nobody knows."""
+"""Try whether the seed determines an episode, for an instance whose suite does not claim it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from envhub.host.trials import OverdueError
 from envhub.host.values import Actions
 
 STEPS = 20
-BUDGET = 20.0  # seconds that all of it may take
+BUDGET = 20.0  # the seconds that the whole trial may take
 
-Shown = dict[str, Any]  # what there is to compare, by what it is: values, or their bits
+Shown = dict[str, Any]  # the results to compare by their names: values, or the bits of values
 
 
 def why_not_repeatable(one: Instance, other: Instance | None) -> str:
-    """What speaks against it, see `_why_not`; or that there was no time to find out."""
+    """Return what differed, see `_why_not`; or that the time was too short to find out."""
     due = time.monotonic() + BUDGET
     try:
         return _why_not(one, other, due)
@@ -35,19 +35,20 @@ def why_not_repeatable(one: Instance, other: Instance | None) -> str:
 def _why_not(one: Instance, other: Instance | None, due: float) -> str:
     """Play the same seed and actions again, and compare bit for bit.
 
-    In the same instance after its first episode, in another one, and in both by turns, with other
-    states of Python's and NumPy's generators of the process each time. Those are put back.
+    The repetitions run in the same instance after its first episode, in another instance, and in
+    both by turns. Each runs with another state of the global generators of Python and NumPy, whose
+    states are put back at the end.
 
     Args:
-        one: an instance, at best a new one.
-        other: another of the same environment; `None` if there is only the one.
-        due: when it has to be finished.
+        one: an instance, preferably a new one.
+        other: another instance of the environment; `None` if there is only one.
+        due: the time at which the trial must have finished.
 
     Returns:
-        What differed, and where; empty if nothing did. If no step came through, that is told.
+        What differed, and where; empty if nothing differed. If no step succeeded, the text says so.
 
     Raises:
-        OverdueError: after that moment.
+        OverdueError: if `due` has passed.
     """
 
     def play(instance: Instance, seed: int) -> Iterator[Shown]:
@@ -70,8 +71,8 @@ def _why_not(one: Instance, other: Instance | None, due: float) -> str:
         if where:
             return _told(where, "in another instance")
         shuffle()
-        # Each plays what the other did. Bits after both turns, as in a batch: they may show one
-        # array that all instances share.
+        # Each instance plays what the other played before. The bits are taken after both turns, as
+        # in a batch, because instances may return one array that they share.
         both: Iterator[Any] = itertools.zip_longest(
             _play(due, other, 0), _play(due, one, 1), fillvalue={}
         )
@@ -86,9 +87,9 @@ def _told(where: str, circumstances: str) -> str:
 
 
 def _play(due: float, instance: Instance, seed: int) -> Iterator[Shown]:
-    """What some steps show, over the ends of episodes.
+    """Yield the results of some resets and steps.
 
-    An exception, of an action that it refuses, say, is told, and ends an episode.
+    An exception, for example of a refused action, is a result too, and ends the episode.
     """
     rng, actions = np.random.default_rng(seed), Actions(instance.action_space)
     obs: Any = None
@@ -113,7 +114,7 @@ def _play(due: float, instance: Instance, seed: int) -> Iterator[Shown]:
 
 
 def _difference(expected: list[Shown], seen: list[Shown]) -> str:
-    """What differs first; empty if nothing does."""
+    """Return the first difference; empty if there is none."""
     for step, (one, other) in enumerate(zip(expected, seen, strict=False)):
         if one != other:
             names = [name for name in {**one, **other} if one.get(name) != other.get(name)]
@@ -126,7 +127,7 @@ def _bits_of(shown: Shown) -> Shown:
         return {
             what: value if what == "exception" else _bits(value) for what, value in shown.items()
         }
-    except Exception as error:  # of a dict whose keys cannot be sorted
+    except Exception as error:  # JAX raises it for a dict whose keys cannot be sorted
         return {"exception": type(error).__name__}
 
 
@@ -135,14 +136,14 @@ def _bits(value: Any) -> Any:
 
 
 def _numbers(info: dict[str, Any]) -> list[str]:
-    """The entries that are kept of an `info`."""
+    """Return the names of the numeric entries of an `info`."""
     kinds = (bool, int, float, np.generic, np.ndarray)
     return [name for name, value in info.items() if isinstance(value, kinds)]
 
 
 @contextlib.contextmanager
 def _other_global_generators() -> Iterator[Any]:
-    """Give what puts the generators of the process into other states; those of before come back."""
+    """Yield a function that changes the global generators, and put their states back at the end."""
     seeds = itertools.count(1)
 
     def shuffle() -> None:

@@ -1,4 +1,4 @@
-"""Random actions in NumPy, which keep to a mask of what is legal now."""
+"""Draw random actions in NumPy, within a mask of legal actions."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from envhub.spaces._trees import leaves_of
 
 
 def sample(space: spaces.Space, rng: np.random.Generator, mask: Any = None) -> Any:
-    """A random action: an int of `Discrete`, otherwise arrays.
+    """Return a random action: an int for `Discrete`, otherwise arrays.
 
     Args:
-        space: of actions.
-        rng: draws it.
-        mask: as `gymnasium.Space.sample` takes it. Of `Discrete`, an array of n that is not 0
-            where a value is legal. Of `MultiDiscrete`, such an array for each dimension, or all of
-            them joined, as sb3-contrib has it; or an array of the shape `nvec`, with an entry for
-            each combination. Of `MultiBinary`, an array of its shape: 0 and 1
-            are those values, and 2 is either. Of `Dict` and `Tuple`, one for each part, or `None`.
-            What does not fit, or leaves nothing to choose, is ignored.
+        space: the action space.
+        rng: the generator that draws the action.
+        mask: a mask as `gymnasium.Space.sample` takes it. For `Discrete`, an array of n entries,
+            which are not 0 for legal values. For `MultiDiscrete`, such an array for each
+            dimension, or these arrays joined, as in sb3-contrib; or an array of the shape `nvec`
+            with an entry for each combination. For `MultiBinary`, an array of its shape: 0 and 1
+            stand for themselves, and 2 for either value. For `Dict` and `Tuple`, a mask for each
+            part, or `None`. A mask that does not fit, or that allows nothing, is ignored.
     """
     pairs = zip(leaves_of(space), _masks(space, mask), strict=True)
     return of_leaves(space, iter([_draw_legal(leaf, rng, part) for leaf, part in pairs]))
 
 
 def _masks(space: spaces.Space, mask: Any) -> list[Any]:
-    """The mask of each leaf, in the order of `leaves_of`; `None` where there is none."""
+    """Return the mask of each leaf, in the order of `leaves_of`; `None` for leaves without one."""
     if isinstance(space, spaces.Dict):
         named = mask if isinstance(mask, Mapping) else {}
         return [each for name in sorted(space) for each in _masks(space[name], named.get(name))]
@@ -62,9 +62,10 @@ def _draw_legal(space: Any, rng: np.random.Generator, mask: Any) -> Any:
 
 
 def _combinations(mask: Any, nvec: Any) -> Any:
-    """The combinations that a mask of the shape `nvec` allows: int[number of them, dimensions].
+    """Return the combinations that a mask of the shape `nvec` allows: int[count, dimensions].
 
-    Of two dimensions of two values it may have a row for each as well: then those that both allow.
+    For two dimensions of two values each, the mask may also have a row for each dimension. In this
+    case, the result has the combinations that are legal in both readings, if there are any.
     """
     array = _array(mask)
     if array is None or not nvec.ndim == 1 < nvec.size or array.shape != tuple(nvec):
@@ -77,7 +78,7 @@ def _combinations(mask: Any, nvec: Any) -> Any:
 
 
 def _rows(mask: Any, nvec: Any) -> list[Any]:
-    """The mask of each dimension of a `MultiDiscrete`; none if it does not fit."""
+    """Return the mask of each dimension of a `MultiDiscrete`; no masks if they do not fit."""
     joined = _array(mask)
     if joined is not None and joined.shape == (nvec.sum(),):
         return np.split(joined, np.cumsum(nvec)[:-1])
@@ -89,13 +90,13 @@ def _rows(mask: Any, nvec: Any) -> list[Any]:
 
 
 def _legal(mask: Any, count: int) -> Any:
-    """The numbers below `count` that a mask allows; none if it does not fit."""
+    """Return the numbers below `count` that a mask allows; no numbers if it does not fit."""
     array = _array(mask)
     return np.flatnonzero(array) if array is not None and array.shape == (count,) else ()
 
 
 def _array(mask: Any) -> Any:
-    """A mask as an array of numbers; `None` if it is none."""
+    """Return a mask as an array of numbers; `None` if it is not one."""
     try:
         array = np.asarray(mask)
     except ValueError:  # its parts have several lengths

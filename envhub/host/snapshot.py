@@ -1,4 +1,4 @@
-"""Snapshots as rows of bytes of one fixed size: packed, and checked before anything is restored."""
+"""Pack snapshots into rows of bytes of one size, and check them before they are restored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from envhub.errors import InvalidStateError
 
-DIGEST = 16  # bytes: the BLAKE2b of what follows, or its first half
+DIGEST = 16  # bytes: the first part of the BLAKE2b hash of the bytes that follow
 FINGERPRINT, LENGTH = DIGEST // 4, DIGEST // 4 + 1  # uint32
 TERMINATED, TRUNCATED = DIGEST + 8, DIGEST + 9  # one byte each
 HEADER = DIGEST + 12
@@ -20,13 +20,13 @@ Array = np.ndarray[Any, Any]
 
 
 class FrameHashes:
-    """The hashes of the frames that observations are stacks of.
+    """The hashes of the frames in observations that are stacks of frames.
 
-    The next stack of a lane has all frames but the newest from the one before it. What is compared
-    and found equal, byte by byte, is not hashed again: comparing takes a small part of the time.
+    The next stack of a lane shares all frames but the newest with the stack before it. A frame that
+    is equal byte by byte is not hashed again, because a comparison is much faster than a hash.
 
     Args:
-        count: how many frames a stack has.
+        count: the number of frames in a stack.
     """
 
     def __init__(self, count: int) -> None:
@@ -34,7 +34,7 @@ class FrameHashes:
         self._last: tuple[Array, list[list[bytes]]] | None = None
 
     def of(self, obs: Array) -> list[bytes]:
-        """Those of the frames of each observation, joined.
+        """Return the hashes of the frames of each observation, joined.
 
         Args:
             obs: uint8[n, obs_size].
@@ -42,7 +42,7 @@ class FrameHashes:
         return [b"".join(map(_hash, stack)) for stack in self._stacks(obs)]
 
     def of_next(self, obs: Array) -> list[bytes]:
-        """The same, where `obs` may go on from those of the last call, lane by lane."""
+        """Return the same hashes, where `obs` may be one step after those of the last call."""
         stacks = self._stacks(obs)
         is_old = np.zeros(stacks.shape[:2], np.bool_)
         known: list[list[bytes]] = [[]] * len(stacks)
@@ -60,27 +60,27 @@ class FrameHashes:
         return [*map(b"".join, hashes)]
 
     def _stacks(self, obs: Array) -> Array:
-        """uint8[n, count, size of a frame]."""
+        """Return the frames: uint8[n, count, size of a frame]."""
         return obs.reshape(len(obs), self._count, -1)
 
 
 class SnapshotForm:
     """The layout of the snapshots of one environment: header, saved bytes, last observation.
 
-    A row is hashed as a whole, or, where the observation is a stack of frames, with the hashes of
-    the frames in their place.
+    The hash covers the whole row. If the observation is a stack of frames, the hash covers the
+    hashes of the frames in place of the frames.
 
     Args:
-        saved_size: the most bytes that an instance's `save` gives.
-        obs_size: bytes of an observation.
-        fingerprint: of the environment that made it, so that another's is refused.
-        key: of the hash, at most 64 bytes: who does not have it can make no snapshot. Empty for a
-            hash that anybody can compute.
-        frames: how many an observation is a stack of; 1 if it is none.
+        saved_size: the most bytes that an instance's `save` returns.
+        obs_size: the size of an observation in bytes.
+        fingerprint: the fingerprint of the environment; snapshots with another one are refused.
+        key: the key of the hash, at most 64 bytes. Nobody can make a snapshot without this key. If
+            it is empty, anybody can compute the hash.
+        frames: the number of frames in an observation; 1 if it is not a stack.
 
     Attributes:
-        size: bytes of a row.
-        saved_size: as above, rounded up.
+        size: the size of a row in bytes.
+        saved_size: the argument, rounded up to a multiple of 4.
     """
 
     def __init__(
@@ -93,25 +93,25 @@ class SnapshotForm:
         self._frames = FrameHashes(frames) if frames > 1 else None
         hashed_as_it_is = (self._split if self._frames else self.size) - DIGEST
         self._body = np.dtype((np.void, hashed_as_it_is))
-        # Without keywords, which cost as much as the hash of a small snapshot.
+        # Without a key there are no keywords, which cost as much as the hash of a small snapshot.
         self._hash = functools.partial(hashlib.blake2b, key=key) if key else hashlib.blake2b
 
     def pack(
         self, saved: Sequence[bytes], obs: Array, terminated: Array, truncated: Array
     ) -> Array:
-        """Rows of snapshots.
+        """Return the snapshots of n instances as rows.
 
         Args:
-            saved: of each instance.
-            obs: uint8[n, obs_size].
-            terminated: how the episodes ended, bool[n].
-            truncated: likewise.
+            saved: the saved bytes of each instance.
+            obs: uint8[n, obs_size], the last observations.
+            terminated: bool[n], whether each episode terminated.
+            truncated: bool[n], whether each episode was truncated.
 
         Returns:
             uint8[n, size].
 
         Raises:
-            ValueError: if an instance saved more than there is room for.
+            ValueError: if an instance saved more than `saved_size` bytes.
         """
         sizes = {*map(len, saved)}
         most = max(sizes)
@@ -135,13 +135,13 @@ class SnapshotForm:
         return rows
 
     def check(self, rows: Array) -> None:
-        """Refuse rows that are not of this environment, or are damaged.
+        """Refuse rows of another environment, and damaged rows.
 
         Args:
             rows: uint8[n, size].
 
         Raises:
-            InvalidStateError: saying which of the two.
+            InvalidStateError: if there is such a row; the message says which of the two it is.
         """
         is_whole = rows.shape[1] == self.size
         if not is_whole or rows[:, :DIGEST].tobytes() != self.digests(rows).tobytes():
@@ -154,38 +154,38 @@ class SnapshotForm:
         if not (is_own & (words[:, LENGTH] <= self.saved_size)).all():
             raise InvalidStateError("this state holds the snapshot of another environment.")
 
-    # Of rows that were checked.
+    # The methods below take rows that were checked.
 
     def saved(self, rows: Array) -> list[bytes]:
-        """What each instance saved."""
+        """Return the saved bytes of each instance."""
         ends = (HEADER + rows.view(np.uint32)[:, LENGTH].astype(int)).tolist()
         return [row[HEADER:end].tobytes() for row, end in zip(rows, ends, strict=True)]
 
     def obs(self, rows: Array) -> Array:
-        """The last observations: uint8[n, obs_size]."""
+        """Return the last observations: uint8[n, obs_size]."""
         return rows[:, self._split : self._end]
 
     def flags(self, rows: Array) -> tuple[Array, Array]:
-        """How the episodes ended: whether they terminated, and whether they were truncated."""
+        """Return whether each episode terminated, and whether it was truncated: bool[n] each."""
         return rows[:, TERMINATED] != 0, rows[:, TRUNCATED] != 0
 
     def ends(self, rows: Array) -> Array:
-        """Whether the episodes ended."""
+        """Return whether each episode ended: bool[n]."""
         terminated, truncated = self.flags(rows)
         ended: Array = terminated | truncated
         return ended
 
     def digests(self, rows: Array) -> Array:
-        """What their first bytes have to be: uint8[n, DIGEST]."""
+        """Return the digest with which each valid row starts: uint8[n, DIGEST]."""
         return self._digests(rows, self._frames.of(self.obs(rows)) if self._frames else None)
 
     def _digests(self, rows: Array, frames: Sequence[bytes] | None) -> Array:
-        """The same, with the hashes of the frames; `hashlib` takes one row after another."""
+        """Return the digests, given the hashes of the frames; `hashlib` takes one row at a time."""
         end = DIGEST + self._body.itemsize
         bodies: list[bytes] = rows[:, DIGEST:end].view(self._body)[:, 0].tolist()
         if frames:
             bodies = [body + hashes for body, hashes in zip(bodies, frames, strict=True)]
-        # Both are called by C: in a loop of Python's, 64 of them take a microsecond more.
+        # `map` calls both functions from C. In a Python loop, 64 rows take a microsecond longer.
         digests = b"".join(map(hashlib.blake2b.digest, map(self._hash, bodies)))
         return np.frombuffer(digests, np.uint8).reshape(len(rows), -1)[:, :DIGEST]
 

@@ -1,4 +1,4 @@
-"""What is known of the states that handles name: which instance is where, and what a step finds.
+"""The table of the states that handles name, with the instance that is in each state.
 
 NumPy only: this runs inside callbacks, where touching JAX deadlocks.
 """
@@ -13,28 +13,28 @@ import numpy as np
 from envhub.host.protocol import Array, Columns, Form, Given, rows_of
 from envhub.host.snapshot import SnapshotForm
 
-UNSET = 0xFFFFFFFF  # bits of no sensible param: none were put in force yet
+UNSET = 0xFFFFFFFF  # the bits of a NaN: no params were set in the instance yet
 
 STEP, AGAIN, ENDED, LOST, STALE = range(5)
-"""What a lane of a step finds.
+"""The kinds of lanes of a step.
 
-`STEP`: its instance is in the state. `AGAIN`: it came from it by this very transition, so the
-answer is there. `ENDED`: the episode ended, and the state stays as it is. `LOST`: no instance is in
-the state, which goes on from its snapshot. `STALE`: nor is there a snapshot.
+`STEP`: an instance is in the state. `AGAIN`: an instance left the state by this same transition, so
+its result is known. `ENDED`: the episode ended, and the state stays as it is. `LOST`: no instance
+is in the state, which can continue from its snapshot. `STALE`: the state also has no snapshot.
 """
 
 
 class Batch(NamedTuple):
-    """States that instances are in after a call.
+    """The states in which instances are after a call.
 
     Attributes:
-        slots: the numbers of the instances, int[n].
-        handles: uint32[n, 3], which name the states: slot, generation, and that of the pool.
-        before: the generations of the states from which steps led there, int[n], or -1.
+        slots: int[n], the numbers of the instances.
+        handles: uint32[n, 3], the names of the states: slot, generation, and number of the pool.
+        before: int[n], the generations of the states before the steps; -1 after a reset.
         ended: bool[n], whether the episode ended.
-        shown: what the states show.
-        chosen: the actions that led there; empty after a reset.
-        call: in which call that was.
+        shown: the columns that the states show, see `Protocol.shown`.
+        chosen: the columns of the actions of the steps; empty after a reset.
+        call: the number of the call.
     """
 
     slots: Array
@@ -50,13 +50,13 @@ class Rows:
     """A row for each instance.
 
     Attributes:
-        generation: int[n], the state that the instance is in; -1 is no state.
-        before: int[n], the one from which a step led there, or -1.
-        ended: bool[n], whether its episode ended; true where there is no state.
-        shown: what the state shows.
-        chosen: the action that led there.
-        params: uint32[n, P], the bits of the params in force in the instance.
-        used: in which call it was last used.
+        generation: int[n], the generation of the state of the instance; -1 for no state.
+        before: int[n], the generation of the state before the last step; -1 after a reset.
+        ended: bool[n], whether the episode ended; true if there is no state.
+        shown: the columns that the state shows, see `Protocol.shown`.
+        chosen: the columns of the action of the last step.
+        params: uint32[n, P], the bits of the params that are set in the instance.
+        used: int[n], the number of the call that last used the instance.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Rows:
         self.used = np.zeros(0, np.int64)
 
     def grow(self, count: int) -> None:
-        """Add rows that hold no state."""
+        """Add `count` rows without a state."""
         self.generation, self.before = _longer(self.generation, count), _longer(self.before, count)
         self.ended, self.used = _longer(self.ended, count), _longer(self.used, count)
         self.params = _longer(self.params, count)
@@ -83,7 +83,7 @@ class Rows:
         self.params[-count:] = UNSET
 
     def write(self, batch: Batch) -> None:
-        """Note what a batch says."""
+        """Write the states of a batch into its rows."""
         slots = batch.slots
         self.generation[slots], self.before[slots] = batch.handles[:, 1], batch.before
         self.ended[slots], self.used[slots] = batch.ended, batch.call
@@ -94,29 +94,29 @@ class Rows:
 
 
 class States:
-    """The table of the states that the instances of a pool are in. The pool alone changes it.
+    """The table of the states in which the instances of a pool are. The pool alone changes it.
 
     Handles name states by slot and generation. Generations are unique in a table, so a handle fits
     a row exactly or not at all.
 
-    The newest batch is held back, because most are continued as they are by the next call, and then
-    nobody reads it: `rows` writes it before it gives the rows to anybody.
+    The newest batch is not written at once, because the next call mostly continues it as a whole,
+    and then nothing reads its rows. The property `rows` writes it before it returns the rows.
 
     Args:
-        nonce: what handles name the pool by.
-        rows: without any.
-        snapshots: their form; `None` for opaque states.
+        nonce: the number of the pool in handles.
+        rows: a table without rows.
+        snapshots: the form of snapshots; `None` for opaque states.
 
     Attributes:
-        now: the number of this call.
+        now: the number of the current call.
     """
 
     def __init__(self, nonce: int, rows: Rows, snapshots: SnapshotForm | None) -> None:
-        self.now = 1  # so that nothing was used in the last call yet
+        self.now = 1  # rows start with 0, which must not be the number of the last call
         self._rows, self._snapshots = rows, snapshots
         self._newest: Batch | None = None
         self._nonce = nonce
-        self._next = 1  # generation
+        self._next = 1  # the next generation
         self.grow(1)
 
     def __len__(self) -> int:
@@ -124,20 +124,20 @@ class States:
 
     @property
     def rows(self) -> Rows:
-        """All that is known."""
+        """The rows of all instances, up to date."""
         if self._newest is not None:
             self._rows.write(self._newest)
             self._newest = None
         return self._rows
 
     def grow(self, count: int) -> None:
-        """Add instances that are in no state."""
+        """Add `count` instances without a state."""
         self.rows.grow(count)
 
     def record(self, slots: Array, before: Any, shown: Columns, chosen: Columns) -> Batch:
-        """Note the states that instances are in now, under new names; the arrays are kept."""
+        """Record the states in which instances are now, under new names, and keep the arrays."""
         count = len(slots)
-        if self._next + count >= 2**32:  # none of the first ones is left
+        if self._next + count >= 2**32:  # the first generations are not in use any more
             self._next = 1
         handles = np.empty((count, 3), np.uint32)
         handles[:, 0], handles[:, 2] = slots, self._nonce
@@ -145,16 +145,22 @@ class States:
         self._next += count
         ended = shown["terminated"] | shown["truncated"]
         if ended.ndim > 1:
-            ended = ended.all(-1)  # of all agents
+            ended = ended.all(-1)  # an episode ends when it has ended for all agents
         if self._newest is not None and self._newest.slots is not slots:
             self._rows.write(self._newest)
         self._newest = Batch(slots, handles, before, ended, shown, chosen, self.now)
         return self._newest
 
     def continued(self, handles: Array) -> Any:
-        """The slots of the newest batch, if these are its states and none of them ended.
+        """Return the slots of the newest batch if these are its states and none of them ended.
 
-        Nearly always, and then nothing has to be looked up.
+        This is nearly always the case, and then nothing has to be looked up.
+
+        Args:
+            handles: uint32[n, 3].
+
+        Returns:
+            int[n], or `None`.
         """
         newest = self._newest
         if newest is None or handles.tobytes() != newest.handles.tobytes() or newest.ended.any():
@@ -162,7 +168,7 @@ class States:
         return newest.slots
 
     def classify(self, given: Given) -> tuple[Array, Array]:
-        """What each lane of a step finds, and the slot of its instance; -1 if it has none."""
+        """Return the kind of each lane of a step, and the slot of its instance; -1 for none."""
         rows = self.rows
         slots, is_known = self._slots(given.handles)
         generations = given.handles[:, 1]
@@ -188,12 +194,17 @@ class States:
         return kinds, slots
 
     def find(self, handle: Array) -> int:
-        """The slot of the instance that is in a state; -1 if none is."""
+        """Return the slot of the instance that is in a state; -1 if there is none."""
         (slot,), (is_known,) = self._slots(handle[None])
         return int(slot) if is_known and self.rows.generation[slot] == handle[1] else -1
 
     def why_stale(self, handle: Array, capacity: int) -> str:
-        """Why a state without a snapshot cannot be stepped, where so many instances may live."""
+        """Return why a state without a snapshot cannot be stepped.
+
+        Args:
+            handle: uint32[3].
+            capacity: the most live instances.
+        """
         (slot,), (is_known,) = self._slots(handle[None])
         rows = self.rows
         if handle[2] != self._nonce:
@@ -210,39 +221,43 @@ class States:
         )
 
     def handles(self, slots: Array) -> Array:
-        """The names of the states that instances are in: uint32[n, 3]."""
+        """Return the handles of the states in which instances are: uint32[n, 3]."""
         handles = np.empty((len(slots), 3), np.uint32)
         handles[:, 0], handles[:, 2] = slots, self._nonce
         handles[:, 1] = self.rows.generation[slots]
         return handles
 
     def _slots(self, handles: Array) -> tuple[Array, Array]:
-        """The slots that handles name, if they are of this pool: the generations decide."""
+        """Return the slots in handles, and whether the handles belong to this pool.
+
+        Whether an instance is in the state depends on the generation as well.
+        """
         return np.minimum(handles[:, 0], len(self) - 1).astype(np.intp), handles[
             :, 2
         ] == self._nonce
 
     def touch(self, slots: Any) -> None:
-        """Note that the states of these slots are used in this call."""
+        """Record that the current call uses the states of these slots."""
         self.rows.used[slots] = self.now
 
     def forget(self, slots: Any) -> None:
-        """These hold no state from now on."""
+        """Remove the states of these slots."""
         rows = self.rows
         rows.generation[slots] = rows.before[slots] = -1
         rows.ended[slots] = True
 
     def candidates(self, busy: Any, *, keep_used: bool) -> tuple[Array, Array]:
-        """The slots that may be given up, each group in the order in which to do so.
+        """Return the slots whose states may be given up, the least recently used first.
 
         Args:
-            busy: those that may not.
-            keep_used: whether to keep those that were used in this call, unless their episode
-                ended: an automatic reset takes over these if there are no others.
+            busy: the slots whose states must stay.
+            keep_used: whether to keep states that the current call uses, unless their episode
+                ended. An automatic reset takes these slots if there are no others.
 
         Returns:
-            Those whose episode ended, and not just now: under `vmap` the lanes of a `while` ask for
-            these again. And the others.
+            Two groups of slots. The first has the states whose episode ended before the last call;
+            under `vmap`, the lanes of a `while` ask again for those that ended in it. The second
+            has the other slots.
         """
         rows = self.rows
         free = np.ones(len(self), np.bool_)
@@ -259,7 +274,7 @@ class States:
 
 
 def _in_two_ways(given: Given) -> Array:
-    """Lanes whose state another lane steps with another action."""
+    """Return whether each lane steps a state that another lane steps with another action."""
     first = firsts(given.handles[:, 1])
     differs = np.zeros(len(first), np.bool_)
     for column in (*given.chosen.values(), given.params):
@@ -269,19 +284,19 @@ def _in_two_ways(given: Given) -> Array:
 
 
 def are_distinct(keys: Array) -> bool:
-    """Whether no two are equal, which is quicker than to find which are."""
+    """Tell whether no two keys are equal; this is faster than `firsts`."""
     return len(set(keys.tolist())) == len(keys)
 
 
 def firsts(keys: Array) -> Array:
-    """For each lane the first with the same key: int[n]."""
+    """Return for each lane the first lane with the same key: int[n]."""
     _, places, of_lane = np.unique(keys, return_index=True, return_inverse=True)
     found: Array = places[of_lane]
     return found
 
 
 def _equal(one: Array, other: Any) -> Array:
-    """Whether they are, row by row."""
+    """Return whether two columns are equal, row by row."""
     same: Array = (one == other).reshape(len(one), -1).all(1)
     return same
 

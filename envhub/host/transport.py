@@ -110,7 +110,7 @@ def _abstract(*_: Any, forms: Any, batch: Any, effect: bool, **__: Any) -> Any:
 
 
 def _run(*inputs: Any, **how: Any) -> Any:
-    with jax.disable_jit(False):  # which would come here again
+    with jax.disable_jit(False):  # with `jit` disabled, `bind` would call this function again
         return jax.jit(functools.partial(host_call_p.bind, **how))(*inputs)
 
 
@@ -229,7 +229,7 @@ def _num_bytes(form: Form) -> int:
 
 
 def _views(packed: Any, forms: Sequence[Form]) -> list[Any]:
-    """The arrays that lie one behind the other in an array of bytes."""
+    """Return views of the arrays that an array of bytes holds one after another."""
     arrays, start = [], 0
     for form in forms:
         end = start + _num_bytes(form)
@@ -257,10 +257,10 @@ def _results(forms: Any, batch: tuple[int, ...]) -> list[Any]:
 
 
 def _rows_of(shape: tuple[int, ...], batch: tuple[int, ...]) -> tuple[Any, tuple[int, ...]]:
-    """How to put one leading axis in place of the batch axes; of size 1 if there are none of them.
+    """Return how to replace the batch axes by one leading axis, of size 1 if all have size 1.
 
     Returns:
-        The shape to broadcast to first, or `None`, and the shape to give it then.
+        The shape to broadcast to, or `None`, and the shape to reshape to after that.
     """
     own, inner = shape[: len(batch)], shape[len(batch) :]
     if math.prod(own) == 1:

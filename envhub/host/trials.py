@@ -26,7 +26,8 @@ from envhub.host.parallel import parts
 
 Value = TypeVar("Value")
 
-# Every computation passes one of these (jax 0.4 to 0.11), unless the same was compiled before.
+# Every computation passes through one of these files (jax 0.4 to 0.11), unless JAX has compiled the
+# same computation before.
 DISPATCHES = {
     os.path.join(os.path.dirname(jax.__file__), "_src", f"{name}.py")
     for name in ("array", "dispatch", "pjit")
@@ -95,7 +96,7 @@ class Trial:
             except BaseException as error:
                 answers.put((None, error))
 
-        # A daemon, because what never returns must not keep the interpreter.
+        # The thread is a daemon, so that a call that never returns does not block the exit.
         threading.Thread(target=answer, name="envhub-trial", daemon=True).start()
         try:
             value, error = answers.get(timeout=self._timeout + patience)
@@ -122,9 +123,9 @@ class Trial:
         def look(frame: Any, event: str, _: Any) -> None:
             if event == "call" and frame.f_code.co_filename in DISPATCHES:
                 found.append(frame.f_code.co_filename)
-                raise Unfit(reason)  # at once: what follows may compile for a minute
+                raise Unfit(reason)  # stop at once: the rest of the call may compile for a minute
 
-        if sys.getprofile() is not None:  # somebody measures, and is not to be disturbed
+        if sys.getprofile() is not None:  # a profiler runs, which must not be replaced
             return function(*arguments)
         with _nothing_compiled():
             sys.setprofile(look)
@@ -191,11 +192,11 @@ _numbers = itertools.count()
 
 @contextlib.contextmanager
 def _nothing_compiled() -> Iterator[None]:
-    """Where JAX knows nothing that was compiled, which it would call without a word of Python.
+    """Hide what JAX has compiled, because it calls compiled programs without running Python code.
 
-    A mesh of a name that no other has is part of what it looks up, and changes nothing else. Where
-    JAX does not run yet nothing is compiled, and to ask for a device would start it: a process that
-    is forked later could not use it any more.
+    The context is a mesh with a name that no other mesh has. JAX looks programs up by their mesh,
+    and the mesh changes nothing else. If JAX has not started its backends, nothing is compiled yet.
+    Asking for a device would then start them, and processes forked later could not use JAX.
     """
     if not jax_runs():
         yield
@@ -203,6 +204,6 @@ def _nothing_compiled() -> Iterator[None]:
     mesh = jax.sharding.Mesh(np.array(jax.local_devices()[:1]), (f"envhub{next(_numbers)}",))
     entering: Any = getattr(jax, "set_mesh", lambda mesh: mesh)  # jax before 0.7
     with contextlib.ExitStack() as stack:
-        with contextlib.suppress(ValueError):  # inside a program that is being traced
+        with contextlib.suppress(ValueError):  # raised inside a program that is being traced
             stack.enter_context(entering(mesh))
         yield

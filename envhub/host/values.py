@@ -115,7 +115,7 @@ class Observations(Leaves):
         return np.concatenate([part.view(np.uint8) for part in parts], axis=1)
 
     def of_bytes(self, rows: Array) -> list[Any]:
-        """The inverse of `to_bytes`."""
+        """Return the columns that `to_bytes` was given."""
         columns, start = [], 0
         for shape, dtype in self.forms:
             end = start + math.prod(shape) * dtype.itemsize

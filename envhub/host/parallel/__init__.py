@@ -1,7 +1,7 @@
-"""Instances in parallel, in threads or in processes: all of it behind `make_fleet`.
+"""Fleets that run instances in parallel, in threads or in processes. `make_fleet` makes them.
 
-A fleet is in parts (`fleet`), each with a worker (`parts`), a thread (`threads`) or a process
-(`processes`), that answers requests (`serving`).
+A fleet consists of parts (`fleet`). Each part has a worker (`parts`), which is a thread (`threads`)
+or a process (`processes`) and answers requests (`serving`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from envhub.host.parallel.fleet import ParallelFleet
 from envhub.host.parallel.processes import process_part
 from envhub.host.parallel.threads import thread_part
 
-MOST_WORKERS = 16  # that are started unasked: a process takes a second and 200 MB
+MOST_WORKERS = 16  # the most by default: a process takes a second to start and 200 MB
 
 
 def make_fleet(
@@ -27,17 +27,17 @@ def make_fleet(
     saves: bool,
     info: Sequence[str],
 ) -> Fleet:
-    """The fleet that the options `workers`, `num_workers` and `timeout` ask for.
+    """Return the fleet for the options `workers`, `num_workers` and `timeout`.
 
     Args:
-        construct: makes an instance.
-        first: one that is there already.
-        options: the keywords of `make`, checked.
+        construct: a function that makes one instance.
+        first: the first instance.
+        options: the keywords of `make`, which were checked.
         saves: whether to save each instance after each reset and step.
-        info: the entries of `info` that are wanted.
+        info: the names of the entries of `info` that the environment keeps.
 
     Raises:
-        InvalidOptionError: if processes are asked for, and `construct` cannot be sent to them.
+        InvalidOptionError: if the workers are processes and `construct` cannot be pickled.
     """
     count, timeout = number_of_workers(options), options.get("timeout")
     kind = options.get("workers") or "serial"
@@ -46,13 +46,13 @@ def make_fleet(
     if kind == "process":
         parts = [process_part(construct, saves, info, timeout) for _ in range(count)]
         return ParallelFleet(parts, first)
-    # One thread does what is serial: without another nobody could stop waiting.
+    # A serial fleet with a timeout runs in one thread, so that the caller can stop waiting.
     firsts = [first, *[None] * (count - 1 if kind == "thread" else 0)]
     return ParallelFleet([thread_part(construct, each, saves, timeout) for each in firsts])
 
 
 def number_of_workers(options: Mapping[str, Any]) -> int:
-    """How many workers the options ask for; by default one for each CPU that may be used."""
+    """Return the number of workers; by default, one for each CPU that this process may use."""
     usable = (
         os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     )

@@ -1,4 +1,4 @@
-"""Messages between a process and its worker: pickled through a socket, arrays in shared memory."""
+"""Messages between processes: pickled through a socket, with large arrays in shared memory."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import tempfile
 import time
 from typing import Any
 
-HEAD = struct.Struct("<QQ")  # bytes that follow, arrays in shared memory
+HEAD = struct.Struct("<QQ")  # the number of bytes that follow, and of arrays in shared memory
 ALIGNMENT = 64
-FEW = 4096  # bytes of an array that are quicker sent than shared
+FEW = 4096  # bytes: to send an array of fewer bytes is faster than to share it
 
 
 def shared_file() -> int:
-    """The descriptor of a file without a name: its memory is gone when its users are."""
+    """Return the descriptor of an unnamed file, whose memory is freed when nothing uses it."""
     if hasattr(os, "memfd_create"):
         file = os.memfd_create("envhub")
     else:  # macOS
@@ -30,13 +30,13 @@ def shared_file() -> int:
 
 
 class Channel:
-    """One end, of which there are two. They speak in turn.
+    """One of the two ends of a connection. The ends send in turn.
 
-    What is received is a copy, so the memory is free again once a message was received.
+    A received message is a copy, so the shared memory is free again after it was received.
 
     Args:
-        connection: a stream, connected to the other end.
-        memory: from `shared_file`, open at the other end too.
+        connection: a stream socket that is connected to the other end.
+        memory: a descriptor from `shared_file`, which is open at the other end too.
     """
 
     def __init__(self, connection: socket.socket, memory: int) -> None:
@@ -46,7 +46,7 @@ class Channel:
         self._poll.register(connection, select.POLLIN)
 
     def send(self, message: Any) -> None:
-        """Send anything that can be pickled.
+        """Send any message that can be pickled.
 
         Raises:
             OSError: if the other end is closed.
@@ -63,7 +63,7 @@ class Channel:
         sizes = [view.nbytes for view in shared]
         starts, end = _starts(sizes)
         if end > len(self._map):
-            # Never shorter than it is: the other end may have needed more.
+            # The file never becomes shorter, because the other end may have made it longer.
             os.ftruncate(self._memory, max(2 * end, os.fstat(self._memory).st_size))
         self._see(end)
         for start, view in zip(starts, shared, strict=True):
@@ -75,17 +75,20 @@ class Channel:
         """Wait for a message, or for the other end to be closed.
 
         Args:
-            deadline: of `time.monotonic`; `None` to wait for as long as it takes.
+            deadline: a time of `time.monotonic`; `None` for no limit.
+
+        Returns:
+            Whether one of them happened before the deadline.
         """
         left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
         return bool(self._poll.poll(left))
 
     def receive(self) -> Any:
-        """Wait for a message.
+        """Wait for a message, and return it.
 
         Raises:
             EOFError: if the other end is closed.
-            OSError: if it broke.
+            OSError: if the connection broke.
         """
         length, count = HEAD.unpack(self._read(HEAD.size))
         body = self._read(length)
@@ -98,23 +101,23 @@ class Channel:
         return pickle.loads(memoryview(body)[8 * count :], buffers=shared)
 
     def end(self) -> None:
-        """Tell the other end that nothing follows, whoever else holds the descriptor."""
-        with contextlib.suppress(OSError):  # it is gone already
+        """Tell the other end that no message follows, even if a fork holds the descriptor too."""
+        with contextlib.suppress(OSError):  # the other end is gone already
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Free the descriptors and the memory."""
+        """Close the descriptors and free the memory."""
         self._socket.close()
         self._map.close()
         os.close(self._memory)
 
     def _see(self, end: int) -> None:
-        """Map all of the memory if less than that is mapped."""
+        """Map the whole file if fewer bytes than `end` are mapped."""
         if end > len(self._map):
             self._map = mmap.mmap(self._memory, os.fstat(self._memory).st_size)
 
     def _read(self, size: int) -> bytes:
-        """That many bytes, and not one of the next message."""
+        """Return exactly this number of bytes, so that the next message stays complete."""
         data = b""
         while len(data) < size:
             part = self._socket.recv(size - len(data))
@@ -125,7 +128,7 @@ class Channel:
 
 
 def _starts(sizes: Any) -> tuple[list[int], int]:
-    """Where arrays of these sizes lie in the memory, and where the last one ends."""
+    """Return the offsets in the memory of arrays of these sizes, and the end of the last one."""
     starts, end = [], 0
     for size in sizes:
         start = -(-end // ALIGNMENT) * ALIGNMENT

@@ -1,4 +1,4 @@
-"""Columns of values, an entry for each instance, in forms that are quick to send and to join."""
+"""Columns with an entry for each instance, in forms that are fast to send and to join."""
 
 from __future__ import annotations
 
@@ -9,18 +9,24 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 Places = slice | list[int]
-PLAIN = "biufcSU"  # kinds of dtypes whose arrays are nothing but their bytes
+PLAIN = "biufcSU"  # the kinds of dtypes whose arrays consist of their bytes alone
 
 
 class Joined(NamedTuple):
-    """Byte strings, end to end."""
+    """Byte strings, joined end to end."""
 
     sizes: list[int]
     data: Array
 
 
 class Keyed(NamedTuple):
-    """Dicts of the same keys as a column for each key; tuples of one length have no keys."""
+    """Dicts with the same keys, or tuples of one length, as a column for each key or place.
+
+    Attributes:
+        size: the number of dicts or tuples.
+        keys: the keys of the dicts; `None` for tuples.
+        columns: a compact column for each key or place.
+    """
 
     size: int
     keys: list[Any] | None
@@ -28,10 +34,10 @@ class Keyed(NamedTuple):
 
 
 def compact(column: Any) -> Any:  # noqa: PLR0911 (one for each kind)
-    """A column as few objects: arrays of one kind become one array.
+    """Return a column as few objects: arrays with one dtype and shape become one array.
 
     Args:
-        column: a list or tuple; anything else is left as it is.
+        column: a list or tuple; any other value is returned as it is.
     """
     if type(column) not in (list, tuple):
         return column
@@ -52,7 +58,7 @@ def compact(column: Any) -> Any:  # noqa: PLR0911 (one for each kind)
 
 
 def expand(compacted: Any) -> Any:
-    """The inverse of `compact`; an array stands for the list of its rows."""
+    """Return the column that `compact` was given; an array stands for the list of its rows."""
     if type(compacted) is Joined:
         data = compacted.data.tobytes()
         ends = np.cumsum(compacted.sizes).tolist()
@@ -74,34 +80,34 @@ def _stack(column: Sequence[Any]) -> Any:
     if type(column[0]) is not np.ndarray:
         return np.array(column)
     shape = column[0].shape
-    # A row of an array of numbers is a number, and no array without axes.
+    # Arrays without axes stay a list: the row of an array of numbers is a number, not an array.
     return np.concatenate(column).reshape(len(column), *shape) if shape else column
 
 
 def compact_infos(infos: Any, names: Sequence[str]) -> Any:
-    """As `compact`, without other entries than these: those might be anything, and large."""
+    """Return infos as `compact` does, with these entries only; others may be large."""
     if not all(isinstance(info, Mapping) for info in infos):
         return infos
     return compact([{name: info[name] for name in names if name in info} for info in infos])
 
 
 def pick(column: Any, places: Places) -> Any:
-    """Some entries of a column."""
+    """Return some entries of a column."""
     if isinstance(places, slice) or isinstance(column, np.ndarray):
         return column[places]
     return [column[place] for place in places]
 
 
 def join(columns: Sequence[Any], places: Sequence[Places], count: int) -> Any:
-    """One column of several.
+    """Join several columns into one.
 
     Args:
         columns: lists or arrays.
-        places: where the entries of each go.
-        count: how many entries there are in all.
+        places: the places of the entries of each column in the result.
+        count: the number of entries of all columns together.
 
     Returns:
-        An array where all are, of one dtype and shape; otherwise a list.
+        An array if all columns are arrays of one dtype and shape; otherwise a list.
     """
     forms = {
         (each.dtype, each.shape[1:]) if isinstance(each, np.ndarray) else None for each in columns

@@ -1,6 +1,7 @@
-"""Instances in parallel: a fleet in parts, each with a thread or a process of its own.
+"""A fleet in parts that work in parallel, each with its own thread or process.
 
-Number i lives in part i % n, where it is i // n. A call goes to all parts before any is waited for.
+Of n parts, part i % n has instance i of the fleet, under the number i // n. A call is sent to all
+parts before the fleet waits for an answer.
 """
 
 from __future__ import annotations
@@ -19,20 +20,27 @@ from envhub.host.parallel.columns import Places, join, pick
 from envhub.host.parallel.parts import Part, WorkerError
 from envhub.host.parallel.serving import Reply
 
-PATIENCE = 2.0  # seconds that workers have to finish, after an interrupt or when they are to end
+PATIENCE = 2.0  # the seconds that workers have to finish after an interrupt or a `close`
 
 
 class Share(NamedTuple):
-    """What one part has to do with a call."""
+    """The share of one part in a call.
+
+    Attributes:
+        part: the number of the part.
+        places: the lanes of the call that the part answers.
+        lanes: these lanes as a list.
+        numbers: the numbers of their instances in the part.
+    """
 
     part: int
-    places: Places  # its lanes
-    lanes: list[int]  # the same as a list
-    numbers: list[int]  # of its instances, in the part
+    places: Places
+    lanes: list[int]
+    numbers: list[int]
 
 
 class Call:
-    """A request to one part, and how far it has come."""
+    """A request to one part, and its progress."""
 
     def __init__(self, part: Part, method: Method, arguments: Sequence[Any]) -> None:
         self.reply: Reply | None = None
@@ -44,39 +52,39 @@ class Call:
         self._is_begun = True
         if self._part.is_idle:
             self._part.begin(self._method, self._arguments)
-        else:  # the last call was interrupted, and once more while it was being cleared up
+        else:  # two interrupts came: one in the last call, and one while that call was finishing
             self._part.give_up()
             error = WorkerError("its worker was stopped after an interrupt")
             self.reply = Reply(error=error, is_lost=True)
 
     def finish(self) -> None:
-        """Wait for the answer."""
+        """Wait for the answer, and keep it."""
         if self.reply is None:
             self.reply = self._part.finish()
 
     def wait(self, deadline: float) -> None:
-        """After an interrupt: wait for the answer, if one is to come."""
+        """After an interrupt, wait for the answer if there will be one."""
         if self._is_begun and self.reply is None and self._part.is_waiting:
             self.reply = self._part.finish(deadline)
 
     def drop(self, error: BaseException) -> None:
-        """Wait no longer: the worker is given up."""
+        """Give up the worker if it has not answered."""
         if self._is_begun and self.reply is None:
             self.reply = Reply(error=error, is_lost=self._part.give_up())
 
 
 class ParallelFleet(Fleet):
-    """Instances in parts that work at the same time.
+    """A fleet whose parts work at the same time.
 
-    An interrupt (Ctrl-C) of a call waits until the parts have finished theirs, for two seconds at
-    most; a worker that takes longer is given up.
+    An interrupt (Ctrl-C) of a call waits until the parts have finished their shares, for at most
+    two seconds. A worker that takes longer is given up.
 
     Args:
-        parts: each of one instance.
-        first: an instance that no part has, which is closed with the fleet.
+        parts: the parts, with one instance each.
+        first: an instance that belongs to no part; `close` closes it.
 
     Raises:
-        Exception: what constructing an instance in a part raises.
+        Exception: if constructing an instance in a part raises it.
     """
 
     def __init__(self, parts: Sequence[Part], first: Instance | None = None) -> None:
@@ -85,7 +93,7 @@ class ParallelFleet(Fleet):
         self._last: tuple[list[int], list[Share]] = ([], [])
         self._process = os.getpid()
         self._end = weakref.finalize(self, _end, parts, self._process)
-        # All start at once, and what cannot start is found now.
+        # All workers start at once, so that one that cannot start is found here.
         calls, interrupt = self._ask(SerialFleet.grow, dict.fromkeys(range(len(parts)), (0,)))
         errors = [interrupt, *[call.reply and call.reply.error for call in calls]]
         for error in errors:
@@ -95,7 +103,7 @@ class ParallelFleet(Fleet):
 
     @property
     def size(self) -> int:
-        """How many instances there are."""
+        """The number of instances."""
         return self._size
 
     @property
@@ -104,7 +112,7 @@ class ParallelFleet(Fleet):
 
     def grow(self, count: int) -> None:
         size, n = self._size + count, len(self._parts)
-        # Each part has one from the start, whether it is needed yet or not.
+        # Each part has one instance from the start, even if it is not needed yet.
         wanted = {part: -(-(size - part) // n) for part in range(min(n, size))}
         missing = {part: each - self._parts[part].size for part, each in wanted.items()}
         self._command(
@@ -148,13 +156,13 @@ class ParallelFleet(Fleet):
         return self._merge_what_is_there(shares, calls, interrupt)
 
     def _command(self, method: Method, requests: Mapping[int, Sequence[Any]]) -> list[Any]:
-        """Ask parts for what has no outcomes.
+        """Send requests whose answers are not outcomes.
 
         Returns:
             The answers.
 
         Raises:
-            WorkerError: if workers are gone, naming all instances that they ran.
+            WorkerError: if workers are gone; it names all instances that they ran.
         """
         calls, interrupt = self._ask(method, requests)
         replies = [call.reply or Reply() for call in calls]
@@ -176,7 +184,7 @@ class ParallelFleet(Fleet):
     def _ask(
         self, method: Method, requests: Mapping[int, Sequence[Any]]
     ) -> tuple[list[Call], BaseException | None]:
-        """Send all requests, and wait for all answers; also give what interrupted this."""
+        """Send all requests and wait for all answers; also return the interrupt, if one came."""
         if os.getpid() != self._process:
             raise RuntimeError("the workers of this environment belong to another process.")
         if not self._end.alive:
@@ -186,14 +194,14 @@ class ParallelFleet(Fleet):
         try:
             with deferred():
                 interrupt = _carry_out(calls)
-        except BaseException as error:  # that was kept until all was done
+        except BaseException as error:  # an interrupt that was deferred until the calls were done
             interrupt = interrupt or error
         return calls, interrupt
 
     # Numbers.
 
     def _split(self, numbers: Sequence[int]) -> list[Share]:
-        """Who does what; nearly always as in the last call."""
+        """Return the shares of the parts, which are nearly always those of the last call."""
         if numbers != self._last[0]:
             n = len(self._parts)
             parts = np.asarray(numbers) % n
@@ -223,7 +231,7 @@ class ParallelFleet(Fleet):
     def _merge_what_is_there(
         self, shares: Sequence[Share], calls: Sequence[Call], interrupt: BaseException | None
     ) -> Outcomes:
-        """The outcomes of a call in which something went wrong."""
+        """Return the outcomes of a call in which a lane failed or an interrupt came."""
         done: list[tuple[list[int], Outcomes]] = []
         failures: dict[int, BaseException] = {}
         lost: list[int] = []
@@ -250,9 +258,9 @@ class ParallelFleet(Fleet):
         return merged._replace(lanes=present, failures=failures, lost=lost)
 
     def _lose(self, share: Share, reply: Reply, failures: dict[int, BaseException]) -> list[int]:
-        """Note the lanes of a worker that is gone, and give its other instances."""
+        """Add the lanes of a lost worker to the failures, and return its other instances."""
         if not reply.is_lost:
-            # Not even replacing the instance that raised went well: nobody knows what is left.
+            # The worker could not replace an instance that failed, so its states are unknown.
             self._parts[share.part].give_up()
         numbers = self._all_of(share.part)
         error = reply.error
@@ -264,7 +272,10 @@ class ParallelFleet(Fleet):
         return [number for place, number in enumerate(numbers) if place not in used]
 
     def _sacrifice(self, done: list[tuple[list[int], Outcomes]], interrupt: BaseException) -> int:
-        """Leave out one lane, to have one that an interrupt can be told of: as in a serial fleet.
+        """Leave out one lane, which then fails with the interrupt, as in a serial fleet.
+
+        Returns:
+            The lane.
 
         Raises:
             BaseException: the interrupt, if no lane moved.
@@ -277,7 +288,7 @@ class ParallelFleet(Fleet):
 
 
 def _carry_out(calls: Sequence[Call]) -> BaseException | None:
-    """Make all calls; give what came in between."""
+    """Make all calls, and return the exception that interrupted them, if one did."""
     try:
         for call in calls:
             call.begin()
@@ -305,15 +316,15 @@ def _merge(outcomes: Sequence[Outcomes], places: Sequence[Places], count: int) -
 
 
 def _places(lanes: list[int]) -> Places:
-    """The same as a slice, if they are evenly spaced."""
+    """Return lanes as a slice if they are evenly spaced."""
     step = lanes[1] - lanes[0] if len(lanes) > 1 else 1
     even = range(lanes[0], lanes[0] + step * len(lanes), step)
     return slice(lanes[0], lanes[-1] + 1, step) if lanes == list(even) else lanes
 
 
 def _end(parts: Sequence[Part], process: int) -> None:
-    """End all workers: they are asked first, and killed if they take too long."""
-    if os.getpid() != process:  # a copy, made by `fork`, of a process that still needs them
+    """Ask all workers to end, and kill those that take too long."""
+    if os.getpid() != process:  # this process is a fork, and its parent still needs the workers
         return
     for part in parts:
         part.ask_to_end()

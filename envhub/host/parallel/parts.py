@@ -1,4 +1,4 @@
-"""Parts of a fleet, each with a worker that can be lost and is then replaced."""
+"""Parts of a fleet. Each has a worker, which is replaced if it is lost."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from typing import Any
 from envhub.host.fleet import Method, admitting
 from envhub.host.parallel.serving import Reply
 
-STARTING = 60.0  # seconds that a worker has to start, which the timeout of a call does not count
+STARTING = 60.0  # the seconds that a worker has to start, in addition to the timeout of a call
 
 
 class WorkerError(RuntimeError):
     """A worker is gone, and with it the states and the params of all its instances.
 
     Attributes:
-        lost: their numbers.
+        how: how the worker ended.
+        lost: the numbers of the instances.
     """
 
     def __init__(self, how: str, lost: Sequence[int] = ()) -> None:
@@ -34,66 +35,69 @@ class Worker(abc.ABC):
     """A thread or a process that runs `serve`.
 
     Attributes:
-        process: the id of the process.
+        process: the id of the process; `None` for a thread.
     """
 
     process: int | None = None
 
     @abc.abstractmethod
     def send(self, method: Method, arguments: Sequence[Any]) -> None:
-        """Send a request; not finding anybody is left to `receive`."""
+        """Send a request; if the worker is gone, `receive` raises the error."""
 
     @abc.abstractmethod
     def wait(self, deadline: float | None) -> bool:
-        """Wait until there is something to receive, or until the deadline.
+        """Wait until `receive` can return or raise, or until the deadline.
 
-        An interrupt changes nothing: waiting again goes on.
+        An interrupt has no effect on the worker, so the caller may wait again.
+
+        Returns:
+            Whether `receive` can return or raise.
         """
 
     @abc.abstractmethod
     def receive(self) -> Reply:
-        """The answer, which is there.
+        """Return the answer that arrived.
 
         Raises:
-            EOFError: if the worker is gone, saying how it ended.
+            EOFError: if the worker is gone; the message says how it ended.
         """
 
     @abc.abstractmethod
     def ask_to_end(self) -> None:
-        """Tell it that nothing follows."""
+        """Tell the worker that no request follows."""
 
     @abc.abstractmethod
     def end(self, deadline: float) -> None:
-        """See it end, by force where there is one, after the deadline."""
+        """Wait for the end of the worker, and kill a process at the deadline."""
 
 
 class Part:
-    """Some of the instances of a fleet, behind one worker at a time.
+    """Some of the instances of a fleet, with one worker at a time.
 
     Args:
-        start: starts a worker with that many instances.
-        timeout: the seconds that a call may take; `None` for ever.
+        start: a function that starts a worker with a number of instances.
+        timeout: the seconds that a call may take; `None` for no limit.
 
     Attributes:
-        size: how many instances there are.
-        is_idle: whether nothing was sent that is not answered.
-        is_waiting: whether an answer is to come; after an interruption neither may be the case.
+        size: the number of instances.
+        is_idle: whether every request was answered.
+        is_waiting: whether an answer will come. After an interrupt, both flags may be false.
     """
 
     def __init__(self, start: Callable[[int], Worker], timeout: float | None = None) -> None:
         self.size = 1
         self.is_idle, self.is_waiting = True, False
         self._start, self._timeout = start, timeout
-        self._due: float | None = None  # when the answer must be there
+        self._due: float | None = None  # the time at which the answer must have arrived
         self._worker: Worker | None = None
 
     @property
     def process(self) -> int | None:
-        """The id of the process, if there is one at present."""
+        """The id of the worker's process; `None` for a thread or without a worker."""
         return None if self._worker is None else self._worker.process
 
     def begin(self, method: Method, arguments: Sequence[Any]) -> None:
-        """Send a request, to a new worker if there is none."""
+        """Send a request, to a new worker if the part has none."""
         self.is_idle = False
         allowed = self._timeout
         if self._worker is None:
@@ -104,10 +108,14 @@ class Part:
         self._worker.send(method, arguments)
 
     def finish(self, deadline: float | None = None) -> Reply | None:
-        """Wait for the answer, until an interrupt; with a deadline, until that and no interrupt.
+        """Wait for the answer.
+
+        Args:
+            deadline: the time until which to wait without admitting an interrupt; `None` to wait
+                until the timeout of the call and admit interrupts.
 
         Returns:
-            The answer, which is an error if the call took too long; none if the deadline passed.
+            The answer, which is an error if the call took too long; `None` if the deadline passed.
         """
         worker = self._worker
         assert worker is not None
@@ -129,7 +137,7 @@ class Part:
         return reply
 
     def give_up(self) -> bool:
-        """Have no worker until the next request; say whether there was one."""
+        """End the worker at once, and return whether there was one; the next request starts one."""
         worker, self._worker = self._worker, None
         self.is_idle, self.is_waiting = True, False
         if worker is not None:
@@ -138,12 +146,12 @@ class Part:
         return worker is not None
 
     def ask_to_end(self) -> None:
-        """Tell the worker, if there is one, that nothing follows."""
+        """Tell the worker, if there is one, that no request follows."""
         if self._worker is not None:
             self._worker.ask_to_end()
 
     def end(self, deadline: float) -> None:
-        """See the worker end."""
+        """Wait for the end of the worker, and kill a process at the deadline."""
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.end(deadline)

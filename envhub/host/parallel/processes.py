@@ -1,4 +1,4 @@
-"""A part of a fleet in a process: both ends of it."""
+"""A part of a fleet in its own process: the worker, and the program that the process runs."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from envhub.host.parallel.columns import compact, compact_infos, expand
 from envhub.host.parallel.parts import Part, Worker
 from envhub.host.parallel.serving import Reply, Request, build, serve
 
-GRACE = 1.0  # seconds that an instance has to finish what it is doing, once nobody waits for it
-OFTEN = 5000  # milliseconds between looks at whose child this is
-# Ctrl-C is the parent's alone; the worker finds what the parent finds.
+GRACE = 1.0  # the seconds that a running call of an instance has after the parent's end
+OFTEN = 5000  # the milliseconds between checks that the parent is alive
+# The worker ignores Ctrl-C, which the parent handles, and imports from the parent's path.
 BOOT = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -37,12 +37,12 @@ main({connection}, {memory}, {parent})
 
 
 class ProcessWorker(Worker):
-    """A process of its own.
+    """A worker in its own process.
 
     Args:
-        pickled: what makes an instance.
+        pickled: the pickled function that makes one instance.
         size, saves: see `build`.
-        info: the entries of `info` that are sent.
+        info: the names of the entries of `info` that the process sends.
     """
 
     def __init__(self, pickled: bytes, size: int, saves: bool, info: Sequence[str]) -> None:
@@ -58,7 +58,7 @@ class ProcessWorker(Worker):
                     [sys.executable, "-c", code],
                     stdin=subprocess.DEVNULL,
                     pass_fds=(other.fileno(), memory),
-                    # Should an environment use JAX itself: the accelerator is the parent's.
+                    # If an environment uses JAX itself, the accelerator belongs to the parent.
                     env={**os.environ, "JAX_PLATFORMS": "cpu"},
                 )
         except BaseException:
@@ -71,7 +71,7 @@ class ProcessWorker(Worker):
         self._send((method, [compact(argument) for argument in arguments]))
 
     def _send(self, message: Any) -> None:
-        with contextlib.suppress(OSError):  # it is gone, which is seen when its answer is read
+        with contextlib.suppress(OSError):  # the process is gone, which `receive` finds
             self._channel.send(message)
 
     def wait(self, deadline: float | None) -> bool:
@@ -82,7 +82,7 @@ class ProcessWorker(Worker):
             return decode(self._channel.receive())
         except (EOFError, OSError) as error:
             raise EOFError(f"its worker died ({self._how_it_ended()})") from error
-        except Exception as error:  # what was sent does not arrive as anything
+        except Exception as error:  # the message cannot be unpickled
             return Reply(error=error)
 
     def _how_it_ended(self) -> str:
@@ -98,7 +98,7 @@ class ProcessWorker(Worker):
     def end(self, deadline: float) -> None:
         try:
             self._process.wait(max(0.0, deadline - time.monotonic()))
-        except BaseException as error:  # an interrupt too: no process is left behind
+        except BaseException as error:  # also after an interrupt, no process may be left behind
             self._process.kill()
             self._process.wait()
             if not isinstance(error, subprocess.TimeoutExpired):
@@ -110,14 +110,14 @@ class ProcessWorker(Worker):
 def process_part(
     construct: Callable[[], Instance], saves: bool, info: Sequence[str], timeout: float | None
 ) -> Part:
-    """A part in a process.
+    """Return a part with a process.
 
     Raises:
-        InvalidOptionError: if what makes an instance cannot be sent to another process.
+        InvalidOptionError: if `construct` cannot be pickled.
     """
     try:
         pickled = pickle.dumps(construct, pickle.HIGHEST_PROTOCOL)
-    except Exception as error:  # there is no common base of what objects raise here
+    except Exception as error:  # the exceptions that pickling raises have no common base
         raise InvalidOptionError(
             "workers='process': the constructor of this environment cannot be pickled for a new "
             f"process: {error}. Register a class or function that is defined in a module, and give "
@@ -126,16 +126,16 @@ def process_part(
     return Part(lambda size: ProcessWorker(pickled, size, saves, info), timeout)
 
 
-# In the process.
+# The program of the worker's process. Both processes use the last four definitions.
 
 
 def main(connection: int, memory: int, parent: int) -> None:
-    """Answer until the other end is closed, and end the process.
+    """Answer requests until the other end is closed, and then end the process.
 
     Args:
         connection: the descriptor of a socket.
         memory: the descriptor of a shared file.
-        parent: the process that started this one.
+        parent: the id of the process that started this one.
     """
     other = socket.socket(fileno=connection)
     threading.Thread(target=_end_with, args=(other, parent), daemon=True).start()
@@ -159,17 +159,17 @@ def main(connection: int, memory: int, parent: int) -> None:
         except Exception as error:
             channel.send(encode(_what_can_be_sent(reply, info, error), info))
 
-    with contextlib.suppress(EOFError, OSError):  # nobody is left to answer
+    with contextlib.suppress(EOFError, OSError):  # the parent closed its end, or ended
         serve(start, receive, send)
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)  # at once: what libraries do at exit takes longer than the parent waits
+    os._exit(0)  # the exit handlers of libraries take longer than the parent waits
 
 
 def _load(pickled: bytes) -> Callable[[], Instance]:
     try:
         construct: Callable[[], Instance] = pickle.loads(pickled)
-    except Exception as error:  # whatever importing a module may raise
+    except Exception as error:  # importing a module may raise anything
         raise InvalidOptionError(
             f"workers='process': a new process cannot import the constructor of this environment: "
             f"{error}. Define it in a module, not in a script or a notebook, or use "
@@ -181,8 +181,8 @@ def _load(pickled: bytes) -> Callable[[], Instance]:
 def _end_with(connection: socket.socket, parent: int) -> None:
     """End this process soon after its parent, even if an instance never returns."""
     watched = select.poll()
-    watched.register(connection, 0)  # only that it was closed
-    # A copy of the parent, made by `fork`, would keep the socket open.
+    watched.register(connection, 0)  # an empty mask still reports that the other end was closed
+    # The socket alone is not enough, because a fork of the parent keeps it open.
     while not watched.poll(OFTEN) and os.getppid() == parent:
         pass
     time.sleep(GRACE)
@@ -190,7 +190,7 @@ def _end_with(connection: socket.socket, parent: int) -> None:
 
 
 def _what_can_be_sent(reply: Reply, info: Sequence[str], error: Exception) -> Reply:
-    """The reply without the lanes that cannot be pickled, or that error if there are no lanes."""
+    """Return the reply without the lanes that cannot be pickled; `error` if it has no lanes."""
     value = reply.value
     if not isinstance(value, Outcomes):
         return Reply(error=error)
@@ -205,7 +205,7 @@ def _what_can_be_sent(reply: Reply, info: Sequence[str], error: Exception) -> Re
 
 
 def encode(reply: Reply, info: Sequence[str]) -> Any:
-    """A form of a reply that can be sent to another process, with these entries of `info`."""
+    """Return a form of a reply that can be pickled, with these entries of `info`."""
     value: Any = reply.value
     if isinstance(value, Outcomes):
         columns = {name: compact(getattr(value, name)) for name in OF_LANES}
@@ -217,7 +217,7 @@ def encode(reply: Reply, info: Sequence[str]) -> Any:
 
 
 def decode(encoded: Any) -> Reply:
-    """The inverse of `encode`."""
+    """Return the reply that `encode` was given."""
     value, error, is_lost = encoded
     if isinstance(value, Outcomes):
         columns = {name: expand(getattr(value, name)) for name in OF_LANES}
@@ -228,27 +228,32 @@ def decode(encoded: Any) -> Reply:
 
 
 class Raised(NamedTuple):
-    """An exception on its way to another process: pickled, where it can be, and in words."""
+    """An exception in a form that can be pickled.
+
+    Attributes:
+        pickled: the pickled exception; empty if it cannot be pickled.
+        text: the exception with its traceback.
+    """
 
     pickled: bytes
     text: str
 
     @classmethod
     def of(cls, error: BaseException) -> Raised:
-        """Prepare an exception, with its traceback as a note."""
+        """Return this form of an exception, to which the traceback is added as a note."""
         text = "".join(traceback.format_exception(error)).rstrip()
         try:
             error.add_note(f"In its worker:\n{text}")
             pickled = pickle.dumps(error)
             is_same = type(pickle.loads(pickled)) is type(error)
-        except Exception:  # of exceptions that take other arguments than they keep, or hold a lock
+        except Exception:  # it takes other arguments than it keeps, or holds a lock
             return cls(b"", text)
         return cls(pickled if is_same else b"", text)
 
     def load(self) -> BaseException:
-        """The exception, or a `RuntimeError` that quotes it."""
+        """Return the exception, or a `RuntimeError` that quotes it."""
         try:
             error: BaseException = pickle.loads(self.pickled)
-        except Exception:  # there is none, or its class is elsewhere
+        except Exception:  # it could not be pickled, or its class cannot be imported here
             return RuntimeError(self.text)
         return error

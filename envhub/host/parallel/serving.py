@@ -1,4 +1,4 @@
-"""What a worker does: answer requests about the instances that it has, one after another."""
+"""The loop of a worker, which answers requests about its instances one after another."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Reply(NamedTuple):
     """The answer to a request.
 
     Attributes:
-        value: what the method of the fleet returned.
-        error: what it raised.
+        value: the result of the method of the fleet.
+        error: the exception that the method raised, if any.
         is_lost: whether the worker is gone, and the states of all its instances with it.
     """
 
@@ -28,12 +28,12 @@ class Reply(NamedTuple):
 def build(
     construct: Callable[[], Instance], first: Instance | None, size: int, saves: bool
 ) -> SerialFleet:
-    """The instances of a worker.
+    """Return the fleet of a worker.
 
     Args:
-        construct: makes an instance.
-        first: one that is there already, if any.
-        size: how many there are to be.
+        construct: a function that makes one instance.
+        first: an instance that exists already; `None` if there is none.
+        size: the number of instances.
         saves: see `SerialFleet`.
     """
     fleet = SerialFleet(construct, first or construct(), saves=saves)
@@ -44,12 +44,13 @@ def build(
 def serve(
     start: Callable[[], SerialFleet], receive: Callable[[], Request], send: Callable[[Reply], None]
 ) -> None:
-    """Answer requests.
+    """Answer requests until `receive` raises `EOFError`.
 
     Args:
-        start: makes the fleet; what it raises is the answer to the first request, and the last.
-        receive: gives the next request, or raises `EOFError`.
-        send: takes the answer.
+        start: makes the fleet. If it raises, the exception answers the first request, and the loop
+            ends.
+        receive: returns the next request, or raises `EOFError`.
+        send: sends the answer.
     """
     try:
         fleet = start()

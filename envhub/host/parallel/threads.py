@@ -1,4 +1,4 @@
-"""A part of a fleet in a thread."""
+"""A part of a fleet in its own thread."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from envhub.host.parallel.serving import Reply, build, serve
 
 
 class ThreadWorker(Worker):
-    """A thread of its own: what an instance holds may belong to the thread that made it.
+    """A worker in its own thread, which makes and runs the instances.
+
+    Some instances work in the thread that made them alone.
 
     Args:
         construct, first, size, saves: see `build`.
@@ -26,7 +28,7 @@ class ThreadWorker(Worker):
     ) -> None:
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._replies: queue.SimpleQueue[Reply] = queue.SimpleQueue()
-        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()  # rings after a reply
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()  # an entry follows each reply
         receive, put, ring = self._requests.get, self._replies.put, self._bell.put
 
         def next_request() -> Any:
@@ -39,7 +41,7 @@ class ThreadWorker(Worker):
             put(reply)
             ring(None)
 
-        # A daemon, because an instance that never returns must not keep the interpreter.
+        # The thread is a daemon, so that an instance that never returns does not block the exit.
         self._thread = threading.Thread(
             target=serve,
             args=(lambda: build(construct, first, size, saves), next_request, answer),
@@ -67,7 +69,7 @@ class ThreadWorker(Worker):
         self._requests.put(None)
 
     def end(self, deadline: float) -> None:
-        # Garbage may be collected in any thread, in this one too.
+        # The garbage collector may call this in the worker's own thread.
         if self._thread is not threading.current_thread():
             self._thread.join(max(0.0, deadline - time.monotonic()))
 
@@ -75,11 +77,11 @@ class ThreadWorker(Worker):
 def thread_part(
     construct: Callable[[], Instance], first: Instance | None, saves: bool, timeout: float | None
 ) -> Part:
-    """A part in a thread; `first` is its first instance, if there is one."""
+    """Return a part with a thread; `first` is its first instance, if it is not `None`."""
     given = [first]
 
     def start(size: int) -> Worker:
-        # A thread that was given up may still be using it.
+        # Only the first worker gets `first`: a worker that was given up may still use it.
         first, given[0] = given[0], None
         return ThreadWorker(construct, first, size, saves)
 
