@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import Any
 
 import jax
@@ -16,20 +17,23 @@ from envhub.errors import InvalidOptionError
 from envhub.export.checks import check_one_episode
 from envhub.export.copies import Copied
 
+# The truncation after the end of an episode, for what is left of an action repeat. After the
+# repeat, `EpisodeWrapper` overwrites it.
+ENDED = 2.0
+
 
 def to_brax(env: Environment, params: Any = None) -> Any:
     """Export an environment as a `brax.envs.Env`, for `brax.training`.
 
     `reset(rng)` and `step(state, action)` return brax's `State`: `pipeline_state` is the
     environment's own state, `obs` is float32, `reward` is float32[], `metrics` holds the single
-    numbers of the environment's `info`, and `info["truncation"]` is 1.0 if the environment's own
-    limit cut the episode. `step` draws from a key in `info["key"]`.
+    numbers of the environment's `info`. `step` draws from a key in `info["key"]`.
 
-    `done` is 1.0 if the episode terminated. It is not set at the environment's own limit, because
-    brax would treat that as a termination: in brax, the limit is `episode_length` of its training.
-    If `episode_length` is above the environment's own limit, brax's `EpisodeWrapper` is made to cut
-    the episode in the next step: that step does nothing, and brax leaves it out as it does every
-    truncation. brax counts it as infinitely many steps, so `eval/avg_episode_length` is infinite.
+    `done` is 1.0 in the step that ends the episode, and `info["truncation"]` is 1.0 if a limit
+    alone ended it: the environment's own, or `episode_length` of brax's training if that is lower.
+    If `episode_length` is higher, brax counts infinitely many steps of an episode that the
+    environment's own limit ended, so `eval/avg_episode_length` is infinite. What is left of an
+    action repeat after the end does nothing, and has the reward 0.
 
     Actions are those of brax's policies: one axis, from -1 to 1, scaled to the environment's own
     bounds if these are finite. The export has no automatic reset and no limit, because brax's
@@ -116,7 +120,7 @@ def _env_class() -> Any:
             shapes = jax.eval_shape(step, key, state, action)
             metrics = {name: jnp.float32(0) for name in _metrics(shapes)}
             zero = jnp.float32(0)
-            info = {"key": key, "truncation": zero, "limit": zero}
+            info = {"key": key, "truncation": zero}
             return base.State(state, _floats(obs), zero, zero, metrics, info)
 
         def step(self, state: Any, action: jax.Array) -> Any:
@@ -125,17 +129,16 @@ def _env_class() -> Any:
             action = _scaled(action, self._actions)
             result = self.env.step(step_key, state.pipeline_state, action, self.params)
             metrics = {name: jnp.float32(value) for name, value in _metrics(result).items()}
-            truncation = result.truncated.astype(jnp.float32)
-            limit = truncation * ~result.terminated
+            cut = (result.truncated & ~result.terminated).astype(jnp.float32)
             after = state.replace(
                 pipeline_state=result.state,
                 obs=_floats(result.obs),
                 reward=result.reward,
-                done=result.terminated.astype(jnp.float32),
+                done=(result.terminated | result.truncated).astype(jnp.float32),
                 metrics=state.metrics | metrics,
-                info=state.info | {"key": key, "truncation": truncation, "limit": limit},
+                info=state.info | {"key": key, "truncation": cut},
             )
-            return _cut(state, after) if "steps" in state.info else after
+            return _under_training(state, after) if "steps" in state.info else after
 
         @property
         def observation_size(self) -> Any:
@@ -162,27 +165,42 @@ def _scaled(action: jax.Array, space: spaces.Box) -> jax.Array:
     return jnp.clip(low + (action + 1) * (high - low) / 2, low, high)
 
 
-def _cut(before: Any, after: Any) -> Any:
-    """Make brax's `EpisodeWrapper` cut an episode at the environment's own limit.
+def _under_training(before: Any, after: Any) -> Any:
+    """Make brax's `EpisodeWrapper` end an episode where the environment does.
 
-    The wrapper overwrites the truncation with 0 until its count of steps reaches its limit; it
-    reads the count from `info` (brax 0.12 to 0.14).
+    The wrapper repeats an action and then overwrites the truncation: with 0 until its count of the
+    steps, which is in `info`, reaches its limit, and with 1 then, unless the environment says
+    `done` (brax 0.12 to 0.14).
     """
-    is_over = (before.info["limit"] > 0) & (before.info["truncation"] == 0)
-    steps = before.info["steps"]
+    wrapper = _episode_wrapper()
+    if wrapper is None:
+        return after
+    info, steps = after.info, after.info["steps"]
+    is_cut = info["truncation"] > 0
+    is_early = is_cut & (steps + wrapper.action_repeat < wrapper.episode_length)
     most = np.inf if steps.dtype.kind == "f" else np.iinfo(steps.dtype).max // 2
+    own = {
+        "steps": jnp.where(is_early, most, steps),
+        "truncation": jnp.where(after.done > 0, ENDED, info["truncation"]),
+    }
+    after = after.replace(done=after.done * ~is_cut, info=info | own)
+    if wrapper.action_repeat == 1:
+        return after
+    is_over = before.info["truncation"] == ENDED
+    ended = before.replace(reward=jnp.zeros_like(before.reward))
+    return jax.tree.map(functools.partial(jnp.where, is_over), ended, after)
 
-    def chosen(old: Any, new: Any) -> Any:
-        return jax.tree.map(functools.partial(jnp.where, is_over), old, new)
 
-    zero, info = jnp.zeros_like(after.reward), after.info
-    kept = {name: chosen(before.info[name], info[name]) for name in ("truncation", "limit")}
-    return after.replace(
-        obs=chosen(before.obs, after.obs),
-        reward=chosen(zero, after.reward),
-        done=chosen(zero, after.done),
-        info=info | kept | {"steps": chosen(jnp.full_like(steps, most), steps)},
-    )
+def _episode_wrapper() -> Any:
+    """Return the `EpisodeWrapper` of brax that is calling, or `None`.
+
+    Only the wrapper knows its limit. It is among the callers because it is being traced.
+    """
+    kind = registry.get("brax").load("envs.wrappers.training").EpisodeWrapper
+    frame = inspect.currentframe()
+    while frame and not isinstance(frame.f_locals.get("self"), kind):
+        frame = frame.f_back
+    return frame and frame.f_locals["self"]
 
 
 def _metrics(result: StepResult) -> dict[str, Any]:

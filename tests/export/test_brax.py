@@ -44,8 +44,7 @@ def test_a_step_is_that_of_the_environment() -> None:
         np.testing.assert_array_equal(state.obs, result.obs)
         assert state.reward == result.reward
         assert state.metrics["episode/l"] == step
-        assert state.info["truncation"] == (step == 2)
-        assert state.done == 0  # a limit ends no episode of brax's
+        assert state.done == state.info["truncation"] == (step == 2)
         assert state.done.dtype == state.reward.dtype == jnp.float32
 
 
@@ -65,35 +64,50 @@ def test_it_works_under_the_wrappers_of_braxs_training(training: Any) -> None:
     np.testing.assert_array_equal(obs[7], start.obs)
 
 
-@pytest.mark.parametrize("action_repeat", [1, 2])
+@pytest.mark.parametrize("repeat", [1, 2])
+@pytest.mark.parametrize("length", [3, 5, 50], ids="limit {}".format)
 @pytest.mark.parametrize("name", [PENDULUM, "gymnasium::Pendulum-v1"])
-def test_a_limit_below_braxs_cuts_the_episode(training: Any, name: str, action_repeat: int) -> None:
-    limit = {"max_episode_steps" if "gymnasium" in name else "max_steps_in_episode": 4}
+def test_the_lower_limit_ends_the_episode(
+    training: Any, name: str, length: int, repeat: int
+) -> None:
+    """Whole episodes of an environment whose own limit is 5."""
+    limit = {"max_episode_steps" if "gymnasium" in name else "max_steps_in_episode": 5}
     own = to_brax(*envhub.make(name, **limit))
-    env = training.wrap(own, episode_length=50, action_repeat=action_repeat)
-    start = env.reset(jax.random.split(KEY, 2))
-    state, step = start, jax.jit(env.step)
-    own_steps = 4 // action_repeat
-    for turn in range(1, 2 * (own_steps + 1) + 1):
-        before, state = state, step(state, jnp.ones((2, 1)))
-        is_cut = turn % (own_steps + 1) == 0
-        assert (state.done == is_cut).all()
-        assert (state.info["truncation"] == is_cut).all()
-        assert ((state.reward == 0) == is_cut).all()
-        if is_cut:
-            np.testing.assert_array_equal(state.obs, start.obs)
-        else:
-            assert (state.obs != before.obs).any()
-
-
-def test_a_limit_that_is_braxs_cuts_the_episode_once(training: Any) -> None:
-    env = training.wrap(to_brax(*envhub.make(PENDULUM, max_steps_in_episode=4)), episode_length=4)
+    env = training.EvalWrapper(training.wrap(own, episode_length=length, action_repeat=repeat))
     state, step = env.reset(jax.random.split(KEY, 2)), jax.jit(env.step)
-    for turn in range(1, 9):
-        state = step(state, jnp.ones((2, 1)))
-        assert (state.done == (turn % 4 == 0)).all()
-        assert (state.info["truncation"] == state.done).all()
-        assert (state.info["steps"] == (turn - 1) % 4 + 1).all()
+    start, rewards = state.obs, []
+    turns = -(-min(length, 5) // repeat)
+    for turn in range(1, 2 * turns + 1):
+        before, state = state, step(state, jnp.ones((2, 1)))
+        rewards.append(state.reward)
+        is_end = turn % turns == 0
+        assert (state.done == is_end).all()
+        assert (state.info["truncation"] == is_end).all()
+        assert (state.obs == start).all() if is_end else (state.obs != before.obs).any()
+        lengths = state.info["eval_metrics"].episode_steps
+        counted = min(turn, turns) * repeat
+        assert (lengths == (np.inf if turn >= turns and length - repeat > 5 else counted)).all()
+    np.testing.assert_array_equal(rewards[:turns], rewards[turns:])
+    assert np.all(rewards)
+
+
+def test_after_the_end_an_action_is_not_repeated(training: Any) -> None:
+    """Neither at the environment's own limit, nor after a termination."""
+    pole = FlattenObservation(envhub.make("gymnax::CartPole-v1")[0])
+    cart = TransformAction(pole, jnp.argmax, spaces.Box(-1, 1, (2,)))
+    swing, params = envhub.make(PENDULUM, max_steps_in_episode=3)
+    for inside, given, action in [(cart, None, [-1.0, 1.0]), (swing, params, [1.0])]:
+        own = to_brax(inside, given)
+        bare, rewards = own.reset(KEY), [jnp.float32(0)]
+        bare_step = jax.jit(own.step)
+        while not bare.done:
+            bare = bare_step(bare, jnp.array(action))
+            rewards.append(bare.reward)
+        env = training.AutoResetWrapper(training.EpisodeWrapper(own, 500, len(rewards) + 2))
+        after = jax.jit(env.step)(env.reset(KEY), jnp.array(action))
+        assert after.done == 1
+        assert after.info["truncation"] == bare.info["truncation"] == (inside is swing)
+        np.testing.assert_allclose(after.reward, np.sum(rewards), rtol=1e-6)
 
 
 def test_a_host_environment_goes_back_to_its_first_state(training: Any) -> None:
@@ -135,34 +149,59 @@ def test_what_brax_has_no_form_for_is_refused() -> None:
         to_brax(*envhub.make("gymnasium::Pendulum-v1", forkable=False))
 
 
+def trained(environment: Any) -> tuple[Any, list[dict[str, Any]]]:
+    """Train with brax's PPO for a moment, and return the policy and what it measured."""
+    seen: list[dict[str, Any]] = []
+    make_policy, found, _ = (
+        registry.get("brax")
+        .load("training.agents.ppo.train")
+        .train(
+            environment=environment,
+            num_timesteps=2000,
+            max_devices_per_host=1,
+            episode_length=50,
+            num_envs=8,
+            batch_size=8,
+            num_minibatches=2,
+            unroll_length=10,
+            num_updates_per_batch=1,
+            num_evals=2,
+            num_eval_envs=4,
+            normalize_observations=True,
+            progress_fn=lambda step, metrics: seen.append(metrics),
+        )
+    )
+    return make_policy(found), seen
+
+
+def check_trained() -> None:
+    policy, seen = trained(to_brax(*envhub.make(PENDULUM)))
+    assert len(seen) == 2
+    assert all(np.isfinite(each["eval/episode_reward"]) for each in seen)
+    assert seen[-1]["eval/avg_episode_length"] == 50
+    assert policy(jnp.zeros(3), KEY)[0].shape == (1,)
+
+
+def test_brax_trains_on_it_where_it_trains_at_all() -> None:
+    """As `docs/trainers.md` says of jax 0.10.2 and newer, and of those that have the function."""
+    is_lost = not hasattr(jax, "device_put_replicated")
+    assert is_lost == (jax.__version_info__ >= (0, 10, 2))
+    if not is_lost:
+        check_trained()
+        return
+    own = registry.get("brax").load("envs").get_environment("fast")
+    for environment in (own, to_brax(*envhub.make(PENDULUM))):
+        with pytest.raises(AttributeError, match="device_put_replicated"):
+            trained(environment)
+
+
 @pytest.mark.full
-def test_brax_trains_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not hasattr(jax, "device_put_replicated"):  # gone from jax 0.11, and brax 0.14.2 calls it
+def test_brax_trains_on_it_with_what_jax_has_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not hasattr(jax, "device_put_replicated"):  # gone from jax 0.10.2, and brax 0.14.2 calls it
 
         def replicated(tree: Any, devices: Any) -> Any:
             assert len(devices) == 1
             return jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], tree)
 
         monkeypatch.setattr(jax, "device_put_replicated", replicated, raising=False)
-    ppo = registry.get("brax").load("training.agents.ppo.train")
-    seen: list[dict[str, Any]] = []
-    make_policy, trained, _ = ppo.train(
-        environment=to_brax(*envhub.make(PENDULUM)),
-        num_timesteps=2000,
-        max_devices_per_host=1,
-        episode_length=50,
-        num_envs=8,
-        batch_size=8,
-        num_minibatches=2,
-        unroll_length=10,
-        num_updates_per_batch=1,
-        num_evals=2,
-        num_eval_envs=4,
-        normalize_observations=True,
-        progress_fn=lambda step, metrics: seen.append(metrics),
-    )
-    assert len(seen) == 2
-    assert all(np.isfinite(each["eval/episode_reward"]) for each in seen)
-    assert seen[-1]["eval/avg_episode_length"] == 50
-    action, _ = make_policy(trained)(jnp.zeros(3), KEY)
-    assert action.shape == (1,)
+    check_trained()
