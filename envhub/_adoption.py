@@ -167,5 +167,5 @@ def _source_of(obj: Any, maker: Callable[[], Any] | None, env: Environment) -> A
     """Return a function that gives the object, or one like it, also in another process."""
     if maker:
         return MadeBy(maker)
-    # What is native holds no episode: the object is as good as what made it.
+    # A JAX-native object holds no episode, so the object itself serves as its source.
     return obj if env.capabilities.jax_native else None

@@ -1,4 +1,4 @@
-"""The arrays that go into an environment and come out of it: their dtypes, shapes and places."""
+"""Convert the arrays of an environment's arguments and results."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ from envhub.errors import InvalidKeyError
 
 
 def placed(params: Any) -> Any:
-    """The params as arrays of JAX, made for good and once, which no transfer guard minds."""
+    """Return the params as concrete JAX arrays, also under a transfer guard or inside `jit`."""
     with jax.ensure_compile_time_eval(), jax.transfer_guard("allow"):
         return jax.tree.map(jnp.asarray, params)
 
 
 def strong(leaf: Any) -> jax.Array:
-    """The leaf as an array without a weak type, so that all steps share one compilation."""
+    """Return the leaf as an array without a weak type, so that all steps share one compilation."""
     array = jnp.asarray(leaf)
-    is_weak = getattr(array, "weak_type", False)  # which a typed key has inside of jit alone
+    is_weak = getattr(array, "weak_type", False)  # outside jit, typed keys lack the attribute
     return jax.lax.convert_element_type(array, array.dtype) if is_weak else array
 
 
 def keep_dtype(leaf: Any, dtype: Any) -> jax.Array:
-    """In x64 mode some suites' steps change the width of a state's leaf, which no scan carries."""
+    """Return the leaf with the dtype that it had in the given state.
+
+    In x64 mode, the steps of some suites change the width of a leaf, which `scan` does not accept.
+    """
     array = strong(leaf)
     if array.dtype == dtype:
         return array
@@ -37,7 +40,10 @@ def keep_dtype(leaf: Any, dtype: Any) -> jax.Array:
 
 
 def narrow(leaf: Any) -> jax.Array:
-    """In x64 mode suites compute wider observations than their spaces say: 32 bits is enough."""
+    """Return the leaf with at most 32 bits.
+
+    In x64 mode, suites compute observations that are wider than those of their spaces.
+    """
     array = strong(leaf)
     narrower = {"f": jnp.float32, "i": jnp.int32, "u": jnp.uint32}.get(array.dtype.kind)
     return array.astype(narrower) if narrower and array.dtype.itemsize > 4 else array

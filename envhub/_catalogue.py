@@ -17,7 +17,7 @@ from envhub import spaces
 
 PLACE = Path(__file__).with_name("catalogue.json")
 SMALLEST_IMAGE = 32
-"""Pixels on a side: grids of symbols and features are smaller, and images are not."""
+"""The least pixels on a side of an image; grids of symbols and of features are smaller."""
 CONTINUOUS, DISCRETE, MULTI_DISCRETE, MIXED = (
     "continuous", "discrete", "multi-discrete", "mixed",
 )  # fmt: skip

@@ -83,7 +83,8 @@ def _leaf(env: Any, expected: Any, name: str, array: Any) -> jax.Array:
             return keys
         except (TypeError, ValueError) as error:
             raise InvalidStateError(f"{name} of a state of {env} is not a key: {error}") from error
-    is_key = jnp.issubdtype(expected.dtype, jax.dtypes.prng_key)  # and a legacy one was in force
+    # A state with a legacy key was saved as an array, where the expected state has a typed key.
+    is_key = jnp.issubdtype(expected.dtype, jax.dtypes.prng_key)
     if array.dtype.kind == "V" and array.dtype.itemsize == expected.dtype.itemsize:
         array = array.view(expected.dtype)  # NumPy saves bfloat16 as bytes without a meaning
     own = array.shape[array.ndim - len(expected.shape) :]

@@ -1,4 +1,4 @@
-"""What is compiled of an environment: its hooks, with what all suites need around them."""
+"""Compile the hooks of an environment, with the checks and conversions that all suites need."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from envhub._result import StepResult
 
 
 def compile_reset(env: Any) -> Any:
-    """The environment's `reset_env`, compiled."""
+    """Return the environment's `reset_env`, compiled."""
 
     def reset(key: jax.Array, params: Any) -> tuple[Any, Any]:
         env.check_params(params)
@@ -26,7 +26,7 @@ def compile_reset(env: Any) -> Any:
 
 
 def compile_step(env: Any) -> Any:
-    """The environment's `step_env`, compiled."""
+    """Return the environment's `step_env`, compiled."""
 
     def step(key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
         env.check_params(params)

@@ -1,4 +1,4 @@
-"""Descriptors that belong to this library alone, whatever suites print, in C too."""
+"""Keep the output of suites, also from C code, out of what this library prints."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TextIO
 
 PLAIN = "envhub.plain"
-"""How to write what an encoding has no sign for, as under LC_ALL=C: with signs that it has."""
+"""The name of an error handler for encodings: it writes ASCII for characters that they lack."""
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:
@@ -27,11 +27,11 @@ codecs.register_error(PLAIN, _plain)
 
 @contextlib.contextmanager
 def own_stdout() -> Iterator[TextIO]:
-    """Take stdout away from everybody else, and give it: what is printed goes to stderr.
+    """Yield the real stdout; everything that other code prints goes to stderr.
 
-    Where it is the descriptor 1, that stays with stderr for the rest of the process: C's library
-    keeps what it was told to print until the process ends. Where it is something in Python, as in a
-    notebook, it is given back.
+    If stdout is the descriptor 1, this descriptor stays with stderr for the rest of the process,
+    because the C library may keep text until the process ends. If stdout is a Python object, as in
+    a notebook, it is put back at the end.
     """
     stdout = sys.stdout
     with contextlib.redirect_stdout(sys.stderr):
@@ -52,12 +52,12 @@ def own_stdout() -> Iterator[TextIO]:
 def _is_descriptor_1(stream: TextIO) -> bool:
     try:
         return stream.fileno() == 1
-    except (AttributeError, OSError, ValueError):  # `io.UnsupportedOperation` is the last two
+    except (AttributeError, OSError, ValueError):  # also `io.UnsupportedOperation`
         return False
 
 
 def _give_up(stream: TextIO) -> None:
-    """Have what is left in a stream that cannot be written go nowhere, when it is closed."""
+    """Discard the text that is left in a stream to which nothing can be written."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)

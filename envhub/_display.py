@@ -1,4 +1,4 @@
-"""Values as a person reads them, in a terminal and in a notebook."""
+"""Format values for people, in a terminal and in a notebook."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ MANY = 8
 
 
 def lines(title: str, rows: Mapping[str, str]) -> str:
-    """A title, and below it a line for each name, the names in a column."""
+    """Return a title, and below it a line for each name, with the names in a column."""
     width = max(map(len, rows), default=0)
     below = (f"  {name:{width}}  {text}".rstrip() for name, text in rows.items())
     return "\n".join([title, *below])
 
 
 def table(rows: Iterable[tuple[object, object]]) -> str:
-    """An HTML table of names and what they stand for."""
+    """Return an HTML table of names and their values."""
     cells = ([html.escape(str(each), quote=False) for each in row] for row in rows)
     body = (f"<tr><th>{name}</th><td>{text}</td></tr>" for name, text in cells)
     return f"<table>{''.join(body)}</table>"
 
 
 def brief(value: Any) -> str:
-    """Arrays as their dtype and shape, and what is in them where that is little."""
+    """Return a short text: for arrays their dtype and shape, and the elements of small arrays."""
     if isinstance(value, jax.Array | np.ndarray | np.generic):
         return _array(value)
     if isinstance(value, dict):
@@ -54,7 +54,7 @@ def _array(array: Any) -> str:
 
 
 def flat_text(array: Any) -> str:
-    """An array in one line, abbreviated, its floats with six digits."""
+    """Return an array in one line, abbreviated if it is large; floats have six digits."""
     formatter: Any = {"float_kind": _float}
     with np.printoptions(threshold=MANY, edgeitems=1, formatter=formatter):
         return " ".join(str(array).split())

@@ -1,26 +1,27 @@
-"""What this project is called on the package index; `envhub` there is somebody else's.
+"""The name of this project on the package index, where `envhub` is another project.
 
-Nothing of envhub is imported here: `_envhub_rl.py` runs this file when the package is overwritten.
+This module imports nothing of envhub, because `_envhub_rl.py` runs it when the package is
+overwritten.
 """
 
 import os
 import warnings
 
 NAME = "envhub-rl"
-# EnvHub 1.4, an SDK, installs a package `envhub` of two files, of which this one is not ours too.
+# EnvHub 1.4, an SDK, installs a package `envhub` of two files. This project has no file `api.py`.
 _STRANGERS_FILE = "api.py"
 
 
 def install_command(extra: str) -> str:
-    """The command that installs this project with one of its extras."""
+    """Return the command that installs this project with one of its extras."""
     return f'pip install "{NAME}[{extra}]"'
 
 
 def stranger(folder: str = os.path.dirname(__file__)) -> str:
-    """What to do if the files of the index's distribution `envhub` are in a folder; empty if not.
+    """Return what to do if the distribution `envhub` has written files to a folder; else empty.
 
     Args:
-        folder: of a package `envhub`; by default of this one.
+        folder: the folder of a package `envhub`; by default the folder of this one.
     """
     if not os.path.exists(os.path.join(folder, _STRANGERS_FILE)):
         return ""
@@ -32,6 +33,9 @@ def stranger(folder: str = os.path.dirname(__file__)) -> str:
 
 
 def warn_of_stranger() -> None:
-    """Warn if the stranger's files lie beside ours; overwritten, we would not be running."""
+    """Warn if the files of the other project are in this package.
+
+    If they have overwritten `__init__.py`, this code does not run; see `_envhub_rl.py`.
+    """
     if notice := stranger():
         warnings.warn(notice, stacklevel=3)

@@ -1,4 +1,4 @@
-"""Around code of suites: what it raises becomes an error of the contract, and it prints nothing."""
+"""Run the code of suites: convert its exceptions to errors of the contract, and keep it quiet."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ _log = logging.getLogger("envhub")
 
 @contextlib.contextmanager
 def blaming(what: str, remedy: str = "") -> Iterator[None]:
-    """Make an error of the contract of whatever a suite or its description raises.
+    """Convert every exception of a suite or of its description to an error of the contract.
 
     Args:
-        what: what is done inside, for the message.
-        remedy: what may help, unless the error says that a package is absent.
+        what: a description of what runs inside, for the message.
+        remedy: advice, unless the exception shows that a package is absent.
 
     Raises:
-        MissingDependencyError: with what failed, and the original error chained. Errors of envhub
-            and Ctrl-C stay as they are; `SystemExit` does not, for a suite ends no process.
+        MissingDependencyError: if the code inside raises, with the exception as its cause. Errors
+            of envhub and Ctrl-C stay as they are. `SystemExit` is converted, because a suite must
+            not end the process.
     """
     try:
         yield
@@ -38,11 +39,11 @@ def blaming(what: str, remedy: str = "") -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what a suite prints and warns while it is imported or constructed off the terminal.
+    """Hide what a suite prints, and its warnings, while it is imported or constructed.
 
-    brax 0.14 prints two lines about warp to stdout (it would spoil a `--json`), and navix, brax
-    and their dependencies raise deprecation warnings that are not the caller's, which
-    `-W error` would turn into import failures. What was printed goes to the log, at debug level.
+    brax 0.14 prints two lines about warp to stdout, which would spoil the output of `--json`. navix
+    and brax cause deprecation warnings that do not concern the caller, and that `-W error` would
+    turn into import failures. The printed text goes to the log at debug level.
     """
     printed = io.StringIO()
     with warnings.catch_warnings(), contextlib.redirect_stdout(printed):

@@ -1,6 +1,6 @@
-"""Processes that were forked from one in which JAX runs: in them its first call hangs.
+"""Refuse work in processes that were forked while JAX was running, because JAX would hang there.
 
-A fork has the memory of the process and none of its threads, and those of JAX are what computes.
+A fork copies the memory of a process and none of its threads, and JAX computes in threads.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ SPAWN = (
 )
 
 generation = 0
-"""How many forks lie between this process and the one that imported envhub."""
+"""The number of forks between the process that imported envhub and this process."""
 
 _is_stuck = False
 
 
 def refuse_after_fork() -> None:
-    """Raise where JAX would hang.
+    """Raise an error if JAX would hang in this process.
 
     Raises:
-        ForkedProcessError: in a process that was forked when JAX was running.
+        ForkedProcessError: if this process was forked while JAX was running.
     """
     if _is_stuck:
         raise ForkedProcessError(
@@ -41,9 +41,9 @@ def _note_fork() -> None:
 
 
 def jax_runs() -> bool:
-    """Whether JAX has started its backends, and with them threads.
+    """Tell whether JAX has started its backends, and with them its threads.
 
-    JAX (0.4 to 0.11) has no public way to ask that does not start them.
+    JAX (0.4 to 0.11) has no public function for this that does not start them.
     """
     bridge = sys.modules.get("jax._src.xla_bridge")
     return bridge is not None and bool(getattr(bridge, "_backends", True))

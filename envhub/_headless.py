@@ -1,4 +1,4 @@
-"""Drawing with MuJoCo and pygame where there is no display, for every suite that does."""
+"""Draw with MuJoCo and pygame on a machine without a display, for all suites."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from envhub.errors import RenderError
 
 
 def is_opengl_chosen() -> bool:
-    """Whether the user, or a display, decides what MuJoCo draws with."""
+    """Tell whether the user or a display determines with what MuJoCo draws."""
     return bool(os.environ.get("MUJOCO_GL") or os.environ.get("DISPLAY"))
 
 
 @contextlib.contextmanager
 def egl_without_display() -> Iterator[None]:
-    """Have MuJoCo's drawing take EGL where nobody chose: Gymnasium 1.3 tries GLFW, which warns."""
+    """Make MuJoCo draw with EGL unless something else was chosen.
+
+    Without a choice, Gymnasium 1.3 tries GLFW, which warns.
+    """
     if is_opengl_chosen():
         yield
         return
@@ -29,10 +32,10 @@ def egl_without_display() -> Iterator[None]:
 
 @contextlib.contextmanager
 def opengl_errors() -> Iterator[None]:
-    """Name the remedy where there is no OpenGL.
+    """Convert every exception to one with the remedy for a missing OpenGL.
 
     Raises:
-        RenderError: for whatever is raised within.
+        RenderError: if the code inside raises.
     """
     try:
         yield
@@ -45,7 +48,7 @@ def opengl_errors() -> Iterator[None]:
 
 @contextlib.contextmanager
 def no_sound() -> Iterator[None]:
-    """Keep pygame, which Gymnasium starts to draw, from looking for a sound card on stderr."""
+    """Keep pygame, with which Gymnasium draws, from complaining about a missing sound card."""
     is_chosen = "SDL_AUDIODRIVER" in os.environ
     os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
     try:

@@ -1,4 +1,7 @@
-"""Options of environments as JSON and back: data, and the names of functions and classes."""
+"""Convert options of environments to JSON and back.
+
+The JSON holds data, and the names of functions and classes.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,14 @@ PLAIN = (bool, int, float, str, type(None))
 
 
 def encode(name: str, value: Any) -> Any:  # noqa: PLR0911 (one for each kind)
-    """A value in the terms of JSON.
+    """Return a value as JSON can hold it.
+
+    Args:
+        name: the name of the option, for errors.
+        value: the value.
 
     Raises:
-        InvalidOptionError: if it has no such form, naming what it is of.
+        InvalidOptionError: if JSON cannot hold it; the message names the option.
     """
     if type(value) in PLAIN:
         return value
@@ -43,7 +50,7 @@ def encode(name: str, value: Any) -> Any:  # noqa: PLR0911 (one for each kind)
 
 
 def decode(coded: Any) -> Any:  # noqa: PLR0911 (one for each kind)
-    """The inverse of `encode`."""
+    """Return the value that `encode` was given."""
     if isinstance(coded, list):
         return [decode(each) for each in coded]
     if not isinstance(coded, dict):
@@ -79,7 +86,7 @@ def _encode_array(name: str, value: Any) -> Any:
 
 
 def _name_of(value: Any) -> str:
-    """Where a function or class is, if it is where its name says."""
+    """Return the place of a function or class; empty if its name does not lead to it."""
     module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
     if module and name:
         try:
@@ -99,7 +106,7 @@ def _find(named: str) -> Any:
 
 
 def _is_data(kind: Any) -> bool:
-    """Whether to make one of these runs nothing but what holds data."""
+    """Tell whether a class only holds data, so that making an instance runs no other code."""
     from envhub.spaces import Space
     from envhub.spec import WrapperSpec
 
@@ -111,7 +118,7 @@ def _is_data(kind: Any) -> bool:
 
 
 def _parts(name: str, value: Any) -> tuple[Any, list[Any]]:
-    """A class, and what it makes this of."""
+    """Return the class of a value, and the arguments with which it makes the value."""
     kind = type(value)
     if _is_data(kind) and _name_of(kind):
         if dataclasses.is_dataclass(value):

@@ -1,4 +1,4 @@
-"""JAX's check of keys that are used twice, and what it is not to look into."""
+"""Limit JAX's check for keys that are used twice to the keys of the caller."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from envhub._tracing import is_traced
 
 
 def count_one_use(program: Callable[..., Any], *given: Any) -> Any:
-    """Call a program of a key so that JAX's check sees one use of that key, and not what is inside.
+    """Call a compiled program so that JAX's check sees one use of its key.
 
-    What a suite does with its key is not the caller's: craftax (1.6.1) uses one twice, and a `cond`
-    of navix (4.0.0) and jumanji (1.1.1), of which one branch uses the key in the state, is both
-    branches under `vmap`. Keys in the state count as new before and after.
+    The check does not look inside the program, because the caller cannot change what a suite does
+    with its keys: craftax (1.6.1) uses a key twice. navix (4.0.0) and jumanji (1.1.1) have a `cond`
+    of which one branch uses the key in the state, and under `vmap` both branches run. Keys in the
+    state count as new before and after the call.
 
     Args:
-        program: what is compiled of an environment.
-        given: what it takes, the key first. A program without one in the first place, such as a
-            rollout, is looked into.
+        program: a compiled program of an environment.
+        given: its arguments. If the first one is not a key, as in a rollout, the check does look
+            inside the program.
     """
     if not is_traced(given):
         with jax.debug_key_reuse(False):
@@ -33,14 +34,14 @@ def count_one_use(program: Callable[..., Any], *given: Any) -> Any:
         with jax.debug_key_reuse(False):
             return program(*given)
 
-    # The check looks into programs inside of a program, and not into what has its own derivative.
+    # The check looks into nested programs, but not into functions with their own derivative rule.
     unseen = jax.custom_jvp(call)
     unseen.defjvp(lambda primals, tangents: jax.jvp(call, primals, tangents))
     return _new_keys(unseen(given[0], *_new_keys(given[1:])))
 
 
 def _new_keys(tree: Any) -> Any:
-    """The tree, with keys that count as not used."""
+    """Return the tree with its keys marked as not used."""
     clone: Any = jax.random.clone
     return jax.tree.map(lambda leaf: clone(leaf) if _is_key(leaf) else leaf, tree)
 

@@ -1,4 +1,4 @@
-"""What the keywords of `make` mean: options of a suite's constructor, or fields of the params."""
+"""Sort the keywords of `make` into options of a suite's constructor and fields of the params."""
 
 from __future__ import annotations
 
@@ -15,15 +15,20 @@ from envhub.environment import Environment
 from envhub.errors import InvalidOptionError, brief, did_you_mean
 from envhub.suite import is_accepted
 
-OWN = ("autoreset", "options", "params", "wrappers")  # of `make`
-OF_BATCHES = ("batched_params", "mesh", "num_envs", "sharding")  # of `make_vec`
+OWN = ("autoreset", "options", "params", "wrappers")  # keywords of `make` itself
+OF_BATCHES = ("batched_params", "mesh", "num_envs", "sharding")  # further ones of `make_vec`
 
 
 def explicit(env_id: str, what: str, given: Any) -> dict[str, Any]:
-    """What was given as `options=` or `params=`.
+    """Return the value of `options=` or `params=` as a dict.
+
+    Args:
+        env_id: the id, for errors.
+        what: `"options"` or `"params"`.
+        given: the value; `None` for an empty dict.
 
     Raises:
-        InvalidOptionError: if it is no dict by name.
+        InvalidOptionError: if it is not a dict with strings as keys.
     """
     if given is None:
         return {}
@@ -43,17 +48,17 @@ def sort_keywords(
     options: Mapping[str, Any],
     params: Mapping[str, Any],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Which keywords go to the suite's constructor, and which override params.
+    """Return the keywords for the suite's constructor, and those that override params.
 
     Args:
-        env_id: for errors.
-        accepted: what the constructor takes.
-        kwargs: keywords that may be either.
-        options: those for the constructor.
-        params: those that override fields of the params.
+        env_id: the id, for errors.
+        accepted: the keywords that the constructor takes.
+        kwargs: keywords for the constructor or for the params.
+        options: keywords for the constructor.
+        params: keywords that override fields of the params.
 
     Raises:
-        InvalidOptionError: if one is given twice, or the constructor does not take an option.
+        InvalidOptionError: if a keyword is given twice, or the constructor does not take an option.
     """
     for name in options:
         if not is_accepted(name, accepted):
@@ -69,9 +74,16 @@ def sort_keywords(
 def override_params(
     env_id: str, env: Environment, overrides: Mapping[str, Any], accepted: set[str]
 ) -> Any:
-    """The default params with some fields replaced, and what follows from those: a copy.
+    """Return a copy of the default params with new values of some fields, and of derived fields.
 
-    Each is checked for its shape and kind.
+    Args:
+        env_id: the id, for errors.
+        env: the environment.
+        overrides: the new values by field.
+        accepted: the keywords that the constructor takes, for errors.
+
+    Raises:
+        InvalidOptionError: if a field is unknown, or a value has another shape or kind.
     """
     params = env.default_params
     fields = [field.name for field in dataclasses.fields(params)] if params is not None else []
@@ -89,7 +101,11 @@ def override_params(
 
 
 def _checked(env_id: str, name: str, default: Any, value: Any) -> Any:
-    """A param must be as its default is: a number for a number, an array of the same shape."""
+    """Return a value with the kind of its default: a number, or an array of the same shape.
+
+    Raises:
+        InvalidOptionError: if it does not fit the default.
+    """
     leaves: Any
     structure: Any
     leaves, structure = jax.tree.flatten(default, is_leaf=lambda leaf: leaf is None)
@@ -107,9 +123,10 @@ def _checked(env_id: str, name: str, default: Any, value: Any) -> Any:
 
 
 def _as_kind(old: Any, new: Any) -> Any:
-    """An int for a float field is a float: JAX takes no int beyond 32 bits, and would be retraced.
+    """Return a value as it is, but an int for a float field as a float.
 
-    A field whose default is `None` may hold anything.
+    JAX does not take ints beyond 32 bits, and would trace programs again for an int. A field whose
+    default is `None` may hold anything.
     """
     is_float = old is not None and jnp.result_type(old).kind == "f"
     return float(new) if is_float and isinstance(new, int) else new
@@ -124,7 +141,7 @@ def _fits(old: Any, new: Any) -> bool:
     if isinstance(new, (int, np.integer)) and dtype.kind in "iu":
         return not jnp.shape(old) and np.iinfo(dtype).min <= int(new) <= np.iinfo(dtype).max
     if isinstance(new, (int, float)) and not isinstance(new, bool) and dtype.kind == "f":
-        # What is finite stays so.
+        # A finite number must be finite in the dtype too.
         is_held: bool = np.isfinite(np.float64(new).astype(dtype)).item() or not math.isfinite(new)
         return not jnp.shape(old) and is_held
     kinds = {"b": "b", "i": "iu", "u": "iu", "f": "fiu"}[dtype.kind]

@@ -1,8 +1,8 @@
-"""What an import lacked, and the command that installs it."""
+"""Find the package that a failed import lacked, and the command that installs it."""
 
 import importlib.util
 
-# Distributions that are called otherwise than what they are imported as.
+# The distributions whose names differ from the names of their packages, by package.
 _DISTRIBUTIONS = {
     "Box2D": "box2d",
     "OpenGL": "pyopengl",
@@ -13,13 +13,13 @@ _DISTRIBUTIONS = {
 
 
 def remedy(error: BaseException) -> str:
-    """Which package is absent, and the command that installs it.
+    """Return which package is absent, and the command that installs it.
 
     Args:
-        error: what an import raised, or what was raised from that.
+        error: the exception of an import, or one that has it as a cause.
 
     Returns:
-        Two sentences; empty if the error is no import of a package that is absent altogether.
+        Two sentences; empty unless the cause is the import of a package that is absent.
     """
     cause: BaseException | None = error
     while cause is not None:

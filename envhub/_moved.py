@@ -1,7 +1,7 @@
-"""Public names that have moved, under their old modules for one release, with a warning.
+"""Keep moved public names in their old modules for one release, with a warning.
 
-Each old module stands ready in `sys.modules`, so that importing it replaces nothing: if it were
-loaded from a file, `envhub.rollout` would be the module afterwards, and no longer the function.
+Each old module is in `sys.modules` from the start, so that importing it replaces no attribute. If
+it were loaded from a file, `envhub.rollout` would become the module and hide the function.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import types
 import warnings
 from typing import Any
 
-# By the old module: where each of its names is now.
+# The new module of each name, by old module.
 MOVED = {
     "envhub.capabilities": {"Capabilities": "envhub", "FLAGS": "envhub.flags"},
     "envhub.fleet": {"make_multi": "envhub", "make_multi_vec": "envhub"},
@@ -31,7 +31,7 @@ MOVED = {
 
 
 class _Moved(types.ModuleType):
-    """A module whose names are elsewhere now."""
+    """An old module, whose names are in other modules now."""
 
     def __getattr__(self, name: str) -> Any:
         new = MOVED[self.__name__].get(name)
@@ -46,9 +46,9 @@ class _Moved(types.ModuleType):
 
 
 def install() -> None:
-    """Let the old modules be imported."""
+    """Make the old modules importable."""
     package = vars(sys.modules["envhub"])
     for old in MOVED:
         module = sys.modules[old] = _Moved(old, f"What was {old} has moved.")
-        module.__spec__ = importlib.machinery.ModuleSpec(old, None)  # `find_spec` wants one
+        module.__spec__ = importlib.machinery.ModuleSpec(old, None)  # `find_spec` needs it
         package.setdefault(old.rpartition(".")[2], module)

@@ -11,10 +11,10 @@ import numpy as np
 
 @jax.tree_util.register_pytree_node_class
 class NonEmpty:
-    """A pytree of which JAX sees the arrays that hold something.
+    """A pytree that shows JAX only its arrays with elements.
 
-    jaxlib 0.11.2 crashes (a segmentation fault in Shardy's canonicalization) where it compiles a
-    `shard_map` that takes an empty array among others.
+    jaxlib 0.11.2 crashes (a segmentation fault in Shardy's canonicalization) when it compiles a
+    `shard_map` with an empty array among its arguments.
 
     Args:
         tree: any pytree of arrays.
@@ -28,19 +28,19 @@ class NonEmpty:
 
     @property
     def tree(self) -> Any:
-        """The whole pytree again; its empty arrays have no batch axes."""
+        """The whole pytree; its empty arrays have no batch axes."""
         structure, empty = self._form
         leaves = iter(self._leaves)
         whole = [next(leaves) if form is None else jnp.zeros(*form) for form in empty]
         return jax.tree.unflatten(structure, whole)
 
     def tree_flatten(self) -> tuple[list[Any], Any]:
-        """What JAX sees, and what it compares."""
+        """Return the arrays with elements, and the structure of the whole pytree."""
         return self._leaves, self._form
 
     @classmethod
     def tree_unflatten(cls, form: Any, leaves: Any) -> NonEmpty:
-        """The inverse of `tree_flatten`, whatever the leaves are."""
+        """Return the pytree of `tree_flatten` with other leaves, which may be any objects."""
         made = object.__new__(cls)
         made._leaves, made._form = list(leaves), form
         return made

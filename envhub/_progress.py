@@ -1,4 +1,4 @@
-"""How far something has come, on stderr."""
+"""Show progress on stderr."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import sys
 from collections.abc import Callable, Iterator
 
 Progress = Callable[..., None]
-"""`report(done)` shows that so much is done, and `report(done, label)` what is done then."""
+"""`report(done)` shows how much is done; `report(done, label)` also changes the label."""
 
 
 @contextlib.contextmanager
 def progress_bar(total: int, label: str, *, wanted: bool = True) -> Iterator[Progress]:
-    """Give a function that shows progress: a bar if `rich` is installed, else lines.
+    """Yield a function that shows progress: a bar if `rich` is installed, else lines.
 
     Args:
-        total: how much there is to do.
-        label: what it is.
+        total: the value of `done` at the end.
+        label: a description of the work.
         wanted: whether to show anything.
     """
     if not wanted:

@@ -54,8 +54,8 @@ class Rollout:
     ) -> None:
         self.steps, self._num_envs, self._seed = steps, num_envs, seed
         self._env, self._params, self._space = env, params, env.action_space(params)
-        # Chunks of one length share one compilation. They may overshoot: by fewer steps than there
-        # are chunks, which are run and not counted.
+        # Chunks of one length share one compilation. Together they may have a few steps too many,
+        # fewer than there are chunks. These steps run and are not counted.
         self._chunk = math.ceil(steps / math.ceil(steps / CHUNK))
         self._taken, self._seconds = 0, 0.0
         self._compile_seconds: float | None = None
@@ -120,7 +120,7 @@ class Rollout:
         def restart(running: Any) -> Any:
             return jax.vmap(_select)(ended, self._fresh(reset_key), running)
 
-        # Resets of the whole batch are paid for only where an episode ended in it.
+        # The whole batch is reset, but only if one of its episodes ended.
         running = (result.state, seen.total, seen.length)
         return (key, jax.lax.cond(ended.any(), restart, lambda same: same, running)), seen
 

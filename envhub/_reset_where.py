@@ -17,18 +17,18 @@ from envhub._tracing import is_split, split_like
 
 Reset = Callable[[jax.Array, Any], Any]
 
-# How many lanes are reset at once. A turn of the loop costs what starting its operations costs: a
-# few lanes share that, where an episode is small (a step of 1024 CartPoles, of which 46 end: 57 µs
-# by 2 lanes and 45 by 4; a reset of hopper: 0.12 ms for 2 or 4, 0.22 for 8). Where an episode fills
-# the cache, it is the lanes that cost, and one reset in vain is lost (Craftax-Classic, 26 kB:
-# 0.9 ms for 1, 2.8 for 2). In a large batch the turns are bounded.
+# The number of lanes that are reset at once on the CPU. Each turn of the loop has a cost for
+# starting its operations. With small states, a few lanes share that cost (a step of 1024 CartPoles,
+# of which 46 end: 57 µs with 2 lanes and 45 with 4; a reset of hopper: 0.12 ms for 2 or 4, and 0.22
+# for 8). If a state fills the cache, the cost of the lanes dominates, and an unneeded reset is lost
+# time (Craftax-Classic, 26 kB: 0.9 ms for 1, and 2.8 for 2). `TURNS` bounds the number of turns.
 CACHE = 32 * 1024  # bytes
 SMALL_EPISODES = 4
 TURNS = 256
-# To a GPU each turn is a wait (25 µs for CartPole's), and many lanes take as long as one: there a
-# batch is reset whole, or if it is large a part at once, which most often is enough. (On an H200,
-# 4096 Hoppers of 1.2 kB: 6.8 million steps a second whole and 5.9 by 256; 4096 Craftax-Classics of
-# 26 kB: 0.42 whole, 0.90 by 256 and 1.13 by 64.)
+# On a GPU, each turn is a wait (25 µs for CartPole), and many lanes take as long as one. So the
+# whole batch is reset at once. A large batch is reset in parts, of which one is mostly enough. (On
+# an H200, 4096 Hoppers of 1.2 kB: 6.8 million steps a second at once and 5.9 in parts of 256; 4096
+# Craftax-Classics of 26 kB: 0.42 at once, 0.90 in parts of 256, and 1.13 in parts of 64.)
 WHOLE = 32 * 2**20  # bytes
 PARTS = 64
 
@@ -69,15 +69,15 @@ def reset_where(
 
     def derivative(primals: Any, tangents: Any) -> Any:
         def kept(tangent: Any) -> Any:
-            if isinstance(tangent, SymbolicZero):  # as that of an integer
+            if isinstance(tangent, SymbolicZero):  # for example, the tangent of an integer
                 return tangent
             return jnp.where(primals[0], jnp.zeros_like(tangent), tangent)
 
         return selected(*primals), jax.tree.map(kept, tangents[-1])
 
-    # The loop writes into what is given, and copies nothing; but it has no derivative in reverse:
-    # where one is taken, it writes elsewhere. JAX may drop this rule before a second derivative is
-    # taken, so `selected` has one without it.
+    # The loop of `in_place` writes into the given arrays and copies nothing, but JAX cannot
+    # differentiate it in reverse. So the derivative rule uses `selected`, which copies. JAX may
+    # drop the rule before a second derivative is taken: `selected` is differentiable without it.
     choose = jax.custom_jvp(in_place)
     choose.defjvp(derivative, symbolic_zeros=True)
     chosen = choose(done, key, params, jax.tree.map(_plain, otherwise))
@@ -132,7 +132,7 @@ def _batched_by(rule: Any, function: Any) -> Any:
 
     @batched.def_vmap
     def any_rule(size: int, mapped: Any, *arguments: Any) -> Any:
-        # JAX asks for the rule also where nothing has lanes, as in a second derivative.
+        # JAX applies the rule also if no argument has lanes, as in a second derivative.
         has_lanes = any(jax.tree.leaves(mapped))
         result = rule(size, mapped, *arguments) if has_lanes else function(*arguments)
         return result, jax.tree.map(lambda _: has_lanes, result)
@@ -146,7 +146,7 @@ def _reset_in_chunks(
     done, keys, otherwise = lanes
     size, chunk = done.shape[0], 1 if one_by_one else _chunk(otherwise)
     resets = jax.vmap(reset, in_axes=(0, jax.tree.map(lambda has: 0 if has else None, have_lanes)))
-    if is_split(done):  # explicit axes of a mesh let nobody gather over devices
+    if is_split(done):  # JAX cannot gather along explicit axes of a mesh
         split = functools.partial(split_like, done)
         params = jax.tree.map(lambda leaf, has: split(leaf) if has else leaf, params, have_lanes)
         return jax.vmap(_select)(done, split(resets(split(keys), params)), split(otherwise))
@@ -156,7 +156,7 @@ def _reset_in_chunks(
     def params_of(lanes: Any) -> Any:
         return jax.tree.map(lambda leaf, has: leaf[lanes] if has else leaf, params, have_lanes)
 
-    # The lanes that are done, in order, and then numbers that are none's.
+    # `order` has the lanes that are done, in order, and after them numbers that are not lanes.
     place = jnp.where(done, jnp.cumsum(done) - 1, size + chunk)
     order = jnp.full(size + chunk, size).at[place].set(jnp.arange(size), mode="drop")
 
@@ -181,7 +181,7 @@ def _chunk(batch: Any) -> int | None:
     size = leaves[0].shape[0]
     lane: int = sum(math.prod(leaf.shape[1:]) * leaf.dtype.itemsize for leaf in leaves)
     fitting = max(1, min(SMALL_EPISODES, CACHE // lane))
-    if not isinstance(size, int):  # that of a program exported for batches of any size
+    if not isinstance(size, int):  # the program is exported for batches of any size
         return fitting if platform() == "cpu" else None
     if platform() != "cpu":
         return None if size * lane <= WHOLE else -(-size // PARTS)
@@ -193,7 +193,7 @@ def _select(done: jax.Array, fresh: Any, otherwise: Any) -> Any:
 
 
 def _lanes(arrays: Any, size: int, mapped: Any) -> Any:
-    """Add a leading axis where there is none."""
+    """Add a leading axis to the arrays without one."""
 
     def broadcast(array: jax.Array, is_mapped: bool) -> jax.Array:
         return array if is_mapped else jnp.broadcast_to(array, (size, *array.shape))

@@ -1,4 +1,4 @@
-"""Keywords of `make` that are kept, and never shown: not by a spec, a report or an error."""
+"""Keywords of `make` whose values no spec, report or error shows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ SECRET_KEYWORDS = ("snapshot_key",)
 
 
 class Secret(bytes):
-    """Bytes that do not show what they are."""
+    """Bytes whose text does not show them."""
 
     def __repr__(self) -> str:
         return "<secret>"
@@ -18,7 +18,7 @@ class Secret(bytes):
 
 
 def hide_secrets(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The same keywords; those that are secret show nothing."""
+    """Return the keywords with hidden values for those that are secret."""
     return {
         name: Secret(value) if name in SECRET_KEYWORDS and isinstance(value, bytes) else value
         for name, value in kwargs.items()

@@ -35,5 +35,5 @@ def host_seed(key: jax.Array) -> Any:
 
 
 def traced_seed(key: jax.Array) -> jax.Array:
-    """The same as an array, in compiled programs."""
+    """Return the same seed as uint32[], also in compiled programs."""
     return jax.random.bits(key, dtype=jnp.uint32) >> 1

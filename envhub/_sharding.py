@@ -12,14 +12,14 @@ from jax import lax
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError, MissingCapabilityError
 
-_sharding: Any = jax.sharding  # whose names differ between versions of JAX
+_sharding: Any = jax.sharding  # its names differ between versions of JAX
 Spec: Any = _sharding.PartitionSpec
 
 
 def shard_map(function: Callable[..., Any], *, mesh: Any, in_specs: Any, out_specs: Any) -> Any:
-    """`jax.shard_map`, which jax 0.4 has in `jax.experimental`.
+    """Return `jax.shard_map(…)`; jax 0.4 has this function in `jax.experimental`.
 
-    It does not check what is equal on all devices, because the callbacks have no rule for that.
+    JAX does not check which results are equal on all devices, because callbacks lack the rule.
     """
     how = {"mesh": mesh, "in_specs": in_specs, "out_specs": out_specs}
     if hasattr(jax, "shard_map"):
@@ -101,8 +101,8 @@ class Shards:
         size = self._num_envs // self._num_shards
 
         def one_shard(key: jax.Array, *arguments: Any) -> Any:
-            # Each splits the whole key: XLA (0.4.35) would let the devices exchange their parts of
-            # it, and those wait for each other on threads that callbacks hold.
+            # Each device splits the whole key. Otherwise XLA (0.4.35) lets the devices exchange
+            # parts of the keys, and they wait for each other in threads that callbacks block.
             keys = jax.random.split(key, self._num_envs)
             first = lax.axis_index(self._axes) * size if self._axes else 0
             return mapped(lax.dynamic_slice_in_dim(keys, first, size), *arguments)

@@ -1,4 +1,4 @@
-"""Which ids somebody may have meant, over all suites."""
+"""Suggest ids of all suites for a name that is not an id."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import re
 from envhub import registry
 
 SHORTEST = 4
-"""So many letters of a name may be the beginning of what was meant: `PongNoFrameskip`."""
+"""The least letters of a known name with which a given name may begin: `PongNoFrameskip`."""
 
 
 def nearest_ids(name: str, how_many: int = 4) -> list[str]:
-    """The full ids whose names are like this one, best first; it imports no suite."""
+    """Return the full ids whose names are similar, the best first; this imports no suite."""
     ranked = []
     for suite in registry.suites():
         with contextlib.suppress(Exception):  # a broken suite has nothing to suggest
@@ -25,7 +25,7 @@ def nearest_ids(name: str, how_many: int = 4) -> list[str]:
 
 
 def _rank(name: str, known: str) -> float | None:
-    """How far apart two names are; `None` if they have nothing to do with each other."""
+    """Return the distance of two names; `None` if they are not similar."""
     if known == name:
         return 0
     word, other = _letters(name), _letters(known)
@@ -38,6 +38,6 @@ def _rank(name: str, known: str) -> float | None:
 
 
 def _letters(name: str) -> str:
-    """What distinguishes a name: without namespace, version, case and signs."""
+    """Return the letters and digits of a name in lower case, without namespace and version."""
     own = name.rpartition("/")[2].rpartition(":")[2]
     return re.sub(r"[\W_]", "", re.sub(r"-v\d+$", "", own)).lower()

@@ -1,4 +1,4 @@
-"""What is known while a program is traced, and what is known only when it runs."""
+"""Tell which arrays are traced and how they are split, and compute spaces during tracing."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ import numpy as np
 
 
 def is_traced(*trees: Any) -> bool:
-    """Whether an array among the leaves is known only when the program runs."""
+    """Tell whether a leaf is traced, so that its value is known only when the program runs."""
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
 
 
 def numpy_for(*trees: Any) -> Any:
-    """`numpy`, or `jax.numpy` where one of the leaves is traced."""
+    """Return `numpy`, or `jax.numpy` if a leaf is traced."""
     return jnp if is_traced(*trees) else np
 
 
 def is_split(array: Any) -> bool:
-    """Whether the type of an array says that it is split over devices, as with explicit axes."""
-    if not hasattr(jax, "typeof"):  # before jax 0.6 no type says so
+    """Tell whether an array is split along explicit axes of a mesh, which its type shows."""
+    if not hasattr(jax, "typeof"):  # types do not show it before jax 0.6
         return False
     sharding = getattr(jax.typeof(array), "sharding", None)
     return any(part is not None for part in getattr(sharding, "spec", None) or ())
 
 
 def split_like(array: Any, tree: Any) -> Any:
-    """The arrays of a tree with their leading axis split as that of one whose type says so."""
+    """Return the arrays of a tree with their leading axis split as that of `array`."""
     sharding: Any = jax.sharding
     own: Any = jax.typeof(array).sharding
     wanted = sharding.NamedSharding(own.mesh, sharding.PartitionSpec(own.spec[0]))
@@ -39,7 +39,7 @@ def split_like(array: Any, tree: Any) -> Any:
 
 
 def has_explicit_axes(*trees: Any) -> bool:
-    """Whether the type of an array among the leaves has a mesh of which an axis is explicit."""
+    """Tell whether a leaf is an array on a mesh with an explicit axis."""
     kinds: Any = getattr(jax.sharding, "AxisType", None)
     if kinds is None or not hasattr(jax, "typeof"):
         return False
@@ -50,12 +50,12 @@ def has_explicit_axes(*trees: Any) -> bool:
 
 @contextlib.contextmanager
 def concrete_if_known(params: Any) -> Iterator[Any]:
-    """Compute a space as outside of `jit`, unless it depends on traced params.
+    """Compute spaces as outside `jit`, unless they depend on traced params.
 
-    Suites compute bounds with `jax.numpy`, which a surrounding trace would make abstract.
+    Suites compute bounds with `jax.numpy`, and inside a trace the bounds would be abstract.
 
     Yields:
-        The params, of which those that are known are numbers and arrays of NumPy.
+        The params, as NumPy arrays and numbers unless they are traced.
     """
     if is_traced(params):
         yield params

@@ -1,4 +1,4 @@
-"""Environments on the way to another process: pickled as what they were made of."""
+"""Pickle environments as the arguments from which they were made."""
 
 from __future__ import annotations
 
@@ -19,10 +19,15 @@ FIX = (
 
 
 def check(owner: Any, named: Mapping[str, Any], others: Sequence[Any] = ()) -> None:
-    """Refuse what cannot be pickled, with what to do about it.
+    """Refuse arguments that cannot be pickled.
+
+    Args:
+        owner: the environment, for errors.
+        named: its arguments by name.
+        others: its positional arguments.
 
     Raises:
-        UnpicklableError: naming what was given, and the remedy.
+        UnpicklableError: if one cannot be pickled; the message names it and the remedy.
     """
     given = [(f"{name}=", value) for name, value in named.items()]
     for name, value in [*given, *(("", value) for value in others)]:
@@ -31,7 +36,7 @@ def check(owner: Any, named: Mapping[str, Any], others: Sequence[Any] = ()) -> N
         except Exception as error:
             if _takes_code():
                 continue
-            if isinstance(error, UnpicklableError):  # of a spec inside
+            if isinstance(error, UnpicklableError):  # a spec inside the value raised it
                 raise
             raise UnpicklableError(
                 f"{owner} cannot be pickled, because {name}{value!r} cannot: {error}. {FIX}."
@@ -39,7 +44,7 @@ def check(owner: Any, named: Mapping[str, Any], others: Sequence[Any] = ()) -> N
 
 
 def _takes_code() -> bool:
-    """Whether the pickler at work takes functions by their code, as cloudpickle does."""
+    """Tell whether the running pickler saves the code of functions, as cloudpickle does."""
     frame: Any = sys._getframe(2)
     while frame:
         pickler = frame.f_locals.get("self")
@@ -50,26 +55,26 @@ def _takes_code() -> bool:
 
 
 def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Make it again, where it is restored."""
+    """Return the result of a call; a pickled environment is restored by this function."""
     return function(*args, **kwargs)
 
 
 def pack_sharding(sharding: Any) -> Any:
-    """A `NamedSharding` without its devices, which JAX does not pickle, but with their numbers."""
+    """Return a `NamedSharding` with the ids of its devices, because JAX does not pickle devices."""
     if sharding is None:
         return None
     mesh = sharding.mesh
     devices = [(device.platform, device.id) for device in mesh.devices.flat]
     types = getattr(mesh, "axis_types", None)
-    how = {"axis_types": types} if isinstance(types, tuple) else {}  # not so in jax 0.4
+    how = {"axis_types": types} if isinstance(types, tuple) else {}  # jax 0.4 has another form
     return devices, mesh.devices.shape, mesh.axis_names, how, tuple(sharding.spec)
 
 
 def unpack_sharding(packed: Any) -> Any:
-    """The sharding over the devices with these numbers here.
+    """Return the sharding over the devices of this process with these ids.
 
     Raises:
-        UnpicklableError: if there are no such devices.
+        UnpicklableError: if a device does not exist here.
     """
     if packed is None:
         return None

@@ -1,8 +1,8 @@
 """The type variables of the public classes.
 
-Each stands for `Any` where it is left out, so that mypy's strict mode takes a bare `Environment` or
-`Space` too. `typing` has such defaults from Python 3.13 on; those who check types bring the stubs
-of `typing_extensions`, and nobody needs it to run.
+Each has the default `Any`, so that mypy's strict mode accepts `Environment` or `Space` without
+arguments. `typing` has such defaults since Python 3.13. Type checkers have the stubs of
+`typing_extensions`, so it is not needed at run time.
 """
 
 from typing import TYPE_CHECKING, Any

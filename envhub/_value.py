@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-RECENT = 8  # so many of those that nobody holds any more keep what they have compiled
+RECENT = 8  # the number of recently used values whose programs stay although they are not held
 
 FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, type)
 
@@ -128,7 +128,7 @@ def key_of(value: Any) -> Hashable:  # noqa: PLR0911 (one for each kind)
     if isinstance(value, (dict, types.MappingProxyType)):
         items = [(key_of(name), key_of(entry)) for name, entry in value.items()]
         return dict, *sorted(items, key=repr)
-    if isinstance(value, slice):  # which is hashable from Python 3.12 on
+    if isinstance(value, slice):  # slices are not hashable before Python 3.12
         return kind, key_of((value.start, value.stop, value.step))
     if isinstance(value, functools.partial):
         return kind, key_of(value.func), key_of(value.args), key_of(value.keywords)
@@ -152,6 +152,6 @@ def _key_of_object(value: Any) -> Hashable:
         if own is not object.__eq__:
             hash(value)
             return kind, value
-        return kind, pickle.dumps(value)  # what is restored of equal bytes is equal
+        return kind, pickle.dumps(value)  # objects restored from equal bytes are equal
     except Exception:
         return Alone()

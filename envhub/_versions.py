@@ -1,4 +1,4 @@
-"""Which version of a package is installed, and whether a range admits it."""
+"""Find the installed version of a package, and whether a range admits it."""
 
 import functools
 import importlib.metadata
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def installed_version(distribution: str) -> str | None:
-    """The installed version of a distribution, or `None` if it is absent."""
+    """Return the installed version of a distribution; `None` if it is absent."""
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
@@ -16,17 +16,17 @@ def installed_version(distribution: str) -> str | None:
 
 @functools.cache
 def admits(supported: str, version: str) -> bool:
-    """Whether a range such as `">=0.0.9,<2"` admits a version.
+    """Tell whether a range such as `">=0.0.9,<2"` admits a version.
 
     Args:
         supported: a specifier as pip reads it. A pre-release counts as older than its release, so
             `">=1.0"` does not admit `"1.0rc1"`, and `">=0.9"` does.
-        version: any version. One that is not written as PEP 440 demands is admitted by no range.
+        version: any version. No range admits a version that does not follow PEP 440.
 
     Raises:
-        packaging.specifiers.InvalidSpecifier: if the range is none.
+        packaging.specifiers.InvalidSpecifier: if the range is not a specifier.
     """
-    # Here, because importing envhub needs jax and numpy only.
+    # The import is here, because importing envhub needs only jax and numpy.
     from packaging.specifiers import SpecifierSet
     from packaging.version import InvalidVersion
 
@@ -37,15 +37,15 @@ def admits(supported: str, version: str) -> bool:
 
 
 def is_newer(version: str, other: str) -> bool:
-    """Whether a version is newer than another; one that PEP 440 does not know is not."""
+    """Tell whether a version is newer than another; one that does not follow PEP 440 is not."""
     return admits(f">={other}", version) and not admits(f"=={other}", version)
 
 
 def met(requirement: str) -> str | None:
-    """What of a requirement such as `"mujoco>=4"` is installed.
+    """Return the installed distribution that meets a requirement such as `"mujoco>=4"`.
 
     Returns:
-        The distribution and its version, such as `"mujoco 4.0.0"`; `None` if it is absent, or of
+        The distribution and its version, such as `"mujoco 4.0.0"`; `None` if it is absent or has
         another version.
     """
     from packaging.requirements import Requirement
@@ -55,19 +55,19 @@ def met(requirement: str) -> str | None:
     return f"{wanted.name} {found}" if found and admits(str(wanted.specifier), found) else None
 
 
-@functools.cache  # a package that is imported does not change, and reading takes milliseconds
+@functools.cache  # an imported package does not change, and reading the files takes milliseconds
 def overwriter(distribution: str, package: str) -> str | None:
-    """The other installed distribution that wrote its files over those of this one.
+    """Return the other installed distribution that overwrote files of this distribution.
 
-    pip lets it: stable-gymnax 0.0.8 puts a package `gymnax` where gymnax has its own, and the
-    metadata go on to tell of a version that is no longer there.
+    pip allows it: stable-gymnax 0.0.8 has a package `gymnax` too. After that, the metadata of
+    gymnax show a version that is no longer there.
 
     Args:
-        distribution: an installed one.
+        distribution: the name of an installed distribution.
         package: the import name of its package.
 
     Returns:
-        Its name and version; `None` if the files are those that were installed.
+        The name and version of the other one; `None` if the files were not changed.
     """
     try:
         own = importlib.metadata.distribution(distribution)
@@ -87,7 +87,7 @@ def _size_now(distribution: importlib.metadata.Distribution, path: str) -> int:
 
 
 def _sizes(distribution: importlib.metadata.Distribution, package: str) -> dict[str, int]:
-    """The sizes of the modules of a package, as they were when it was installed."""
+    """Return the sizes that the modules of a package had when it was installed."""
     return {
         str(file): file.size
         for file in distribution.files or ()
@@ -96,16 +96,15 @@ def _sizes(distribution: importlib.metadata.Distribution, package: str) -> dict[
 
 
 def is_inside(module: str, package: str) -> bool:
-    """Whether a module is a package, or in it."""
+    """Tell whether a module is the package or a module in it."""
     return f"{module}.".startswith(f"{package}.")
 
 
 @functools.cache
 def package_of(module: str) -> tuple[str, str]:
-    """The distribution that a module is of, and its version.
+    """Return the distribution of a module, and its version.
 
-    Of what nobody has installed it is the name of the module's own package, and the version that it
-    says, if it says one.
+    For a package that is not installed, return its name and its `__version__`, which may be empty.
     """
     top = module.partition(".")[0]
     found = importlib.metadata.packages_distributions().get(top)

@@ -68,7 +68,7 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
 
     num_agents: int = 1
     limited_by: str | None = None  # the keyword that `Suite.limit` names
-    _made_of: tuple[tuple[Any, ...], dict[str, Any]] | None  # where no spec says it
+    _made_of: tuple[tuple[Any, ...], dict[str, Any]] | None  # the arguments, if there is no spec
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         made = super().__new__(cls)
@@ -86,7 +86,7 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
         self.default_params = default_params
         self.capabilities = capabilities
         self.spec = spec
-        self._placed: tuple[Any, Any] | None = None  # the default params, and those arrays of JAX
+        self._placed: tuple[Any, Any] | None = None  # the default params, as given and placed
 
     @abc.abstractmethod
     def reset_env(self, key: jax.Array, params: Params) -> tuple[Obs, State]:
@@ -282,7 +282,7 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
             ) from error
 
     def expect(self, num_envs: int) -> None:
-        """Announce how many are driven together, which calls from several devices do not show."""
+        """Announce the size of a batch, which calls from several devices do not show."""
 
     def close(self) -> None:
         """Free what the environment holds outside JAX. It may be called repeatedly."""
@@ -292,15 +292,15 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
         spec = self.spec
         if spec is None or not self.capabilities.jax_native or callable(spec.source):
             return Alone()
-        # The classes, because a suite may have registered another one under the name.
+        # The key has the classes, because a suite may have registered another one under the name.
         return type(self), type(self.unwrapped), spec, key_of(self.default_params)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in COMPARED:  # what it is equal to is found out when it is needed
+        if name in COMPARED:  # the key is computed again when it is needed
             vars(self).pop("_key", None)
             vars(self).pop("_shared", None)
         if name == "spec" and value is not None:
-            vars(self)["_made_of"] = None  # the spec says it, and holds nothing that lives
+            vars(self)["_made_of"] = None  # the spec has the arguments, and keeps no live object
         super().__setattr__(name, value)
 
     def __reduce__(self) -> tuple[Any, ...]:

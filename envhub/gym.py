@@ -103,7 +103,8 @@ def make_vec_env(
     return to_gymnasium_vec(venv, params, render_mode=render_mode, array=array)
 
 
-# What `gymnasium.make` reads before it calls: so that it puts "human" and "rgb_array_list" around.
+# `gymnasium.make` reads this before it calls the function, and adds the wrappers for the modes
+# "human" and "rgb_array_list".
 make_env.metadata = {"render_modes": ["rgb_array"], "render_fps": 30}  # type: ignore[attr-defined]
 
 

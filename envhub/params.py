@@ -35,11 +35,11 @@ def params_dataclass(cls: type[T]) -> type[T]:
 
 
 Rule = tuple[set[str], Callable[[Any], Any]]
-"""The fields that another one is computed from, and its formula."""
+"""The fields from which another field is computed, and its formula."""
 
 
 def computed(rules: Mapping[str, Rule], params: Any, changed: set[str]) -> dict[str, Any]:
-    """The fields whose rule takes one that was changed, with their values under these params."""
+    """Return the new values of the fields whose rules depend on changed fields."""
     return {name: formula(params) for name, (of, formula) in rules.items() if of & changed}
 
 

@@ -38,7 +38,7 @@ BUILTIN: Mapping[str, str] = MappingProxyType(
 """Suite name to the place of the object that describes it."""
 
 _registered: dict[str, str | Suite] = {}
-_named: set[tuple[str, str]] = set()  # the problems that were told
+_named: set[tuple[str, str]] = set()  # the problems of which a warning was shown
 
 
 def register(name: str, suite: str | Suite) -> None:
@@ -152,8 +152,8 @@ def get(name: str) -> Suite:
         DuplicateSuiteError: if several installed packages claim the name.
         MissingDependencyError: if a third party's description cannot be imported.
     """
-    # Scanning the installed packages for entry points takes milliseconds: only for names that are
-    # not known without.
+    # The installed packages are scanned for entry points only if the name is not known otherwise,
+    # because the scan takes milliseconds.
     place = BUILTIN.get(name) or _registered.get(name)
     if place is None:
         places, refused = _claims()
@@ -179,7 +179,7 @@ def _claims() -> tuple[dict[str, str | Suite], dict[str, str]]:
                 f"the installed entry point {point.value!r} claims the suite name {point.name!r}, "
                 f"which is taken by {other!r}; uninstall one of them."
             )
-    # Which of two packages is found first is chance, so neither gets the name.
+    # The order in which packages are found is arbitrary, so neither gets the name.
     return {name: places[name] for name in places if name in ours or name not in refused}, refused
 
 

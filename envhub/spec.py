@@ -126,7 +126,7 @@ class WrapperSpec(_Data, Generic[E_co]):
 
 @dataclasses.dataclass(frozen=True)
 class MadeBy:
-    """What is to be wrapped again is not the function, but an object that it makes."""
+    """A function that makes an object. `EnvSpec.make` wraps the object, and not the function."""
 
     function: Callable[[], Any]
 
@@ -268,7 +268,7 @@ EnvSpec.__init__ = _with_old_keyword(EnvSpec.__init__)  # type: ignore[method-as
 
 
 def _signature(kind: Any) -> inspect.Signature:
-    """Of the constructor of a wrapper, the environment first."""
+    """Return the signature of a wrapper's constructor, in which the environment is the first."""
     signature = inspect.signature(kind.__init__)
     return signature.replace(parameters=list(signature.parameters.values())[1:])
 
@@ -286,7 +286,7 @@ def _wrong_options(
 
 
 def show(named: Mapping[str, Any], *others: Any) -> str:
-    """Options as one writes them, long ones shortened."""
+    """Return options in the form of a call, with long values shortened."""
     texts = [_short(value) for value in others]
     texts += [f"{name}={_short(value)}" for name, value in named.items()]
     return ", ".join(texts)

@@ -243,10 +243,10 @@ class VectorEnv(Value, Generic[Obs, State, Params]):
         return self._placed if is_default else params
 
     def _check(self, key: Any, params: Any) -> None:
-        """Raise what the table of the contract has for these, if they do not fit.
+        """Raise the error that the contract names for arguments that do not fit the batch.
 
-        It is called when something failed: what fits needs no look at it, for `vmap` refuses lanes
-        of other sizes, and the environment inside checks what each lane gets.
+        It is called after a call has failed. A call with arguments that fit needs no check, because
+        `vmap` refuses other sizes of the leading axis, and the environment checks each lane.
         """
         _inputs.check_key(key, "pass one key, which the batch splits among its environments")
         if not self.batched_params:
@@ -265,7 +265,7 @@ class VectorEnv(Value, Generic[Obs, State, Params]):
         return functools.partial(self.env._run, compiled)
 
     def _of_all(self, method: str, axes: tuple[int | None, ...]) -> Any:
-        """A method of each environment, `method(key, *arguments)`, from one key for all."""
+        """Return a function of one key that calls `method(key, *arguments)` of each environment."""
         mapped = jax.vmap(getattr(self.env, method), in_axes=(0, *axes), axis_name=AXIS)
 
         def whole(key: jax.Array, *arguments: Any) -> Any:
@@ -282,7 +282,7 @@ def _made_again(
 
 
 def _check_number(num_envs: Any) -> int:
-    """The number as an int; NumPy's integers are numbers too."""
+    """Return the number as an int; it may be an integer of NumPy."""
     is_number = isinstance(num_envs, (int, np.integer)) and not isinstance(num_envs, bool)
     if not is_number or not 1 <= num_envs <= np.iinfo(np.int32).max:
         raise InvalidOptionError(f"num_envs must be a positive 32-bit integer, got {num_envs!r}.")

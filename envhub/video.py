@@ -18,10 +18,10 @@ from envhub.errors import InvalidOptionError, MissingDependencyError
 
 __all__ = ["write"]
 
-# PyAV starts no process, as what runs the program ffmpeg does: a fork may hang in JAX's threads.
+# PyAV starts no process. A library that runs the program ffmpeg forks, and a fork may hang in JAX.
 _PACKAGES = {"mp4": ("av", "av"), "gif": ("PIL.Image", "pillow"), "png": ("PIL.Image", "pillow")}
-# Constant quality, hardly seen to be lossy; and the colours that FFmpeg converts to, written down,
-# because players guess them by the size of the picture.
+# The quality is constant, and the loss is hardly visible. The file names the colours to which
+# FFmpeg converts, because otherwise players guess them by the size of the picture.
 _X264 = {"crf": "18", "colorspace": "smpte170m", "color_range": "tv"}
 
 
