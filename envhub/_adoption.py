@@ -16,10 +16,9 @@ from envhub.hub import usable_suites
 from envhub.spec import EnvSpec, MadeBy
 from envhub.suite import Suite, keywords
 
+OWN = (*registry.BUILTIN, *registry.INTERFACES)  # what envhub itself brings along
 # Interfaces that are known and not taken, by package and class.
 REFUSED = {
-    "dm_env.Environment": "An environment of dm_env takes no seed in its reset, so no key could "
-    "decide its episodes: give it Gymnasium's interface, with a seed.",
     "gymnasium.VectorEnv": "It is a batch, which resets by itself: give one of its environments; "
     "envhub.VectorEnv(env, n) makes a batch of that.",
     "pettingzoo.AECEnv": "Its agents act in turn: give a function that makes it parallel, "
@@ -30,9 +29,10 @@ REFUSED = {
 def wrap(obj: Any, /, *, timeout: float | None = None) -> tuple[Environment, Any]:
     """Put an environment with a suite's own interface under the contract.
 
-    `wrap` takes environments of Gymnasium, gymnax, brax, jumanji, navix and craftax, your own
-    environments with their interfaces, and functions or classes that make an environment when
+    `wrap` takes environments of Gymnasium, gymnax, brax, jumanji, navix, craftax and dm_env, your
+    own environments with their interfaces, and functions or classes that make an environment when
     called without arguments. A parallel PettingZoo environment runs through PufferLib's emulation.
+    An environment of dm_env takes no seed, so one that draws from a generator is not reproducible.
     A callback environment needs an instance per episode. A Gymnasium environment is made again from
     its `spec`, with its wrappers, and the object itself is not used. For an environment without a
     `spec`, for one that was changed after it was made, and for a `PufferEnv`, pass a function that
@@ -70,7 +70,7 @@ def wrap(obj: Any, /, *, timeout: float | None = None) -> tuple[Environment, Any
     if env is None and callable(obj):
         env = _ask_suites(_called(obj, timeout), obj, options)
     if env is None:
-        interfaces = (registry.get(name).interface for name in registry.BUILTIN)
+        interfaces = (registry.get(name).interface for name in OWN)
         raise InvalidOptionError(
             f"envhub.wrap takes {', '.join(filter(None, interfaces))}, or a function that makes "
             f"one, of a supported version of the package; got {obj!r}. {_why_not(obj)}"
@@ -87,7 +87,7 @@ def _why_not(obj: Any) -> str:
     for name in (f"{package}.{kind.__name__}" for package, kind in names):
         if name in REFUSED:
             return REFUSED[name]
-    suites = [registry.get(name) for name in registry.BUILTIN]
+    suites = [registry.get(name) for name in OWN]
     for suite in suites:
         if set(suite.also_takes) & set(packages):
             return f"The suite {suite.name!r} plays it. Run: {suite.install_command}"
@@ -120,7 +120,7 @@ def _ask_suites(
         raise InvalidOptionError(
             f"{obj!r} was exported from an environment of envhub. Use that environment."
         )
-    for suite in usable_suites():
+    for suite in [*usable_suites(), *map(registry.get, registry.INTERFACES)]:
         # There is no object of a package that nobody has imported.
         is_imported = not sys.modules.keys().isdisjoint({suite.module, *suite.also_takes})
         adopted = _adopted(suite, obj, construct, options) if is_imported else None
@@ -152,7 +152,7 @@ def _adopted(
         with blaming(f"its look at {obj!r}"), quiet():
             adopted = suite.adopt(obj, construct, **(options if is_taken else {}))
     except MissingDependencyError as error:
-        if error.__cause__ is None or suite.name in registry.BUILTIN:
+        if error.__cause__ is None or suite.name in OWN:
             raise InvalidOptionError(f"{suite.name} cannot take {obj!r}: {error}") from error
         registry.leave_out(suite.name, str(error))
         return None

@@ -37,6 +37,9 @@ BUILTIN: Mapping[str, str] = MappingProxyType(
 )
 """Suite name to the place of the object that describes it."""
 
+INTERFACES: Mapping[str, str] = MappingProxyType({"dm_env": "envhub.host.dm_env:INTERFACE"})
+"""What `envhub.wrap` takes beside the suites: interfaces of environments without ids."""
+
 _registered: dict[str, str | Suite] = {}
 _named: set[tuple[str, str]] = set()  # the problems of which a warning was shown
 
@@ -67,7 +70,7 @@ def register(name: str, suite: str | Suite) -> None:
     if not isinstance(suite, (str, Suite)):
         raise TypeError(f"expected a Suite or 'package.module:ATTRIBUTE', got {suite!r}.")
     places, refused = _claims()
-    taken = places.get(name) or refused.get(name)
+    taken = places.get(name) or refused.get(name) or INTERFACES.get(name)
     if taken is not None and taken != suite:
         raise DuplicateSuiteError(
             f"the suite name {name!r} is taken by {taken!r}; choose another, or call "
@@ -160,6 +163,7 @@ def get(name: str) -> Suite:
         place = places.get(name)
         if place is None and name in refused:
             raise DuplicateSuiteError(refused[name])
+        place = place or INTERFACES.get(name)
     if place is None:
         raise UnknownSuiteError(
             f"there is no suite {name!r}.{did_you_mean(name, suites())} "

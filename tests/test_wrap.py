@@ -106,12 +106,51 @@ def of_craftax(auto_reset: bool = False) -> Any:
     return module.make_craftax_env_from_name(name, auto_reset=auto_reset)
 
 
+def of_dm_env() -> Any:
+    """A class of dm_env: a ball falls four rows, and the pad below moves by `push - 1`."""
+    dm_env = needed("dm_env")
+    specs = dm_env.specs
+
+    class Fall(dm_env.Environment):  # type: ignore[misc]
+        def __init__(self, start: Any = lambda: 3, last_discount: float = 0.0) -> None:
+            self.start, self.last_discount = start, last_discount
+
+        def reset(self) -> Any:
+            self.ball, self.pad, self.row = self.start(), 2, 0
+            return dm_env.restart(self.seen())
+
+        def step(self, action: Any) -> Any:
+            self.action_spec()["push"].validate(action["push"])
+            for spec, force in zip(self.action_spec()["forces"], action["forces"], strict=True):
+                spec.validate(force)
+            self.pad, self.row = self.pad + int(action["push"]) - 1, self.row + 1
+            reward, kind = float(action["forces"][0].sum()), dm_env.StepType
+            if self.row < 4:
+                return dm_env.transition(reward, self.seen(), discount=0.5)
+            return dm_env.TimeStep(kind.LAST, reward, self.last_discount, self.seen())
+
+        def seen(self) -> Any:
+            places = [np.float64(self.ball) / 3, self.pad]  # one of them a plain number
+            return {"places": places, "row": np.uint8(self.row)}
+
+        def observation_spec(self) -> Any:
+            places = [specs.Array((), np.float64), specs.Array((), np.int64)]
+            return {"row": specs.Array((), np.uint8), "places": places}
+
+        def action_spec(self) -> Any:
+            force = specs.BoundedArray((2,), np.float64, [-1, 0], [1, 2])
+            return {"push": specs.DiscreteArray(3, np.int64), "forces": [force]}
+
+    return Fall
+
+
 OBJECTS: dict[str, Callable[[], Any]] = {
     "gymnax": of_gymnax,
     "gymnasium": of_gymnasium,
     "functional": lambda: of_gymnasium("phys2d/CartPole-v1"),
     "brax": of_brax,
     "pufferlib": of_pufferlib,
+    "dm_env": of_dm_env,
     "mine of gymnasium": mine_of_gymnasium,
     "mine of gymnax": mine_of_gymnax,
     "mine of brax": mine_of_brax,
@@ -243,6 +282,64 @@ def test_a_parallel_environment_of_pettingzoo() -> None:
     assert not trajectory.terminated.any()
 
 
+@pytest.mark.parametrize("last_discount", [0.0, 0.9])
+def test_an_episode_of_dm_env(last_discount: float) -> None:
+    fall = of_dm_env()
+    env, params = envhub.wrap(lambda: fall(last_discount=last_discount))
+    assert env.spec.id == "dm_env::Fall"
+    assert env.capabilities.reproducible
+    places, row = env.observation_space(params)["places"], env.observation_space(params)["row"]
+    assert places[0] == envhub.spaces.Box(-np.inf, np.inf, (), np.float64)
+    assert row == envhub.spaces.Box(0, 255, (), np.uint8)
+    seen = envhub.rollout(env, params, None, jax.random.key(1), 5)
+    own = fall(last_discount=last_discount)
+    step = own.reset()
+    for turn in range(4):
+        np.testing.assert_array_equal(seen.obs["places"][0][turn], np.float32(1))
+        assert seen.obs["places"][1][turn] == step.observation["places"][1]
+        action = jax.tree.map(lambda leaf, turn=turn: np.asarray(leaf[turn]), seen.action)
+        action = {"push": np.int64(action["push"]), "forces": [np.float64(action["forces"][0])]}
+        step = own.step(action)
+        np.testing.assert_allclose(seen.reward[turn], step.reward, rtol=1e-6)
+        np.testing.assert_allclose(seen.info["discount"][turn], step.discount)
+        assert seen.terminated[turn] == (step.last() and step.discount == 0)
+        assert seen.truncated[turn] == (step.last() and step.discount != 0)
+    assert step.last()
+
+
+def test_an_environment_of_dm_env_that_draws_is_not_reproducible() -> None:
+    fall, rng = of_dm_env(), np.random.default_rng(0)
+    env, _ = envhub.wrap(fall(lambda: int(rng.integers(4))))
+    assert not env.capabilities.reproducible
+    assert "tried" in env.capabilities.why("reproducible")
+    assert not env.capabilities.vmap_safe
+
+
+def test_the_specs_of_an_export_are_its_spaces_again() -> None:
+    from envhub.export import to_dm_env
+    from envhub.host.dm_env import space_of
+
+    for env_id in ("gymnax::CartPole-v1", "gymnax::Pendulum-v1", "gymnasium::Blackjack-v1"):
+        env, params = envhub.make(env_id)
+        exported = to_dm_env(env, params, seed=0)
+        assert space_of(exported.action_spec()) == env.action_space(params)
+        assert space_of(exported.observation_spec()) == env.observation_space(params)
+
+
+def test_dm_env_has_no_names_and_no_text() -> None:
+    dm_env, fall = needed("dm_env"), of_dm_env()
+
+    class Says(fall):  # type: ignore[misc, valid-type]
+        def observation_spec(self) -> Any:
+            return dm_env.specs.StringArray(())
+
+    refuse(Says(), "dm_env cannot take.*StringArray.*numbers")
+    with pytest.raises(errors.UnknownEnvError, match=r"without names.*envhub\.wrap"):
+        envhub.make("dm_env::Fall")
+    with pytest.raises(errors.DuplicateSuiteError, match="taken"):
+        envhub.register("dm_env", "mine:SUITE")
+
+
 @pytest.fixture(scope="module")
 def other_process() -> Iterator[SecondProcess]:
     process = SecondProcess()
@@ -332,10 +429,11 @@ def test_what_it_does_not_take() -> None:
     refuse(gymnasium.make_vec("CartPole-v1", num_envs=2), "It is a batch")
 
 
-def test_what_it_refuses_of_dm_env_and_jumanji_gets_the_true_reason() -> None:
+def test_what_it_refuses_of_jumanji_gets_the_true_reason() -> None:
     wrappers = needed("jumanji.wrappers")
     refuse(wrappers.AutoResetWrapper(of_jumanji()), "AutoResetWrapper resets")
-    refuse(wrappers.JumanjiToDMEnvWrapper(of_jumanji()), "takes no seed in its reset")
+    with pytest.raises(errors.UnavailableEnvError, match=r"written in JAX.*inside"):
+        envhub.wrap(wrappers.JumanjiToDMEnvWrapper(of_jumanji()))
 
 
 def test_agents_that_act_in_turn_are_refused() -> None:
