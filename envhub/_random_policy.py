@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from envhub._random_action import RandomAction
 from envhub.environment import Environment
 
 CHUNK = 100
@@ -53,7 +54,8 @@ class Rollout:
         self, env: Environment, params: Any, *, steps: int, num_envs: int, seed: int
     ) -> None:
         self.steps, self._num_envs, self._seed = steps, num_envs, seed
-        self._env, self._params, self._space = env, params, env.action_space(params)
+        self._env, self._params = env, params
+        self._choose = RandomAction.of(env, params)
         # Chunks of one length share one compilation. Together they may have a few steps too many,
         # fewer than there are chunks. These steps run and are not counted.
         self._chunk = math.ceil(steps / math.ceil(steps / CHUNK))
@@ -90,23 +92,24 @@ class Rollout:
         }
 
     def _start(self, key: jax.Array) -> Any:
-        """Return the carry of the scan: a key, and state, return and length of every episode."""
+        """Return the carry of the scan: a key, and what `_fresh` returns."""
         key, reset_key = jax.random.split(key)
         return key, self._fresh(reset_key)
 
     def _fresh(self, key: jax.Array) -> Any:
+        """Return the observation, state, return and length of every episode."""
         keys = jax.random.split(key, self._num_envs)
-        _, state = jax.vmap(self._env.reset, (0, None))(keys, self._params)
-        return state, jnp.zeros(self._num_envs), jnp.zeros(self._num_envs, jnp.int32)
+        obs, state = jax.vmap(self._env.reset, (0, None))(keys, self._params)
+        return obs, state, jnp.zeros(self._num_envs), jnp.zeros(self._num_envs, jnp.int32)
 
     def _advance(self, carry: Any) -> tuple[Any, Episode]:
         return jax.lax.scan(self._step, carry, None, self._chunk)
 
     def _step(self, carry: Any, _: None) -> tuple[Any, Episode]:
-        key, (state, total, length) = carry
+        key, (obs, state, total, length) = carry
         key, reset_key, *keys = jax.random.split(key, 4)
         action_keys, step_keys = (jax.random.split(each, self._num_envs) for each in keys)
-        action = jax.vmap(self._space.sample)(action_keys)
+        action = jax.vmap(self._choose)(action_keys, obs)
         step = jax.vmap(self._env.step, (0, 0, 0, None))
         result = step(step_keys, state, action, self._params)
         ended = self._of_agents(result.done).all(-1)
@@ -121,7 +124,7 @@ class Rollout:
             return jax.vmap(_select)(ended, self._fresh(reset_key), running)
 
         # The whole batch is reset, but only if one of its episodes ended.
-        running = (result.state, seen.total, seen.length)
+        running = (result.obs, result.state, seen.total, seen.length)
         return (key, jax.lax.cond(ended.any(), restart, lambda same: same, running)), seen
 
     def _of_agents(self, values: jax.Array) -> jax.Array:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from envhub._random_action import RandomAction
 from envhub.vector import VectorEnv
 
 CALL_SECONDS = 0.5
@@ -38,7 +39,8 @@ class Speed:
     def __init__(
         self, venv: VectorEnv, params: Any, *, steps: int | None, repeats: int, seed: int
     ) -> None:
-        self._venv, self._params, self._space = venv, params, venv.action_space(params)
+        self._venv, self._params = venv, params
+        self._choose = RandomAction.of(venv, params)
         self._steps, self._repeats, self._key = steps, repeats, jax.random.key(seed)
         self._compile_seconds, self._episodes = 0.0, 0
         self._speeds: list[float] = []
@@ -100,9 +102,9 @@ class Speed:
 
     def _loop(self, carry: Any, params: Any, steps: int) -> Any:
         def advance(_: Any, carry: Any) -> Any:
-            key, _, state, rewards, ended = carry
+            key, obs, state, rewards, ended = carry
             key, action_key, step_key = jax.random.split(key, 3)
-            action = self._space.sample(action_key)
+            action = self._choose(action_key, obs)
             result = self._venv.step(step_key, state, action, params)
             rewards += result.reward.sum()
             return key, result.obs, result.state, rewards, ended + result.done.sum(dtype=jnp.int32)

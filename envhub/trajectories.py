@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import math
 from collections.abc import Callable
@@ -11,9 +10,10 @@ from typing import Any, Generic, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from envhub import _inputs, spaces
+from envhub import _inputs
 from envhub._forks import refuse_after_fork
 from envhub._progress import progress_bar
+from envhub._random_action import RandomAction, RandomActions
 from envhub._random_policy import CHUNK
 from envhub._typing import Obs, Params, State
 from envhub.environment import Environment
@@ -101,7 +101,8 @@ def rollout(
         env: an environment, a batch, or a fleet; for a fleet, all values are dicts by name.
         params: as for `env.step`; `None` for the default params.
         policy: `policy(key, obs)` returns an action; for a batch, it maps one key and all
-            observations to all actions. `None` for random actions; if the params are traced or
+            observations to all actions. `None` for random actions, which are legal where the
+            observation has an `action_mask`; if the params are traced or
             batched, these come from the space under the default params. A function is compiled
             once, with the values that it closes over, so pass the same function again. Pass weights
             that change as `jax.tree_util.Partial(function, weights)`, for
@@ -163,30 +164,16 @@ def _start(env: Playable, params: Any, key: jax.Array, state: Any) -> tuple[jax.
 
 def chosen_policy(env: Playable, params: Any, policy: Policy | None) -> Any:
     """Return the policy (by default random actions) as an argument of a compiled function."""
-    chosen = _Random(_actions(env, params)) if policy is None else policy
+    chosen = _random(env, params) if policy is None else policy
     if jax.tree_util.all_leaves([chosen]):  # a function is a part of the program, and not an input
         return jax.tree_util.Partial(chosen)  # type: ignore[no-untyped-call]
     return chosen
 
 
-@dataclasses.dataclass(frozen=True)
-class _Random:
-    """Random actions. Policies of equal spaces are equal, so that they share compiled code."""
-
-    space: spaces.Space
-
-    def __call__(self, key: jax.Array, obs: Any) -> Any:
-        return self.space.sample(key)
-
-
-def _actions(env: Playable, params: Any) -> spaces.Space:
+def _random(env: Playable, params: Any) -> RandomAction | RandomActions:
     if isinstance(env, MultiEnv):
-        return spaces.Dict(env.action_spaces)
-    is_traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(params))
-    is_batched = isinstance(env, VectorEnv) and env.batched_params
-    # Suites compute sizes with jax.numpy, which a surrounding trace would make abstract.
-    with jax.ensure_compile_time_eval():
-        return env.action_space(None if is_traced or is_batched else params)
+        return RandomActions.of(env.envs, env.default_params)
+    return RandomAction.of(env, params)
 
 
 def runner(env: Any, compiled: Any) -> Any:

@@ -28,6 +28,7 @@ from PIL.PngImagePlugin import PngInfo
 import envhub
 from envhub import hub, registry
 from envhub._progress import progress_bar
+from envhub._random_action import RandomAction
 
 FIGURES = Path(__file__).parent.parent / "docs" / "figures"
 
@@ -144,13 +145,13 @@ def frame_of(env_id: str, steps: int) -> np.ndarray:
     """Play some random steps, fewer if the episode ends, and render: uint8[H, W, 3]."""
     env, params = envhub.make(env_id, **OPTIONS.get(hub.parse_id(env_id)[0], {}))
     try:
-        space = env.action_space(params)
+        choose = RandomAction.of(env, params)
         key, reset_key = jax.random.split(jax.random.key(0))
-        _, state = env.reset(reset_key, params)
+        obs, state = env.reset(reset_key, params)
         for _ in range(steps):
             key, action_key, step_key = jax.random.split(key, 3)
-            result = env.step(step_key, state, space.sample(action_key), params)
-            state = result.state
+            result = env.step(step_key, state, choose(action_key, obs), params)
+            obs, state = result.obs, result.state
             if np.any(result.done):
                 break
         return env.render(state, params)

@@ -11,6 +11,7 @@ from rich.console import RenderableType
 
 from envhub import hub, video
 from envhub._progress import Progress
+from envhub._random_action import RandomAction
 from envhub.cli._answer import answer
 from envhub.cli._drawing import say, sheet, watched
 from envhub.cli._facts import Facts
@@ -68,15 +69,15 @@ def _film(
     env: Environment, params: Any, steps: int, seed: int, is_picture: bool, report: Progress
 ) -> tuple[list[np.ndarray], Facts]:
     """Return the frames of one episode, or only the first, and the facts of the episode."""
-    space = env.action_space(params)
+    choose = RandomAction.of(env, params)
     key, reset_key = jax.random.split(jax.random.key(seed))
-    _, state = env.reset(reset_key, params)
+    obs, state = env.reset(reset_key, params)
     frames = [env.render(state, params)]
     total: Any = 0.0
     for taken in range(1, steps + 1):
         key, action_key, step_key = jax.random.split(key, 3)
-        action = space.sample(action_key)
-        _, state, reward, terminated, truncated, _ = env.step(step_key, state, action, params)
+        action = choose(action_key, obs)
+        obs, state, reward, terminated, truncated, _ = env.step(step_key, state, action, params)
         total = total + np.asarray(reward, np.float64)
         if not is_picture:
             frames.append(env.render(state, params))

@@ -14,6 +14,7 @@ from envhub import _inputs
 from envhub._display import table
 from envhub._forks import refuse_after_fork
 from envhub._progress import progress_bar
+from envhub._random_action import RandomAction
 from envhub._value import Value, key_of
 from envhub.environment import StepResult
 from envhub.errors import (
@@ -203,8 +204,10 @@ class MultiEnv(Value, Members):
             for done, name in enumerate(self.names):
                 report(done, f"compiling {name}")
                 start = time.perf_counter()
-                _, states[name] = self.reset_at(name, key)
-                actions[name] = self.action_spaces[name].sample(key)
+                obs, states[name] = self.reset_at(name, key)
+                actions[name] = RandomAction.of(self.envs[name], self.default_params[name])(
+                    key, obs
+                )
                 result = self.step_at(name, key, states[name], actions[name])
                 jax.block_until_ready(result)  # type: ignore[no-untyped-call]
                 alone[name] = time.perf_counter() - start

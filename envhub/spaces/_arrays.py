@@ -12,7 +12,7 @@ from envhub._display import flat_text
 from envhub._forks import refuse_after_fork
 from envhub._tracing import is_traced, numpy_for
 from envhub.spaces._numbers import to_array, to_dtype, to_integers, to_scalar, to_traced
-from envhub.spaces._sampling import draw_floats, draw_integers
+from envhub.spaces._sampling import draw_floats, draw_integers, draw_legal
 from envhub.spaces._space import Space
 
 
@@ -24,7 +24,7 @@ class ArraySpace(Space[jax.Array]):
     low: NDArray[Any]
     high: NDArray[Any]
 
-    def sample(self, key: jax.Array) -> jax.Array:
+    def sample(self, key: jax.Array, mask: Any = None) -> jax.Array:
         """Draws an array of the space's shape and dtype (see `Space.sample`)."""
         refuse_after_fork()
         bounds = self._bounds(jax.dtypes.canonicalize_dtype(self.dtype))
@@ -32,7 +32,14 @@ class ArraySpace(Space[jax.Array]):
             raise ValueError(f"no element of {self} fits in 32 bits: enable JAX's x64 mode")
         draw = draw_floats if self.dtype.kind == "f" else draw_integers
         with jax.transfer_guard("allow"):  # the bounds are NumPy's
+            if mask is not None:
+                return self._draw_masked(key, mask, *bounds)
             return draw(key, *bounds)
+
+    def _draw_masked(
+        self, key: jax.Array, mask: Any, low: NDArray[Any], high: NDArray[Any]
+    ) -> jax.Array:
+        raise ValueError(f"{type(self).__name__} takes no mask")
 
     def contains(self, x: Any) -> jax.Array:
         """Tells whether `x` is an array or scalar in the space (see `Space.contains`)."""
@@ -153,6 +160,15 @@ class Discrete(ArraySpace):
         low, high = to_array("start", start, dtype), to_array("start + n - 1", start + n - 1, dtype)
         self._freeze(n=n, start=start, shape=(), dtype=dtype, low=low, high=high)
 
+    def _draw_masked(
+        self, key: jax.Array, mask: Any, low: NDArray[Any], high: NDArray[Any]
+    ) -> jax.Array:
+        if np.shape(mask) != (self.n,):
+            raise ValueError(
+                f"a mask of {self} must have the shape {(self.n,)}, got {np.shape(mask)}"
+            )
+        return jnp.asarray(low) + draw_legal(key, mask).astype(low.dtype)
+
     def __repr__(self) -> str:
         return f"Discrete({self.n}, start={self.start})" if self.start else f"Discrete({self.n})"
 
@@ -189,6 +205,27 @@ class MultiDiscrete(ArraySpace):
         high = to_array("start + nvec - 1", np.asarray(last).tolist(), dtype, nvec.shape)
         self._freeze(nvec=nvec, start=low, shape=nvec.shape, dtype=dtype, low=low, high=high)
 
+    def _draw_masked(
+        self, key: jax.Array, mask: Any, low: NDArray[Any], high: NDArray[Any]
+    ) -> jax.Array:
+        return jnp.asarray(low) + self._draw_index(key, mask).astype(low.dtype)
+
+    def _draw_index(self, key: jax.Array, mask: Any) -> jax.Array:
+        nvec, is_flat = self.nvec, self.nvec.ndim == 1
+        if isinstance(mask, list | tuple):
+            if is_flat and list(map(np.shape, mask)) == [(count,) for count in nvec]:
+                keys = jax.random.split(key, len(mask))
+                return jnp.stack([draw_legal(*each) for each in zip(keys, mask, strict=True)])
+        elif np.shape(mask)[:-1] == nvec.shape and (nvec == np.shape(mask)[-1]).all():
+            return draw_legal(key, mask)
+        elif is_flat and np.shape(mask) == tuple(nvec):
+            flat = draw_legal(key, jnp.ravel(mask))
+            return jnp.stack(jnp.unravel_index(flat, tuple(nvec.tolist())))
+        raise ValueError(
+            f"a mask of {self} must have a row for each dimension or an entry for each "
+            f"combination, got {jax.tree.map(np.shape, mask)}"
+        )
+
     def __repr__(self) -> str:
         start = f", start={flat_text(self.start)}" if self.start.any() else ""
         return f"MultiDiscrete({flat_text(self.nvec)}{start})"
@@ -213,6 +250,16 @@ class MultiBinary(ArraySpace):
         n, dtype = shape if isinstance(n, Iterable) else shape[0], np.dtype(np.int8)
         low, high = to_array("low", 0, dtype, shape), to_array("high", 1, dtype, shape)
         self._freeze(n=n, shape=shape, dtype=dtype, low=low, high=high)
+
+    def _draw_masked(
+        self, key: jax.Array, mask: Any, low: NDArray[Any], high: NDArray[Any]
+    ) -> jax.Array:
+        if np.shape(mask) != self.shape:
+            raise ValueError(
+                f"a mask of {self} must have the shape {self.shape}, got {np.shape(mask)}"
+            )
+        mask, free = jnp.asarray(mask), draw_integers(key, low, high)
+        return jnp.where((mask == 0) | (mask == 1), mask.astype(low.dtype), free)
 
     def __repr__(self) -> str:
         return f"MultiBinary({self.n})"

@@ -39,10 +39,14 @@ class Dict(Space[dict[str, Any]], Mapping[str, Space]):
         """Returns the spaces by name, in a new dict."""
         return dict(self._items)
 
-    def sample(self, key: jax.Array) -> dict[str, Any]:
+    def sample(self, key: jax.Array, mask: Any = None) -> dict[str, Any]:
         """Draws a dict of samples, each with its own key (see `Space.sample`)."""
+        masks = dict.fromkeys(self) if mask is None else mask
+        if not isinstance(masks, Mapping) or set(masks) != set(self):
+            raise ValueError(f"a mask of {self} must be a dict with the same names, got {mask}")
         keys = jax.random.split(key, len(self))
-        return {name: space.sample(k) for (name, space), k in zip(self._items, keys, strict=True)}
+        parts = zip(self._items, keys, strict=True)
+        return {name: space.sample(k, masks[name]) for (name, space), k in parts}
 
     def contains(self, x: Any) -> jax.Array:
         """Tells whether `x` is a dict of elements of the spaces (see `Space.contains`)."""
@@ -85,10 +89,16 @@ class Tuple(Space[tuple[Any, ...]], Sequence[Space]):
                 raise TypeError(f"a Tuple must be made of spaces, got {space!r}")
         self._freeze(spaces=spaces)
 
-    def sample(self, key: jax.Array) -> tuple[Any, ...]:
+    def sample(self, key: jax.Array, mask: Any = None) -> tuple[Any, ...]:
         """Draws a tuple of samples, each with its own key (see `Space.sample`)."""
+        masks = [None] * len(self) if mask is None else mask
+        if not isinstance(masks, list | tuple) or len(masks) != len(self):
+            raise ValueError(
+                f"a mask of {self} must be a sequence of {len(self)} masks, got {mask}"
+            )
         keys = jax.random.split(key, len(self))
-        return tuple(space.sample(k) for space, k in zip(self.spaces, keys, strict=True))
+        parts = zip(self.spaces, keys, masks, strict=True)
+        return tuple(space.sample(k, part) for space, k, part in parts)
 
     def contains(self, x: Any) -> jax.Array:
         """Tells whether `x` is a tuple of elements of the spaces (see `Space.contains`)."""

@@ -23,6 +23,15 @@ def draw_integers(key: jax.Array, low: NDArray[Any], high: NDArray[Any]) -> jax.
     return jnp.asarray(low.astype(word) + offset).astype(low.dtype)
 
 
+def draw_legal(key: jax.Array, mask: Any) -> jax.Array:
+    """Draw uniform indices of the last axis of a mask, where it is not 0; int32."""
+    legal = jnp.asarray(mask) != 0
+    legal |= ~legal.any(-1, keepdims=True)
+    rank = jnp.cumsum(legal, -1, dtype=np.int32)
+    chosen = jax.random.randint(key, rank.shape[:-1], 0, rank[..., -1])
+    return jnp.argmax(rank > chosen[..., None], -1).astype(np.int32)
+
+
 def draw_floats(key: jax.Array, low: NDArray[Any], high: NDArray[Any]) -> jax.Array:
     """Draw finite floats from `low` to `high`, distributed as in `Box`."""
     shape, dtype, largest = low.shape, low.dtype, np.finfo(low.dtype).max

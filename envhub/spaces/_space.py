@@ -36,14 +36,24 @@ class Space(abc.ABC, Generic[Element_co]):
     _key: tuple[Any, ...]
 
     @abc.abstractmethod
-    def sample(self, key: jax.Array) -> Element_co:
+    def sample(self, key: jax.Array, mask: Any = None) -> Element_co:
         """Draws a random element. Its JAX arrays are not weakly typed.
 
         Args:
             key: A JAX random key, typed or legacy (uint32[2]).
+            mask: Which elements may be drawn; `None` for all. The forms are Gymnasium's, and
+                the arrays may be traced. Of a `Discrete`, an array of shape (n,) that is not 0
+                where a value may be drawn. Of a `MultiDiscrete`, a sequence of such arrays, one for
+                each dimension; or one array of them, of the shape of `nvec` and one axis more; or
+                an array of the shape `nvec` with an entry for each combination. An array that may
+                be either has a row for each dimension. Of a `MultiBinary`, an array of its shape:
+                0 and 1 are those values, and 2 is either. Of a `Dict` a dict of masks, and of
+                a `Tuple` a sequence of masks, each of which may be `None`. Where a mask leaves
+                nothing to draw, every value may be drawn.
 
         Raises:
-            ValueError: If x64 mode is off and no element fits in 32 bits.
+            ValueError: If x64 mode is off and no element fits in 32 bits, or the mask does not have
+                such a form.
         """
 
     @abc.abstractmethod

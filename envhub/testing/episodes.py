@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from envhub._random_action import RandomAction
 from envhub.testing.comparison import Refuted
 from envhub.testing.subject import Subject
 
@@ -140,14 +141,15 @@ def program_of(trial: Subject, is_optimised: bool = False) -> Program:
         is_optimised: whether to compile as for users from the start.
 
     Returns:
-        A program that returns the carry (states, and which lanes are alive) and the records.
+        A program that returns the carry (observations, states, and which lanes are alive) and the
+        records.
     """
     env = trial.env
-    obs_space, action_space = env.observation_space(trial.params), env.action_space(trial.params)
+    obs_space, choose = env.observation_space(trial.params), RandomAction.of(env, trial.params)
 
-    def one(params: Any, turn: Any, key: Any, state: Any, alive: Any) -> Any:
+    def one(params: Any, turn: Any, key: Any, obs: Any, state: Any, alive: Any) -> Any:
         key_action, key_step = jax.random.split(jax.random.fold_in(key, turn))
-        result = env.step(key_step, state, action_space.sample(key_action), params)
+        result = env.step(key_step, state, choose(key_action, obs), params)
         seen = {
             "alive": alive,
             "contained": obs_space.contains(result.obs),
@@ -156,11 +158,11 @@ def program_of(trial: Subject, is_optimised: bool = False) -> Program:
             "reward_finite": jnp.isfinite(result.reward).all(),
             "first_obs": result.obs,
         }
-        return (result.state, alive & ~result.done.all()), seen
+        return (result.obs, result.state, alive & ~result.done.all()), seen
 
     def steps(params: Any, keys: Any, carry: Any, times: Any) -> Any:
         def step(carry: Any, turn: Any) -> Any:
-            return jax.vmap(one, in_axes=(None, None, 0, 0, 0))(params, turn, keys, *carry)
+            return jax.vmap(one, in_axes=(None, None, 0, 0, 0, 0))(params, turn, keys, *carry)
 
         return jax.lax.scan(step, carry, times)
 
@@ -186,7 +188,7 @@ def follow(trial: Subject, params: Any, program: Program, longest: int = LONGEST
     for obs, _ in starts:
         if not obs_space.contains(obs):
             raise Refuted(f"the observation of a reset is not in {obs_space}")
-    carry = stack([state for _, state in starts]), jnp.ones(LANES, bool)
+    carry = *stack(starts), jnp.ones(LANES, bool)
     seen, first_obs, speed = [], None, 0.0
     program.compile(params, keys, carry, jnp.arange(CHUNK))
     compile_seconds = program.compile_seconds
@@ -202,7 +204,7 @@ def follow(trial: Subject, params: Any, program: Program, longest: int = LONGEST
         if first_obs is None:
             first_obs = jax.tree.map(lambda leaf: np.asarray(leaf[:SHORT]), part_obs)
         seen.append(jax.tree.map(np.asarray, part))
-        alive = np.asarray(carry[1])
+        alive = np.asarray(carry[-1])
         if not alive.any() or (start + CHUNK >= ENOUGH and not alive.all()):
             break
     if is_pure and len(seen) < WARM <= longest // CHUNK:  # the first calls of a program are slow

@@ -174,13 +174,14 @@ def multi_device(subject: Subject) -> None:
     sharding: Any = jax.sharding
     mesh = sharding.Mesh(np.array(devices), ("device",))
     shard = sharding.PartitionSpec("device")
+    expected, action = visible(subject.path[0]), subject.actions[0]
     # A new state, because one that cannot be forked is used up by `path`.
     _, state = subject.env.reset(subject.keys[0], subject.params)
     # Computed before the steps start: one of them in a callback may hold the thread (jax 0.4.35).
     states = jax.block_until_ready(stack([state] * len(devices)))  # type: ignore[no-untyped-call]
 
     def first_step(state: Any) -> StepResult:
-        return subject.env.step(subject.keys[1], state, subject.actions[0], subject.params)
+        return subject.env.step(subject.keys[1], state, action, subject.params)
 
     sharded = shard_map(jax.vmap(first_step), mesh=mesh, in_specs=(shard,), out_specs=shard)
     # Taken apart in NumPy: XLA (jaxlib 0.11.2) starts programs that slice while the steps still
@@ -188,7 +189,7 @@ def multi_device(subject: Subject) -> None:
     results = jax.device_get(visible(jax.jit(sharded)(states)))
     for index in range(len(devices)):
         one = jax.tree.map(lambda leaf, index=index: leaf[index], results)
-        close(f"the step on device {index}", one, visible(subject.path[0]))
+        close(f"the step on device {index}", one, expected)
 
 
 def renderable(subject: Subject) -> None:

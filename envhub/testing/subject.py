@@ -6,15 +6,18 @@ import contextlib
 import functools
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from envhub import spaces
 from envhub._checkpoints import pack_state, unpack_state
+from envhub._random_action import RandomAction
 from envhub.environment import Environment, StepResult
+from envhub.spaces._trees import tree_of
 from envhub.testing import second_process
 from envhub.testing.comparison import NotRunError, differ, stack, visible
 from envhub.testing.remedies import RECIPE, REMEDIES
@@ -39,6 +42,7 @@ class Subject:
         other: the other process; by default one is started when it is needed.
         reader: the caller who reads the verdicts, one of `envhub.testing.remedies.READERS`; the
             reasons have advice for this caller.
+        actions: the actions of `path`; by default random legal ones.
     """
 
     def __init__(
@@ -48,12 +52,12 @@ class Subject:
         recipe: Mapping[str, Any] | None = None,
         other: SecondProcess | None = None,
         reader: str = "check_env",
+        actions: Sequence[Any] | None = None,
     ) -> None:
         self.env, self.params, self.recipe, self.reader = env, params, recipe, reader
         self._other = other
         self.keys = jax.random.split(jax.random.key(0), 2 * STEPS + 1)
-        sample = jax.jit(env.action_space(params).sample)
-        self.actions = [sample(key) for key in jax.random.split(jax.random.key(1), 2 * STEPS)]
+        self._given = actions
 
     def remedy(self, need: str) -> str:
         """Return advice for the reader about something that is not known of the environment."""
@@ -64,18 +68,35 @@ class Subject:
         """Return the observation and state of one reset."""
         return self.env.reset(self.keys[0], self.params)
 
-    @functools.cached_property
+    @property
+    def actions(self) -> Sequence[Any]:
+        """Return the fixed actions, which are legal along `path`."""
+        return self._given or self._played[0]
+
+    @property
     def path(self) -> list[StepResult]:
         """Return the steps from `start` with the fixed keys and actions."""
-        return self.walk(self.start[1], 0, 2 * STEPS)
+        return self._played[1]
+
+    @functools.cached_property
+    def _played(self) -> tuple[list[Any], list[StepResult]]:
+        choose = jax.jit(RandomAction.of(self.env, self.params))
+        (obs, state), actions, results = self.start, list[Any](), list[StepResult]()
+        for index, key in enumerate(jax.random.split(jax.random.key(1), 2 * STEPS)):
+            actions.append(self._given[index] if self._given else choose(key, obs))
+            results.append(self._step(index, state, actions[-1]))
+            obs, state = results[-1].obs, results[-1].state
+        return actions, results
+
+    def _step(self, index: int, state: Any, action: Any) -> StepResult:
+        return self.env.step(self.keys[index + 1], state, action, self.params)
 
     def walk(self, state: Any, first: int, last: int) -> list[StepResult]:
         """Step from a state with the actions and keys `first` to `last`."""
         results = []
         for index in range(first, last):
-            result = self.env.step(self.keys[index + 1], state, self.actions[index], self.params)
-            results.append(result)
-            state = result.state
+            results.append(self._step(index, state, self.actions[index]))
+            state = results[-1].state
         return results
 
     @functools.cached_property
@@ -112,25 +133,31 @@ class Subject:
         variants, _ = variants_of(self.params)
         reset_each = jax.vmap(self.env.reset, in_axes=(None, 0))
         step_each = jax.vmap(self.env.step, in_axes=(None, 0, None, 0))
-        sample = self.env.action_space(self.params).sample
+        choose = RandomAction.of(self.env, self.params)
+
+        def first(tree: Any) -> Any:
+            return jax.tree.map(lambda leaf: leaf[0], tree)
 
         def reset(key: Any) -> tuple[Any, Any, Any]:
             obs, states = reset_each(key, variants)
-            return states, jnp.bool_(False), differ(obs)
+            return (first(obs), states), jnp.bool_(False), differ(obs)
 
-        def step(key: Any, states: Any) -> tuple[Any, Any, Any]:
-            results = step_each(key, states, sample(jax.random.fold_in(key, 1)), variants)
-            return results.state, results.done[0].all(), differ(visible(results))
+        def step(key: Any, after: Any) -> tuple[Any, Any, Any]:
+            obs, states = after
+            action = choose(jax.random.fold_in(key, 1), obs)
+            results = step_each(key, states, action, variants)
+            after = first(results.obs), results.state
+            return after, results.done[0].all(), differ(visible(results))
 
         def goes_on(carry: Any) -> Any:
             index, _, _, differ = carry
             return ~differ & (index < steps)
 
         def turn(carry: Any) -> Any:
-            index, states, is_over, _ = carry
+            index, after, is_over, _ = carry
             key = jax.random.fold_in(jax.random.key(8), index)
-            begin, go_on = (lambda _: reset(key)), (lambda states: step(key, states))
-            return index + 1, *jax.lax.cond(is_over, begin, go_on, states)
+            begin, go_on = (lambda _: reset(key)), (lambda after: step(key, after))
+            return index + 1, *jax.lax.cond(is_over, begin, go_on, after)
 
         def run(key: Any) -> Any:
             return jax.lax.while_loop(goes_on, turn, (jnp.int32(0), *reset(key)))[-1]
@@ -155,11 +182,12 @@ class Subject:
 
     def _replay_in(self, other: SecondProcess, recipe: Mapping[str, Any]) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
-            saved, replayed = f"{folder}/saved.npz", f"{folder}/replayed.npz"
+            files = {name: f"{folder}/{name}.npz" for name in ("saved", "actions", "replayed")}
             packed: Any = pack_state(self.path[STEPS - 1].state)
-            np.savez(saved, **packed)
-            failed = _call(other, recipe=dict(recipe), saved=saved, replayed=replayed)
-            with np.load(replayed) as arrays:
+            np.savez(files["saved"], **packed)
+            np.savez(files["actions"], *jax.tree.leaves(stack(self.actions)))
+            failed = _call(other, recipe=dict(recipe), **files)
+            with np.load(files["replayed"]) as arrays:
                 parts = {
                     part: [arrays[name] for name in arrays.files if name.startswith(part)]
                     for part in ("episode", "continuation")
@@ -188,7 +216,7 @@ def _call(other: SecondProcess, **arguments: Any) -> str:
     return failed
 
 
-def replay(recipe: Mapping[str, Any], saved: str, replayed: str) -> str:
+def replay(recipe: Mapping[str, Any], saved: str, actions: str, replayed: str) -> str:
     """Play, in the other process, the episode of a `Subject` and continue a saved state.
 
     Returns:
@@ -198,7 +226,8 @@ def replay(recipe: Mapping[str, Any], saved: str, replayed: str) -> str:
         NotRunError: if the environment cannot be made here.
     """
     try:
-        subject = Subject(*second_process.make_by_recipe(recipe))
+        env, params = second_process.make_by_recipe(recipe)
+        subject = Subject(env, params, actions=_load_actions(env.action_space(params), actions))
     except Exception as error:
         what = f"{type(error).__name__}: {error}"
         raise NotRunError(f"another process cannot make it from the recipe: {what}") from error
@@ -220,6 +249,14 @@ def replay(recipe: Mapping[str, Any], saved: str, replayed: str) -> str:
     }
     np.savez(replayed, **arrays)
     return failed
+
+
+def _load_actions(space: spaces.Space, path: str) -> list[Any]:
+    """Read the actions of the other process."""
+    with np.load(path) as arrays:
+        columns = [jnp.asarray(arrays[name]) for name in arrays.files]
+    structure = jax.tree.structure(tree_of(space))
+    return [jax.tree.unflatten(structure, each) for each in zip(*columns, strict=True)]
 
 
 def variants_of(params: Any) -> tuple[Any, int]:
