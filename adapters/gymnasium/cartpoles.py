@@ -13,62 +13,81 @@ from envhub.host.fleet import Fleet, Outcomes
 from .facts import DERIVED, PHYSICS
 from .instances import CartPoleInstance
 
+Array = np.ndarray[Any, Any]
+ROW = np.dtype((np.void, 5 * 8))
+FEW = 6  # lanes that Gymnasium's own step, one after another, takes less time for
+
 
 class CartPoleFleet(Fleet):
-    """CartPoles as columns, which Gymnasium's own `CartPoleVectorEnv` steps all at once.
+    """CartPoles as columns, which NumPy steps all at once.
 
-    It computes what `CartPoleEnv` does, in the same order and in doubles too once its state is one
-    of doubles (gymnasium 1.0 to 1.3), so episodes are the same to the bit. It cannot reset one of
-    many by a seed, nor be left alone where an episode ended: one `CartPoleEnv` starts the episodes,
-    and the pool never steps those that ended.
+    It computes what `CartPoleEnv` does (gymnasium 1.0 to 1.4), in the same order and in doubles, so
+    episodes are the same to the bit. One `CartPoleEnv` steps the few, and draws the pictures.
 
     Args:
-        vectorised: the class.
-        one: draws the starts and the pictures.
+        one: that one, with the default params.
         saves: whether steps and resets give snapshots, those of `CartPoleInstance`.
     """
 
-    def __init__(self, vectorised: Any, one: CartPoleInstance, *, saves: bool) -> None:
-        self._vectorised, self._one, self._saves = vectorised, one, saves
-        self._rows = np.zeros((1, 1 + 4))  # the steps so far, and the state
-        self._physics = np.array([one.exact])
-        self._batches: dict[int, Any] = {}  # by size
-        self._held: Sequence[int] = ()  # the instances that are in their batch, and not in the rows
+    takes_columns = True
+
+    def __init__(self, one: CartPoleInstance, *, saves: bool) -> None:
+        self._one, self._saves = one, saves
+        self._limit = one.episode_limit or np.inf
+        self._bounds = np.array([[one.inner.x_threshold], [one.inner.theta_threshold_radians]])
+        self._is_sutton_barto = getattr(one.inner, "_sutton_barto_reward", False)
+        self._default = Physics(*one.exact)
+        self._rows = np.zeros((1 + 4, 1))  # the steps so far, and the state
+        self._params: Array | None = None  # float64[P, N], once some are not the default ones
 
     def grow(self, count: int) -> None:
-        self._rows = np.concatenate([self._rows, np.zeros((count, 1 + 4))])
-        self._physics = np.concatenate([self._physics, [self._one.exact] * count])
+        self._rows = np.concatenate([self._rows, np.zeros((1 + 4, count))], axis=1)
+        if self._params is not None:
+            more = np.repeat(np.array([self._one.exact]).T, count, axis=1)
+            self._params = np.concatenate([self._params, more], axis=1)
 
     def reset(self, numbers: Sequence[int], seeds: Sequence[int]) -> Outcomes:
-        self._release()
+        rows = np.zeros((1 + 4, len(numbers)))
         obs: list[Any] = []
-        for number, seed in zip(numbers, seeds, strict=True):
+        for lane, seed in enumerate(seeds):
             obs.append(self._one.reset(seed))
-            self._rows[number] = [0, *self._one.inner.state]
-        return Outcomes(obs, (), (), (), (), self._saved(self._rows[numbers]))
+            rows[1:, lane] = self._one.inner.state
+        self._rows[:, numbers] = rows
+        return Outcomes(obs, (), (), (), (), self._saved(rows))
 
-    def step(self, numbers: Sequence[int], actions: Sequence[Any]) -> Outcomes:
-        if numbers != self._held:  # seldom: most calls continue the batch of the last one
-            self._release()
-            self._hold(numbers)
-        batch = self._batches[len(numbers)]
-        batch.prev_done = np.zeros(len(numbers), bool)  # or it would reset
-        obs, rewards, terminated, truncated, info = batch.step(np.array(actions))
-        saved = self._saved(_rows_of(batch)) if self._saves else ()
-        return Outcomes(obs, rewards, terminated, truncated, [info] * len(numbers), saved)
+    def step(self, numbers: Sequence[int], actions: Array) -> Outcomes:
+        rows: Array = self._rows[:, numbers]
+        if self._params is not None:
+            advance(rows[1:], actions, Physics(*self._params[:, numbers]))
+        elif len(numbers) < FEW:
+            self._advance_each(rows[1:], actions)
+        else:
+            advance(rows[1:], actions, self._default)
+        rows[0] += 1
+        self._rows[:, numbers] = rows
+        is_out = np.abs(rows[1::2]) > self._bounds
+        terminated, truncated = is_out[0] | is_out[1], rows[0] >= self._limit
+        rewards = 0.0 - terminated if self._is_sutton_barto else np.ones(len(numbers), np.float32)
+        obs = rows[1:].T.astype(np.float32)
+        return Outcomes(obs, rewards, terminated, truncated, {}, self._saved(rows))
 
     def restore(self, numbers: Sequence[int], saved: Sequence[bytes], obs: Sequence[Any]) -> None:
-        self._release()
-        self._rows[numbers] = np.frombuffer(b"".join(saved)).reshape(len(numbers), -1)
+        self._rows[:, numbers] = np.frombuffer(b"".join(saved)).reshape(len(numbers), -1).T
 
-    def set_params(self, numbers: Sequence[int], values: np.ndarray[Any, Any]) -> None:
-        self._release()
-        self._physics[numbers] = unrounded(values, self._one.exact)
+    def set_params(self, numbers: Sequence[int], values: Array) -> None:
+        exact = unrounded(values, self._one.exact)
+        if self._params is None:
+            if (exact == self._one.exact).all():
+                return
+            count = self._rows.shape[1]
+            self._params = np.repeat(np.array([self._one.exact]).T, count, axis=1)
+        self._params[:, numbers] = exact.T
 
     def render(self, number: int) -> Any:
-        self._release()
-        self._one.restore(self._rows[number].tobytes(), None)
-        self._one.set_params(self._physics[number].astype(np.float32))
+        self._one.restore(self._rows[:, number].tobytes(), None)
+        if self._params is None:
+            return self._one.render()
+        self._one.set_params(self._params[:, number].astype(np.float32))
         picture = self._one.render()
         self._one.set_params(np.array(self._one.exact, np.float32))
         return picture
@@ -79,37 +98,58 @@ class CartPoleFleet(Fleet):
     def close(self) -> None:
         self._one.close()
 
-    def _hold(self, numbers: Sequence[int]) -> None:
-        """Put instances into a batch."""
-        size, limit = len(numbers), self._one.limit
-        if size not in self._batches:
-            self._batches[size] = self._vectorised(
-                size,
-                max_episode_steps=limit._max_episode_steps if limit else np.inf,
-                sutton_barto_reward=self._one.inner._sutton_barto_reward,
-            )
-        batch, rows = self._batches[size], self._rows[numbers]
-        batch.steps, batch.state = rows[:, 0], rows[:, 1:].T
-        for name, column in zip(PHYSICS["CartPoleEnv"], self._physics[numbers].T, strict=True):
-            setattr(batch, name, column)
-        for name, formula in DERIVED["CartPoleEnv"].items():
-            setattr(batch, name, formula(batch))
-        self._held = numbers
+    def _advance_each(self, states: Array, actions: Array) -> None:
+        """The same as `advance`, with the default params."""
+        inner = self._one.inner
+        for lane, action in enumerate(actions.tolist()):
+            inner.state, inner.steps_beyond_terminated = states[:, lane], None
+            inner.step(action)
+            states[:, lane] = inner.state
 
-    def _release(self) -> None:
-        """Put what is held back into the rows."""
-        if self._held:
-            self._rows[self._held] = _rows_of(self._batches[len(self._held)])
-        self._held = ()
-
-    def _saved(self, rows: np.ndarray[Any, Any]) -> Sequence[bytes]:
+    def _saved(self, rows: Array) -> Sequence[bytes]:
         if not self._saves:
             return ()
-        as_bytes: list[bytes] = rows.view(np.dtype((np.void, rows.strides[0])))[:, 0].tolist()
+        as_bytes: list[bytes] = np.ascontiguousarray(rows.T).view(ROW)[:, 0].tolist()
         return as_bytes
 
 
-def _rows_of(batch: Any) -> np.ndarray[Any, Any]:
-    rows = np.empty((len(batch.steps), 1 + 4))
-    rows[:, 0], rows[:, 1:] = batch.steps, np.transpose(batch.state)
-    return rows
+class Physics:
+    """The physics of CartPoles: a number of each for all, or a column of each.
+
+    Args:
+        params: in the order of `PHYSICS`.
+    """
+
+    gravity: Any
+    masspole: Any
+    length: Any
+    force_mag: Any
+    tau: Any
+    total_mass: Any
+    polemass_length: Any
+
+    def __init__(self, *params: Any) -> None:
+        for name, value in zip(PHYSICS["CartPoleEnv"], params, strict=True):
+            setattr(self, name, value)
+        for name, formula in DERIVED["CartPoleEnv"].items():
+            setattr(self, name, formula(self))
+
+
+def advance(states: Array, actions: Array, by: Physics) -> None:
+    """Step states in place, by Euler's method.
+
+    Args:
+        states: float64[4, n]: position and velocity of the carts, angle and velocity of the poles.
+        actions: int[n], 1 to push to the right, otherwise 0.
+        by: their physics.
+    """
+    _, speed, angle, spin = states
+    cos, sin = np.cos(angle), np.sin(angle)
+    push = np.where(actions, by.force_mag, -by.force_mag)
+    both = (push + by.polemass_length * np.square(spin) * sin) / by.total_mass
+    inertia = by.length * (4.0 / 3.0 - by.masspole * np.square(cos) / by.total_mass)
+    rates = np.empty_like(states)
+    rates[0], rates[2] = speed, spin
+    rates[3] = (by.gravity * sin - cos * both) / inertia
+    rates[1] = both - by.polemass_length * rates[3] * cos / by.total_mass
+    states += by.tau * rates

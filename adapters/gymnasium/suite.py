@@ -222,12 +222,11 @@ class GymnasiumSuite(HostSuite):
         options: Mapping[str, Any],
         **given: Any,
     ) -> Environment:
-        # Gymnasium can step CartPoles in one go.
+        # CartPoles can be stepped in one go.
         is_serial = not (options.get("workers") or options.get("timeout"))
         if is_serial and isinstance(first, CartPoleInstance) and is_by_the_book(first.env):
-            vectorised = self.load("envs.classic_control.cartpole").CartPoleVectorEnv
             saves = options.get("forkable", True) is not False
-            given["fleet"] = CartPoleFleet(vectorised, first, saves=saves)
+            given["fleet"] = CartPoleFleet(first, saves=saves)
         return super().environment(name, construct, first, options, **given)
 
     def instances(self, name: str, options: Mapping[str, Any]) -> Callable[[], GymnasiumInstance]:

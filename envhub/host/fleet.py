@@ -27,17 +27,58 @@ from envhub.errors import HostEnvError
 from envhub.host.instance import Instance
 
 Value = TypeVar("Value")
+Column = Sequence[Any] | np.ndarray[Any, Any]
 
 SIGINT = int(signal.SIGINT)
+
+
+class Stacked:
+    """The observations of several lanes as one value, whose leaves have a leading axis.
+
+    Args:
+        tree: the value, with the structure of the space.
+        size: the number of lanes.
+    """
+
+    def __init__(self, tree: Any, size: int) -> None:
+        self.tree, self._size = tree, size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, places: Sequence[int]) -> Stacked:
+        """Return the observations of some lanes."""
+        return Stacked(_rows_of(self.tree, list(places)), len(places))
+
+
+def _rows_of(tree: Any, places: list[int]) -> Any:
+    if isinstance(tree, Mapping):
+        return {name: _rows_of(part, places) for name, part in tree.items()}
+    if isinstance(tree, tuple | list):
+        return tuple(_rows_of(part, places) for part in tree)
+    return tree[places]
+
+
+def _some(column: Any, places: Sequence[int]) -> Any:
+    """Return some entries of a column, or of each column in a mapping."""
+    if isinstance(column, Mapping):
+        return {name: _some(each, places) for name, each in column.items()}
+    if isinstance(column, np.ndarray | Stacked):
+        return column[list(places)]
+    return [column[place] for place in places] if len(column) else ()
 
 
 class Outcomes(NamedTuple):
     """The results of a call to several instances, in columns with an entry for each lane.
 
+    A column is a sequence or an array. The hub keeps the arrays and never writes them, so a fleet
+    that writes an array again must give a copy.
+
     Attributes:
-        obs: the observations, with the structure of the space.
-        rewards: numbers; for several agents, an array for each lane.
-        terminated, truncated: flags; for several agents, an array for each lane.
+        obs: the observations, with the structure of the space; `Stacked` if the space has several
+            leaves and the fleet has columns.
+        rewards: numbers; for several agents, an array for each lane. Empty after a reset.
+        terminated, truncated: flags; for several agents, an array for each lane. Empty likewise.
         infos: the entries of `info`, as a dict for each lane or as a column for each entry.
         saved: the result of each instance's `save`; empty if the fleet does not save.
         lanes: the lanes of the call that the columns have; `None` for all of them, in order.
@@ -46,11 +87,11 @@ class Outcomes(NamedTuple):
         lost: the numbers of further instances whose state is gone, because their worker is gone.
     """
 
-    obs: Sequence[Any]
-    rewards: Sequence[Any]
-    terminated: Sequence[Any]
-    truncated: Sequence[Any]
-    infos: Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
+    obs: Column | Stacked
+    rewards: Column
+    terminated: Column
+    truncated: Column
+    infos: Sequence[Mapping[str, Any]] | Mapping[str, Column]
     saved: Sequence[bytes]
     lanes: Sequence[int] | None = None
     failures: Mapping[int, BaseException] = {}
@@ -63,13 +104,8 @@ class Outcomes(NamedTuple):
         failures: Mapping[int, BaseException] | None = None,
     ) -> Outcomes:
         """Return some of the lanes that the columns have."""
-
-        def at(column: Any) -> Any:
-            if isinstance(column, Mapping):
-                return {name: at(each) for name, each in column.items()}
-            return [column[place] for place in places] if len(column) else ()
-
-        obs, rewards, terminated, truncated, infos, saved = map(at, self[:6])
+        columns = [_some(column, places) for column in self[:6]]
+        obs, rewards, terminated, truncated, infos, saved = columns
         return Outcomes(
             obs, rewards, terminated, truncated, infos, saved, lanes, failures or {}, self.lost
         )
@@ -103,7 +139,14 @@ class Fleet(abc.ABC):
     """Instances, numbered from 0.
 
     A call names each instance at most once.
+
+    Attributes:
+        takes_columns: whether a call gives `numbers` as an array, and the actions of a step as one
+            value with the structure of the action space, whose leaves are arrays with a leading
+            axis. Otherwise both are lists.
     """
+
+    takes_columns: ClassVar[bool] = False
 
     @property
     def processes(self) -> list[int]:
@@ -119,8 +162,8 @@ class Fleet(abc.ABC):
         """Start an episode in each instance; the outcomes have no rewards, flags or infos."""
 
     @abc.abstractmethod
-    def step(self, numbers: Sequence[int], actions: Sequence[Any]) -> Outcomes:
-        """Advance each instance by one step."""
+    def step(self, numbers: Sequence[int], actions: Any) -> Outcomes:
+        """Advance each instance by one step; all actions lie in the space."""
 
     @abc.abstractmethod
     def restore(self, numbers: Sequence[int], saved: Sequence[bytes], obs: Sequence[Any]) -> None:

@@ -222,7 +222,9 @@ class Pool:
         """Step instances in place."""
         self._apply(slots, given.params)
         self._steps += len(slots)
-        outcomes = self._ask(self._fleet.step, slots, given.actions)
+        actions = self._values.actions
+        shaped = actions.tree if self._fleet.takes_columns else actions.values
+        outcomes = self._ask(self._fleet.step, slots, shaped(given.actions))
         # These are copies, because the arguments of a call are gone after it.
         chosen = {name: leaf.copy() for name, leaf in given.chosen.items()}
         batch = self._settle(slots, outcomes, given.handles[:, 1].copy(), chosen)
@@ -318,7 +320,9 @@ class Pool:
         adapter, for example for an invalid snapshot. What a reset or step raises is in its outcome.
         """
         try:
-            return method(slots.tolist(), *arguments) if len(slots) else method(*arguments)
+            if not len(slots):
+                return method(*arguments)
+            return method(slots if self._fleet.takes_columns else slots.tolist(), *arguments)
         except EnvHubError:
             self._forget(slots)
             raise

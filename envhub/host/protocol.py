@@ -46,14 +46,15 @@ class Given(NamedTuple):
         handles: uint32[size, 3].
         snapshots: uint8[size, K]; `None` for opaque states.
         chosen: the leaves of the actions by name.
-        actions: the actions as instances take them.
+        actions: the leaves with the dtypes of the space; a value that rounding put outside a bound
+            is the bound.
         params: uint32[size, P], the bits of the params; uint32[1, P] if all lanes have the same.
     """
 
     handles: Any
     snapshots: Any
     chosen: Columns
-    actions: Sequence[Any]
+    actions: Sequence[Array]
     params: Any
 
     def at(self, lanes: Any) -> Given:
@@ -62,7 +63,7 @@ class Given(NamedTuple):
             self.handles[lanes],
             None if self.snapshots is None else self.snapshots[lanes],
             {name: leaf[lanes] for name, leaf in self.chosen.items()},
-            [self.actions[lane] for lane in lanes.tolist()],
+            [leaf[lanes] for leaf in self.actions],
             rows_of(self.params, lanes),
         )
 
@@ -128,6 +129,18 @@ def to_leaves(space: spaces.Space, value: Any) -> list[Any]:
         pairs = zip(space, value, strict=True)
         return [leaf for child, part in pairs for leaf in to_leaves(child, part)]
     return [value]
+
+
+def to_columns(space: spaces.Space, values: Sequence[Any]) -> list[Sequence[Any]]:
+    """Return the leaves of several values: for each leaf, in the same order, that of all values."""
+    parts: list[tuple[spaces.Space, Sequence[Any]]]
+    if isinstance(space, spaces.Dict):
+        parts = [(space[name], [value[name] for value in values]) for name in sorted(space)]
+    elif isinstance(space, spaces.Tuple):
+        parts = list(zip(space, zip(*values, strict=True), strict=True))
+    else:
+        return [values]
+    return [column for child, part in parts for column in to_columns(child, part)]
 
 
 def of_leaves(space: spaces.Space, leaves: Iterator[Any]) -> Any:

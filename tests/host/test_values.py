@@ -12,9 +12,10 @@ import pytest
 
 import envhub
 from envhub import errors, spaces
-from envhub.host.fleet import Outcomes
+from envhub.host.fleet import Outcomes, Stacked
+from envhub.host.protocol import Protocol
 from envhub.host.sampling import sample
-from envhub.host.values import Actions
+from envhub.host.values import Actions, Observations, Values
 from envhub.wrappers import ClipAction, RescaleAction
 from tests.host.broken import Odd
 
@@ -164,7 +165,7 @@ def test_an_entry_that_its_type_cannot_hold_is_refused(first: Any, value: Any) -
 def test_entries_in_columns_are_split_as_those_of_lanes_are() -> None:
     flags, lives = [False] * 3, np.int32([5, 4, 3])
     outcomes = Outcomes([0, 1, 2], [0.0] * 3, flags, flags, {"lives": lives}, ())
-    assert outcomes.some([2, 0]).infos == {"lives": [3, 5]}
+    np.testing.assert_equal(outcomes.some([2, 0]).infos, {"lives": np.int32([3, 5])})
     by_lane = outcomes._replace(infos=[{"lives": each} for each in lives])
     assert by_lane.some([2, 0]).infos == [{"lives": 3}, {"lives": 5}]
 
@@ -177,7 +178,7 @@ def test_an_entry_takes_the_wider_of_what_is_seen_first() -> None:
 def test_a_bound_that_was_rounded_is_the_bound() -> None:
     actions = Actions(spaces.Box(np.full(2, -0.7), np.full(2, 0.1), (2,), np.float64))
     rounded = np.array([[-0.7, 0.1]], np.float32)
-    (read,) = actions.read([rounded])
+    ((read,),) = actions.read([rounded])
     np.testing.assert_array_equal(read, [np.float32(-0.7), 0.1])
     with pytest.raises(errors.InvalidActionError, match="outside"):
         actions.read([rounded * np.float32(1.0001)])
@@ -295,3 +296,38 @@ def test_a_part_without_a_mask_is_drawn_freely() -> None:
 def test_a_mask_that_cannot_be_used_is_ignored(space: Any, mask: Any) -> None:
     with_mask, without = (sample(space, np.random.default_rng(0), each) for each in (mask, None))
     assert jax.tree.all(jax.tree.map(np.array_equal, with_mask, without))
+
+
+def test_observations_of_many_lanes_come_stacked_or_lane_by_lane() -> None:
+    space = spaces.Dict({"b": spaces.Tuple([spaces.Discrete(3), spaces.Box(0, 1, (2,))])})
+    parts = np.arange(3), np.arange(6.0).reshape(3, 2) / 6
+    stacked = Stacked({"b": parts}, 3)
+    lanes = [{"b": pair} for pair in zip(*parts, strict=True)]
+    observations = Observations(space)
+    for batch, wanted in ((stacked, lanes), (stacked[[2, 0]], [lanes[2], lanes[0]])):
+        pairs = zip(observations.columns(batch), observations.columns(wanted), strict=True)
+        for ours, theirs in pairs:
+            np.testing.assert_array_equal(ours, theirs)
+            assert ours.dtype == theirs.dtype
+    for wrong in (Stacked({"b": parts}, 2), Stacked({"c": parts}, 3), Stacked({"b": parts[:1]}, 3)):
+        with pytest.raises(ValueError, match="observation"):
+            observations.columns(wrong)
+
+
+@pytest.mark.parametrize("is_stacked", [False, True])
+@pytest.mark.parametrize("bad", [[], [0], [6], [2, 3, 5], list(range(7))])
+def test_the_lanes_that_do_not_fit_are_found(bad: list[int], is_stacked: bool) -> None:
+    """A value of float64 that float32 cannot hold is one that does not fit."""
+    obs = np.arange(7.0)
+    obs[bad] = 1e99
+    space = spaces.Dict({"x": spaces.Box(-np.inf, np.inf, ())})
+    leaves = Observations(space)
+    protocol = Protocol([], leaves.forms, [], (), 0, 0)
+    values = Values(protocol, Actions(spaces.Discrete(2)), leaves, None)
+    given: Any = Stacked({"x": obs}, 7) if is_stacked else [{"x": each} for each in obs]
+    outcomes = Outcomes(given, np.ones(7), np.zeros(7, bool), np.zeros(7, bool), {}, ())
+    lanes, columns, failures = values.columns_of_each(outcomes._replace(lanes=range(10, 17)))
+    assert sorted(failures) == [10 + lane for lane in bad]
+    assert lanes == [10 + lane for lane in range(7) if lane not in bad]
+    if lanes:
+        np.testing.assert_array_equal(columns["obs.0"], np.delete(obs, bad).astype(np.float32))

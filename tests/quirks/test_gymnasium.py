@@ -139,9 +139,15 @@ def test_an_environment_in_jax_that_is_not_gymnasiums_is_refused() -> None:
 
 
 @pytest.mark.parametrize("forkable", [True, False])
-@pytest.mark.parametrize("options", [{}, {"max_episode_steps": 9, "sutton_barto_reward": True}])
+@pytest.mark.parametrize(
+    ("options", "gravity"),
+    [
+        ({}, [9.8] * 8),
+        ({"max_episode_steps": 9, "sutton_barto_reward": True}, [9.8, 3.0, 30.0, 9.8, 9.0]),
+    ],
+)
 def test_cartpoles_stepped_together_are_those_stepped_one_by_one(
-    forkable: bool, options: Any
+    forkable: bool, options: Any, gravity: list[float]
 ) -> None:
     def episodes(**workers: Any) -> Any:
         env, params = envhub.make(
@@ -151,7 +157,7 @@ def test_cartpoles_stepped_together_are_those_stepped_one_by_one(
             **options,
             **workers,
         )
-        gravities = params.replace(gravity=jnp.array([9.8, 3.0, 30.0, 9.8, 9.0]))
+        gravities = params.replace(gravity=jnp.array(gravity))
         lanes = params.replace(**dict.fromkeys(vars(params))).replace(gravity=0)
 
         def run(key: Any, params: Any) -> Any:
@@ -163,7 +169,7 @@ def test_cartpoles_stepped_together_are_those_stepped_one_by_one(
 
             return jax.lax.scan(body, state, jax.random.split(key, 100))[1]
 
-        keys = jax.random.split(KEY, 5)
+        keys = jax.random.split(KEY, len(gravity))
         played = jax.jit(jax.vmap(run, in_axes=(0, lanes)))(keys, gravities)
         return jax.block_until_ready(played)  # while the environment is there: jax does not wait
 
