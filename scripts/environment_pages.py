@@ -76,8 +76,8 @@ def page(suite: Suite, name: str, *, has_picture: bool) -> str:
         parts += [f"- **Agents**: {agents}"] if agents > 1 else []
     limit = suite.limit(name, {})
     defaults = _defaults(suite, name)
-    value = defaults.get(limit or "", "")
-    given = f", {value.strip('`')} steps by default" if value.startswith("`") else ""
+    value = defaults.get(limit or "", "").strip("`")
+    given = f", {value} steps by default" if value else ""
     parts += [f"- **Limit**: `{limit}`{given}" if limit else "- **Limit**: none that `make` takes"]
     of = f"; this page is of {known['version']}" if known else ""
     parts += [f"- **Versions**: `{suite.distribution}{suite.supported}`{of}\n"]
@@ -113,14 +113,9 @@ def _names(suite: Suite) -> set[str]:
 
 
 def _defaults(suite: Suite, name: str) -> dict[str, str]:
-    """The params, each with its default value."""
-    of_suite: dict[str, dict[str, Any]] = PARAMS["defaults"].get(suite.name, {})
-    if name in of_suite:
-        values = of_suite[name].items()
-        return {each: "several numbers" if v is None else f"`{v}`" for each, v in values}
-    # Where the params of a suite are of one class, an example stands for all, but for the values.
-    example = of_suite.get(suite.example, {}) if len(of_suite) == 1 else {}
-    return dict.fromkeys(example, "the environment's own")
+    """Return the default of each param as text: its numbers, or the dtype and shape of an array."""
+    known: dict[str, dict[str, Any]] = PARAMS["defaults"].get(suite.name, {})
+    return {param: f"`{value}`" for param, value in known.get(name, {}).items()}
 
 
 def _params(defaults: dict[str, str]) -> str:

@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import importlib.util
 import json
+import operator
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -32,9 +33,23 @@ PAGES = REPOSITORY / "docs" / "suites"
 PARAMS = REPOSITORY / "docs" / "params.json"
 MARK = "<!-- {}, by python -m tests.suite_pages -->"
 END = "<!-- end -->"
-# Suites whose params are of one class, so that the example stands for all: making each takes long.
+# Suites whose params all have one class, so that the names are those of the example.
 SAME_PARAMS = ("ale", "brax", "navix")
-OPTIONS = {"ale": {"engine": "python"}}  # under which there are params
+OPTIONS = {"ale": {"engine": "python"}}  # options without which a suite has no params
+# Fields of brax's `System` that are changed to randomise domains. The param `sys` is `None` for the
+# environment's own system.
+PARTS = {
+    "brax": (
+        "sys.gravity",
+        "sys.link.inertia.mass",
+        "sys.link.inertia.i",
+        "sys.dof.damping",
+        "sys.dof.stiffness",
+        "sys.dof.armature",
+        "sys.actuator.gear",
+        "sys.geom_friction",
+    )
+}
 CALLBACK = "*callback options*"
 
 
@@ -97,7 +112,10 @@ def environments(suite: Suite) -> list[str]:
     gaps = {name: gap for name in suite.known_names() if (gap := suite.gap(name, {}))}
     running = [name for name in suite.known_names() if name not in gaps]
     options = {name: _options(suite, name) for name in running}
-    params = {name: [*_params(suite, _representative(suite, name))] for name in running}
+    params = {
+        name: [each for each in _params(suite, _representative(suite, name)) if "." not in each]
+        for name in running
+    }
     common = _common(options.values()), _common(params.values())
     rows: dict[tuple[str, str], list[str]] = {}
     for name in suite.known_names():
@@ -123,21 +141,28 @@ def _options(suite: Suite, name: str) -> list[str]:
 
 @functools.cache
 def _params(suite: Suite, name: str) -> dict[str, Any]:
-    """The default params by name; `None` stands for what is more than four numbers."""
+    """Return the default params by name: numbers, dtypes with shapes, or `None`."""
     options = OPTIONS.get(suite.name, {})
     if not suite.capabilities(name, options).has_env_params:
         return {}
     env = suite.make(name, options)
     params: Any = env.default_params
+    parts = {
+        part: operator.attrgetter(part)(env.unwrapped)
+        for part in PARTS.get(suite.name, ())
+        if hasattr(env.unwrapped, part.partition(".")[0])
+    }
     env.close()
-    return {field.name: _plain(getattr(params, field.name)) for field in dataclasses.fields(params)}
+    fields = {field.name: getattr(params, field.name) for field in dataclasses.fields(params)}
+    return {each: _plain(value) for each, value in (fields | parts).items()}
 
 
 def _plain(value: Any) -> Any:
-    leaves = jax.tree.leaves(value)
-    if len(leaves) != 1 or np.size(leaves[0]) > 4:
-        return None
-    return _rounded(np.asarray(leaves[0]).tolist())
+    """Return up to four numbers as they are, and larger arrays as their dtype and shape."""
+    leaves = list(map(np.asarray, jax.tree.leaves(value)))
+    if len(leaves) == 1 and leaves[0].size <= 4:
+        return _rounded(leaves[0].tolist())
+    return ", ".join(f"{leaf.dtype}{list(leaf.shape)}" for leaf in leaves) or None
 
 
 def _rounded(value: Any) -> Any:
@@ -147,17 +172,17 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
-def defaults(suite: Suite) -> dict[str, dict[str, Any]]:
-    """The default params of each environment that has some, of those alike of one."""
-    running = [name for name in suite.known_names() if not suite.gap(name, {})]
-    names = sorted({_representative(suite, name) for name in running})
-    return {name: found for name in names if (found := _params(suite, name))}
+def defaults(suite: Suite, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return the default params of these environments, without those that have none."""
+    running = [name for name in names if not suite.gap(name, {})]
+    found = {name: _params(suite, _drawn_by_symbols(name)) for name in running}
+    return {name: params for name, params in sorted(found.items()) if params}
 
 
 def write_defaults(suite: Suite) -> None:
     """Put them into docs/params.json, beside the meaning of each, which is written by hand."""
     known = json.loads(PARAMS.read_text(encoding="utf-8"))
-    known["defaults"][suite.name] = defaults(suite)
+    known["defaults"][suite.name] = defaults(suite, suite.known_names())
     lines = [f"{json.dumps(name)}: {json.dumps(told)}" for name, told in known["meaning"].items()]
     parts = ['"meaning": {\n' + ",\n".join(lines) + "\n}"]
     of_suites = []
@@ -171,7 +196,15 @@ def write_defaults(suite: Suite) -> None:
 def _representative(suite: Suite, name: str) -> str:
     if suite.name in SAME_PARAMS:
         return suite.example
-    return name.replace("Pixels", "Symbolic")  # craftax's pictures take minutes, the first time
+    return _drawn_by_symbols(name)
+
+
+def _drawn_by_symbols(name: str) -> str:
+    """Return the name of the variant with equal params that is made in seconds.
+
+    craftax prepares the pictures of its pixels for minutes when the first environment is made.
+    """
+    return name.replace("Pixels", "Symbolic")
 
 
 def _common(lists: Iterable[list[str]]) -> list[str]:
