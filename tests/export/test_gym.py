@@ -103,6 +103,19 @@ def test_one_environment_is_the_export() -> None:
         assert isinstance(collected, gymnasium.wrappers.RenderCollection)
 
 
+def test_a_window_shows_the_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    needed("pygame")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    env = gymnasium.make("gymnasium/CartPole-v1", render_mode="human")
+    window = env
+    while not isinstance(window, gymnasium.wrappers.HumanRendering):
+        window = window.env
+    env.reset(seed=0)
+    env.step(0)
+    assert window.window.get_size() == (600, 400)
+    env.close()
+
+
 def test_many_are_the_batched_export() -> None:
     envs = gymnasium.make_vec(CARTPOLE, num_envs=4, max_steps_in_episode=9)
     assert type(envs).__name__ == "EnvHubVectorEnv"

@@ -175,6 +175,39 @@ def test_preprocessing_is_that_of_the_vector_environment_to_the_bit(
 
 
 @pytest.mark.parametrize(
+    ("options", "theirs"),
+    [
+        ({"episodic_life": True}, {"terminal_on_life_loss": True}),
+        (
+            {"grayscale": False, "frameskip": 8, "img_width": 60, "img_height": 70},
+            {"grayscale_obs": False, "frame_skip": 8, "screen_size": (60, 70)},
+        ),
+    ],
+)
+@with_its_own
+def test_preprocessing_is_gymnasiums_to_the_bit(options: Any, theirs: Any) -> None:
+    """What docs/wrappers.md gives for `AtariPreprocessing`, through the end of a life or a game."""
+    import ale_py
+    import gymnasium
+
+    gymnasium.register_envs(ale_py)
+    raw = gymnasium.make("ALE/Breakout-v5", frameskip=1, repeat_action_probability=0.0)
+    env = gymnasium.wrappers.AtariPreprocessing(raw, noop_max=0, **theirs)
+    plain = {"noop_max": 0, "use_fire_reset": False, "stack_num": 1, "reward_clipping": False}
+    ours, rng, ends = instance("breakout", **plain, **options), np.random.default_rng(0), 0
+    np.testing.assert_array_equal(ours.reset(0)[0], env.reset(seed=0)[0])
+    for _ in range(300):
+        action = int(rng.integers(4))
+        step, (obs, *others, _) = ours.step(action), env.step(action)
+        np.testing.assert_array_equal(step.obs[0], obs)
+        assert list(step[1:4]) == others
+        if step.terminated:
+            ends += 1
+            np.testing.assert_array_equal(ours.reset(0)[0], env.reset(seed=0)[0])
+    assert ends
+
+
+@pytest.mark.parametrize(
     ("game", "options"),
     [
         ("breakout", {}),
