@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -960,6 +962,35 @@ def test_doctor_notices_the_strangers_distribution(
     assert json.loads(invoke("doctor", "--json", exit_code=1).stdout)["stranger"] is None
     monkeypatch.setattr(_distribution, "_STRANGERS_FILE", "hub.py")  # which is there
     assert "Run: pip uninstall envhub." in words(invoke("doctor", exit_code=1).stdout)
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no pseudo-terminals")
+def test_doctor_shows_progress_while_a_plug_in_of_jax_starts(tmp_path: Path) -> None:
+    (tmp_path / "idle_plugin.py").write_text("def initialize(): pass\n", encoding="utf-8")
+    facts = tmp_path / "idle_plugin-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Name: idle-plugin\nVersion: 1.0\n", encoding="utf-8")
+    (facts / "entry_points.txt").write_text("[jax_plugins]\nidle = idle_plugin\n", encoding="utf-8")
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    program = "from envhub.cli import app; app(['doctor'])"
+    terminal, stderr = os.openpty()
+    output = tmp_path / "stdout"
+    with output.open("w", encoding="utf-8") as stdout:
+        process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONPATH": paths, "TERM": "xterm"},
+            stdout=stdout,
+            stderr=stderr,
+        )
+    os.close(stderr)
+    shown = b""
+    with contextlib.suppress(OSError):  # Linux raises it at the end of a terminal
+        while part := os.read(terminal, 4096):
+            shown += part
+    os.close(terminal)
+    assert process.wait() == 0
+    assert b"asking JAX for its devices" in shown
+    assert jax.devices("cpu")[0].platform in output.read_text(encoding="utf-8")
 
 
 @pytest.mark.usefixtures("crashing")

@@ -193,11 +193,23 @@ def test_the_wheel_says_what_it_needs(wheel: Path) -> None:
     assert set(metadata["Requires-Python"].split(",")) == set(PROJECT["requires-python"].split(","))
     assert set(metadata.get_all("Provides-Extra", [])) == set(EXTRAS)
     assert "# envhub" in metadata.get_payload()
-    assert "](docs/" not in metadata.get_payload()
+    assert relative(links(metadata.get_payload())) == []
     requirements = metadata.get_all("Requires-Dist", [])
     plain = {requirement(text)[0] for text in requirements if ";" not in text}
     assert plain == {"jax", "numpy", "packaging", "typer"}
     assert len(requirements) == len(plain) + sum(map(len, EXTRAS.values()))
+
+
+def links(text: Any) -> list[str]:
+    """The targets of all links and pictures in Markdown, inline, by reference and in HTML."""
+    forms = (r"\]\(([^)\s]+)", r"^\[[^\]]+\]:\s*(\S+)", r"(?:src|srcset|href)=[\"']([^\"']+)")
+    found = [target for form in forms for target in re.findall(form, text, re.MULTILINE)]
+    assert found
+    return found
+
+
+def relative(targets: list[str]) -> list[str]:
+    return [each for each in targets if not each.startswith(("https://", "#"))]
 
 
 @pytest.mark.parametrize("source", [None, "https://example.org/a"])
@@ -210,9 +222,8 @@ def test_the_readme_renders_where_there_is_no_repository(source: str | None) -> 
     spec.loader.exec_module(backend)
     text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     shown = backend.readme_for_the_index(text, source)
-    targets = re.findall(r"\]\(([^)]+)\)", shown) + re.findall(r"(?:src|href)=\"([^\"]+)", shown)
-    assert targets
-    assert [each for each in targets if not each.startswith(("https://", "#"))] == []
+    assert relative(links(text))
+    assert relative(links(shown)) == []
     picture = "](https://example.org/a/raw/HEAD/docs/figures/gallery.png)"
     assert (picture in shown) == bool(source)
     assert ("(`docs/contract.md`)" in shown) == (not source)

@@ -66,7 +66,7 @@ def _diagnose(attempt: bool, as_json: bool) -> Facts:
         with watched(len(suites), "trying", as_json) as report, ThreadPoolExecutor() as pool:
             for done, _ in enumerate(pool.map(_try, suites), start=1):
                 report(done)
-    devices, problem = _devices()
+    devices, problem = _devices(as_json)
     return {
         "versions": version_facts(),
         "newer_than_tested": {
@@ -81,11 +81,13 @@ def _diagnose(attempt: bool, as_json: bool) -> Facts:
     }
 
 
-def _devices() -> tuple[str, str | None]:
+def _devices(as_json: bool) -> tuple[str, str | None]:
     """Return JAX's devices, one per line, and the error if JAX cannot list them."""
     plugins = importlib.metadata.entry_points(group="jax_plugins")
     if plugins or importlib.util.find_spec("libtpu"):
-        return _in_another_process(_LIST_DEVICES)  # a plug-in may crash
+        # A plug-in may crash, so another process asks for the devices. Starting it takes seconds.
+        with watched(1, "asking JAX for its devices", as_json):
+            return _in_another_process(_LIST_DEVICES)
     try:
         return "\n".join(map(str, jax.devices())), None
     except RuntimeError as error:
