@@ -31,6 +31,8 @@ class VectorFleet(Fleet):
         is_steady: whether the game is one of `STEADY`.
     """
 
+    prepares = True
+
     def __init__(self, example: PreprocessedInstance, *, is_steady: bool) -> None:
         from concurrent import futures  # a millisecond, which `capabilities` does not need
 

@@ -23,7 +23,9 @@ def step_then_reset(pool: Pool, inputs: Columns, outputs: Columns, size: int) ->
     for final, obs in zip(pool.protocol.final_obs, pool.protocol.obs, strict=True):
         outputs[final][:] = outputs[obs]
     ended = (outputs[TERMINATED] | outputs[TRUNCATED]).reshape(size, -1).all(-1)
-    _on_lanes(pool, Pool.reset, inputs, outputs, np.flatnonzero(ended), size)
+    lanes = np.flatnonzero(ended)
+    if len(lanes) and not pool.restart(inputs, outputs, lanes):
+        _on_lanes(pool, Pool.reset, inputs, outputs, lanes, size)
 
 
 def step_or_reset(pool: Pool, inputs: Columns, outputs: Columns, size: int) -> None:

@@ -144,9 +144,12 @@ class Fleet(abc.ABC):
         takes_columns: whether a call gives `numbers` as an array, and the actions of a step as one
             value with the structure of the action space, whose leaves are arrays with a leading
             axis. Otherwise both are lists.
+        prepares: whether an instance that ended is made ready for a reset meanwhile, so that the
+            next episode should start in another instance.
     """
 
     takes_columns: ClassVar[bool] = False
+    prepares: ClassVar[bool] = False
 
     @property
     def processes(self) -> list[int]:

@@ -139,6 +139,32 @@ class Pool:
             shown = {name: batch.shown[name] for name in self.protocol.start}
             self._show(outputs, now, batch.handles, shown)
 
+    def restart(self, inputs: Columns, outputs: Columns, lanes: Any) -> bool:
+        """Start episodes in the instances in which episodes ended in this call, if possible.
+
+        The batch then keeps its instances, and the next call continues it.
+
+        Args:
+            inputs: the arguments of the call.
+            outputs: the outputs, in which all lanes are answered.
+            lanes: int[n], the lanes whose episodes ended.
+
+        Returns:
+            Whether the lanes were answered.
+        """
+        if self._fleet.prepares:
+            return False
+        slots = self._states.restart(outputs[HANDLE], lanes)
+        if slots is None:
+            return False
+        seeds = stretch(inputs[SEED], len(outputs[HANDLE]))[lanes]
+        self._resets += len(lanes)
+        outcomes = self._ask(self._fleet.reset, slots, seeds.tolist())
+        batch = self._settle(slots, outcomes, 0, {}, within=lanes)  # no generation is 0
+        shown = {name: batch.shown[name][lanes] for name in self.protocol.start}
+        self._show(outputs, lanes, batch.handles[lanes], shown)
+        return True
+
     def step(self, inputs: Columns, outputs: Columns, size: int) -> None:
         """Advance states. Nothing moves unless all handles and actions are valid."""
         given = self._values.read(inputs, size)
@@ -333,8 +359,10 @@ class Pool:
 
     # The results of instances.
 
-    def _settle(self, slots: Any, outcomes: Outcomes, before: Any, chosen: Columns) -> Batch:
-        """Record the states that instances are in now, after checking them.
+    def _settle(
+        self, slots: Any, outcomes: Outcomes, before: Any, chosen: Columns, within: Any = None
+    ) -> Batch:
+        """Record the states that instances are in now, after checking them; see `States.record`.
 
         Lanes that fail are left out, and their instances are replaced. The others stay usable: for
         the same transition again, they answer with the recorded result.
@@ -348,10 +376,12 @@ class Pool:
             except Exception:
                 pass  # lane by lane then
             else:
-                return self._states.record(slots, before, shown, chosen)
+                return self._states.record(slots, before, shown, chosen, within)
         lanes, shown, failures = self._values.columns_of_each(outcomes)
         if len(lanes) == len(slots):  # shapes differed, and each is good by itself
-            return self._states.record(slots, before, shown, chosen)
+            return self._states.record(slots, before, shown, chosen, within)
+        if within is not None:
+            self._forget(slots)  # the states that ended, which the failed reset is not about
         if lanes:
             origin = before[lanes] if np.ndim(before) else before
             moved = {name: leaf[lanes] for name, leaf in chosen.items()}

@@ -45,18 +45,42 @@ class Batch(NamedTuple):
     chosen: Columns
     call: int
 
+    def at(self, lanes: Array) -> Batch:
+        """Return some of the states, after a step."""
+        slots, handles, before, ended = (column[lanes] for column in self[:4])
+        shown, chosen = (
+            {name: column[lanes] for name, column in columns.items()}
+            for columns in (self.shown, self.chosen)
+        )
+        return Batch(slots, handles, before, ended, shown, chosen, self.call)
+
+    def renewed(self, lanes: Array, by: Batch) -> Batch:
+        """Return the batch with the states of another one, after a reset, in some lanes."""
+
+        def put(column: Array, rows: Any) -> Array:
+            column = column.copy()  # it may belong to a fleet
+            column[lanes] = rows
+            return column
+
+        handles, before, ended = map(put, self[1:4], by[1:4])
+        shown = {name: put(column, by.shown[name]) for name, column in self.shown.items()}
+        return Batch(self.slots, handles, before, ended, shown, self.chosen, by.call)
+
 
 class Rows:
-    """A row for each instance.
+    """A row for the state of each instance, and n further rows for states that ended.
+
+    If an episode starts in the instance in which the last one ended, row n + i has the state in
+    which instance i ended, so that the step to it can be answered again.
 
     Attributes:
-        generation: int[n], the generation of the state of the instance; -1 for no state.
-        before: int[n], the generation of the state before the last step; -1 after a reset.
-        ended: bool[n], whether the episode ended; true if there is no state.
+        generation: int[2 n], the generation of the state of the instance; -1 for no state.
+        before: int[2 n], the generation of the state before the last step; -1 after a reset.
+        ended: bool[2 n], whether the episode ended; true if there is no state.
         shown: the columns that the state shows, see `Protocol.shown`.
         chosen: the columns of the action of the last step.
-        params: uint32[n, P], the bits of the params that are set in the instance.
-        used: int[n], the number of the call that last used the instance.
+        params: uint32[2 n, P], the bits of the params that are set in the instance.
+        used: int[2 n], the number of the call that last used the instance.
     """
 
     def __init__(
@@ -72,15 +96,13 @@ class Rows:
         self.used = np.zeros(0, np.int64)
 
     def grow(self, count: int) -> None:
-        """Add `count` rows without a state."""
-        self.generation, self.before = _longer(self.generation, count), _longer(self.before, count)
-        self.ended, self.used = _longer(self.ended, count), _longer(self.used, count)
-        self.params = _longer(self.params, count)
+        """Add `count` instances without a state."""
+        self.generation = _longer(self.generation, count, -1)
+        self.before = _longer(self.before, count, -1)
+        self.ended, self.used = _longer(self.ended, count, 1), _longer(self.used, count)
+        self.params = _longer(self.params, count, UNSET)
         self.shown = {name: _longer(column, count) for name, column in self.shown.items()}
         self.chosen = {name: _longer(column, count) for name, column in self.chosen.items()}
-        self.generation[-count:] = self.before[-count:] = -1
-        self.ended[-count:] = True
-        self.params[-count:] = UNSET
 
     def write(self, batch: Batch) -> None:
         """Write the states of a batch into its rows."""
@@ -120,7 +142,7 @@ class States:
         self.grow(1)
 
     def __len__(self) -> int:
-        return len(self._rows.generation)
+        return len(self._rows.generation) // 2
 
     @property
     def rows(self) -> Rows:
@@ -134,8 +156,21 @@ class States:
         """Add `count` instances without a state."""
         self.rows.grow(count)
 
-    def record(self, slots: Array, before: Any, shown: Columns, chosen: Columns) -> Batch:
-        """Record the states in which instances are now, under new names, and keep the arrays."""
+    def record(
+        self, slots: Array, before: Any, shown: Columns, chosen: Columns, within: Any = None
+    ) -> Batch:
+        """Record the states in which instances are now, under new names, and keep the arrays.
+
+        Args:
+            slots: the numbers of the instances.
+            before: as in `Batch`.
+            shown: as in `Batch`.
+            chosen: as in `Batch`.
+            within: the lanes of the newest batch, if `restart` returned the slots.
+
+        Returns:
+            The newest batch.
+        """
         count = len(slots)
         if self._next + count >= 2**32:  # the first generations are not in use any more
             self._next = 1
@@ -146,10 +181,37 @@ class States:
         ended = shown["terminated"] | shown["truncated"]
         if ended.ndim > 1:
             ended = ended.all(-1)  # an episode ends when it has ended for all agents
-        if self._newest is not None and self._newest.slots is not slots:
-            self._rows.write(self._newest)
-        self._newest = Batch(slots, handles, before, ended, shown, chosen, self.now)
-        return self._newest
+        batch, newest = Batch(slots, handles, before, ended, shown, chosen, self.now), self._newest
+        if within is not None and newest is not None:
+            batch = newest.renewed(within, batch)
+        elif newest is not None and newest.slots is not slots:
+            self._rows.write(newest)
+        self._newest = batch
+        return batch
+
+    def restart(self, handles: Array, lanes: Array) -> Any:
+        """Give up the states of lanes whose episodes ended in this call, for new episodes.
+
+        Without snapshots, the states that ended are kept until the next such end.
+
+        Args:
+            handles: uint32[n, 3], the states of all lanes of the call.
+            lanes: int[m], those that ended.
+
+        Returns:
+            The slots of the instances; `None` if the states are not the newest batch of this call.
+        """
+        newest = self._newest
+        if newest is None or newest.call != self.now:
+            return None
+        if handles.tobytes() != newest.handles.tobytes():
+            return None
+        slots: Array = newest.slots[lanes]
+        if self._snapshots is None:
+            lasts = slots + len(self)
+            self._rows.write(newest.at(lanes)._replace(slots=lasts))
+            self._rows.params[lasts] = self._rows.params[slots]
+        return slots
 
     def continued(self, handles: Array) -> Any:
         """Return the slots of the newest batch if these are its states and none of them ended.
@@ -175,6 +237,11 @@ class States:
         is_here = is_known & (rows.generation[slots] == generations)
         kinds = rows.ended[slots] * ENDED
         if not is_here.all():
+            lasts = slots + len(self)
+            is_last = (rows.generation[lasts] == generations) | (rows.before[lasts] == generations)
+            slots = np.where(is_known & ~is_here & is_last, lasts, slots)
+            is_here = is_known & (rows.generation[slots] == generations)
+            kinds = rows.ended[slots] * ENDED
             kinds[~is_here] = LOST
             lanes = np.flatnonzero(is_known & (rows.before[slots] == generations))
             if len(lanes):
@@ -206,10 +273,10 @@ class States:
             capacity: the most live instances.
         """
         (slot,), (is_known,) = self._slots(handle[None])
-        rows = self.rows
+        rows, places = self.rows, [slot, slot + len(self)]
         if handle[2] != self._nonce:
             return "this state was made by another environment, or in another process"
-        if is_known and handle[1] in (rows.generation[slot], rows.before[slot]):
+        if is_known and handle[1] in (*rows.generation[places], *rows.before[places]):
             return (
                 "one state was stepped with two different actions, and without a snapshot it names "
                 "one live instance"
@@ -221,9 +288,9 @@ class States:
         )
 
     def handles(self, slots: Array) -> Array:
-        """Return the handles of the states in which instances are: uint32[n, 3]."""
+        """Return the handles of the states in these rows: uint32[n, 3]."""
         handles = np.empty((len(slots), 3), np.uint32)
-        handles[:, 0], handles[:, 2] = slots, self._nonce
+        handles[:, 0], handles[:, 2] = slots % len(self), self._nonce
         handles[:, 1] = self.rows.generation[slots]
         return handles
 
@@ -259,12 +326,13 @@ class States:
             under `vmap`, the lanes of a `while` ask again for those that ended in it. The second
             has the other slots.
         """
-        rows = self.rows
-        free = np.ones(len(self), np.bool_)
+        count = len(self)
+        ended, used = self.rows.ended[:count], self.rows.used[:count]
+        free = np.ones(count, np.bool_)
         free[busy] = False
         if keep_used:
-            free &= rows.ended | (rows.used < self.now)
-        idle = free & rows.ended & (rows.used < self.now - 1)
+            free &= ended | (used < self.now)
+        idle = free & ended & (used < self.now - 1)
         return self._by_age(idle), self._by_age(free & ~idle)
 
     def _by_age(self, chosen: Array) -> Array:
@@ -301,5 +369,8 @@ def _equal(one: Array, other: Any) -> Array:
     return same
 
 
-def _longer(column: Array, count: int) -> Array:
-    return np.concatenate([column, np.zeros((count, *column.shape[1:]), column.dtype)])
+def _longer(column: Array, count: int, value: int = 0) -> Array:
+    """Add that many rows to both halves of a column."""
+    added = np.full((count, *column.shape[1:]), value, column.dtype)
+    half = len(column) // 2
+    return np.concatenate([column[:half], added, column[half:], added])

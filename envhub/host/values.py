@@ -99,6 +99,8 @@ class Observations(Leaves):
             ValueError: if an observation does not fit the space.
         """
         size = len(batch)
+        if self.is_single and type(batch) is not Stacked:  # as in most steps
+            return [_conformed(batch, size, self.forms[0], "the observation")]
         try:
             if isinstance(batch, Stacked):
                 leaves = to_leaves(self.space, batch.tree)
@@ -106,9 +108,8 @@ class Observations(Leaves):
                 leaves = to_columns(self.space, batch)
         except Exception as error:  # there is no common base of what indexing anything raises
             raise ValueError(f"the observation is not in {self.space}: {error!r}") from error
-        what = "the observation" if self.is_single else "a leaf of the observation"
         return [
-            _conformed(leaf, size, form, what)
+            _conformed(leaf, size, form, "a leaf of the observation")
             for leaf, form in zip(leaves, self.forms, strict=True)
         ]
 
@@ -136,6 +137,7 @@ class Actions(Leaves):
     def __init__(self, space: spaces.Space) -> None:
         super().__init__(space)
         self._readers = [_reader(leaf) for leaf in leaves_of(space)]
+        self._is_discrete = [isinstance(leaf, spaces.Discrete) for leaf in leaves_of(space)]
 
     def read(self, columns: Sequence[Array]) -> list[Array]:
         """Return copies of the leaves with the dtypes of the space, all lanes in one.
@@ -143,17 +145,21 @@ class Actions(Leaves):
         Raises:
             InvalidActionError: if one lies outside the space; the message names the first one.
         """
+        if self.is_single:
+            return [self._readers[0](columns[0])]
         return [read(column) for read, column in zip(self._readers, columns, strict=True)]
 
     def values(self, columns: Sequence[Any]) -> list[Any]:
         """Return the action of each lane, as an instance takes it: an int of `Discrete`."""
-        pairs = zip(leaves_of(self.space), columns, strict=True)
-        return super().values(
-            [leaf.tolist() if isinstance(space, spaces.Discrete) else leaf for space, leaf in pairs]
-        )
+        if self.is_single:
+            return columns[0].tolist() if self._is_discrete[0] else list(columns[0])
+        pairs = zip(self._is_discrete, columns, strict=True)
+        return super().values([leaf.tolist() if plain else leaf for plain, leaf in pairs])
 
     def tree(self, columns: Sequence[Array]) -> Any:
         """Return the actions of all lanes as one, whose leaves have a leading axis."""
+        if self.is_single:
+            return columns[0]
         return of_leaves(self.space, iter(columns))
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import weakref
-from typing import Any
+from typing import Any, ClassVar
 
+import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 import envhub
 from envhub import errors
 from envhub.host import transport
+from envhub.wrappers import AutoReset
 
 KEY = jax.random.key(0)
 CARTPOLE = "gymnasium::CartPole-v1"
@@ -229,3 +231,73 @@ def test_resets_and_steps_leak_nothing() -> None:
     grown, more = used()
     assert grown - memory < 50
     assert more <= descriptors
+
+
+def test_an_episode_starts_in_the_instance_in_which_the_last_one_ended() -> None:
+    """What is known of the end stays, and the step to it is not taken twice."""
+    env, params = envhub.make(CARTPOLE, forkable=False, max_episode_steps=3)
+    auto = AutoReset(env)
+    step = jax.jit(jax.vmap(auto.step, in_axes=(0, 0, 0, None)))
+    plain = jax.jit(jax.vmap(env.step, in_axes=(None, 0, 0, None)))
+    keys, actions = jax.random.split(KEY, 3), jnp.array([0, 1, 1], jnp.int32)
+    before = jax.vmap(auto.reset, in_axes=(0, None))(keys, params)[1]
+    for _ in range(2):
+        before = step(keys, before, actions, params).state
+    ended = step(keys, before, actions, params)
+    later = step(keys, ended.state, actions, params)
+    assert ended.truncated.all()
+    assert (env.counts.instances, env.counts.steps, env.counts.resets) == (3, 12, 6)
+    last = plain(KEY, before, actions, params)  # the same step again, without the reset
+    stays = plain(KEY, last.state, 1 - actions, params)
+    again = step(keys, before, actions, params)  # and with it
+    np.testing.assert_array_equal(last.obs, ended.info["final_obs"])
+    np.testing.assert_array_equal(stays.obs, ended.info["final_obs"])
+    assert last.reward.all()
+    assert last.truncated.all()
+    assert stays.truncated.all()
+    assert not stays.reward.any()
+    shown = (jax.tree.leaves(result._replace(state=0)) for result in (again, ended))
+    for one, other in zip(*shown, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert env.counts.steps == 12
+    with pytest.raises(errors.StaleStateError, match="two different actions"):
+        env.step(KEY, jax.tree.map(lambda leaf: leaf[0], before), 1)
+    further = step(keys, later.state, actions, params)  # undisturbed by all that
+    assert not further.done.any()
+    assert env.counts.steps == 15
+
+
+class Fussy(gymnasium.Env[Any, Any]):
+    """Episodes of two steps, which some seeds do not start."""
+
+    observation_space = gymnasium.spaces.Box(0, 9, (1,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+    refused: ClassVar[set[int]] = set()
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        if seed in self.refused:
+            raise OSError("not this seed")
+        self.count = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        self.count += 1
+        return np.full(1, self.count, np.float32), 1.0, self.count == 2, False, {}
+
+
+def test_an_episode_that_does_not_start_leaves_all_lanes_where_they_were() -> None:
+    env, _ = envhub.wrap(Fussy)
+    auto = AutoReset(env)
+    step = jax.jit(jax.vmap(auto.step))
+    keys, actions = jax.random.split(KEY, 3), jnp.array([0, 1, 1], jnp.int32)
+    states = step(keys, jax.vmap(auto.reset)(keys)[1], actions).state
+    Fussy.refused = {envhub.host_seed(jax.random.split(keys[1])[1])}
+    with pytest.raises(Exception, match="not this seed"):
+        jax.block_until_ready(step(keys, states, actions))
+    assert "state" not in str(env.last_error), "there is none before a reset"
+    Fussy.refused = set()
+    again = step(keys, states, actions)
+    assert again.terminated.all()
+    assert not again.obs.any()
+    assert again.info["final_obs"].tolist() == [[2]] * 3
+    assert env.counts.steps == 6, "each step was taken once"
