@@ -86,7 +86,9 @@ def to_gymnax(
         params: the default params; by default the environment's own.
         api: the version of gymnax's form; by default that of the installed gymnax, which gymnax's
             own wrappers need. A trainer that unpacks five values of `step`, such as rejax 0.1 and
-            scripts in the style of PureJaxRL, needs `"0.0"` with every gymnax.
+            scripts in the style of PureJaxRL, needs `"0.0"` with every gymnax. Only the caller can
+            notice the wrong form, in Python's `ValueError`: "too many values to unpack (expected
+            5" asks for `"0.0"`, and "not enough values to unpack (expected 6" for `"1.0"`.
         max_steps_in_episode: the default of the params' field of that name; by default the
             environment's own limit, or 2**31 - 1 if it has none.
 

@@ -163,6 +163,15 @@ def test_another_form_is_answered_with_the_two_that_there_are() -> None:
         to_gymnax(*envhub.make("gymnax::CartPole-v1"), api=wrong)
 
 
+def test_the_wrong_form_is_the_error_of_python_that_the_page_names() -> None:
+    new, old = (to_gymnax(*envhub.make("gymnax::Pendulum-v1"), api=api) for api in ("1.0", "0.0"))
+    state = new.reset(KEY)[1]
+    with pytest.raises(ValueError, match=r"too many values to unpack \(expected 5"):
+        _obs, _state, _reward, _done, _info = new.step(KEY, state, 0.0)
+    with pytest.raises(ValueError, match=r"not enough values to unpack \(expected 6, got 5\)"):
+        _obs, _state, _reward, _terminated, _truncated, _info = old.step(KEY, state, 0.0)
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("algorithm", ["ppo", "td3"])
 def test_rejax_trains_on_one_number(algorithm: str) -> None:
