@@ -129,8 +129,7 @@ def _check(env: Any, policy: Any, key: Any, num_episodes: Any) -> None:
         raise InvalidOptionError(
             f"policy must be a function of a key and an observation, got {policy!r}."
         )
-    if type(num_episodes) is not int or num_episodes < 1:
-        raise InvalidOptionError(f"num_episodes must be a positive integer, got {num_episodes!r}.")
+    _inputs.check_positive("num_episodes", num_episodes)
     if isinstance(env, VectorEnv) and not env.find(AutoReset):
         most = 1 if env.batched_params else env.num_envs
         if num_episodes > most:

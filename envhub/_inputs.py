@@ -16,6 +16,7 @@ from envhub._tracing import has_explicit_axes
 from envhub.errors import (
     InvalidActionError,
     InvalidKeyError,
+    InvalidOptionError,
     InvalidParamsError,
     InvalidStateError,
     MissingCapabilityError,
@@ -64,6 +65,17 @@ def check_key(
         )
     given = f"an array of {dtype}{list(shape)}" if dtype is not None else repr(key)
     raise InvalidKeyError(f"expected one PRNG key, got {given}. {hint}")
+
+
+def check_positive(name: str, number: Any) -> None:
+    """Refuse a value that is not a positive integer; integers of NumPy are integers.
+
+    Raises:
+        InvalidOptionError: if it is another value; the message has the name.
+    """
+    is_integer = isinstance(number, (int, np.integer)) and not isinstance(number, bool)
+    if not is_integer or number < 1:
+        raise InvalidOptionError(f"{name} must be a positive integer, got {number!r}.")
 
 
 def check_params(params: Any, default: Any, lanes: int | None = None) -> None:

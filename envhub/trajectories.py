@@ -145,8 +145,7 @@ def _check(env: Any, policy: Any, key: Any, num_steps: Any) -> None:
         raise InvalidOptionError(
             f"policy must be a function of a key and an observation, got {policy!r}."
         )
-    if type(num_steps) is not int or num_steps < 1:
-        raise InvalidOptionError(f"num_steps must be a positive integer, got {num_steps!r}.")
+    _inputs.check_positive("num_steps", num_steps)
     refuse_after_fork()
     _inputs.check_key(key)
 

@@ -204,6 +204,12 @@ def test_a_batch_over_several_devices() -> None:
     assert one.lengths.tolist() == other.lengths.tolist()
 
 
+def test_a_number_of_numpy_is_a_number() -> None:
+    env, params = envhub.make("gymnax::Pendulum-v1", max_steps_in_episode=3)
+    found = envhub.evaluate(env, params, None, jax.random.key(0), np.int64(2))
+    assert found.lengths.tolist() == [3, 3]
+
+
 def test_what_cannot_be_evaluated_is_refused() -> None:
     env, params = envhub.make(NATIVE)
     venv, _ = envhub.make_vec(NATIVE, 2, autoreset=None)

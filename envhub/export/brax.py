@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envhub import hub, registry, spaces
+from envhub import _inputs, hub, registry, spaces
 from envhub._forks import refuse_after_fork
 from envhub.environment import Environment, StepResult
-from envhub.errors import InvalidOptionError
+from envhub.errors import InvalidActionError, InvalidOptionError
 from envhub.export.checks import check_one_episode
 from envhub.export.copies import Copied
 
@@ -113,6 +113,7 @@ def _env_class() -> Any:
 
         def reset(self, rng: jax.Array) -> Any:
             refuse_after_fork()
+            _inputs.check_key(rng)
             key, reset_key = jax.random.split(rng)
             obs, state = self.env.reset(reset_key, self.params)
             action = jnp.zeros(self._actions.shape, self._actions.dtype)
@@ -156,9 +157,18 @@ def _env_class() -> Any:
 
 
 def _scaled(action: jax.Array, space: spaces.Box) -> jax.Array:
-    """Scale an action of brax's policies, from -1 to 1, to the space."""
+    """Scale an action of brax's policies, from -1 to 1, to the space.
+
+    Raises:
+        InvalidActionError: if it has another number of elements.
+    """
     low, high = space.low, space.high
-    action = action.reshape(space.shape)
+    if jnp.size(action) != low.size:
+        raise InvalidActionError(
+            f"the action of one environment has {low.size} numbers, got the shape "
+            f"{jnp.shape(action)}. For several environments, use vmap."
+        )
+    action = jnp.reshape(action, space.shape)
     is_same = (low == -1).all() and (high == 1).all()
     if is_same or not np.isfinite([low, high]).all():
         return action

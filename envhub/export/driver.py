@@ -11,8 +11,9 @@ import numpy as np
 
 from envhub import spaces
 from envhub._forks import refuse_after_fork
+from envhub._tracing import is_traced
 from envhub.environment import Environment
-from envhub.errors import InvalidActionError
+from envhub.errors import InvalidActionError, InvalidOptionError, InvalidParamsError
 from envhub.export.packing import pack, unpacker
 from envhub.spaces._trees import map_space
 from envhub.vector import VectorEnv
@@ -39,6 +40,11 @@ class Driver:
     def __init__(self, env: Environment | VectorEnv, params: Any, seed: int | None) -> None:
         self.env = env
         self.params = env.default_params if params is None else params
+        if is_traced(self.params):
+            raise InvalidParamsError(
+                "an export is called from outside of jit, and its params are traced. Export the "
+                "environment outside of jit, or use to_gymnax or to_stoa."
+            )
         self.params_of_one = self.params
         if isinstance(env, VectorEnv) and env.batched_params:
             self.params_of_one = jax.tree.map(lambda leaf: leaf[0], self.params)
@@ -79,12 +85,18 @@ class Driver:
         return other
 
     def seed(self, seed: int | None) -> None:
-        """Begin with `jax.random.key(seed)`; without a seed, begin with a random one."""
+        """Begin with `jax.random.key(seed)`; without a seed, begin with a random one.
+
+        Raises:
+            InvalidOptionError: if the seed is not an integer.
+        """
         refuse_after_fork()
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1)[0])
+        if not isinstance(seed, int | np.integer):
+            raise InvalidOptionError(f"seed must be an integer or None, got {seed!r}.")
         # The data of a key is dispatched faster than a typed one. Gymnasium's seeds have no end.
-        self._key = jax.random.key_data(jax.random.key(seed % 2**63))
+        self._key = jax.random.key_data(jax.random.key(int(seed) % 2**63))
 
     def reset(self, mask: np.ndarray[Any, Any] | None = None) -> Any:
         """Start an episode; for a batch, in each lane, or where a bool[num_envs] is true.
@@ -208,9 +220,11 @@ def _checked(space: Any, leaf: Any) -> np.ndarray[Any, Any]:
     array = np.asarray(leaf)
     if array.shape != space.shape:
         raise ValueError(f"its shape is {array.shape}, not {space.shape}")
-    if space.dtype.kind != "f":
-        if array.dtype.kind not in "iu":
-            raise TypeError(f"its dtype is {array.dtype}, not {space.dtype}")
-        if not ((array >= space.low) & (array <= space.high)).all():
-            raise ValueError("it is out of bounds")
+    is_float, kind = space.dtype.kind == "f", array.dtype.kind
+    if kind == "V" and jnp.issubdtype(array.dtype, np.floating):
+        kind = "f"  # a float of JAX that NumPy lacks, such as bfloat16
+    if kind not in ("iuf" if is_float else "iu"):
+        raise TypeError(f"its dtype is {array.dtype}, not {space.dtype}")
+    if not is_float and not ((array >= space.low) & (array <= space.high)).all():
+        raise ValueError("it is out of bounds")
     return array.astype(space.dtype)

@@ -40,8 +40,7 @@ def to_sb3(
 
     `get_attr` and `env_method` find the attributes of one environment of envhub, and for each lane
     `params`, `state` (of the previous step), `render()` and `render_mode`. `set_attr` is refused,
-    and every option of `set_options` is refused when the batch is reset. `close()` closes the
-    environments.
+    and so is every option of `set_options`. `close()` closes the environments.
 
     Args:
         venv: a batch of environments of one agent with `autoreset="same_step"`, as
@@ -105,9 +104,7 @@ class _VecEnv(Copied):
     """The methods, in front of those of Stable-Baselines3's class."""
 
     num_envs: int
-    _options: list[dict[str, Any]]
     _seeds: list[int | None]
-    _reset_options: Callable[[], None]
     _reset_seeds: Callable[[], None]
     _get_indices: Callable[[Any], Iterable[int]]
 
@@ -121,13 +118,14 @@ class _VecEnv(Copied):
         super().__init__(*given)  # type: ignore[call-arg]
 
     def reset(self) -> Any:
-        for options in self._options:
-            check_reset_options(options)
         if self._seeds[0] is not None:
             self.driver.seed(self._seeds[0])
         self._reset_seeds()
-        self._reset_options()
         return self.driver.reset()
+
+    def set_options(self, options: Any = None) -> None:
+        for each in options if isinstance(options, list) else [options]:
+            check_reset_options(each)
 
     def step_async(self, actions: Any) -> None:
         self._actions = actions

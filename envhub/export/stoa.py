@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envhub import spaces
+from envhub import _inputs, spaces
 from envhub._forks import refuse_after_fork
 from envhub.environment import Environment
 from envhub.export.checks import check_one_episode, load
@@ -59,6 +59,7 @@ class _Environment(Copied):
 
     def reset(self, rng_key: jax.Array, env_params: Any = None) -> tuple[Any, Any]:
         refuse_after_fork()
+        _inputs.check_key(rng_key)
         params = self._in_force(env_params)
         key, used = jax.random.split(rng_key)
         obs, state = self.env.reset(used, params)

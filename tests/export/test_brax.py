@@ -195,6 +195,18 @@ def test_brax_trains_on_it_where_it_trains_at_all() -> None:
             trained(environment)
 
 
+def test_keys_and_actions_are_those_of_one_environment() -> None:
+    env = to_brax(*envhub.make(PENDULUM))
+    for wrong in (0, jax.random.split(KEY, 2)):
+        with pytest.raises(errors.InvalidKeyError, match="one PRNG key"):
+            env.reset(wrong)
+    state = env.reset(KEY)
+    for wrong in (jnp.ones(2), jnp.ones((2, 1))):
+        with pytest.raises(errors.InvalidActionError, match=r"has 1 numbers.*vmap"):
+            env.step(state, wrong)
+    np.testing.assert_array_equal(env.step(state, 0.5).obs, env.step(state, jnp.array([0.5])).obs)
+
+
 @pytest.mark.full
 def test_brax_trains_on_it_with_what_jax_has_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     if not hasattr(jax, "device_put_replicated"):  # gone from jax 0.10.2, and brax 0.14.2 calls it

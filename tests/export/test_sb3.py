@@ -7,6 +7,7 @@ import pickle
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -117,16 +118,38 @@ def test_what_would_be_dropped_is_refused() -> None:
     env = made()
     with pytest.raises(needed("gymnasium").error.ResetNeeded):
         env.step(actions(0))
-    env.set_options({"low": 0})
-    with pytest.raises(errors.InvalidOptionError, match="'low'"):
-        env.reset()
-    env.set_options()
+    for options in ({"low": 0}, [{}, {"low": 0}, {}]):
+        with pytest.raises(errors.InvalidOptionError, match="'low'"):
+            env.set_options(options)
+    env.set_options({})
     env.reset()
     before = env.driver.state
     for wrong in (np.array([0, 1, 2]), np.zeros(3), np.zeros((3, 1), int)):
         with pytest.raises(errors.InvalidActionError):
             env.step(wrong)
     assert env.driver.state is before
+    swing = to_sb3(*envhub.make_vec("gymnax::Pendulum-v1", 2), seed=0)
+    swing.reset()
+    for wrong in (np.ones((2, 1), complex), np.array([["1"], ["1"]]), np.ones((2, 1), bool)):
+        with pytest.raises(errors.InvalidActionError, match="dtype"):
+            swing.step(wrong)
+    swing.step(jnp.ones((2, 1), jnp.bfloat16))
+
+
+def test_a_seed_is_an_integer() -> None:
+    given = envhub.make_vec(CARTPOLE, NUM)
+    wrong: Any
+    for wrong in ("7", 1.5):
+        with pytest.raises(errors.InvalidOptionError, match="seed must be an integer"):
+            to_sb3(*given, seed=wrong)
+    found, expected = (to_sb3(*given, seed=seed).reset() for seed in (np.int64(7), 7))
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_params_are_not_traced() -> None:
+    venv, params = envhub.make_vec(CARTPOLE, 3)
+    with pytest.raises(errors.InvalidParamsError, match="outside of jit"):
+        jax.jit(lambda params: to_sb3(venv, params).reset())(params)
 
 
 def test_it_travels_and_goes_on_by_itself() -> None:

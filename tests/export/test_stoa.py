@@ -139,6 +139,10 @@ def test_a_fork_is_told_to_spawn() -> None:
 
 
 def test_what_does_not_fit_is_refused() -> None:
+    exported = to_stoa(*envhub.make("gymnax::CartPole-v1"))
+    for wrong in (0, jax.random.split(jax.random.key(0), 2)):
+        with pytest.raises(errors.InvalidKeyError, match="one PRNG key"):
+            exported.reset(wrong)
     with pytest.raises(errors.InvalidOptionError, match="AutoReset"):
         to_stoa(*envhub.make(CARTPOLE, autoreset="same_step"))
     with pytest.raises(NotImplementedError):
