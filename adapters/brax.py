@@ -71,6 +71,7 @@ class BraxSuite(Suite):
     title = "rigid-body control in JAX, on four physics backends"
     module = "brax"
     distribution = "brax"
+    relies_on = ("mujoco", "mujoco-mjx", "flax")
     supported = ">=0.12.1,<1"
     example = "hopper"
     interface = "a brax.envs.Env"

@@ -38,6 +38,7 @@ class CraftaxSuite(Suite):
     title = "Craftax and Craftax-Classic, symbolic and pixels, in JAX"
     module = "craftax"
     distribution = "craftax"
+    relies_on = ("flax",)
     supported = ">=1.4.4,<2"
     example = "Craftax-Classic-Symbolic-v1"
     interface = "a craftax environment"

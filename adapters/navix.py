@@ -64,6 +64,7 @@ class NavixSuite(Suite):
     title = "MiniGrid's gridworlds in JAX"
     module = "navix"
     distribution = "navix"
+    relies_on = ("flax",)
     # navix 0.7.0 fails to import on Python 3.11 (a mutable dataclass default).
     supported = ">=0.7.1,<5"
     example = "Navix-DoorKey-8x8-v0"

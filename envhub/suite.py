@@ -71,6 +71,9 @@ class Suite(abc.ABC):
             some environments a capability that they lack by default.
         references: links to the suite's issues or source about the defects behind gaps of the kind
             `upstream`, by name; `"*"` stands for all other names.
+        relies_on: other packages, as pip knows them, whose versions decide what the environments
+            do. The matrix runs a suite again when one of them changes; it always counts the suite,
+            JAX and NumPy.
 
     Examples:
         >>> from envhub import registry
@@ -92,6 +95,7 @@ class Suite(abc.ABC):
     misfits: ClassVar[tuple[tuple[str, str, str], ...]] = ()
     enabling: ClassVar[tuple[Mapping[str, Any], ...]] = ()
     references: ClassVar[tuple[tuple[str, str], ...]] = ()
+    relies_on: ClassVar[tuple[str, ...]] = ()
 
     @abc.abstractmethod
     def known_names(self) -> Iterable[str]:
@@ -154,6 +158,15 @@ class Suite(abc.ABC):
     def family(self, name: str) -> str:
         """Return the family, such as `"classic control"`; empty if it is not known."""
         return ""
+
+    def families(self) -> Mapping[str, str]:
+        """Map names to the family of environments that share their implementation.
+
+        A game of ALE and another one run in the same emulator. The matrix examines the sample of a
+        family whole. Of every other member it examines whether it is made, reset and stepped, and
+        the claims in which the members differ. By default no environment has a family.
+        """
+        return {}
 
     def needs(self, name: str) -> dict[str, Mapping[str, Any]]:
         """Map flags that are false by default to the keywords of `make` that make them true."""

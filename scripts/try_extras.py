@@ -40,7 +40,7 @@ import numpy as np
 
 import envhub
 from envhub import registry, testing, video
-from envhub.matrix import staleness
+from envhub.matrix import fingerprints
 
 assert "site-packages" in envhub.__file__, envhub.__file__
 found = {}
@@ -53,7 +53,7 @@ for word in sys.argv[1:]:
     report = testing.check_id(f"{word}::{suite.example}")
     print(report, flush=True)
     report.raise_if_failed()
-    found.update(staleness.current_versions(suite))
+    found.update(fingerprints.versions(suite))
 print(*(f"{name} {version}" for name, version in sorted(found.items())), sep=", ")
 """
 

@@ -29,6 +29,7 @@ class AleSuite(HostSuite):
     title = "Atari 2600 games of the Arcade Learning Environment"
     module = "ale_py"
     distribution = "ale-py"
+    relies_on = ("gymnasium",)
     # 0.11 has the same games, and cannot turn a state of the emulator into bytes.
     supported = ">=0.12,<1"
     example = "pong"
@@ -50,6 +51,9 @@ class AleSuite(HostSuite):
 
     def family(self, name: str) -> str:
         return "Atari"
+
+    def families(self) -> Mapping[str, str]:
+        return dict.fromkeys(GAMES, "Atari")
 
     def variants(self, name: str) -> Iterable[Mapping[str, Any]]:
         return [{}, {"engine": "python"}]

@@ -55,6 +55,7 @@ class GymnasiumSuite(HostSuite):
     title = "Gymnasium's environments, on the CPU"
     module = "gymnasium"
     distribution = "gymnasium"
+    relies_on = ("mujoco", "box2d")
     supported = ">=1.0,<1.5"
     example = "CartPole-v1"
     interface = "a gymnasium.Env"

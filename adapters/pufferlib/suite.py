@@ -59,6 +59,7 @@ class PufferlibSuite(HostSuite):
     title = "PufferLib's Ocean, PufferEnvs, and Gymnasium's under emulation"
     module = "pufferlib"
     distribution = "pufferlib-core"
+    relies_on = ("gymnasium",)
     supported = ">=3.0.5,<3.0.8"  # newer ones need torch
     example = "CartPole-v1"
     interface = "a PufferEnv, a parallel environment of PettingZoo"

@@ -14,9 +14,10 @@ from envhub.cli._options import AsJson
 from envhub.errors import UnknownSuiteError, did_you_mean
 from envhub.flags import FLAGS
 from envhub.matrix import results, staleness, summary
-from envhub.matrix.results import COLUMNS, NOT_RUN, Results, Row
+from envhub.matrix.markdown import OLD
+from envhub.matrix.results import AS_SAMPLED, COLUMNS, NOT_RUN, Results, Row
 
-MARKS = {"yes": mark(True), "no": mark(False), "fail": "✗", NOT_RUN: "?"}
+MARKS = {"yes": mark(True), "no": mark(False), "fail": "✗", AS_SAMPLED: "≈", NOT_RUN: "?"}
 
 
 def matrix(
@@ -25,7 +26,7 @@ def matrix(
         str | None, typer.Option("--set", help="One set of versions; by default all.")
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Fail if an adapter, version or name has changed.")
+        bool, typer.Option("--check", help="Fail if a check, an adapter or a version has changed.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -43,7 +44,8 @@ def matrix(
             return _draw_check(found, facts)
         return _draw_suite(found, suite, set_name) if suite else _draw_summary(found)
 
-    if answer(read, draw, as_json)["stale"]:
+    facts = answer(read, draw, as_json)
+    if facts["stale"] or facts["unlisted"]:
         raise typer.Exit(1)
 
 
@@ -60,11 +62,11 @@ def _check_names(found: Results, suite: str | None, set_name: str | None) -> Non
 
 
 def _facts(found: Results, suite: str | None, set_name: str | None, check: bool) -> Facts:
-    stale = staleness.stale(found) if check else []
     return {
         "sets": dict(found.sets),
         "rows": [_entry(row) for row in found.of(suite, set_name)],
-        "stale": [{**vars(entry), "text": str(entry), "command": entry.command} for entry in stale],
+        "timed": summary.costs(found),
+        **(_out_of_date() if check else {"stale": [], "unlisted": []}),
         "never_run": [
             {"set": name, "command": staleness.command_for(name)}
             for name in found.sets
@@ -73,12 +75,30 @@ def _facts(found: Results, suite: str | None, set_name: str | None, check: bool)
     }
 
 
+def _out_of_date() -> Facts:
+    whole = results.load_whole()
+    stale = staleness.stale(whole)
+    return {
+        "stale": [{**each._asdict(), "text": str(each), "command": each.command} for each in stale],
+        "unlisted": [
+            {"set": name, "suite": suite, "names": names,
+             "command": staleness.command_for(name, suite)}
+            for name, suite, names in staleness.unlisted(whole)
+        ],
+    }  # fmt: skip
+
+
 def _draw_check(found: Results, facts: Facts) -> RenderableType:
-    stale = sum(entry["rows"] for entry in facts["stale"])
-    waiting = sum(not row.run for row in found.rows)
+    stale = sum(sum(entry["cells"].values()) for entry in facts["stale"])
+    waiting = sum(not row.cells for row in found.rows)
     lines = [entry["text"] for entry in facts["stale"]]
+    lines += [
+        f"{entry['set']}, {entry['suite']}: {len(entry['names'])} names are not in the results "
+        f"({', '.join(entry['names'][:3])} …). Run: {entry['command']}"
+        for entry in facts["unlisted"]
+    ]
     lines += [f"{entry['set']}: {NOT_RUN}. Run: {entry['command']}" for entry in facts["never_run"]]
-    return Group(*lines, f"out of date: {stale}, {NOT_RUN}: {waiting} rows")
+    return Group(*lines, f"out of date: {stale} cells, {NOT_RUN}: {waiting} rows")
 
 
 def _entry(row: Row) -> dict[str, Any]:
@@ -87,6 +107,7 @@ def _entry(row: Row) -> dict[str, Any]:
         "environment": row.label,
         "set": row.set_name,
         "state": row.state,
+        "out_of_date": row.old,
         "date": row.run and row.run.date,
         "versions": dict(row.run.versions) if row.run else None,
         "cells": {column: cell.value for column, cell in cells.items()},
@@ -121,8 +142,8 @@ def _draw_suite(found: Results, suite: str, set_name: str | None) -> RenderableT
             parts += [*_draw_rows(rows), *_notes(rows)]
         parts += [""]
     legend = (
-        "✓ yes, · no, ? not run, - a gap; then the clauses of the contract that passed, of those "
-        "that were run, the time to compile, and steps a second"
+        "✓ yes, · no, ≈ as sampled, ? not run, - a gap, ° out of date; then the clauses of the "
+        "contract that passed, of those that were run, the time to compile, and steps a second"
     )
     return Group(*parts, legend)
 
@@ -130,7 +151,8 @@ def _draw_suite(found: Results, suite: str, set_name: str | None) -> RenderableT
 def _draw_rows(rows: list[Row]) -> Iterator[str]:
     drawn = []
     for row in rows:
-        flags = [MARKS.get(row.cell(flag).value, "-") for flag in FLAGS]
+        flags = [MARKS.get(row.cell(flag).value, "-") + OLD * row.cell(flag).is_old
+                 for flag in FLAGS]  # fmt: skip
         classes = [row.compile_class or "?", row.speed_class or "?"]
         drawn.append((row.name, flags, "  ".join([_contract(row), *classes])))
     return flag_rows(drawn)
@@ -152,7 +174,7 @@ def _notes(rows: list[Row]) -> list[str]:
 
 def _contract(row: Row) -> str:
     values = [row.cell(column).value for column in results.CLAUSES]
-    if row.state in (NOT_RUN, *results.GAPS):
+    if row.state in (NOT_RUN, AS_SAMPLED, *results.GAPS):
         return row.state
     ran = len(values) - values.count(NOT_RUN)
     return f"{values.count('pass')}/{ran}"

@@ -15,6 +15,9 @@ def badge(results: Results, suite: str) -> str:
     counts = Counter(row.state for row in results.of(suite) if row.run)
     ran = sum(counts.values())
     text, colour = f"{counts['pass']} of {ran} pass", RED if counts["fail"] else GREEN
+    old = sum(bool(row.old) for row in results.of(suite))
+    if old:
+        text, colour = f"{old} of {ran} out of date", GRAY
     if not ran:
         text, colour = NOT_RUN, GRAY
     left, right = (round(len(part) * WIDTH + 12) for part in (suite, text))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from envhub.matrix import badges, markdown, page, staleness
+from envhub.matrix import badges, files, markdown, page, staleness
 from envhub.matrix.results import Results
 
 
@@ -18,6 +18,7 @@ def sets(constraints: Path = staleness.CONSTRAINTS) -> dict[str, str]:
 def documents(results: Results) -> dict[str, str]:
     """Return the content of each generated file, by path in the repository."""
     return {
+        "envhub/matrix/results.json": files.small(results),
         "compat_matrix.md": markdown.document(results),
         "docs/matrix.html": page.document(results),
         **{f"docs/badges/{name}.svg": badges.badge(results, name) for name in results.suites},

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 from collections.abc import Iterable, Iterator, Sequence
 
-from envhub.matrix.results import COLUMNS, NOT_RUN, Cell, Results, Row
+from envhub.matrix.results import AS_SAMPLED, COLUMNS, NOT_RUN, Cell, Results, Row
 
 OPTION, DIFFERS = "option", "differs"
 """The default lacks a capability, and an examined variant has it; the sets of versions disagree."""
@@ -64,6 +64,16 @@ class Environment:
         return [row for rows in self.variants.values() for row in rows if row.run]
 
     @property
+    def is_known(self) -> bool:
+        """Whether it was examined, or others were that stand for it."""
+        return any(row.cells for rows in self.variants.values() for row in rows)
+
+    @functools.cached_property
+    def old(self) -> frozenset[str]:
+        """The columns of which a result is out of date."""
+        return frozenset(column for row in self.rows for column in row.old)
+
+    @property
     def is_run(self) -> bool:
         """Whether it was examined on any set."""
         return bool(self.rows)
@@ -79,7 +89,7 @@ class Environment:
         if any(row.state == "fail" for row in self.rows):
             return "fail"
         default = next(iter(self.variants.values()))
-        return _settled(row.state for row in default if row.run)
+        return _settled(row.state for row in default)
 
     def has(self, flag: str) -> bool:
         """Tell whether it has a capability on any set, with or without an option."""
@@ -87,8 +97,7 @@ class Environment:
 
     def _value(self, column: str) -> str:
         default, *others = [
-            _settled(row.cell(column).value for row in rows if row.run)
-            for rows in self.variants.values()
+            _settled(row.cell(column).value for row in rows) for rows in self.variants.values()
         ]
         if "fail" in (default, *others):
             return "fail"
@@ -143,12 +152,15 @@ def _of(env_id: str, by_options: dict[tuple[str, ...], list[Row]]) -> Environmen
 
 def _settled(values: Iterable[str]) -> str:
     """Return the value on which all known values agree; `differs` if they disagree."""
-    said = set(values) - {NOT_RUN}
+    given = set(values)
+    said = given - {NOT_RUN, AS_SAMPLED}
     if "fail" in said:
         return "fail"
     if len(said) > 1:
         return DIFFERS
-    return said.pop() if said else NOT_RUN
+    if said:
+        return said.pop()
+    return AS_SAMPLED if AS_SAMPLED in given else NOT_RUN
 
 
 def say_sets(names: Sequence[str], ran: Sequence[str]) -> str:

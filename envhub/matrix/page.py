@@ -27,6 +27,7 @@ def document(results: Results) -> str:
         "jax": list(results.sets.values()),
         "suites": _suites(results),
         "reasons": list(reasons),
+        "timed": [f"{name}: {text}" for name, text in summary.costs(results).items()],
         "environments": found,
     }
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
@@ -60,6 +61,9 @@ def _entry(environment: Environment, reasons: dict[str, int], results: Results) 
         "with": environment.common,
         "options": [options for options in environment.variants if options],
         "cells": "".join(_LETTERS[value] for value in environment.values.values()),
+        "old": "".join(str(int(column in environment.old)) for column in COLUMNS)
+        if environment.old
+        else "",
         "has": "".join(str(int(environment.has(flag))) for flag in FLAGS),
         "link": max(references, default=""),
         "found": [

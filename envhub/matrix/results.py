@@ -1,10 +1,12 @@
-"""The results file: one row per line, sorted, so that a change is one line of a diff."""
+"""What was found: the results, a row for each environment and set of versions, with its cells.
+
+The whole of it is `matrix/results.json` in the repository. The package has what its commands show.
+"""
 
 from __future__ import annotations
 
+import ast
 import dataclasses
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,10 @@ from typing import Any
 from envhub.errors import EnvHubError
 from envhub.flags import FLAGS
 
-SCHEMA = 1
 PLACE = Path(__file__).with_name("results.json")
+WHOLE = Path(__file__).parents[2] / "matrix" / "results.json"
 
-NOT_RUN = "not run"
+NOT_RUN, AS_SAMPLED = "not run", "as sampled"
 LETTERS = {
     "pass": "p",
     "fail": "f",
@@ -25,7 +27,9 @@ LETTERS = {
     "upstream": "u",
     "never": "v",
     NOT_RUN: "-",
+    AS_SAMPLED: "s",
 }
+"""The letters of values in a file; a capital letter is of a cell that is out of date."""
 GAPS = ("notimpl", "upstream", "never")
 CLAUSES = {
     "makes": "makes",
@@ -40,26 +44,13 @@ CLAUSES = {
     "own_bits": "same bits as the suite",
 }
 COLUMNS = (*CLAUSES, *FLAGS)
-EVERYWHERE = "*"
+START = "start"
 COMPILE_CLASSES = ((1, "<1 s"), (10, "<10 s"), (100, "<100 s"), (float("inf"), ">100 s"))
 SPEED_CLASSES = ((1e3, "<1k/s"), (1e4, ">1k/s"), (1e5, ">10k/s"), (float("inf"), ">100k/s"))
 
 
 class UnreadableResultsError(EnvHubError, ValueError):
     """The results file has another schema or is damaged."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Cell:
-    """One result.
-
-    Attributes:
-        value: one of `LETTERS`.
-        reason: the reason, unless it is obvious.
-    """
-
-    value: str
-    reason: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,21 +61,32 @@ class Run:
         suite: the suite's name.
         package: the distribution that provides it.
         date: the day, such as 2026-01-31.
-        versions: the versions of Python, jax, the suite and other relevant packages.
-        supported: the versions that the adapter supported.
-        adapter: the fingerprint of its source.
-        checks: the fingerprint of the checks' source.
-        ids: the fingerprint of the suite's list of environments and variants.
+        versions: the versions that decide how the suite behaves, see `fingerprints.versions`.
+        checks: the fingerprint of the checks of each column; empty if it is not known.
     """
 
     suite: str
     package: str
     date: str
     versions: Mapping[str, str]
-    supported: str
-    adapter: str
-    checks: str
-    ids: str
+    checks: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One result.
+
+    Attributes:
+        value: one of `LETTERS`. `as sampled` is no result: other environments stand for this one.
+        reason: the reason, unless it is obvious; for `as sampled`, the sample.
+        is_old: whether it was out of date when the results were written.
+        run: its circumstances, if they are not those of the row.
+    """
+
+    value: str
+    reason: str = ""
+    is_old: bool = dataclasses.field(default=False, compare=False)
+    run: Run | None = dataclasses.field(default=None, compare=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +100,8 @@ class Row:
         cells: a cell for each column.
         compile_class: the class of the compile time; empty if not known.
         speed_class: the class of the stepping speed; empty if not known.
+        adapter: the fingerprint of what the adapter makes it of.
+        facts: the fingerprint of the claims behind each column.
     """
 
     label: str
@@ -106,6 +110,8 @@ class Row:
     cells: Mapping[str, Cell] = dataclasses.field(default_factory=dict)
     compile_class: str = ""
     speed_class: str = ""
+    adapter: str = ""
+    facts: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def suite(self) -> str:
@@ -117,15 +123,31 @@ class Row:
         """The label without the suite."""
         return self.label.partition("::")[2]
 
+    @property
+    def env_name(self) -> str:
+        """The name without the options."""
+        return self.name.partition(",")[0]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options, of which a label has the text."""
+        found = dict(each.split("=", 1) for each in self.name.split(",")[1:])
+        return {key: _value(text) for key, text in found.items()}
+
     def cell(self, column: str) -> Cell:
         """Return the result of a column; `not run` if there is none."""
         return self.cells.get(column, Cell(NOT_RUN))
 
     @property
+    def old(self) -> list[str]:
+        """The columns that were out of date when the results were written."""
+        return [column for column in COLUMNS if self.cell(column).is_old]
+
+    @property
     def state(self) -> str:
-        """The state of the row: a gap, `fail` if a clause or flag failed, `not run`, or `pass`."""
+        """The state of the row: a gap, `fail`, `as sampled` if a cell is, `not run`, or `pass`."""
         values = {self.cell(column).value for column in COLUMNS}
-        for value in (*GAPS, "fail"):
+        for value in (*GAPS, "fail", AS_SAMPLED):
             if value in values:
                 return value
         return "pass" if self.run else NOT_RUN
@@ -133,15 +155,20 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Results:
-    """The content of the results file.
+    """All results.
 
     Attributes:
         sets: the version of jax in each set by name, including sets that were not run.
         rows: one row per environment and set.
+        costs: the mean CPU seconds of a row, by set, suite and column; `START` is what a process
+            needs before its first row.
+        timed: the last run of each set: its date, rows, seconds, and CPU seconds by suite.
     """
 
     sets: Mapping[str, str]
     rows: tuple[Row, ...]
+    costs: Mapping[str, Mapping[str, Mapping[str, float]]] = dataclasses.field(default_factory=dict)
+    timed: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
     def of(self, suite: str | None = None, set_name: str | None = None) -> list[Row]:
         """Return the rows of one suite, of one set, or of both."""
@@ -159,84 +186,51 @@ class Results:
     def replaced(self, rows: Iterable[Row], sets: Mapping[str, str]) -> Results:
         """Return a copy in which these rows replace those of the same label and set."""
         by_key = {(row.label, row.set_name): row for row in [*self.rows, *rows]}
-        return Results(dict(sets), tuple(by_key.values()))
+        return dataclasses.replace(self, sets=dict(sets), rows=tuple(by_key.values()))
 
 
 def load(path: Path = PLACE) -> Results:
     """Read a results file.
 
     Args:
-        path: the path; by default that of the results of this version of envhub.
+        path: the path; by default that of the results of this version of envhub, without what only
+            their renewal needs.
 
     Raises:
         UnreadableResultsError: if the file has another schema or is damaged.
     """
+    from envhub.matrix import files
+
     if not path.exists():
         return Results({}, ())
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        if data["schema"] != SCHEMA:
-            raise ValueError(f"its schema is {data['schema']}, and this version reads {SCHEMA}")
-        runs = {key: Run(**run) for key, run in data["runs"].items()}
-        rows = [_row(entry, data["columns"], runs, data["reasons"]) for entry in data["rows"]]
-        return Results(data["sets"], tuple(rows))
-    except (ValueError, KeyError, TypeError) as error:
+        return files.parse(path.read_text(encoding="utf-8"))
+    except (ValueError, KeyError, TypeError, IndexError) as error:
         raise UnreadableResultsError(
             f"{path} cannot be read ({type(error).__name__}: {error}); "
             "python3 tasks.py matrix writes it anew."
         ) from error
 
 
-def dump(results: Results) -> str:
-    """Return the text of a results file."""
-    runs: dict[str, dict[str, Any]] = {}
-    reasons: dict[str, str] = {}
-    lines = []
-    for row in sorted(results.rows, key=lambda row: (row.label, row.set_name)):
-        entry: dict[str, Any] = {"label": row.label, "set": row.set_name}
-        if row.run:
-            run = dataclasses.asdict(row.run)
-            entry["run"] = _key(json.dumps(run, sort_keys=True))
-            runs[entry["run"]] = run
-            cells = [row.cell(column) for column in COLUMNS]
-            entry["cells"] = "".join(LETTERS[cell.value] for cell in cells)
-            entry |= {"compile": row.compile_class, "speed": row.speed_class}
-            entry["why"] = {}
-            for column, cell in zip(COLUMNS, cells, strict=True):
-                if cell.reason:
-                    entry["why"][column] = _key(cell.reason)
-                    reasons[_key(cell.reason)] = cell.reason
-            if len(entry["why"]) == len(COLUMNS) and len(set(cells)) == 1:
-                entry["why"] = {EVERYWHERE: _key(cells[0].reason)}
-        entry = {key: value for key, value in entry.items() if value}
-        lines.append(_compact(entry, sort_keys=False))  # the label first
-    parts = {
-        "columns": _compact(COLUMNS),
-        "reasons": _lines(reasons),
-        "runs": _lines(runs),
-        "sets": _lines(results.sets),
-    }
-    head = "".join(f'"{name}": {text},\n' for name, text in parts.items())
-    body = ",\n".join(lines)
-    return f'{{\n"schema": {SCHEMA},\n{head}"rows": [\n{body}\n]\n}}\n'
+def load_whole(path: Path = WHOLE) -> Results:
+    """Read the results of a checkout, with the fingerprints.
+
+    Raises:
+        UnreadableResultsError: if this is no checkout, or the file cannot be read.
+    """
+    if not path.parent.exists():
+        raise UnreadableResultsError(
+            f"there is no {path}. Only a checkout of envhub's repository can tell what is out of "
+            "date, because a package has no fingerprints. Run this in a checkout."
+        )
+    return load(path)
 
 
-def _row(
-    entry: Mapping[str, Any],
-    columns: Iterable[str],
-    runs: Mapping[str, Run],
-    reasons: Mapping[str, str],
-) -> Row:
-    if "run" not in entry:
-        return Row(entry["label"], entry["set"])
-    values = {letter: value for value, letter in LETTERS.items()}
-    why = entry.get("why", {})
-    cells = {
-        column: Cell(values[letter], reasons.get(why.get(column, why.get(EVERYWHERE)), ""))
-        for column, letter in zip(columns, entry["cells"], strict=True)
-    }
-    classes = entry.get("compile", ""), entry.get("speed", "")
-    return Row(entry["label"], entry["set"], runs[entry["run"]], cells, *classes)
+def _value(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def classify(value: float | None, classes: Iterable[tuple[float, str]]) -> str:
@@ -244,17 +238,3 @@ def classify(value: float | None, classes: Iterable[tuple[float, str]]) -> str:
     if value is None:
         return ""
     return next(name for bound, name in classes if value < bound)
-
-
-def _lines(entries: Mapping[str, Any]) -> str:
-    lines = [f"{json.dumps(key)}: {_compact(entries[key])}" for key in sorted(entries)]
-    return "{\n" + ",\n".join(lines) + "\n}" if lines else "{}"
-
-
-def _compact(value: Any, sort_keys: bool = True) -> str:
-    return json.dumps(value, sort_keys=sort_keys, separators=(",", ":"), ensure_ascii=False)
-
-
-def _key(text: str) -> str:
-    """Return a short name for a text, which depends on the text alone."""
-    return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -1,64 +1,67 @@
-"""Find results that are out of date because an adapter, a version or a list of names changed."""
+"""Find the cells that are out of date, and say what changed.
+
+A cell is out of date if what decides it has changed since it ran, see `fingerprints`. Claims and
+lists of names depend on the installed version of a suite, so they are compared on the set that is
+installed here; on the other sets, the tests of that set compare them.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
-import hashlib
-import inspect
+import functools
 import re
-import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import envhub
-from envhub import _versions, registry
+from envhub import registry
 from envhub.errors import EnvHubError
-from envhub.matrix.results import Results, Run
+from envhub.matrix import fingerprints
+from envhub.matrix.results import AS_SAMPLED, COLUMNS, GAPS, Results, Row, Run
 from envhub.suite import Suite
 
 PACKAGE = Path(envhub.__file__).parent
 CONSTRAINTS = PACKAGE.parent / "constraints"
-CHECKS = tuple(
-    f"testing/{name}.py"
-    for name in "probes subject comparison second_process checks episodes reports trial".split()
-)
-# Earlier checks whose rows still hold. These could take luck for a capability of what is not
-# reproducible, and every row that is left of them is reproducible, or of a gap.
-EQUIVALENT_CHECKS = ("0f45cdcbf486",)
-ALSO_DECISIVE = ("jax", "jaxlib", "numpy", "mujoco", "mujoco-mjx", "flax")
 
 
-@dataclasses.dataclass(frozen=True)
-class Stale:
-    """Rows that are out of date.
+class Stale(NamedTuple):
+    """Cells that are out of date.
 
     Attributes:
         set_name: the name of their set.
         suite: the name of their suite.
-        rows: their number.
         reason: the change.
+        cells: how many of each column.
     """
 
     set_name: str
     suite: str
-    rows: int
     reason: str
+    cells: Mapping[str, int]
 
     @property
     def command(self) -> str:
-        """The command that runs the rows again."""
+        """The command that runs the cells again."""
         return command_for(self.set_name, self.suite)
 
     def __str__(self) -> str:
         return (
-            f"{self.set_name}, {self.suite}: {self.rows} rows: {self.reason}. Run: {self.command}"
+            f"{self.set_name}, {self.suite}: {say_columns(self.cells)}: {self.reason}. "
+            f"Run: {self.command}"
         )
 
 
+def say_columns(cells: Mapping[str, int]) -> str:
+    """Describe numbers of cells by column: `"forkable 27, ends 27"`."""
+    if len(cells) == len(COLUMNS) and len(set(cells.values())) == 1:
+        return f"all columns {next(iter(cells.values()))}"
+    return ", ".join(f"{column} {cells[column]}" for column in COLUMNS if column in cells)
+
+
 def command_for(set_name: str, suite: str | None = None) -> str:
-    """Return the command that runs the rows of a set, or of one suite in it."""
+    """Return the command that runs what is out of date in a set, or in one suite of it."""
     return f"python3 tasks.py matrix --set {set_name}" + (f" --suite {suite}" if suite else "")
 
 
@@ -68,75 +71,117 @@ def run_today(suite: Suite) -> Run:
         suite.name,
         suite.provider(),
         datetime.date.today().isoformat(),
-        current_versions(suite),
-        suite.supported,
-        fingerprint_of_adapter(suite),
-        fingerprint_of_checks(),
-        fingerprint_of_ids(suite),
+        fingerprints.versions(suite),
+        fingerprints.of_checks_here(),
     )
 
 
-def current_versions(suite: Suite) -> dict[str, str]:
-    """Return the installed versions that determine the behaviour of a suite."""
-    found = {name: _versions.installed_version(name) for name in ALSO_DECISIVE}
-    found[suite.provider()] = suite.installed()
-    found["python"] = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return {name: version for name, version in sorted(found.items()) if version}
+class Present:
+    """What decides cells here and now.
 
+    Args:
+        results: all results, which say what environments there are on other sets.
+        pins: the versions of each set by name; sets that are not in it are not compared.
+    """
 
-def fingerprint_of_adapter(suite: Suite) -> str:
-    """Return the fingerprint of the source of an adapter: its module, or all of its package."""
-    module = Path(inspect.getfile(type(suite)))
-    # A package of adapters is none of its own: only what lies beside a file of it is the suite's.
-    has_a_package = module.parent.name == suite.name and (module.parent / "__init__.py").exists()
-    return digest_of(sorted(module.parent.rglob("*.py")) if has_a_package else [module])
+    def __init__(self, results: Results, pins: Mapping[str, Mapping[str, str]]) -> None:
+        self._pins = pins
+        self._names: dict[str, set[str]] = {}
+        for row in results.rows:
+            self._names.setdefault(row.suite, set()).add(row.env_name)
+        self._adapter = functools.cache(self._find_adapter)
+        self._of_run = functools.cache(self._find_changes_of_run)
+        self._runs: dict[int, Run] = {}
 
+    def adapter(self, suite: str, name: str) -> str:
+        """Return the fingerprint of what the adapter makes an environment of."""
+        found: str = self._adapter(suite)(name)
+        return found
 
-def fingerprint_of_checks() -> str:
-    """Return the fingerprint of the source of the checks and probes."""
-    return digest_of(PACKAGE / name for name in CHECKS)
+    def _find_adapter(self, name: str) -> Any:
+        suite = registry.get(name)
+        names = {*suite.known_names(), *self._names.get(name, ())}
+        return functools.cache(fingerprints.of_adapter(suite, names))
 
+    def facts(self, row: Row) -> Mapping[str, str]:
+        """Return the fingerprints of the claims about a row."""
+        return fingerprints.of_facts(registry.get(row.suite), row.env_name, row.options)
 
-def checks_are_equivalent(checks: str) -> bool:
-    """Tell whether the checks of a fingerprint give the same results as today's."""
-    return checks in (fingerprint_of_checks(), *EQUIVALENT_CHECKS)
+    def changes(self, row: Row) -> dict[str, str]:
+        """Return what changed since a row ran, by column; empty if it is up to date."""
+        if row.run is None:
+            return {}
+        ran = [column for column in COLUMNS if row.cell(column).value != AS_SAMPLED]
+        if _suite(row.suite) is None:
+            return dict.fromkeys(ran, "there is no such suite here")
+        if not row.adapter:
+            return dict.fromkeys(ran, "what decided it is not known")
+        if row.adapter != self.adapter(row.suite, row.env_name):
+            return dict.fromkeys(ran, "the adapter changed")
+        facts: Mapping[str, str] = {}
+        if row.run.versions == _versions_here(row.suite):
+            facts = self.facts(row)
+        found = {}
+        for column in ran:
+            # The gap of an environment is one fact, whatever the checks are.
+            decisive = "makes" if row.cell(column).value in GAPS else column
+            reason = self._why(row, decisive, row.cell(column).run or row.run)
+            if not reason and facts.get(decisive) != row.facts.get(decisive) and facts:
+                reason = "what the adapter says of it changed"
+            if reason:
+                found[column] = reason
+        return found
 
+    def _why(self, row: Row, column: str, run: Run) -> str:
+        self._runs[id(run)] = run
+        if reason := self._of_run(row.set_name, id(run)):
+            return reason
+        is_same = run.checks.get(column) == fingerprints.of_checks_here()[column]
+        return "" if is_same else "the check changed"
 
-def fingerprint_of_ids(suite: Suite) -> str:
-    """Return the fingerprint of the suite's names and variants in the installed version."""
-    every = [
-        f"{name} {dict(options)}"
-        for name in sorted(suite.known_names())
-        for options in suite.variants(name)
-    ]
-    return short_hash("\n".join(every))
+    def _find_changes_of_run(self, set_name: str, run_id: int) -> str:
+        pins = self._pins.get(set_name, {})
+        changed = [
+            f"{name} {pins[name]} now, not {version}"
+            for name, version in self._runs[run_id].versions.items()
+            if pins.get(name, version) != version
+        ]
+        return f"the set has {', '.join(changed)}" if changed else ""
 
 
 def stale(results: Results, constraints: Path = CONSTRAINTS) -> list[Stale]:
-    """Return the rows that are out of date.
+    """Return the cells that are out of date.
 
     Args:
-        results: the results to check.
-        constraints: the folder of the sets. If it exists, as in a checkout, the present content of
-            each set is compared too.
-
-    Returns:
-        One entry for each set, suite and reason.
+        results: the results to check, with fingerprints.
+        constraints: the folder of the sets, whose present content is compared.
     """
-    found: Counter[tuple[str, str, str]] = Counter()
-    pins = {path.stem: read_pins(path) for path in sorted(constraints.glob("*.txt"))}
-    known: dict[tuple[str, int], list[str]] = {}  # rows of one run share it
+    present = Present(results, pins_of(constraints))
+    found: dict[tuple[str, str, str], Counter[str]] = {}
     for row in results.rows:
-        if row.run:
-            key = row.set_name, id(row.run)
-            if key not in known:
-                known[key] = list(_reasons(row.run, pins.get(row.set_name)))
-            for reason in known[key]:
-                found[row.set_name, row.suite, reason] += 1
-    return [
-        Stale(set_name, suite, rows, reason)
-        for (set_name, suite, reason), rows in sorted(found.items())
-    ]
+        for column, reason in present.changes(row).items():
+            found.setdefault((row.set_name, row.suite, reason), Counter())[column] += 1
+    return [Stale(*key, dict(cells)) for key, cells in sorted(found.items())]
+
+
+def unlisted(results: Results) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield set, suite and names that the installed version of a suite has and the results lack."""
+    known: dict[tuple[str, str], set[str]] = {}
+    here: dict[str, set[str]] = {}
+    for row in results.rows:
+        known.setdefault((row.set_name, row.suite), set()).add(row.env_name)
+        if row.run and row.run.versions == _versions_here(row.suite):
+            here.setdefault(row.suite, set()).add(row.set_name)
+    for suite, sets in sorted(here.items()):
+        every = set(registry.get(suite).known_names())
+        for set_name in sorted(sets):
+            if missing := sorted(every - known[set_name, suite]):
+                yield set_name, suite, missing
+
+
+def pins_of(constraints: Path) -> dict[str, dict[str, str]]:
+    """Return the versions of each set in a folder."""
+    return {path.stem: read_pins(path) for path in sorted(constraints.glob("*.txt"))}
 
 
 def read_pins(path: Path) -> dict[str, str]:
@@ -144,38 +189,20 @@ def read_pins(path: Path) -> dict[str, str]:
     return dict(re.findall(r"^([\w.-]+)==(\S+)", path.read_text(encoding="utf-8"), re.MULTILINE))
 
 
-def _reasons(run: Run, pins: Mapping[str, str] | None) -> Iterable[str]:
+@functools.cache
+def _suite(name: str) -> Suite | None:
     try:
-        suite = registry.get(run.suite)
+        return registry.get(name)
     except EnvHubError:
-        return ["there is no such suite here"]
-    reasons = []
-    if run.adapter != fingerprint_of_adapter(suite):
-        reasons.append("the adapter changed")
-    if not checks_are_equivalent(run.checks):
-        reasons.append("the checks changed")
-    if run.supported != suite.supported:
-        reasons.append(f"it supports {suite.supported} now")
-    for name, version in run.versions.items():
-        if pins and pins.get(name, version) != version:
-            reasons.append(f"the set has {name} {pins[name]} now, not {version}")
-    if run.versions == current_versions(suite) and run.ids != fingerprint_of_ids(suite):
-        reasons.append("the list of environments changed")
-    return reasons
+        return None
 
 
-def digest_of(paths: Iterable[Path]) -> str:
-    """Return the digest of source files, without blank lines, comments and links."""
-    lines = [
-        line.rstrip() for path in paths for line in path.read_text(encoding="utf-8").splitlines()
-    ]
-    return short_hash("\n".join(line for line in lines if line and not _decides_nothing(line)))
+@functools.cache
+def _versions_here(name: str) -> Mapping[str, str] | None:
+    suite = _suite(name)
+    return fingerprints.versions(suite) if suite else None
 
 
-def _decides_nothing(line: str) -> bool:
-    return line.lstrip().startswith("#") or "https://" in line
-
-
-def short_hash(text: str) -> str:
-    """Return the fingerprint of a text."""
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+def count(found: Iterable[Stale]) -> int:
+    """Return the number of cells."""
+    return sum(sum(each.cells.values()) for each in found)

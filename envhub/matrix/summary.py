@@ -9,19 +9,22 @@ from collections.abc import Sequence
 from envhub import registry
 from envhub.errors import EnvHubError
 from envhub.flags import FLAGS
-from envhub.matrix.merged import OPTION, Environment, environments, say_sets
-from envhub.matrix.results import GAPS, NOT_RUN, Results, Row
+from envhub.matrix.merged import DIFFERS, OPTION, Environment, environments, say_sets
+from envhub.matrix.results import AS_SAMPLED, GAPS, NOT_RUN, Results, Row
 
 LEFT_OUT = "left out"
 
 
 def count_states(found: Sequence[Environment]) -> str:
-    """Count the environments that passed, failed, are gaps, or were not run, without zeros."""
+    """Count the environments by state, without zeros, and those of which a cell is out of date."""
     counts = Counter(each.state for each in found)
     if counts[NOT_RUN] == len(found):
         return NOT_RUN
     parts = [f"{counts['pass']} pass"]
-    parts += [f"{counts[state]} {state}" for state in ("fail", *GAPS, NOT_RUN) if counts[state]]
+    others = ("fail", *GAPS, DIFFERS, AS_SAMPLED, NOT_RUN)
+    parts += [f"{counts[state]} {state}" for state in others if counts[state]]
+    old = sum(bool(each.old) for each in found)
+    parts += [f"{'all' if old == len(found) else old} out of date"] * bool(old)
     return ", ".join(parts)
 
 
@@ -69,6 +72,19 @@ def _in_set(results: Results, suite: str, name: str) -> str:
         return f"{version}: {count_states(found)}"
     # A set is named after the suite that it leaves out because that holds back the others.
     return LEFT_OUT if name.startswith(f"without-{suite}-") else NOT_RUN
+
+
+def costs(results: Results) -> dict[str, str]:
+    """Say, for each set, how long its last run took, and how many CPU seconds by suite."""
+    said = {}
+    for name, run in sorted(results.timed.items()):
+        each = ", ".join(f"{suite} {cpu:,.0f} s" for suite, cpu in sorted(run["cpu"].items()))
+        total = sum(run["cpu"].values())
+        said[name] = (
+            f"{run['rows']} rows on {run['date']} in {run['seconds'] / 60:,.0f} min, "
+            f"{total:,.0f} s of CPU: {each}"
+        )
+    return said
 
 
 def count_flags(results: Results) -> dict[str, tuple[int, list[str]]]:

@@ -9,7 +9,7 @@ import jax
 
 from envhub import registry
 from envhub.flags import FLAGS
-from envhub.matrix import results, staleness
+from envhub.matrix import fingerprints, results
 from envhub.matrix.results import NOT_RUN, Row
 from envhub.testing import CHECKS_BY_COLUMN
 from tests.devices import NUM_DEVICES
@@ -57,4 +57,4 @@ def by_label() -> Mapping[str, list[Row]]:
 
 @functools.cache
 def current_versions(suite: str) -> Mapping[str, str]:
-    return staleness.current_versions(registry.get(suite))
+    return fingerprints.versions(registry.get(suite))

@@ -1,147 +1,39 @@
-"""Examine every environment of every suite in this set of versions: `python3 tasks.py matrix`.
+"""Examine what is out of date in this set of versions: `python3 tasks.py matrix`.
 
     python -m tests.conformance.matrix --set newest-py3.11
 
-Two processes take one case after another; one that crashes or hangs is replaced, and that is what
-the case's row says. Every row goes to a journal as it comes, so that an interrupted run goes on
-where it was. In the end the journal joins the results file, of which all documents are written.
+`depth.py` says what is examined of an environment on a set, and `fingerprints.py` what decides a
+cell: only cells that something has changed of are run again. `workers.py` has the processes. Every
+report goes to a journal as it comes, so that an interrupted run goes on where it was. In the end
+the journal joins the results, of which all documents are written.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import functools
-import json
-import os
-import queue
 import signal
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TextIO
 
 import tasks
 from envhub import registry
-from envhub.matrix import documents, results, staleness
-from envhub.matrix.results import Cell, Row, Run
-from envhub.testing import CHECKS, FAIL, Report, Verdict
+from envhub.matrix import documents, files, fingerprints, results, staleness
+from envhub.matrix.results import AS_SAMPLED, COLUMNS, Cell, Row, Run
+from envhub.matrix.staleness import Present
+from envhub.testing import CHECKS_BY_COLUMN, FAIL
 from tests import conftest  # sets the environment variables of this process and those it starts
 
 from . import cases
 from .cases import Case
+from .depth import depth_of
+from .journal import Journal, row_of, seconds_by_column
+from .workers import WORKERS, Task, examine_all
 
-WORKERS = 2
-ROWS_OF_A_PROCESS = 75  # XLA and some suites never give memory back
-PROBER = ["-m", "tests.conformance.prober"]
 JOURNALS = conftest.REPOSITORY / ".cache" / "matrix"
-
-
-class Prober:
-    """A process that examines cases, started when it is needed.
-
-    Args:
-        log: where what it prints goes.
-        limit: the seconds that a case may take.
-    """
-
-    def __init__(self, log: TextIO, limit: float) -> None:
-        self._log, self._limit = log, limit
-        self._process: subprocess.Popen[str] | None = None
-        self._examined = 0
-
-    def examine(self, case: Case) -> dict[str, Any]:
-        """The report of a case, which is about a crash or a hang if there is one."""
-        if self._process is not None and self._process.poll() is not None:
-            self.close()  # it went down after its last answer
-        if self._process is None:
-            self._start()
-        assert self._process is not None
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps([case.suite, case.name, dict(case.options)]) + "\n")
-        self._process.stdin.flush()
-        verdicts: list[list[str]] = []
-        seconds: dict[str, float] = {}  # for the journal: where the time goes
-        deadline = time.monotonic() + self._limit
-        while True:
-            try:
-                line = self._lines.get(timeout=max(0, deadline - time.monotonic()))
-            except queue.Empty:
-                self.close()
-                return ended(verdicts, f"no answer within {self._limit:.0f} s")
-            if not line:
-                code = self._process.wait()
-                self.close()
-                how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-                return ended(verdicts, f"the process ended: {how}")
-            answer = json.loads(line)
-            if "report" in answer:
-                break
-            verdicts.append(answer["verdict"])
-            seconds[answer["verdict"][0]] = answer["cpu_seconds"]
-        self._examined += 1
-        if self._examined == ROWS_OF_A_PROCESS:
-            self.close()
-        return {**answer["report"], "cpu_seconds": seconds}
-
-    def close(self) -> None:
-        """End the process, and those that it started."""
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-            self._reader.join()
-            for pipe in (self._process.stdin, self._process.stdout):
-                with contextlib.suppress(BrokenPipeError):
-                    pipe.close()  # type: ignore[union-attr]
-        self._process = None
-
-    def _start(self) -> None:
-        self._examined = 0
-        self._process = subprocess.Popen(
-            [sys.executable, *PROBER],
-            cwd=conftest.REPOSITORY,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-            start_new_session=True,  # Ctrl-C is for the process that decides what it means,
-            encoding="utf-8",
-        )
-        self._lines: queue.Queue[str] = queue.Queue()
-        given = self._process, self._lines
-        self._reader = threading.Thread(target=self._read, args=given, daemon=True)
-        self._reader.start()
-
-    @staticmethod
-    def _read(process: subprocess.Popen[str], lines: queue.Queue[str]) -> None:
-        assert process.stdout is not None
-        for line in process.stdout:
-            lines.put(line)
-        lines.put("")
-
-
-def ended(verdicts: list[list[str]], how: str) -> dict[str, Any]:
-    """The report of a case that was not finished: the check that was running failed."""
-    seen = {check for check, _, _ in verdicts}
-    running = next(check for check in ("makes", *CHECKS) if check not in seen)
-    return {"verdicts": [*verdicts, [running, FAIL, f"in {running}: {how}"]]}
-
-
-def row_of(label: str, set_name: str, run: Run, report: Mapping[str, Any]) -> Row:
-    verdicts = tuple(Verdict(*each) for each in report["verdicts"])
-    found = Report(label, verdicts).columns()
-    return Row(
-        label,
-        set_name,
-        run,
-        {column: Cell(each.value, each.reason) for column, each in found.items()},
-        results.classify(report.get("compile_seconds"), results.COMPILE_CLASSES),
-        results.classify(report.get("steps_per_second"), results.SPEED_CLASSES),
-    )
+Costs = Mapping[str, Mapping[str, float]]
 
 
 @functools.cache
@@ -149,89 +41,12 @@ def current_run(suite: str) -> Run:
     return staleness.run_today(registry.get(suite))
 
 
-def is_current(run: Run) -> bool:
-    """Whether the same would be examined, in the same way, here and now."""
-    now = dataclasses.replace(current_run(run.suite), date=run.date, checks=run.checks)
-    return now == run and staleness.checks_are_equivalent(run.checks)
-
-
-class Journal:
-    """Reports by case, a line each, of this run and those that were interrupted."""
-
-    def __init__(self, set_name: str) -> None:
-        JOURNALS.mkdir(parents=True, exist_ok=True)
-        self.path, self._set_name = JOURNALS / f"{set_name}.jsonl", set_name
-
-    def read(self) -> dict[str, dict[str, Any]]:
-        """Those that still hold: the last of each case."""
-        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
-        entries = {}
-        for line in lines:
-            try:
-                entry = json.loads(line)
-            except ValueError:  # written when the machine went down
-                continue
-            if is_current(Run(**entry["run"])):
-                entries[entry["case"]] = entry
-        return entries
-
-    def add(self, case: Case, report: Mapping[str, Any]) -> Row:
-        """Write a report down; the row that it makes."""
-        entry = {"case": str(case), "run": vars(current_run(case.suite)), **report}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
-        return self.row(entry)
-
-    def row(self, entry: Mapping[str, Any]) -> Row:
-        """The row that an entry makes."""
-        return row_of(entry["case"], self._set_name, Run(**entry["run"]), entry)
-
-    def archive(self) -> None:
-        """Begin a new one; the last is kept, because it says where the time went."""
-        if self.path.exists():
-            self.path.replace(self.path.with_suffix(".last.jsonl"))
-
-
-def examine_all(todo: Sequence[Case], limit: float, log: TextIO) -> Iterator[tuple[Case, Any]]:
-    """Each case and its report, as they come."""
-    waiting: queue.SimpleQueue[Case] = queue.SimpleQueue()
-    finished: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    for case in todo:
-        waiting.put(case)
-    probers = [Prober(log, limit) for _ in range(WORKERS)]
-    stopping = threading.Event()
-
-    def work(prober: Prober) -> None:
-        try:
-            while not stopping.is_set():
-                case = waiting.get_nowait()
-                finished.put((case, prober.examine(case)))
-        except queue.Empty:
-            pass
-        except Exception as error:
-            finished.put(error)
-
-    for prober in probers:
-        threading.Thread(target=work, args=(prober,), daemon=True).start()
-    try:
-        for _ in todo:
-            found = finished.get()
-            if isinstance(found, Exception):
-                raise found
-            yield found
-    finally:
-        stopping.set()
-        for prober in probers:
-            prober.close()
-
-
-def say_progress(done: int, total: int, began: float, row: Row) -> None:
-    elapsed = time.monotonic() - began
-    left = elapsed / done * (total - done)
+def say_progress(done: int, task: Task, row: Row, left: float) -> None:
     failed = [f"{name}: {row.cell(name).reason}" for name in results.COLUMNS
               if row.cell(name).value == FAIL]  # fmt: skip
     state = row.state + (f" ({'; '.join(failed)})" if failed else "")
-    print(f"[{done}/{total}, about {left / 60:.0f} min left] {row.label}: {state}", flush=True)
+    columns = "" if len(task.columns) == len(COLUMNS) else f" [{', '.join(task.columns)}]"
+    print(f"[{done}, about {left / 60:.0f} min left] {row.label}{columns}: {state}", flush=True)
 
 
 def cases_of(set_name: str) -> list[Case]:
@@ -248,26 +63,139 @@ def selected(arguments: argparse.Namespace) -> list[Case]:
         for case in cases_of(arguments.set)
         if arguments.suite in (None, case.suite) and all(word in str(case) for word in words)
     ]
-    return sorted(every, key=lambda case: staleness.short_hash(str(case)))
+    return sorted(every, key=lambda case: fingerprints.short_hash(str(case)))
 
 
-def still_to_do(every: Iterable[Case], known: results.Results, name: str) -> list[Case]:
-    """Those without a row that was found in just these circumstances."""
-    current = {row.label for row in known.of(set_name=name) if row.run and is_current(row.run)}
-    return [case for case in every if str(case) not in current]
+def present_of(known: results.Results) -> Present:
+    """What decides cells here and now; versions are compared with those that are installed."""
+    return Present(known, {})
 
 
-def not_run(set_name: str, known: results.Results) -> list[Row]:
-    """Rows that say so, for the cases that have no other."""
-    have = {row.label for row in known.of(set_name=set_name)}
-    every = map(str, cases_of(set_name))
-    return [Row(label, set_name) for label in every if label not in have]
+def to_run(
+    every: Iterable[Case], known: results.Results, set_name: str, renew: bool = False
+) -> list[Task]:
+    """What is to be examined: the columns of each case that are not up to date, or all of them."""
+    present, costs = present_of(known), costs_of(known, set_name)
+    rows = {row.label: row for row in known.of(set_name=set_name)}
+    tasks_ = []
+    for case in every:
+        row, depth = rows.get(str(case), Row(str(case), set_name)), depth_of(case, set_name)
+        changed = changed_columns(row, present)
+        columns = tuple(name for name in depth.columns if renew or name in changed)
+        if columns:
+            checks = tuple(check.__name__ for name in columns
+                           for check in CHECKS_BY_COLUMN.get(name, ()))  # fmt: skip
+            seconds = sum(costs.get(case.suite, {}).get(name, 0) for name in columns)
+            tasks_.append(Task(case, columns, checks, depth.longest, seconds))
+    return tasks_
 
 
-def without_the_gone(known: results.Results, set_name: str) -> results.Results:
-    every = {str(case) for case in cases_of(set_name)}
-    kept = [row for row in known.rows if row.set_name != set_name or row.label in every]
-    return results.Results(known.sets, tuple(kept))
+def changed_columns(row: Row, present: Present) -> set[str]:
+    """The columns of a row that have no result of what is here."""
+    if row.run is None or row.run.versions != current_run(row.suite).versions:
+        return set(COLUMNS)
+    missing = {name for name in COLUMNS if row.cell(name).value == AS_SAMPLED}
+    return missing | present.changes(row).keys()
+
+
+def costs_of(known: results.Results, set_name: str) -> Costs:
+    """The CPU seconds of a row by suite and column, as measured on this set, or on another."""
+    found: dict[str, Mapping[str, float]] = {}
+    for name in sorted(known.costs, key=lambda name: name == set_name):
+        found |= known.costs[name]
+    return found
+
+
+def say_estimate(set_name: str, todo: Sequence[Task]) -> None:
+    """Say how much there is to do, and how long it took last time."""
+    suites = sorted({task.case.suite for task in todo})
+    for suite in suites:
+        own = [task for task in todo if task.case.suite == suite]
+        seconds = sum(task.seconds for task in own)
+        cells = sum(len(task.columns) for task in own)
+        last = f"about {seconds:,.0f} s of CPU" if seconds else "never timed"
+        print(f"  {suite}: {cells} cells of {len(own)} rows, {last}")
+    total = sum(task.seconds for task in todo)
+    print(f"{set_name}: {len(todo)} rows to run, about {total / WORKERS / 60:.0f} min", flush=True)
+
+
+def joined(known: results.Results, rows: Sequence[Row], set_name: str) -> results.Results:
+    """The results with these rows, and with a row of every other case of the set.
+
+    A case that is not examined on the set is there as sampled, unless it has results that nobody
+    has renewed since; what is out of date says so.
+    """
+    every = {str(case): case for case in cases_of(set_name)}
+    new = {row.label: row for row in rows}
+    old = {row.label: row for row in known.of(set_name=set_name) if row.label in every}
+    present, sampled = present_of(known), {row.suite for row in rows}
+    kept = [row for row in known.rows if row.set_name != set_name]
+    for label, case in every.items():
+        depth, row = depth_of(case, set_name), new.get(label) or old.get(label)
+        if not depth.columns and (row is None or row.suite in sampled or row.run is None):
+            cells = dict.fromkeys(COLUMNS, Cell(AS_SAMPLED, depth.sample))
+            row = Row(label, set_name, None, cells)
+        kept.append(with_marks(row or Row(label, set_name), present))
+    return dataclasses.replace(known, sets=documents.sets(), rows=tuple(kept))
+
+
+def with_marks(row: Row, present: Present) -> Row:
+    """The row, in which what is out of date says so."""
+    if row.run is None:
+        return row
+    changed = changed_columns(row, present)
+    cells = {
+        name: dataclasses.replace(cell, is_old=name in changed and cell.value != AS_SAMPLED)
+        for name, cell in row.cells.items()
+    }
+    return dataclasses.replace(row, cells=cells)
+
+
+def timed(
+    known: results.Results, set_name: str, journal: Journal, entries: Sequence[Mapping[str, object]]
+) -> results.Results:
+    """The results with what the run took: as a whole, and a row of each suite by column."""
+    means: dict[str, dict[str, list[float]]] = {}
+    cpu: dict[str, float] = {}
+    for entry in entries:
+        suite = str(entry["case"]).partition("::")[0]
+        for column, seconds in seconds_by_column(entry).items():
+            means.setdefault(suite, {}).setdefault(column, []).append(seconds)
+            cpu[suite] = round(cpu.get(suite, 0) + seconds, 1)
+    before = known.costs.get(set_name, {})
+    costs = {**before, **{
+        suite: {**before.get(suite, {}),
+                **{name: round(sum(each) / len(each), 2) for name, each in columns.items()}}
+        for suite, columns in means.items()
+    }}  # fmt: skip
+    seconds = sum(line["seconds"] for line in journal.lines() if "seconds" in line)
+    date = next((str(entry["run"]["date"]) for entry in entries), "")  # type: ignore[index]
+    last = {"date": date, "rows": len(entries), "seconds": round(seconds), "cpu": cpu}
+    return dataclasses.replace(
+        known, costs={**known.costs, set_name: costs}, timed={**known.timed, set_name: last}
+    )
+
+
+def write(known: results.Results) -> None:
+    """Write the results, and all documents of them."""
+    results.WHOLE.parent.mkdir(parents=True, exist_ok=True)
+    results.WHOLE.write_text(files.whole(known), encoding="utf-8")
+    documents.write(results.load_whole(), conftest.REPOSITORY)
+
+
+def changes(known: results.Results, rows: Iterable[Row]) -> Iterator[str]:
+    """A line for each suite and column of which cells say something else, as in CHANGELOG.md."""
+    before = {(row.label, row.set_name): row for row in known.rows if row.run}
+    found: dict[tuple[str, ...], set[str]] = {}
+    for row in rows:
+        old = before.get((row.label, row.set_name), row)
+        for column in results.COLUMNS:
+            was, now = old.cell(column).value, row.cell(column).value
+            if was != now and AS_SAMPLED not in (was, now):
+                found.setdefault((row.suite, column, was, now), set()).add(row.env_name)
+    for (suite, column, was, now), names in sorted(found.items()):
+        some = f"{len(names)} environments" if len(names) > 1 else next(iter(names))
+        yield f"{suite}: {column} {was} → {now} ({some})"
 
 
 def refuse_another_set(name: str) -> None:
@@ -279,60 +207,76 @@ def refuse_another_set(name: str) -> None:
                 sys.exit(f"{package} {version} is installed here, and {name} has {pins[package]}")
 
 
-def join(set_name: str, rows: Sequence[Row]) -> None:
-    """Put rows into the results file, and write all documents of it."""
-    known = without_the_gone(results.load().replaced(rows, documents.sets()), set_name)
-    known = known.replaced(not_run(set_name, known), known.sets)
-    results.PLACE.write_text(results.dump(known), encoding="utf-8")
-    documents.write(known, conftest.REPOSITORY)
-
-
-def changes(known: results.Results, rows: Iterable[Row]) -> Iterator[str]:
-    """A line for each cell that says something else now."""
-    before = {(row.label, row.set_name): row for row in known.rows if row.run}
-    for row in rows:
-        old = before.get((row.label, row.set_name), row)
-        for column in results.COLUMNS:
-            was, now = old.cell(column), row.cell(column)
-            if was.value != now.value:
-                yield f"{row.label}, {column}: {was.value} before, {now.value} now: {now.reason}"
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(description=__doc__)
+    made.add_argument("--set", required=True, help="the set that is installed here")
+    made.add_argument("--suite", help="one suite; by default all")
+    made.add_argument("-k", dest="keyword", help="rows whose names have all of these words")
+    made.add_argument("--all", action="store_true", help="those that are up to date, too")
+    # brax's pusher in MuJoCo makes 17 steps a second, and needs 9 minutes to reach its limit.
+    made.add_argument("--limit", type=float, default=1800, help="seconds that a row may take")
+    return made
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--set", required=True, help="the set that is installed here")
-    parser.add_argument("--suite", help="one suite; by default all")
-    parser.add_argument("-k", dest="keyword", help="rows whose names have all of these words")
-    parser.add_argument("--all", action="store_true", help="those that are up to date, too")
-    # brax's pusher in MuJoCo makes 17 steps a second, and needs 9 minutes to reach its limit.
-    parser.add_argument("--limit", type=float, default=1800, help="seconds that a row may take")
-    arguments = parser.parse_args(argv)
-    refuse_another_set(arguments.set)
-    journal, todo = Journal(arguments.set), selected(arguments)
-    if not arguments.all:
-        todo = still_to_do(todo, results.load(), arguments.set)
-    found = journal.read()
-    todo = [case for case in todo if str(case) not in found]
-    print(f"{arguments.set}: {len(todo)} rows to run, {len(found)} in the journal", flush=True)
+    arguments = parser().parse_args(argv)
+    name = arguments.set
+    refuse_another_set(name)
+    known, journal = results.load_whole(), Journal(JOURNALS / f"{name}.jsonl")
+    present = present_of(known)
+    suites = {case.suite for case in selected(arguments)}
+    entries = journal.read(present, {suite: current_run(suite) for suite in suites})
+    done = {label: set(entry["columns"]) for label, entry in entries.items()}
+    every = to_run(selected(arguments), known, name, arguments.all)
+    todo = [task for task in every if not set(task.columns) <= done.get(str(task.case), set())]
+    print(f"{len(entries)} rows are in the journal of {name}")
+    say_estimate(name, todo)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     began = time.monotonic()
+    try:
+        examine(todo, arguments, journal, present)
+    except KeyboardInterrupt:
+        print("\nInterrupted; the same command goes on from here.")
+        return 130
+    finally:
+        journal.write({"seconds": time.monotonic() - began})
+    finish(known, name, journal, present)
+    return 0
+
+
+def examine(
+    todo: Sequence[Task], arguments: argparse.Namespace, journal: Journal, present: Present
+) -> None:
+    """Examine all of it, and write each report into the journal."""
+    began, waiting = time.monotonic(), sum(task.seconds or 1 for task in todo)
+    total = waiting
     with (JOURNALS / f"{arguments.set}.log").open("a", encoding="utf-8") as log:
-        try:
-            reports = examine_all(todo, arguments.limit, log)
-            for done, (case, report) in enumerate(reports, start=1):
-                row = journal.add(case, report)
-                say_progress(done, len(todo), began, row)
-        except KeyboardInterrupt:
-            print("\nInterrupted; the same command goes on from here.")
-            return 130
-    rows = [journal.row(entry) for entry in journal.read().values()]
-    changed = list(changes(results.load(), rows))
-    join(arguments.set, rows)
+        for done, (task, report) in enumerate(examine_all(todo, arguments.limit, log), start=1):
+            run = current_run(task.case.suite)
+            journal.add(task, report, run, present)
+            waiting -= task.seconds or 1
+            left = (time.monotonic() - began) / max(total - waiting, 1e-9) * waiting
+            entry = {**report, "case": str(task.case), "columns": task.columns, "run": vars(run),
+                     "adapter": "", "facts": {}}  # fmt: skip
+            row = row_of(entry, arguments.set, depth_of(task.case, arguments.set))
+            say_progress(done, task, row, left)
+
+
+def finish(known: results.Results, name: str, journal: Journal, present: Present) -> None:
+    """Put what is in the journal into the results, and say what changed."""
+    every = {str(case): case for case in cases_of(name)}
+    suites = {case.suite for case in every.values()}
+    entries = journal.read(present, {suite: current_run(suite) for suite in suites})
+    old = {row.label: row for row in known.of(set_name=name)}
+    rows = [row_of(entry, name, depth_of(every[label], name), old.get(label))
+            for label, entry in entries.items() if label in every]  # fmt: skip
+    changed = list(changes(known, rows))
+    found = joined(known, rows, name)
+    write(timed(found, name, journal, list(entries.values())) if entries else found)
     journal.archive()
     failed = sum(row.state == FAIL for row in rows)
-    print(f"{len(rows)} rows in {time.monotonic() - began:.0f} s, {failed} of them with a failure")
-    print(*changed, f"{len(changed)} cells changed", sep="\n")
-    return 0
+    print(f"{len(rows)} rows, {failed} of them with a failure")
+    print(*changed, f"{len(changed)} kinds of changes", sep="\n")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from envhub.adapters.gymnasium.facts import MUJOCO, MUJOCO_V3
 import envhub
 from envhub import _catalogue, errors, registry
 from envhub.flags import FLAGS
+from envhub.matrix.results import AS_SAMPLED
 from envhub.testing import CHECKS, FAIL, NOT_RUN, Report, Trial, Verdict, second_process
 
 from .cases import Case, candidates, gap_of, sample_cases
@@ -148,5 +149,7 @@ def test_the_matrix_says_the_same(case: Case, found: Callable[[str], Verdict]) -
     report = Report(str(case), tuple(map(found, CHECKS)))
     for column, verdict in report.columns().items():
         committed = row.cell(column)
+        if committed.is_old or committed.value == AS_SAMPLED:
+            continue  # nobody has looked since something of it changed, or at all
         if NOT_RUN not in (verdict.value, committed.value):  # what must run is `test_check`'s
             assert (column, verdict.value) == (column, committed.value), committed.reason

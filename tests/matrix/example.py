@@ -6,7 +6,7 @@ import dataclasses
 
 from envhub import registry
 from envhub.matrix import staleness
-from envhub.matrix.results import COLUMNS, Cell, Results, Row, Run
+from envhub.matrix.results import AS_SAMPLED, COLUMNS, Cell, Results, Row, Run
 from envhub.suite import Suite
 
 SETS = {"newest-py3.11": "0.10.2", "newest-py3.12": "0.11.2", "oldest-py3.11": "0.4.35"}
@@ -36,4 +36,33 @@ ROWS = (
         dict.fromkeys(COLUMNS, Cell("upstream", "brax 0.14.2's swimmer has no mjx model."))),
     Row("navix::Navix-Empty-5x5-v0", NEW),
 )  # fmt: skip
-RESULTS = Results(SETS, ROWS)
+
+
+def decided(rows: tuple[Row, ...]) -> tuple[Row, ...]:
+    """Rows with what decided them, here and now."""
+    present = staleness.Present(Results(SETS, rows), {})
+    return tuple(
+        dataclasses.replace(
+            row,
+            adapter=present.adapter(row.suite, row.env_name),
+            facts=present.facts(row),
+        )
+        if row.run
+        else row
+        for row in rows
+    )
+
+
+ROWS = decided(ROWS)
+RESULTS = Results(
+    SETS,
+    ROWS,
+    {NEW: {"gymnax": {"start": 1.5, "makes": 0.25}}},
+    {NEW: {"date": "2026-01-31", "rows": 3, "seconds": 120, "cpu": {"gymnax": 200.5}}},
+)
+SAMPLED = Row(
+    "gymnax::Catch-bsuite",
+    OTHER,
+    None,
+    dict.fromkeys(COLUMNS, Cell(AS_SAMPLED, "as gymnax::CartPole-v1")),
+)

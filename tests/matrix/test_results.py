@@ -13,28 +13,36 @@ from typer.testing import CliRunner
 
 from envhub.cli import app
 from envhub.flags import FLAGS
-from envhub.matrix import badges, documents, markdown, merged, results, staleness, summary
-from envhub.matrix.results import Results
-from envhub.testing.reports import GAPS, YES
+from envhub.matrix import (
+    badges,
+    documents,
+    files,
+    markdown,
+    merged,
+    results,
+    staleness,
+    summary,
+)
+from envhub.matrix.results import COLUMNS, Results
 
 from ..conftest import REPOSITORY
-from .example import EXCEPTION, NEW, OLD, OTHER, RESULTS, ROWS
+from .example import EXCEPTION, NEW, OLD, OTHER, RESULTS, ROWS, SAMPLED
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "results.json"
-    path.write_text(results.dump(RESULTS), encoding="utf-8")
+    path.write_text(files.whole(RESULTS), encoding="utf-8")
     return path
 
 
 def test_what_is_written_is_read_again(file: Path) -> None:
     again = results.load(file)
-    assert again.sets == RESULTS.sets
+    assert (again.sets, again.costs, again.timed) == (RESULTS.sets, RESULTS.costs, RESULTS.timed)
     assert {(row.label, row.set_name): row for row in again.rows} == {
         (row.label, row.set_name): row for row in ROWS
     }
-    assert results.dump(again) == file.read_text(encoding="utf-8")
+    assert files.whole(again) == file.read_text(encoding="utf-8")
 
 
 def test_a_row_is_a_line_and_the_order_does_not_matter(file: Path) -> None:
@@ -46,14 +54,14 @@ def test_a_row_is_a_line_and_the_order_does_not_matter(file: Path) -> None:
     keys = [(row["label"], row["set"]) for row in map(json.loads, (x.rstrip(",") for x in lines))]
     assert len(keys) == len(ROWS)
     assert keys == sorted(keys)
-    shuffled = Results(RESULTS.sets, tuple(reversed(ROWS)))
-    assert results.dump(shuffled) == file.read_text(encoding="utf-8")
+    shuffled = dataclasses.replace(RESULTS, rows=tuple(reversed(ROWS)))
+    assert files.whole(shuffled) == file.read_text(encoding="utf-8")
 
 
 def test_a_changed_cell_changes_one_line_of_the_rows() -> None:
     changed = dataclasses.replace(ROWS[0], cells={**ROWS[0].cells, "steps": results.Cell("fail")})
-    new = results.dump(RESULTS.replaced([changed], RESULTS.sets)).splitlines()
-    old = results.dump(RESULTS).splitlines()
+    new = files.whole(RESULTS.replaced([changed], RESULTS.sets)).splitlines()
+    old = files.whole(RESULTS).splitlines()
     assert len([1 for a, b in zip(old, new, strict=True) if a != b]) == 1
 
 
@@ -61,9 +69,38 @@ def test_a_reason_is_written_once(file: Path) -> None:
     assert file.read_text(encoding="utf-8").count("has no mjx model") == 1
 
 
+def test_what_the_package_has_says_the_same_without_fingerprints(tmp_path: Path) -> None:
+    path = tmp_path / "small.json"
+    path.write_text(files.small(RESULTS), encoding="utf-8")
+    again = results.load(path)
+    assert files.small(again) == files.small(RESULTS)
+    for row in again.rows:
+        before = next(
+            each for each in ROWS if (each.label, each.set_name) == (row.label, row.set_name)
+        )
+        assert {name: row.cell(name) for name in COLUMNS} == {
+            name: before.cell(name) for name in COLUMNS
+        }
+        assert (row.run and row.run.versions) == (before.run and before.run.versions)
+        assert (row.adapter, row.facts) == ("", {})
+        assert row.run is None or row.run.checks == {}
+
+
+def test_a_cell_of_a_later_run_keeps_its_circumstances(file: Path) -> None:
+    assert ROWS[0].run
+    later = dataclasses.replace(ROWS[0].run, date="2026-02-01")
+    cells = {**ROWS[0].cells, "ends": results.Cell("pass", run=later, is_old=True)}
+    changed = dataclasses.replace(ROWS[0], cells=cells)
+    file.write_text(files.whole(RESULTS.replaced([changed], RESULTS.sets)), encoding="utf-8")
+    (row,) = [row for row in results.load(file).rows
+              if (row.label, row.set_name) == (changed.label, changed.set_name)]  # fmt: skip
+    assert (row.run, row.cell("ends").run, row.cell("steps").run) == (ROWS[0].run, later, None)
+    assert row.old == ["ends"]
+
+
 def test_another_schema_or_a_damaged_file_is_refused(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
-    for bad in (text.replace('"schema": 1', '"schema": 2'), text[:100], "[]"):
+    for bad in (text.replace('"schema": 2', '"schema": 3'), text[:100], "[]"):
         file.write_text(bad, encoding="utf-8")
         with pytest.raises(results.UnreadableResultsError, match=r"python3 tasks\.py matrix"):
             results.load(file)
@@ -82,7 +119,7 @@ def test_every_value_has_a_letter_of_its_own() -> None:
     assert len(set(results.LETTERS.values())) == len(results.LETTERS)
     from envhub import testing
 
-    assert set(results.LETTERS) == set(testing.VALUES)
+    assert set(results.LETTERS) == {*testing.VALUES, results.AS_SAMPLED}
 
 
 @pytest.mark.parametrize(
@@ -107,37 +144,51 @@ def test_what_was_found_just_now_is_not_stale(constraints: Path) -> None:
     assert staleness.stale(RESULTS, constraints) == []
 
 
+def changed(row: results.Row, field: str) -> results.Row:
+    """A row of which something else decided a cell."""
+    assert row.run
+    if field == "adapter":
+        return dataclasses.replace(row, adapter="another")
+    if field == "facts":
+        return dataclasses.replace(row, facts={**row.facts, "forkable": "another"})
+    checks = {**row.run.checks, "forkable": "another"}
+    return dataclasses.replace(row, run=dataclasses.replace(row.run, checks=checks))
+
+
 @pytest.mark.parametrize(
-    ("field", "reason"),
+    ("field", "reason", "cells"),
     [
-        ("adapter", "the adapter changed"),
-        ("checks", "the checks changed"),
-        ("supported", "it supports"),
-        ("ids", "the list of environments changed"),
+        ("adapter", "the adapter changed", dict.fromkeys(COLUMNS, 1)),
+        ("checks", "the check changed", {"forkable": 1}),
+        ("facts", "what the adapter says of it changed", {"forkable": 1}),
     ],
 )
-def test_what_has_changed_since_is_stale(field: str, reason: str, constraints: Path) -> None:
-    assert ROWS[0].run
-    old = dataclasses.replace(ROWS[0].run, **{field: "something else"})
-    rows = [dataclasses.replace(row, run=old) if row.run else row for row in ROWS[:3]]
+def test_what_has_changed_since_is_stale(
+    field: str, reason: str, cells: dict[str, int], constraints: Path
+) -> None:
+    rows = [changed(row, field) if row.run else row for row in ROWS[:3]]
     found = staleness.stale(Results(RESULTS.sets, tuple(rows)), constraints)
-    assert [(each.set_name, each.suite, each.rows) for each in found] == [
-        (NEW, "gymnax", 1),
-        (OTHER, "gymnax", 1),
+    assert [(each.set_name, each.suite, each.reason, each.cells) for each in found] == [
+        (NEW, "gymnax", reason, cells),
+        (OTHER, "gymnax", reason, cells),
     ]
-    assert reason in found[0].reason
     assert found[0].command == f"python3 tasks.py matrix --set {NEW} --suite gymnax"
+    assert ("all columns 1" if field == "adapter" else "forkable 1") in str(found[0])
 
 
-def test_rows_of_earlier_checks_are_what_they_are_held_good_for() -> None:
-    """And what no row needs any more is to be deleted."""
-    rows = [
-        row
-        for row in results.load().rows
-        if row.run and row.run.checks in staleness.EQUIVALENT_CHECKS
-    ]
-    assert {row.run.checks for row in rows if row.run} == set(staleness.EQUIVALENT_CHECKS)
-    assert {row.cell("reproducible").value for row in rows} <= {YES, *GAPS}
+def test_a_gap_is_decided_by_the_adapter_and_by_no_check(constraints: Path) -> None:
+    (brax,) = [row for row in ROWS if row.suite == "brax"]
+    assert staleness.stale(Results(RESULTS.sets, (changed(brax, "checks"),)), constraints) == []
+
+
+def test_what_is_there_as_sampled_is_not_stale(constraints: Path) -> None:
+    assert staleness.stale(Results(RESULTS.sets, (*ROWS, SAMPLED)), constraints) == []
+
+
+def test_names_that_the_results_lack_are_said() -> None:
+    (found,) = [each for each in staleness.unlisted(RESULTS) if each[:2] == (NEW, "gymnax")]
+    assert "Pendulum-v1" in found[2]
+    assert "CartPole-v1" not in found[2]
 
 
 def test_a_set_with_another_version_makes_its_rows_stale(constraints: Path) -> None:
@@ -150,23 +201,41 @@ def test_a_set_with_another_version_makes_its_rows_stale(constraints: Path) -> N
 
 def test_a_suite_that_is_gone_is_stale(constraints: Path) -> None:
     assert ROWS[0].run
-    run = dataclasses.replace(ROWS[0].run, suite="bogus")
-    gone = Results(RESULTS.sets, (dataclasses.replace(ROWS[0], run=run),))
+    gone = Results(RESULTS.sets, (dataclasses.replace(ROWS[0], label="bogus::CartPole-v1"),))
     assert "no such suite" in staleness.stale(gone, constraints)[0].reason
 
 
-def test_comments_and_links_do_not_make_anything_stale(tmp_path: Path) -> None:
-    one, other = tmp_path / "one.py", tmp_path / "other.py"
-    one.write_text("a = 1\n\n\n# why\nb = 2\n", encoding="utf-8")
-    other.write_text("a = 1\nb = 2\n", encoding="utf-8")
-    assert staleness.digest_of([one]) == staleness.digest_of([other])
-    other.write_text('a = 1\nseen_at = "https://example.org/1"\nb = 2\n', encoding="utf-8")
-    assert staleness.digest_of([one]) == staleness.digest_of([other])
-    other.write_text("a = 1\nb = 3\n", encoding="utf-8")
-    assert staleness.digest_of([one]) != staleness.digest_of([other])
-
-
 # Summaries, tables and badges
+
+
+def test_what_is_there_as_sampled_is_not_counted_as_a_pass() -> None:
+    known = Results(RESULTS.sets, (*ROWS, SAMPLED))
+    line = next(line for line in summary.by_set(known) if line[0] == "gymnax")
+    assert line[2].endswith("0 pass, 1 fail, 1 as sampled")
+    (one,) = [each for each in merged.environments(known) if each.name == "Catch-bsuite"]
+    assert (one.state, one.is_run, one.has("forkable")) == ("as sampled", False, False)
+    cells = cells_of(markdown.document(known), "gymnax::Catch-bsuite")
+    assert set(list(cells.values())[1:]) == {"≈"}
+    ran = dataclasses.replace(SAMPLED, set_name=NEW, run=ROWS[0].run, cells=ROWS[0].cells)
+    (both,) = merged.environments(Results(RESULTS.sets, (SAMPLED, ran)))
+    assert both.values["forkable"] == "yes"  # where it ran
+
+
+def test_what_is_out_of_date_says_so() -> None:
+    old = dataclasses.replace(
+        ROWS[0], cells={**ROWS[0].cells, "forkable": results.Cell("yes", is_old=True)}
+    )
+    known = RESULTS.replaced([old], RESULTS.sets)
+    assert "1 pass, 1 fail, 1 out of date" in summary.by_set(known)[1][1]
+    cells = cells_of(markdown.document(known), "gymnax::CartPole-v1")
+    assert cells["forkable"] == "✓°"
+    assert "°" not in cells["vmap safe"]
+    assert "1 of 3 out of date" in badges.badge(known, "gymnax")
+
+
+def test_what_the_last_run_took_is_said() -> None:
+    said = "newest-py3.11: 3 rows on 2026-01-31 in 2 min, 200 s of CPU: gymnax 200 s."
+    assert said in markdown.document(RESULTS)
 
 
 def test_the_summary_by_set() -> None:
@@ -276,15 +345,15 @@ def test_a_suite_that_a_set_leaves_out_is_not_called_one_that_waits() -> None:
 
 
 def test_the_committed_documents_are_those_of_the_committed_results() -> None:
-    committed = results.load()
+    committed = results.load_whole()
     assert committed.rows
-    assert results.dump(committed) == results.PLACE.read_text(encoding="utf-8")
+    assert files.whole(committed) == results.WHOLE.read_text(encoding="utf-8")
     for place, text in documents.documents(committed).items():
         assert (REPOSITORY / place).read_text(encoding="utf-8") == text, (
             f"{place}: run python3 tasks.py matrix"
         )
         assert len(text.encode()) < (30_000 if place.endswith(".md") else 2**20), place
-    assert results.PLACE.stat().st_size < 2**20
+    assert results.PLACE.stat().st_size <= 150_000  # in the wheel
     assert committed.sets == documents.sets()
 
 
@@ -319,6 +388,8 @@ def test_every_gap_of_a_suite_says_where_to_read_about_it() -> None:
 @pytest.fixture
 def shown(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results.load, "__defaults__", (file,))
+    monkeypatch.setattr(results.load_whole, "__defaults__", (file,))
+    monkeypatch.setattr(staleness, "unlisted", lambda found: [])
     monkeypatch.setenv("COLUMNS", "300")
 
 
@@ -389,11 +460,11 @@ def test_the_check_names_what_is_stale_and_the_command(
     monkeypatch.setattr(staleness.stale, "__defaults__", (constraints,))
     code, text = envhub("--check")
     waiting = f"{OLD}: not run. Run: python3 tasks.py matrix --set {OLD}"
-    assert (code, text) == (0, f"{waiting}\nout of date: 0, not run: 2 rows\n")
+    assert (code, text) == (0, f"{waiting}\nout of date: 0 cells, not run: 2 rows\n")
     (constraints / f"{OTHER}.txt").write_text("gymnax==7.0\n", encoding="utf-8")
     code, text = envhub("--check")
     assert code == 1
     assert f"Run: python3 tasks.py matrix --set {OTHER} --suite gymnax" in text
     facts = json.loads(envhub("--check", "--json")[1])
-    assert facts["stale"][0]["rows"] == 1
+    assert facts["stale"][0]["cells"] == dict.fromkeys(COLUMNS, 1)
     assert [entry["set"] for entry in facts["never_run"]] == [OLD]
