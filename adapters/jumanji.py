@@ -179,14 +179,14 @@ class JumanjiEnvironment(Environment):
             # All but two environments call their time limit a termination (1.1.2).
             unlimited = with_limit(env, "time_limit", NO_LIMIT)
             ended = unlimited.step(_copied(state), action)[1]
-        # Of several agents, some may be done before the episode is; a limit cuts it for all.
+        # Of several agents, some may be done before the episode is; a limit cuts it for the others.
         terminated = ended.discount == 0
         return StepResult(
             obs=self._shown(timestep),
             state=after,
             reward=timestep.reward,
             terminated=terminated,
-            truncated=jnp.broadcast_to(timestep.last() & ~terminated.all(), terminated.shape),
+            truncated=timestep.last() & ~terminated,
             info=timestep.extras,
         )
 

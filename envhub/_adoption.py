@@ -137,6 +137,7 @@ def _ask_suites(
                 distribution=provider,
                 version=version,
                 num_agents=env.num_agents,
+                agents=env.agents if env.num_agents > 1 else (),
                 source=source,
                 recreatable=source is not None,
             )

@@ -26,11 +26,12 @@ CONTINUOUS, DISCRETE, MULTI_DISCRETE, MIXED = (
 def describe(env: Any, params: Any) -> dict[str, Any]:
     """Return the entry of an environment."""
     observed, acted = env.observation_space(params), env.action_space(params)
+    leading = env.num_agents if env.observation_agents == "leading" else 1
     return {
         "observations": str(observed),
         "actions": str(acted),
-        "control": control(acted, env.num_agents),
-        "image": is_image(observed, env.num_agents),
+        "control": control(acted, leading),
+        "image": is_image(observed, leading),
         "agents": env.num_agents,
     }
 

@@ -155,6 +155,7 @@ def _construct(
                 distribution=provider,
                 version=version,
                 num_agents=env.num_agents,
+                agents=env.agents if env.num_agents > 1 else (),
             )
             env.limited_by = suite.limit(name, both)
             if gap or own:

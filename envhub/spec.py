@@ -147,8 +147,8 @@ class EnvSpec(_Data):
         distribution: the package that provides the environment. If another package registered the
             environment with a suite, this is the other package.
         version: the installed version of that package; empty if it was not installed.
-        num_agents: the number of agents that act. Several agents are the leading axis of
-            observations, actions, rewards and flags.
+        num_agents: the number of agents that act.
+        agents: the names of the agents, in the order of rewards and flags; empty for one agent.
         source: for environments made by `envhub.wrap`, the source from which it can be made again:
             the function passed to `wrap`, the object if it is a value, or a function that makes
             objects like it. `None` for environments that `envhub.make` made.
@@ -172,6 +172,7 @@ class EnvSpec(_Data):
     distribution: str = ""
     version: str = ""
     num_agents: int = 1
+    agents: tuple[str, ...] = ()
     source: Any = None
     recreatable: bool = True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any, Generic, TypeVar
 
 import jax
@@ -17,7 +17,7 @@ from envhub._forks import refuse_after_fork
 from envhub._sharding import Shards
 from envhub._typing import Obs, Params, State
 from envhub._value import Value
-from envhub.environment import Environment, StepResult
+from envhub.environment import Environment, ObservationAgents, StepResult
 from envhub.errors import EnvHubError, InvalidOptionError, InvalidStateError
 from envhub.flags import Capabilities
 from envhub.spec import EnvSpec
@@ -112,6 +112,29 @@ class VectorEnv(Value, Generic[Obs, State, Params]):
     def num_agents(self) -> int:
         """The number of agents that act in each environment."""
         return self.env.num_agents
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        """The names of the agents of each environment, in the order of rewards and flags."""
+        return self.env.agents
+
+    @property
+    def turn_based(self) -> bool:
+        """Whether one agent acts in each step; see `Environment`."""
+        return self.env.turn_based
+
+    @property
+    def observation_agents(self) -> ObservationAgents:
+        """How observations and actions of each environment hold the agents; see `Environment`."""
+        return self.env.observation_agents
+
+    def by_agent(self, values: Any) -> dict[str, Any]:
+        """Return the part of each agent, by name, from arrays of all environments."""
+        return self.env.by_agent(values, axis=1)
+
+    def stack_agents(self, by_name: Mapping[str, Any]) -> Any:
+        """Return what `by_agent` took apart; see `Environment.stack_agents`."""
+        return self.env.stack_agents(by_name, axis=1)
 
     @property
     def unwrapped(self) -> Any:

@@ -30,10 +30,10 @@ def to_pettingzoo(
 ) -> Any:
     """Export an environment of several agents as a `pettingzoo.ParallelEnv`.
 
-    The agents are `"agent_0"`, `"agent_1"`, …. Each agent has its own part of observations,
-    actions, rewards and flags: NumPy arrays with the dtypes of its spaces, a float and bools. The
-    `info` of a step is the same for all agents. An agent that terminated or was truncated leaves
-    `agents` until the next `reset`; until then, the environment gets the action nearest to zero for
+    The agents are `env.agents`. Each agent has its own part of observations, actions, rewards and
+    flags: NumPy arrays with the dtypes of its spaces, a float and bools. The `info` of a
+    step is the same for all agents. An agent that terminated or was truncated leaves `agents` until
+    the next `reset`; until then, the environment gets the action nearest to zero for
     this agent.
 
     If an observation has an entry `action_mask`, the observation of an agent is
@@ -67,6 +67,12 @@ def to_pettingzoo(
             f"to_pettingzoo takes environments of several agents, and {env} has one: to_gymnasium "
             "takes it."
         )
+    if env.observation_agents != "leading":
+        raise InvalidOptionError(
+            "to_pettingzoo takes environments whose agents act at once and are the leading axis of "
+            f"observations, and {env} has another form: step it with envhub, and name rewards and "
+            "flags with env.by_agent."
+        )
     metadata = render_metadata(env.capabilities, render_mode)
     metadata |= {"name": env.spec.id if env.spec else type(env).__name__}
     return _env_class()(Driver(env, params, seed), metadata, render_mode)
@@ -78,7 +84,7 @@ class _ParallelEnv(Copied):
     def __init__(self, driver: Driver, metadata: dict[str, Any], render_mode: str | None) -> None:
         self.driver, self.metadata, self.render_mode = driver, metadata, render_mode
         places = range(driver.env.num_agents)
-        self.possible_agents = [f"agent_{place}" for place in places]
+        self.possible_agents = list(driver.env.agents)
         self.agents: list[str] = []
         self._seen = [_of_agent(driver.observations, place) for place in places]
         self._taken = [_of_agent(driver.actions, place) for place in places]

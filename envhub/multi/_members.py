@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from envhub import spaces
+from envhub.environment import ObservationAgents
 from envhub.errors import UnknownEnvError, did_you_mean
 from envhub.flags import FLAGS, Capabilities, Claim
 from envhub.multi._groups import Member, one, params_of_one
@@ -63,6 +64,21 @@ class Members:
     def num_agents(self) -> dict[str, int]:
         """The number of agents that act, by name."""
         return {name: env.num_agents for name, env in self.envs.items()}
+
+    @property
+    def agents(self) -> dict[str, tuple[str, ...]]:
+        """The names of the agents, by name of the member."""
+        return {name: env.agents for name, env in self.envs.items()}
+
+    @property
+    def turn_based(self) -> dict[str, bool]:
+        """Whether one agent acts in each step, by name."""
+        return {name: env.turn_based for name, env in self.envs.items()}
+
+    @property
+    def observation_agents(self) -> dict[str, ObservationAgents]:
+        """How observations and actions hold the agents, by name; see `Environment`."""
+        return {name: env.observation_agents for name, env in self.envs.items()}
 
     @property
     def unwrapped(self) -> dict[str, Any]:

@@ -48,7 +48,10 @@ def step_returns_the_documented_types(trial: Trial) -> None:
     env = trial.env
     agents = () if env.num_agents == 1 else (env.num_agents,)
     wanted = {"reward": jnp.float32, "terminated": jnp.bool_, "truncated": jnp.bool_}
+    done = jnp.zeros(agents, bool)
     for result in trial.path:
+        insist((result.done | ~done).all(), "an agent that was done is not done any more")
+        done = result.done & ~result.done.all()  # what follows the end is the suite's
         for name, dtype in wanted.items():
             leaf = getattr(result, name)
             given, asked = f"{leaf.dtype}{list(leaf.shape)}", f"{np.dtype(dtype)}{list(agents)}"
@@ -57,7 +60,34 @@ def step_returns_the_documented_types(trial: Trial) -> None:
             (result.done == (result.terminated | result.truncated)).all(),
             "done is not terminated | truncated",
         )
+        for form in FORMS:
+            form(env, result)
         insist(isinstance(result.info, dict), f"info is a {type(result.info).__name__}, not a dict")
+
+
+def _refute_agents(env: Any, result: Any) -> None:
+    """The form of several agents."""
+    insist(
+        len(env.agents) == len(set(env.agents)) == env.num_agents,
+        f"agents must be {env.num_agents} different names, got {env.agents}",
+    )
+    if env.observation_agents == "by_name":
+        for what, shown in (("obs", result.obs), ("actions", env.action_space())):
+            insist(set(shown) == set(env.agents), f"{what} has the names {sorted(shown)}")
+
+
+def _refute_turns(env: Any, result: Any) -> None:
+    """The form of a game of turns."""
+    if env.turn_based:
+        names = {"action_mask", "current_player", "observation"}
+        is_form = isinstance(result.obs, dict) and result.obs.keys() == names
+        insist(is_form, f"obs of a game of turns must be a dict of {sorted(names)}")
+        insist(0 <= result.obs["current_player"] < env.num_agents, "there is no such player")
+        over, mask = result.done.all(), result.obs["action_mask"]
+        insist(not over or mask.all(), "action_mask is not all true after the end")
+
+
+FORMS = (_refute_agents, _refute_turns)
 
 
 def structure_shapes_and_dtypes_never_change(trial: Trial) -> None:

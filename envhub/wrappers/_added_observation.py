@@ -14,13 +14,15 @@ from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
 from envhub.spaces._trees import tree_of, zero_of
 from envhub.wrappers._inside_autoreset import InsideAutoReset
+from envhub.wrappers._options import refuse_by_name
 
 
 class AddedObservation(InsideAutoReset):
     """Adds another value of each step to its observation.
 
-    The new observation is a `Dict`: `obs`, the inner observation; `start`, bool[] (for several
-    agents bool[num_agents]), true after the reset; and the added value, zeros after the reset.
+    The new observation is a `Dict`: `obs`, the inner observation; `start`, bool[] (bool[num_agents]
+    where agents are the leading axis), true after the reset; and the added value, zeros after the
+    reset.
     Around another wrapper of this kind, it adds an entry to the same `Dict`. The wrapper needs no
     memory, because a step has all these values.
 
@@ -37,6 +39,7 @@ class AddedObservation(InsideAutoReset):
 
     def __init__(self, env: Environment) -> None:
         super().__init__(env)
+        refuse_by_name(env, type(self).__name__)
         kind: Any = AddedObservation
         inside = env.find(kind)
         with jax.ensure_compile_time_eval():
@@ -73,18 +76,17 @@ class AddedObservation(InsideAutoReset):
         return spaces.Dict({**self._spaces(params), self.name: self.added_space(params)})
 
     @property
-    def agents(self) -> tuple[int, ...]:
-        """The leading axis of several agents."""
-        return () if self.num_agents == 1 else (self.num_agents,)
+    def _leading(self) -> tuple[int, ...]:
+        return (self.num_agents,) if self.observation_agents == "leading" else ()
 
     def _spaces(self, params: Any) -> dict[str, spaces.Space]:
         space = self.env.observation_space(params)
         if self._extends:
             assert isinstance(space, spaces.Dict)
             return space.spaces
-        return {"obs": space, "start": spaces.Box(False, True, self.agents, np.bool_)}
+        return {"obs": space, "start": spaces.Box(False, True, self._leading, np.bool_)}
 
     def _shown(self, obs: Any, added: Any, is_start: bool) -> dict[str, Any]:
         if self._extends:
             return {**obs, self.name: added}
-        return {"obs": obs, "start": jnp.full(self.agents, is_start), self.name: added}
+        return {"obs": obs, "start": jnp.full(self._leading, is_start), self.name: added}

@@ -96,7 +96,8 @@ class Wrapper(Environment):
         spec = env.spec and env.spec.within(self._recipe)
         super().__init__(env.unwrapped, env.default_params, capabilities or env.capabilities, spec)
         self.env = env
-        self.num_agents = env.num_agents
+        self.num_agents, self.agents = env.num_agents, env.agents
+        self.turn_based, self.observation_agents = env.turn_based, env.observation_agents
 
     @classmethod
     def _check(cls, options: Mapping[str, Any]) -> None:

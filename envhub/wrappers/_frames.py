@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from envhub._nonempty import NonEmpty
 from envhub.environment import Environment, StepResult
 from envhub.wrappers._episode import EpisodeWrapper
+from envhub.wrappers._options import refuse_turns
 
 
 class Remembered(NamedTuple):
@@ -40,6 +41,7 @@ class FramesWrapper(EpisodeWrapper):
 
     def __init__(self, env: Environment, length: int, padding: Any = None, **options: Any) -> None:
         super().__init__(env, **options)
+        refuse_turns(env, type(self).__name__)
         self._length, self._padding = length, padding
 
     @abc.abstractmethod

@@ -91,7 +91,7 @@ class ElementsObservation(BoxObservation):
     def __init__(self, env: Environment, chosen: Any) -> None:
         super().__init__(env)
         shape = self.inner_space.shape
-        if len(shape) < (1 if self.num_agents == 1 else 2):
+        if len(shape) < (2 if self.observation_agents == "leading" else 1):
             raise InvalidOptionError(
                 f"{type(self).__name__} needs arrays with at least one axis; got "
                 f"{self.inner_space}."

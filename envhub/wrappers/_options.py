@@ -9,7 +9,34 @@ from typing import Any
 import numpy as np
 
 from envhub import spaces
+from envhub.environment import Environment
 from envhub.errors import InvalidOptionError, brief
+
+
+def refuse_by_name(env: Environment, name: str) -> None:
+    """Refuse an environment whose observations hold several agents by name.
+
+    Raises:
+        InvalidOptionError: naming the wrapper.
+    """
+    if env.observation_agents == "by_name":
+        raise InvalidOptionError(
+            f"{name} changes one observation, and {env} shows each agent its own, by name. "
+            "TransformObservation takes a function of all of them."
+        )
+
+
+def refuse_turns(env: Environment, name: str) -> None:
+    """Refuse a game of turns.
+
+    Raises:
+        InvalidOptionError: naming the wrapper.
+    """
+    if env.turn_based:
+        raise InvalidOptionError(
+            f"{name} joins successive steps, and in {env} these belong to different players. "
+            "Remember what each player saw in your own loop, by obs['current_player']."
+        )
 
 
 def or_none(check: Callable[[str, Any], object]) -> Callable[[str, Any], None]:

@@ -35,7 +35,8 @@ class AddRewardToObservation(AddedObservation):
     name = "reward"
 
     def added_space(self, params: Any) -> spaces.Space:
-        return spaces.Box(-np.inf, np.inf, self.agents, np.float32)
+        agents = () if self.num_agents == 1 else (self.num_agents,)
+        return spaces.Box(-np.inf, np.inf, agents, np.float32)
 
     def added(self, action: Any, result: StepResult) -> Any:
         return result.reward

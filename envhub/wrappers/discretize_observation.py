@@ -63,7 +63,9 @@ class DiscretizeObservation(BoxObservation):
             )
         self._counts = np.broadcast_to(counts.ravel(), inner.low.size)
         self._is_flat = not multidiscrete
-        if self._is_flat and (self.num_agents > 1 or math.prod(self._counts.tolist()) >= 2**31):
+        if self._is_flat and (
+            self.observation_agents == "leading" or math.prod(self._counts.tolist()) >= 2**31
+        ):
             raise InvalidOptionError(
                 f"the bins of {inner} as one number are those of several agents, or too many for "
                 "an int32: give multidiscrete=True."

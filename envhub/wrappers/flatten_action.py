@@ -57,7 +57,7 @@ def flattened(
     """
     sizes = tuple(space.nvec.ravel().tolist())
     count = math.prod(sizes)
-    if env.num_agents > 1:
+    if env.observation_agents != "none":
         raise InvalidOptionError(
             f"numbering actions needs one agent; {env} has {env.num_agents} agents."
         )

@@ -13,6 +13,7 @@ from envhub.environment import Environment
 from envhub.spaces._flat import flat_bounds, flatten_leaf
 from envhub.spaces._trees import leaves_of
 from envhub.wrappers._observation import ObservationWrapper
+from envhub.wrappers._options import refuse_by_name
 
 
 class FlattenObservation(ObservationWrapper):
@@ -33,6 +34,7 @@ class FlattenObservation(ObservationWrapper):
 
     def __init__(self, env: Environment) -> None:
         super().__init__(env)
+        refuse_by_name(env, type(self).__name__)
         self._inside = leaves_of(env.observation_space(env.default_params))
 
     def observation(self, obs: Any) -> Any:
@@ -52,4 +54,5 @@ class FlattenObservation(ObservationWrapper):
         return spaces.Box(low, high, low.shape, dtype)
 
     def _row(self, vector: Any) -> Any:
-        return vector.reshape(self.num_agents, -1) if self.num_agents > 1 else vector
+        is_leading = self.observation_agents == "leading"
+        return vector.reshape(self.num_agents, -1) if is_leading else vector

@@ -46,7 +46,7 @@ class FlickeringObservation(RandomObservation):
         self.probability = float(probability)
 
     def observation(self, key: jax.Array, obs: Any) -> Any:
-        agents = () if self.num_agents == 1 else (self.num_agents,)
+        agents = (self.num_agents,) if self.observation_agents == "leading" else ()
         one_each = agents + (1,) * (obs.ndim - len(agents))
         is_hidden = jax.random.bernoulli(key, self.probability, one_each)
         return jnp.where(is_hidden, jnp.zeros_like(obs), obs)

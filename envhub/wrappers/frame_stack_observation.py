@@ -26,8 +26,8 @@ def _check_padding_type(name: str, value: Any) -> None:
 class FrameStackObservation(FramesWrapper):
     """Stacks the last observations of the episode on a new leading axis, the oldest first.
 
-    Observations may be arrays of any shape and dtype, or any structure of arrays. For several
-    agents, the new axis follows the axis of the agents. The state does not hold the stack, but only
+    Observations may be arrays of any shape and dtype, or any structure of arrays. Where agents
+    are the leading axis, the new axis follows it. The state does not hold the stack, but only
     `stack_size - 1` observations in their own dtype; the stack is made from them and the newest
     observation, on the device.
 
@@ -59,13 +59,13 @@ class FrameStackObservation(FramesWrapper):
         self.stack_size = int(stack_size)
 
     def shown(self, frames: Any) -> Any:
-        if self.num_agents == 1:
+        if self.observation_agents != "leading":
             return frames
         return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 1), frames)
 
     def observation_space(self, params: Any = None) -> spaces.Space:
         stacked = spaces.batch(self.env.observation_space(params), self.stack_size)
-        if self.num_agents == 1:
+        if self.observation_agents != "leading":
             return stacked
 
         def agents_first(leaf: spaces.Box) -> spaces.Box:

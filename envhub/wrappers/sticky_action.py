@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
 from envhub.wrappers._episode import EpisodeWrapper
-from envhub.wrappers._options import check_probability
+from envhub.wrappers._options import check_probability, refuse_turns
 
 
 class Sticking(NamedTuple):
@@ -80,6 +80,7 @@ class StickyAction(EpisodeWrapper):
         repeat_action_duration: int | tuple[int, int] = 1,
     ) -> None:
         super().__init__(env)
+        refuse_turns(env, type(self).__name__)
         self.repeat_action_probability = float(repeat_action_probability)
         self.repeat_action_duration = _bounds_of(repeat_action_duration)
 

@@ -14,7 +14,7 @@ from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
 from envhub.spaces._trees import leaves_of, tree_of
 from envhub.wrappers._episode import EpisodeWrapper
-from envhub.wrappers._options import check_count, check_flag, or_none
+from envhub.wrappers._options import check_count, check_flag, or_none, refuse_by_name
 from envhub.wrappers.time_limit import Counted
 
 
@@ -74,7 +74,8 @@ class TimeAwareObservation(EpisodeWrapper):
             )
         self.flatten, self.normalize_time = flatten, normalize_time
         self.dict_time_key, self.max_episode_steps = dict_time_key, max_episode_steps
-        self._agents = () if self.num_agents == 1 else (self.num_agents,)
+        refuse_by_name(env, type(self).__name__)
+        self._agents = (self.num_agents,) if self.observation_agents == "leading" else ()
         with jax.ensure_compile_time_eval():
             space = env.observation_space(env.default_params)
         if dict_time_key in (space if isinstance(space, spaces.Dict) else ("obs",)):

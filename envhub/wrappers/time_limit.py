@@ -35,7 +35,7 @@ class TimeLimit(EpisodeWrapper):
 
     `truncated` is true from the step that reaches the limit, and whenever the environment itself
     truncates; `terminated` and `obs` are unchanged. If the step that reaches the limit terminates
-    too, both flags are true.
+    too, both flags are true. Of several agents, the limit truncates those that have not terminated.
 
     Args:
         env: the environment.
@@ -70,7 +70,9 @@ class TimeLimit(EpisodeWrapper):
     def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
         result = self.env.step(key, state.env, action, params)
         steps = state.steps + 1
+        is_cut = steps >= self.max_episode_steps
+        if self.num_agents > 1:
+            is_cut &= ~result.terminated
         return result._replace(
-            state=Counted(result.state, steps),
-            truncated=result.truncated | (steps >= self.max_episode_steps),
+            state=Counted(result.state, steps), truncated=result.truncated | is_cut
         )
