@@ -315,6 +315,23 @@ def test_an_environment_of_dm_env_that_draws_is_not_reproducible() -> None:
     assert not env.capabilities.vmap_safe
 
 
+def test_what_is_no_time_step_of_dm_env_is_named() -> None:
+    fall = of_dm_env()
+
+    class StartsLate(fall):  # type: ignore[misc, valid-type]
+        def reset(self) -> Any:
+            return super().reset()._replace(step_type=1)
+
+    class StartsAgain(fall):  # type: ignore[misc, valid-type]
+        def step(self, action: Any) -> Any:
+            return super().reset()
+
+    refuse(StartsLate, "its reset must return the first dm_env.TimeStep")
+    env, params = envhub.wrap(StartsAgain)
+    with pytest.raises(errors.HostEnvError, match=r"its step must return a later dm_env\.TimeStep"):
+        envhub.rollout(env, params, None, jax.random.key(0), 1)
+
+
 def test_the_specs_of_an_export_are_its_spaces_again() -> None:
     from envhub.export import to_dm_env
     from envhub.host.dm_env import space_of

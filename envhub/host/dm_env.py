@@ -32,12 +32,11 @@ class DmEnvInstance(Instance):
         return self.env
 
     def reset(self, seed: int) -> Any:
-        return self.env.reset().observation
+        return _checked("reset", self.env.reset(), is_first=True).observation
 
     def step(self, action: Any) -> InstanceStep:
-        step = self.env.step(_conformed(self._action_spec, action))
-        if step.first():
-            raise RuntimeError("its step returned the first time step of another episode.")
+        returned = self.env.step(_conformed(self._action_spec, action))
+        step = _checked("step", returned, is_first=False)
         discount = float(step.discount)
         is_end, has_future = step.last(), discount != 0
         return InstanceStep(
@@ -50,6 +49,22 @@ class DmEnvInstance(Instance):
 
     def close(self) -> None:
         self.env.close()
+
+
+def _checked(hook: str, returned: Any, *, is_first: bool) -> Any:
+    """Return what a reset or a step returned, if it is such a time step.
+
+    Raises:
+        TypeError: if it is something else.
+    """
+    from dm_env import TimeStep
+
+    if not isinstance(returned, TimeStep) or returned.first() != is_first:
+        wanted = (
+            "the first dm_env.TimeStep of an episode" if is_first else "a later dm_env.TimeStep"
+        )
+        raise TypeError(f"its {hook} must return {wanted}, and returned {returned!r}")
+    return returned
 
 
 def space_of(spec: Any) -> spaces.Space:
