@@ -26,7 +26,9 @@ REFUSED = {
 }
 
 
-def wrap(obj: Any, /, *, timeout: float | None = None) -> tuple[Environment, Any]:
+def wrap(
+    obj: Any, /, *, timeout: float | None = None, forkable: bool | None = None
+) -> tuple[Environment, Any]:
     """Put an environment with a suite's own interface under the contract.
 
     `wrap` takes environments of Gymnasium, gymnax, brax, jumanji, navix, craftax and dm_env, your
@@ -47,14 +49,17 @@ def wrap(obj: Any, /, *, timeout: float | None = None) -> tuple[Environment, Any
         obj: the environment, or a function or class that makes it.
         timeout: the seconds that one call of a callback environment may take, as for `make`; `None`
             for no limit. With a timeout, one live object is called in a thread and lost with it.
+        forkable: for a callback environment, as for `make`: `True` requires snapshots, saved or by
+            replay, and `False` leaves them out.
 
     Returns:
         The environment, whose `unwrapped` is the object, and its default params.
 
     Raises:
         InvalidOptionError: if `obj` has none of these interfaces, its spec does not make it again,
-            it resets or counts steps by itself, or calling it raises; and if a timeout is given for
-            an environment that is not a callback environment.
+            it resets or counts steps by itself, or calling it raises; and if a timeout or
+            `forkable` is given for an environment that is not a callback environment.
+        MissingCapabilityError: if `forkable=True` is given and it cannot be forkable.
         UnavailableEnvError: if it calls JAX behind the interface of a callback environment.
         HostEnvError: if a trial call did not end within the timeout.
 
@@ -65,7 +70,8 @@ def wrap(obj: Any, /, *, timeout: float | None = None) -> tuple[Environment, Any
         (4,)
     """
     refuse_after_fork()
-    options = {} if timeout is None else {"timeout": timeout}
+    given = {"timeout": timeout, "forkable": forkable}
+    options = {name: value for name, value in given.items() if value is not None}
     env = _ask_suites(obj, None, options)
     if env is None and callable(obj):
         env = _ask_suites(_called(obj, timeout), obj, options)
@@ -159,7 +165,8 @@ def _adopted(
         return None
     if adopted and options and (not is_taken or adopted[1].capabilities.jax_native):
         raise InvalidOptionError(
-            f"timeout must be left out for {obj!r} of {suite.name}, which does not run on the host."
+            f"{' and '.join(options)} must be left out for {obj!r} of {suite.name}, which does not "
+            "run on the host."
         )
     return adopted
 

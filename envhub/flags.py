@@ -34,6 +34,7 @@ class Capabilities:
         multi_device: the environment works inside `shard_map` over several devices.
         renderable: `env.render` works without a display.
         reasons: a pair of name and reason for each false flag.
+        notes: pairs of a true flag and a sentence about it, such as what a restore costs.
 
     Examples:
         >>> caps = Capabilities.native(renderable="there is nothing to see.")
@@ -52,6 +53,7 @@ class Capabilities:
     multi_device: bool
     renderable: bool
     reasons: tuple[tuple[str, str], ...] = ()
+    notes: tuple[tuple[str, str], ...] = dataclasses.field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         unexplained = [name for name in FLAGS if not getattr(self, name) and not self.why(name)]
@@ -61,7 +63,7 @@ class Capabilities:
     @classmethod
     def claim(cls, **claims: Claim) -> Capabilities:
         """Build capabilities from one claim per flag: `True`, or the reason why it is false."""
-        flags = {name: claim is True for name, claim in claims.items()}
+        flags: dict[str, Any] = {name: claim is True for name, claim in claims.items()}
         reasons = [(name, claim) for name, claim in claims.items() if isinstance(claim, str)]
         return cls(**flags, reasons=tuple(reasons))
 
@@ -80,7 +82,33 @@ class Capabilities:
         """Return a copy with some flags false for these reasons; false flags keep theirs."""
         lost = {flag: reason for flag, reason in reasons.items() if getattr(self, flag)}
         flags = self.as_dict() | dict.fromkeys(lost, False)
-        return Capabilities(**flags, reasons=(*self.reasons, *lost.items()))
+        notes = tuple(note for note in self.notes if note[0] not in lost)
+        return Capabilities(**flags, reasons=(*self.reasons, *lost.items()), notes=notes)
+
+    def noting(self, flag: str, note: str) -> Capabilities:
+        """Return a copy with a sentence about a true flag, in place of the one that it had."""
+        others = [each for each in self.notes if each[0] != flag]
+        return dataclasses.replace(self, notes=(*others, (flag, note)))
+
+    def how(self, flag: str) -> str:
+        """Return what there is to know about a flag that is true: how, and at what cost.
+
+        Args:
+            flag: the name of a flag.
+
+        Returns:
+            A sentence; empty if there is nothing to say, or if the flag is false.
+
+        Raises:
+            InvalidOptionError: if there is no flag of that name.
+
+        Examples:
+            >>> caps = envhub.capabilities("gymnasium::LunarLander-v3", forkable=True)
+            >>> caps.how("forkable").partition(":")[0]
+            'by replay'
+        """
+        check_flags([flag])
+        return dict(self.notes).get(flag, "") if getattr(self, flag) else ""
 
     def why(self, flag: str) -> str:
         """Return the reason why a flag is false, and the option that makes it true if one exists.
@@ -109,13 +137,19 @@ class Capabilities:
         return table(self.answers().items())
 
     def answers(self) -> dict[str, str]:
-        """By flag `yes`, or `no` and why."""
-        flags = self.as_dict().items()
-        return {flag: "yes" if is_true else f"no: {self.why(flag)}" for flag, is_true in flags}
+        """By flag `yes` and how, or `no` and why."""
+        return {
+            flag: f"yes: {self.how(flag)}".removesuffix(": ")
+            if is_true
+            else f"no: {self.why(flag)}"
+            for flag, is_true in self.as_dict().items()
+        }
 
 
 FLAGS: tuple[str, ...] = tuple(
-    field.name for field in dataclasses.fields(Capabilities) if field.name != "reasons"
+    field.name
+    for field in dataclasses.fields(Capabilities)
+    if field.name not in ("reasons", "notes")
 )
 
 

@@ -30,7 +30,7 @@ LEAKY = """
 
 LEAK = (
     "ale-py up to 0.12.1 leaves parts of the emulator out of a state, and this game shows it "
-    "(Arcade-Learning-Environment #732 and #739)."
+    "(Arcade-Learning-Environment #732 and #739); with forkable=True its episodes are replayed."
 )
 
 

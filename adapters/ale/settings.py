@@ -96,7 +96,8 @@ def engine_of(name: str, options: Mapping[str, Any]) -> str:
         raise InvalidOptionError(f"{needs[0]} needs engine='python'; {LACKS} do that.")
     if asked:
         return str(asked)
-    return "python" if needs or options.get("forkable") is True else "vector"
+    is_forked = options.get("forkable") is True or options.get("snapshots") is not None
+    return "python" if needs or is_forked else "vector"
 
 
 def settings_of(kind: type[Settings], options: Mapping[str, Any]) -> Any:

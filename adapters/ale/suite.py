@@ -10,6 +10,7 @@ from typing import Any
 from envhub.environment import Environment
 from envhub.flags import FLAGS, Claim
 from envhub.host import BRIDGE_OPTIONS, HostSuite
+from envhub.host.options import asks_for_replay
 
 from .facts import GAMES, LEAK, LEAKY, STEADY, game_of
 from .games import PreprocessedInstance, RawInstance
@@ -77,13 +78,23 @@ class AleSuite(HostSuite):
             "renderable": f"{LACKS} show the screen; {INSTEAD}.",
         }
 
+    def replays(self, name: str, options: Mapping[str, Any]) -> Claim:
+        is_python = engine_of(name, options) == "python"
+        return is_python or f"{LACKS} save a state; {INSTEAD}, or forkable=True."
+
     def instances(self, name: str, options: Mapping[str, Any]) -> Callable[[], AleInstance]:
+        can_be_saved = self.claims(name, options)["forkable"] is True
+        is_saved = (
+            can_be_saved
+            and options.get("forkable") is not False
+            and not asks_for_replay(options, can_be_saved)
+        )
         settings, game = settings_of(kind_of(name), options), game_of(name)
         return functools.partial(
             PreprocessedInstance if isinstance(settings, Preprocessed) else RawInstance,
             str(self.load("roms").get_rom_path(game)),
             settings,
-            is_forkable=self.capabilities(name, options).forkable,
+            is_forkable=is_saved,
             is_leaky=game in LEAKY,
         )
 

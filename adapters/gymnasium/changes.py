@@ -16,11 +16,12 @@ import numpy as np
 
 from envhub._headless import egl_without_display, no_sound
 
+from .identity import CHECKS
+
 PLAIN = (bool, int, float, complex, str, bytes, np.generic, type(None))
 # What is chosen for the copy and not copied, and what only says how to make it.
 LEFT_OUT = {"env", "render_mode", "spec", "_spec", "_cached_spec", "_saved_kwargs"}
 LEFT_OUT |= {"_ezpickle_args", "_ezpickle_kwargs"}
-CHECKS = ("OrderEnforcing", "PassiveEnvChecker")
 OF_CODE = ("numpy", "mujoco", "pygame", "Box2D", "")  # whose objects have no data of their own
 FEW_STEPS, MOST_STEPS = 4, 100
 BUDGET = 20.0  # seconds of steps; what was seen until then decides

@@ -113,7 +113,11 @@ MUJOCO_VIEW = ("width", "height", "camera_id", "camera_name", "max_geom", "visua
 NOT_DRAWN = "it was made with render_mode=None."
 NOT_DETERMINISTIC = "its spec says that it is not deterministic."
 A_MAP_EACH = "with desc=None and map_name=None each instance draws a map of its own."
-UNKNOWN_STATE = "how to save the state of this environment is not known."
+REPLAYED = "Box2D's worlds cannot be saved; with forkable=True their episodes are replayed."
+UNKNOWN_STATE = (
+    "how to save the state of this environment is not known; with forkable=True, make finds out "
+    "whether its episodes can be replayed."
+)
 
 
 def claims_of(family: str, options: Mapping[str, Any]) -> dict[str, Claim]:
@@ -122,7 +126,7 @@ def claims_of(family: str, options: Mapping[str, Any]) -> dict[str, Claim]:
         return {"forkable": UNKNOWN_STATE, "has_env_params": FIXED}
     claims: dict[str, Claim] = {
         **dict.fromkeys(OF_EPISODES, True),
-        "forkable": family != "box2d" or "Box2D's worlds cannot be saved.",
+        "forkable": family != "box2d" or REPLAYED,
         "has_env_params": family in ("classic", "mujoco") or FIXED,
         "renderable": NOT_DRAWN if options.get("render_mode", 0) is None else True,
     }

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import inspect
 import sys
+import types
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from .facts import DERIVED, FAMILY_OF, FAMILY_OF_PACKAGE
+
+CHECKS = ("OrderEnforcing", "PassiveEnvChecker")
 
 
 def family_of_id(name: str) -> str:
@@ -54,6 +60,37 @@ def family_of(env: Any) -> str:
         return ""
     is_consistent = all(getattr(inner, name) == formula(inner) for name, formula in derived)
     return family if is_consistent else ""
+
+
+def description_of(env: Any) -> str:
+    """Return what tells an environment from others of its id: its wrappers, class and keywords."""
+    layers, layer = [], env
+    while layer is not env.unwrapped:
+        if type(layer).__name__ not in CHECKS:
+            layers.append(_described([type(layer), getattr(layer, "_saved_kwargs", {})]))
+        layer = layer.env
+    keywords = {**env.spec.kwargs} if env.spec else {}
+    keywords.pop("render_mode", None)
+    return " ".join([*layers, _described([type(layer), keywords])])
+
+
+def _described(value: Any) -> str:
+    """Return a value as a text that is the same in another process."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {_described(each)}' for key, each in value.items())}}}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_described, value))}]"
+    if isinstance(value, np.ndarray):
+        return _described([value.dtype.str, *value.shape, value.tobytes().hex()])
+    if isinstance(value, types.CodeType):
+        return _described([value.co_code.hex(), value.co_names, value.co_consts])
+    name = getattr(value, "__qualname__", None)
+    if name is not None:
+        code = getattr(value, "__code__", None)
+        bound = [cell.cell_contents for cell in getattr(value, "__closure__", None) or ()]
+        return f"{value.__module__}.{name}" + (_described([code, bound]) if code else "")
+    is_data = isinstance(value, (bool, int, float, complex, str, bytes, np.generic, type(None)))
+    return repr(value) if is_data else _described(type(value))
 
 
 def is_functional(env: Any) -> bool:

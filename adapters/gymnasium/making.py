@@ -9,7 +9,7 @@ from envhub.flags import Claim
 from envhub.host.options import OF_EPISODES
 
 from .facts import NOT_DETERMINISTIC, NOT_DRAWN, claims_of
-from .identity import family_of, family_of_spec
+from .identity import description_of, family_of, family_of_spec
 from .instances import (
     AcrobotInstance,
     Box2DInstance,
@@ -46,6 +46,7 @@ def instance_of(
         kind = KINDS_OF_CLASSIC.get(type(env.unwrapped).__name__, kind)
     instance = kind(env)
     instance.reset_options, instance.claims = reset_options, _claims(env, family)
+    instance.identity = description_of(env)
     return instance
 
 

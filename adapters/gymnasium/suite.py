@@ -60,6 +60,7 @@ class GymnasiumSuite(HostSuite):
     example = "CartPole-v1"
     interface = "a gymnasium.Env"
     misfits = MISFITS
+    enabling = ({"forkable": True},)
     # fmt: off
     references = (("Pusher-v4", "https://github.com/Farama-Foundation/Gymnasium/issues/950"),
                   ("*", "https://github.com/Farama-Foundation/Gymnasium/issues/993"))
@@ -111,6 +112,9 @@ class GymnasiumSuite(HostSuite):
     def family(self, name: str) -> str:
         return TITLE_OF.get(family_of_id(name), "")
 
+    def variants(self, name: str) -> Iterable[Mapping[str, Any]]:
+        return [{}, {"forkable": True}] if family_of_id(name) == "box2d" else [{}]
+
     def limit(self, name: str, options: Mapping[str, Any]) -> str | None:
         return "max_episode_steps"
 
@@ -127,6 +131,9 @@ class GymnasiumSuite(HostSuite):
         if spec and spec.nondeterministic:
             claims |= dict.fromkeys(OF_EPISODES, NOT_DETERMINISTIC)
         return claims
+
+    def replays(self, name: str, options: Mapping[str, Any]) -> Claim:
+        return True if family_of_id(name) else super().replays(name, options)
 
     def gap(self, name: str, options: Mapping[str, Any]) -> Gap | None:
         base, _, version = name.rpartition("-")
@@ -149,13 +156,19 @@ class GymnasiumSuite(HostSuite):
         return self.environment(name, create, first, options)
 
     def adopt(
-        self, obj: Any, construct: Callable[[], Any] | None, *, timeout: float | None = None
+        self,
+        obj: Any,
+        construct: Callable[[], Any] | None,
+        *,
+        timeout: float | None = None,
+        forkable: bool | None = None,
     ) -> tuple[str, Environment] | None:
         # PufferLib's emulation is a `gymnasium.Env` by name, and has another step.
         if not isinstance(obj, self.load().Env) or hasattr(obj, "single_observation_space"):
             return None
         name = obj.spec.id if obj.spec else type(obj.unwrapped).__name__
-        options = {} if timeout is None else {"timeout": timeout}
+        given = {"timeout": timeout, "forkable": forkable}
+        options = {option: value for option, value in given.items() if value is not None}
         if is_functional(obj.unwrapped):
             env = self._adopt_functional(name, obj)
         elif obj.spec and not construct:

@@ -72,7 +72,7 @@ SHARED = "it draws from C's generator, and this C library has one for all of the
 
 # What is known of every environment but those of Gymnasium's.
 OF_ALL = {
-    "forkable": "what it is made of cannot be saved.",
+    "forkable": "what it is made of cannot be saved; with forkable=True it is replayed.",
     "has_env_params": FIXED,
     "renderable": "what PufferLib draws appears in a window.",
 }

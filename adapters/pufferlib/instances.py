@@ -36,6 +36,8 @@ class PufferInstance(Instance):
         self._generator = OwnGenerator()
         self.env: Any
         self._make()
+        made = getattr(self.env, "env", self.env)  # under emulation
+        self.identity = f"{type(made).__module__}.{type(made).__qualname__}"
         self._count = int(self.env.num_agents)
         self._is_batch = self._count > 1
         self.num_agents = self._count if self._is_batch else None
@@ -131,7 +133,7 @@ class EmulatedInstance(PufferInstance):
         emulation = registry.get("pufferlib").load("emulation")
         super().__init__(emulation.GymnasiumPufferEnv, {"env": Emulated(self.inner)})
         self.default_params, self.claims = self.inner.default_params, self.inner.claims
-        self.episode_limit = self.inner.episode_limit
+        self.episode_limit, self.identity = self.inner.episode_limit, self.inner.identity
 
     def save(self) -> bytes:
         saved: bytes = self.inner.save()

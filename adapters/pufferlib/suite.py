@@ -26,7 +26,7 @@ from envhub.errors import (
 )
 from envhub.flags import Claim
 from envhub.host import BRIDGE_OPTIONS, HostSuite, Instance
-from envhub.host.options import OF_EPISODES
+from envhub.host.options import OF_EPISODES, UNKNOWN
 from envhub.suite import Gap, import_named, is_qualified, keywords
 
 from .facts import (
@@ -64,6 +64,7 @@ class PufferlibSuite(HostSuite):
     example = "CartPole-v1"
     interface = "a PufferEnv, a parallel environment of PettingZoo"
     also_takes = ("pettingzoo",)
+    enabling = ({"forkable": True},)
     references = (("*", "https://github.com/PufferAI/PufferLib/tree/5bc65ad/pufferlib/ocean"),)
 
     def installed(self) -> str | None:
@@ -112,6 +113,11 @@ class PufferlibSuite(HostSuite):
             return {**OF_ALL, **dict.fromkeys(OF_EPISODES, same)}
         return _gymnasium().claims(self._gymnasiums(name), options)
 
+    def replays(self, name: str, options: Mapping[str, Any]) -> Claim:
+        if _is_gymnasiums(name) and "env_creator" not in options:
+            return _gymnasium().replays(self._gymnasiums(name), options)
+        return True if name in OCEAN and "env_creator" not in options else UNKNOWN
+
     def gap(self, name: str, options: Mapping[str, Any]) -> Gap | None:
         if "env_creator" in options:
             return None
@@ -132,13 +138,19 @@ class PufferlibSuite(HostSuite):
         return super().make(name, options)
 
     def adopt(
-        self, obj: Any, construct: Callable[[], Any] | None, *, timeout: float | None = None
+        self,
+        obj: Any,
+        construct: Callable[[], Any] | None,
+        *,
+        timeout: float | None = None,
+        forkable: bool | None = None,
     ) -> tuple[str, Environment] | None:
         if not (is_puffers(obj) or _is_parallel(obj)):
             return None
         self.load()
         name = type(obj).__name__
-        options = {} if timeout is None else {"timeout": timeout}
+        given = {"timeout": timeout, "forkable": forkable}
+        options = {option: value for option, value in given.items() if value is not None}
         return name, self.adopted(name, obj, construct, PufferInstance, options)
 
     def instances(self, name: str, options: Mapping[str, Any]) -> Callable[[], Instance]:

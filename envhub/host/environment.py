@@ -142,8 +142,7 @@ class HostEnvironment(Environment):
         self.num_agents = num_agents or 1
         self._limit = first.episode_limit
         check_options(env_id, options, capabilities)
-        own = sorted(item for item in options.items() if item[0] not in BRIDGE_OPTIONS)
-        identity = f"{env_id} {version} {own}"
+        identity = identity_of(env_id, version, options, first)
         self._observation_space, self._action_space = observation_space, action_space
         why_not = why_not_held(observation_space) or why_not_held(action_space)
         if why_not:
@@ -156,10 +155,11 @@ class HostEnvironment(Environment):
             if capabilities.forkable:
                 asked = is_claimed or bool(options.get("forkable"))
                 how = (trial, construct, first, actions, observations)
-                largest = proof.prove_forkable(identity, *how, is_patient=asked)
+                proved = proof.prove_forkable(identity, *how, is_patient=asked)
+                size = proof.room_for(proved, options.get("snapshot_size"))
+                self.capabilities = capabilities.noting("forkable", proved.note)
         snapshots = None
         if capabilities.forkable:
-            size = proof.room_for(largest, options.get("snapshot_size"))
             whose, key = zlib.crc32(identity.encode()), options.get("snapshot_key") or b""
             frames = observations.num_frames
             snapshots = SnapshotForm(size, observations.num_bytes, whose, key, frames)
@@ -274,6 +274,12 @@ class HostEnvironment(Environment):
                 raise
             raise error from error.__cause__  # JAX's text repeats it, so it is not its cause
         return result
+
+
+def identity_of(env_id: str, version: str, options: Mapping[str, Any], first: Instance) -> str:
+    """Return what a snapshot is restored in: where this is the same."""
+    own = sorted(item for item in options.items() if item[0] not in BRIDGE_OPTIONS)
+    return f"{env_id} {version} {own} {first.identity}"
 
 
 def _state(outputs: Columns) -> HostState:

@@ -36,6 +36,16 @@ class InstanceStep(NamedTuple):
     info: dict[str, Any]
 
 
+def has_ended(step: InstanceStep) -> bool:
+    """Tell whether the episode ended, for all agents.
+
+    Examples:
+        >>> has_ended(InstanceStep(np.zeros(3), 1.0, terminated=False, truncated=True, info={}))
+        True
+    """
+    return bool(np.logical_or(step.terminated, step.truncated).all())
+
+
 class Instance(abc.ABC):
     """One live environment of a CPU library.
 
@@ -50,6 +60,8 @@ class Instance(abc.ABC):
             rewards and flags; `None` for one agent without that axis.
         episode_limit: the number of steps after which an episode is truncated at the latest; `None`
             if there is no limit.
+        identity: what tells its environment from others with the same id and options, such as the
+            wrappers around it. A snapshot is restored only where this is the same.
         claims: the known capabilities by flag: `True`, or the reason why not. Other flags are found
             out: a flag is denied if its method or params are absent, and otherwise tried.
 
@@ -71,6 +83,7 @@ class Instance(abc.ABC):
     default_params: Any = None
     num_agents: int | None = None
     episode_limit: int | None = None
+    identity: str = ""
     claims: Mapping[str, Claim] = MappingProxyType({})
 
     @property

@@ -12,9 +12,12 @@ from envhub.errors import InvalidOptionError, MissingCapabilityError
 from envhub.flags import FLAGS, Capabilities, Claim
 
 BRIDGE_OPTIONS = (
-    "forkable", "max_instances", "snapshot_size", "snapshot_key", "workers", "num_workers",
-    "timeout",
+    "forkable", "snapshots", "replay_steps", "replay_cache", "max_instances", "snapshot_size",
+    "snapshot_key", "workers", "num_workers", "timeout",
 )  # fmt: skip
+SNAPSHOTS = ("saved", "replay")
+BY_REPLAY = "by replay: a restore resets an instance with the seed and plays the actions again"
+BY_SAVING = "by saving: a restore puts an instance into the state that was saved"
 WORKERS = ("serial", "thread", "process")
 # jax 0.4.35 does in one program of a few hundred; 0.10 and newer do not, and what lies between was
 # not tried.
@@ -62,7 +65,16 @@ def capabilities_of(options: Mapping[str, Any], claims: Mapping[str, Claim]) -> 
     }
     if jax.__version_info__ < (0, 5) and claims["multi_device"] is True:
         decided["multi_device"] = CALLBACKS_HANG
-    return Capabilities.claim(**claims | decided)
+    found = Capabilities.claim(**claims | decided)
+    is_replayed = options.get("snapshots") == "replay"
+    return found.noting("forkable", BY_REPLAY if is_replayed else BY_SAVING)
+
+
+def asks_for_replay(options: Mapping[str, Any], can_be_saved: Claim) -> bool:
+    """Tell whether options ask for snapshots by replay, where instances can be saved or not."""
+    if options.get("snapshots") is None:
+        return options.get("forkable") is True and can_be_saved is not True
+    return bool(options["snapshots"] == "replay")
 
 
 def of_one_instance(capabilities: Capabilities) -> tuple[Capabilities, dict[str, Any]]:
@@ -92,9 +104,21 @@ def check_options(env_id: str, options: Mapping[str, Any], capabilities: Capabil
     forkable = options.get("forkable")
     if forkable not in (None, True, False):
         raise InvalidOptionError(f"forkable must be True or False, got {forkable!r}.")
-    if forkable and not capabilities.forkable:
+    snapshots = options.get("snapshots")
+    if snapshots not in (None, *SNAPSHOTS):
+        raise InvalidOptionError(f"snapshots must be 'saved' or 'replay', got {snapshots!r}.")
+    if snapshots and forkable is False:
+        raise InvalidOptionError(
+            f"snapshots={snapshots!r} asks for snapshots, and forkable=False for none; omit one."
+        )
+    if (forkable or snapshots) and not capabilities.forkable:
         raise MissingCapabilityError(f"{env_id} is not forkable: {capabilities.why('forkable')}")
-    for name in ("max_instances", "snapshot_size", "num_workers"):
+    cache = options.get("replay_cache")
+    if cache is not None and (type(cache) is not int or cache < 0):
+        raise InvalidOptionError(
+            f"replay_cache must be a number of bytes, 0 for no copies, got {cache!r}."
+        )
+    for name in ("max_instances", "snapshot_size", "num_workers", "replay_steps"):
         value = options.get(name)
         if value is not None and (type(value) is not int or value < 1):
             raise InvalidOptionError(f"{name} must be a positive integer, got {value!r}.")

@@ -6,11 +6,13 @@ Forkability is proved, not declared: a `save` that forgets an attribute is found
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,16 +21,18 @@ from envhub.errors import (
     MissingCapabilityError,
     UnavailableEnvError,
 )
-from envhub.host.instance import Instance, InstanceStep
+from envhub.host import walks
+from envhub.host.instance import Instance, InstanceStep, has_ended
+from envhub.host.options import BY_SAVING
 from envhub.host.protocol import InfoEntry
-from envhub.host.sampling import sample
+from envhub.host.replay import Replay
+from envhub.host.sampling import legal_action
 from envhub.host.trials import OverdueError, Trial
 from envhub.host.values import Actions, Observations
+from envhub.host.walks import bits_of
 
 SAVE_POINTS, STEPS_BETWEEN, STEPS_AFTER = 3, 5, 10
-# The steps of the last walk, and the seconds of the whole proof, for an environment whose suite
-# does not claim that it is forkable.
-LONGEST, BUDGET = 1000, 20.0
+BUDGET = 20.0  # seconds of a proof, where neither the suite nor the caller says forkable
 
 
 def explore(
@@ -62,7 +66,7 @@ def explore(
         obs = _as_declared(env_id, "step", observations, step.obs)
         infos.append(step.info)
         newest = [step.info]
-        if _has_ended(step):
+        if has_ended(step):
             try:
                 obs, newest = instance.reset(0), []
             except Exception:
@@ -70,16 +74,6 @@ def explore(
     names = sorted({name for info in infos for name in info if isinstance(name, str)})
     found = [_entry(name, [info.get(name) for info in infos]) for name in names]
     return [entry for entry in found if entry]
-
-
-def legal_action(
-    rng: np.random.Generator, actions: Actions, instance: Instance, obs: Any, infos: Sequence[Any]
-) -> Any:
-    """Return a random action that a mask of `info`, the observation or the instance allows."""
-    for where in (*infos, obs):
-        if isinstance(where, Mapping) and "action_mask" in where:
-            return sample(actions.space, rng, where["action_mask"])
-    return sample(actions.space, rng, instance.action_mask())
 
 
 def _as_declared(env_id: str, hook: str, observations: Observations, obs: Any) -> Any:
@@ -117,10 +111,6 @@ def _as_step(env_id: str, returned: Any, agents: tuple[int, ...]) -> InstanceSte
     return step
 
 
-def _has_ended(step: InstanceStep) -> bool:
-    return bool(np.logical_or(step.terminated, step.truncated).all())  # for all agents
-
-
 def _entry(name: str, values: list[Any]) -> InfoEntry | None:
     """Return an entry that can hold these values; `None` if JAX cannot hold them."""
     there = [value for value in values if value is not None]
@@ -141,6 +131,20 @@ def _entry(name: str, values: list[Any]) -> InfoEntry | None:
     return InfoEntry(name, arrays[0].shape, kept)
 
 
+class Proved(NamedTuple):
+    """What a proof has found.
+
+    Attributes:
+        size: the most bytes that a snapshot took.
+        note: how an instance is restored and what was tried, in words.
+        varies: whether another snapshot may be larger.
+    """
+
+    size: int
+    note: str = BY_SAVING
+    varies: bool = True
+
+
 def prove_forkable(
     identity: str,
     trial: Trial,
@@ -150,8 +154,10 @@ def prove_forkable(
     observations: Observations,
     *,
     is_patient: bool,
-) -> int:
+) -> Proved:
     """Save at several points, step on, and repeat the steps in an instance with another history.
+
+    What is not one of envhub's own is tried over whole episodes (`walks`).
 
     Args:
         identity: the identity of the environment. A proof is not repeated for the same identity,
@@ -163,49 +169,70 @@ def prove_forkable(
         observations: the observations of the environment.
         is_patient: whether the proof may take longer than `BUDGET`.
 
-    Returns:
-        The size of the largest result of `save`, in bytes.
-
     Raises:
         MissingCapabilityError: if anything differs or raises, or the proof takes too long.
     """
+    if isinstance(first, Replay):  # which was proved before it was made
+        return Proved(first.size, first.note, varies=False)
     proved = identity, type(first), type(first.unwrapped)
     if proved not in _proved:
         is_known = type(first).__module__.startswith("envhub.adapters.")
-        last_walk = STEPS_AFTER if is_known else LONGEST
-        due = math.inf if is_known or is_patient else time.monotonic() + BUDGET
         one, other = trial.instance(first), trial.another(construct)
-        try:
-            other.reset(1)
-            sizes = [
-                _compare(identity, seed, one, other, actions, observations, last_walk, due)
-                for seed in range(SAVE_POINTS)
-            ]
-        except MissingCapabilityError:
-            raise
-        except OverdueError as error:
-            raise MissingCapabilityError(
-                f"{identity}: its steps are slow, so whether a state can be saved and restored was "
-                f"not found out in {BUDGET:.0f} s. With forkable=True the test has no time limit."
-            ) from error
-        except Exception as error:  # an action that it refuses, say, or what cannot be saved
-            raise MissingCapabilityError(
-                f"{identity}: a test of saving and restoring a state raised "
-                f"{type(error).__name__}: {error}. So it is not known to be forkable; make it with "
-                "forkable=False."
-            ) from error
-        finally:
-            other.close()
-        _proved[proved] = max(sizes)
+        with closing(other), refusals(identity):
+            if is_known:
+                other.reset(1)
+                sizes = [
+                    _compare(seed, one, other, actions, observations) for seed in range(SAVE_POINTS)
+                ]
+                _proved[proved] = Proved(max(sizes))
+            else:
+                due = math.inf if is_patient else time.monotonic() + BUDGET
+                found = walks.Walker(actions, observations, due).prove(one, other)
+                _proved[proved] = Proved(found.size, f"{BY_SAVING}. It was tried: {found}.")
     return _proved[proved]
 
 
-def room_for(largest: int, asked: int | None) -> int:
+@contextlib.contextmanager
+def refusals(identity: str) -> Iterator[None]:
+    """Say of what a test of snapshots raises that the environment cannot be forkable.
+
+    Raises:
+        MissingCapabilityError: with the reason.
+    """
+    try:
+        yield
+    except walks.DiffersError as error:
+        raise MissingCapabilityError(
+            f"{identity}: a state that was saved and restored did not continue the same way "
+            f"({error}), so it cannot be forkable with the installed packages; make it with "
+            "forkable=False."
+        ) from error
+    except OverdueError as error:
+        raise MissingCapabilityError(
+            f"{identity}: its steps are slow, so whether a state can be saved and restored was "
+            f"not found out in {BUDGET:.0f} s. With forkable=True the test has no time limit."
+        ) from error
+    except Exception as error:  # an action that it refuses, say, or what cannot be saved
+        raise MissingCapabilityError(
+            f"{identity}: a test of saving and restoring a state raised "
+            f"{type(error).__name__}: {error}. So it is not known to be forkable; make it with "
+            "forkable=False."
+        ) from error
+
+
+def room_for(proved: Proved, asked: int | None) -> int:
     """Return the number of bytes to reserve for a result of `save`.
+
+    Args:
+        proved: what the proof has found.
+        asked: the option `snapshot_size`.
 
     Raises:
         InvalidOptionError: if the requested number is too small.
     """
+    largest = proved.size
+    if not proved.varies:
+        return largest
     if asked is None:
         # A little more than was seen: what an emulator saves varies by a few percent.
         return largest + max(32, largest // 8)
@@ -217,43 +244,30 @@ def room_for(largest: int, asked: int | None) -> int:
     return asked
 
 
-_proved: dict[tuple[str, type, type], int] = {}
+_proved: dict[tuple[str, type, type], Proved] = {}
 
 
 def _compare(
-    identity: str,
-    seed: int,
-    one: Instance,
-    other: Instance,
-    actions: Actions,
-    observations: Observations,
-    last_walk: int,
-    due: float,
+    seed: int, one: Instance, other: Instance, actions: Actions, observations: Observations
 ) -> int:
     rng = np.random.default_rng(seed)
     pick = functools.partial(legal_action, rng, actions, one)
     newest: tuple[Any, list[Any]] = one.reset(seed), []
     for _ in range(seed * STEPS_BETWEEN):
         step = InstanceStep(*one.step(pick(*newest)))
-        newest = (one.reset(seed), []) if _has_ended(step) else (step.obs, [step.info])
+        newest = (one.reset(seed), []) if has_ended(step) else (step.obs, [step.info])
     saved, seen = one.save(), observations.columns([newest[0]])
-    # What an unknown instance forgets may matter only at the end of an episode.
-    length = STEPS_AFTER if seed < SAVE_POINTS - 1 else last_walk
-    walk = functools.partial(_walk, due, observations, newest)
-    chosen, expected = walk(one, length, lambda _, *now: pick(*now))
+    walk = functools.partial(_walk, observations, newest)
+    chosen, expected = walk(one, STEPS_AFTER, lambda _, *now: pick(*now))
     other.restore(saved, observations.values(seen)[0])
     # The same actions, for a mask of `info` is not part of a snapshot.
     _, again = walk(other, len(chosen), lambda step, *_: chosen[step])
     if again != expected:
-        raise MissingCapabilityError(
-            f"{identity}: a state that was saved and restored did not continue the same way, so it "
-            "cannot be forkable with the installed packages; make it with forkable=False."
-        )
+        raise walks.DiffersError(f"after step {seed * STEPS_BETWEEN}")
     return len(saved)
 
 
 def _walk(
-    due: float,
     observations: Observations,
     newest: tuple[Any, list[Any]],
     instance: Instance,
@@ -264,22 +278,15 @@ def _walk(
 
     The number of the step, the newest observation and the newest infos determine each action. Both
     are `newest` before the first step.
-
-    Raises:
-        OverdueError: if the proof takes too long.
     """
     obs, infos = newest
     chosen: list[Any] = []
     shown: list[bytes] = []
     for number in range(length):
-        if time.monotonic() > due:
-            raise OverdueError
         chosen.append(pick(number, obs, infos))
         step = InstanceStep(*instance.step(chosen[-1]))
-        outcome = np.array([step.reward, step.terminated, step.truncated], np.float64)
         obs, infos = step.obs, [step.info]
-        seen = observations.to_bytes(observations.columns([obs]))
-        shown.append(seen.tobytes() + outcome.tobytes())
-        if _has_ended(step):
+        shown.append(bits_of(step, observations))
+        if has_ended(step):
             break
     return chosen, shown

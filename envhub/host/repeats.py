@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from envhub.host.instance import Instance, InstanceStep
-from envhub.host.proof import legal_action
+from envhub.host.sampling import legal_action
 from envhub.host.trials import OverdueError
 from envhub.host.values import Actions
 
@@ -54,7 +54,7 @@ def _why_not(one: Instance, other: Instance | None, due: float) -> str:
     def play(instance: Instance, seed: int) -> Iterator[Shown]:
         return map(_bits_of, _play(due, instance, seed))
 
-    with _other_global_generators() as shuffle:
+    with other_global_generators() as shuffle:
         expected = list(play(one, 0))
         if not any("reward" in shown for shown in expected):
             return f"it was tried, and no step came through: {expected[-1].get('exception')}."
@@ -142,7 +142,7 @@ def _numbers(info: dict[str, Any]) -> list[str]:
 
 
 @contextlib.contextmanager
-def _other_global_generators() -> Iterator[Any]:
+def other_global_generators() -> Iterator[Any]:
     """Yield a function that changes the global generators, and put their states back at the end."""
     seeds = itertools.count(1)
 

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from envhub import spaces
+from envhub.host.instance import Instance
 from envhub.host.protocol import of_leaves
+from envhub.host.values import Actions
 from envhub.spaces._trees import leaves_of
+
+
+def legal_action(
+    rng: np.random.Generator, actions: Actions, instance: Instance, obs: Any, infos: Sequence[Any]
+) -> Any:
+    """Return a random action that a mask of `info`, the observation or the instance allows."""
+    for where in (*infos, obs):
+        if isinstance(where, Mapping) and "action_mask" in where:
+            return sample(actions.space, rng, where["action_mask"])
+    return sample(actions.space, rng, instance.action_mask())
 
 
 def sample(space: spaces.Space, rng: np.random.Generator, mask: Any = None) -> Any:

@@ -17,6 +17,8 @@ from envhub.host.options import (
     BRIDGE_OPTIONS,
     FIXED,
     OF_EPISODES,
+    UNKNOWN,
+    asks_for_replay,
     capabilities_of,
     check_timeout,
     of_one_instance,
@@ -25,6 +27,8 @@ from envhub.host.options import (
 from envhub.host.repeats import why_not_repeatable
 from envhub.host.trials import Trial
 from envhub.suite import Suite, first_then_others, keywords
+
+AGENTS = "a snapshot has room for the flags of one agent."
 
 
 class HostSuite(Suite):
@@ -78,6 +82,13 @@ class HostSuite(Suite):
         """Return the capabilities that are known before an environment is made, by flag."""
         return {}
 
+    def replays(self, name: str, options: Mapping[str, Any]) -> Claim:
+        """Return whether an episode played again is the same: `True`, or the reason why not.
+
+        By default this is not known before the environment is made.
+        """
+        return UNKNOWN
+
     def options(self, name: str) -> Iterable[str]:
         return {*keywords(self.instances(name, {})), *BRIDGE_OPTIONS}
 
@@ -85,7 +96,12 @@ class HostSuite(Suite):
         gap = self.gap(name, options)
         if gap:
             return Capabilities.none(gap.reason)
-        return capabilities_of(options, self.claims(name, options))
+        claims = dict(self.claims(name, options))
+        if asks_for_replay(options, claims.get("forkable", UNKNOWN)):
+            options = {**options, "snapshots": "replay"}
+            is_exact = claims.get("reproducible", True)
+            claims["forkable"] = self.replays(name, options) if is_exact is True else is_exact
+        return capabilities_of(options, claims)
 
     def make(self, name: str, options: Mapping[str, Any]) -> Environment:
         construct = self.instances(name, own_options(options))
@@ -142,21 +158,78 @@ class HostSuite(Suite):
             fleet: the suite's own runner of the instances, if it has one.
             is_alone: whether this is the only instance, which every reset reuses.
         """
-        from envhub.host.environment import HostEnvironment
-
         known = self.claims(name, options) if claims is None else claims
         said = {**known, **first.claims}
+        can_be_saved = {**_has(first), **said}["forkable"]
+        made = functools.partial(self._made, name, is_alone=is_alone)
+        by_replay = functools.partial(self._by_replay, made, name, construct, first, said, options)
+        if asks_for_replay(options, can_be_saved) and not is_alone:
+            return by_replay()
+        try:
+            return made(construct, first, said, options, fleet=fleet)
+        except MissingCapabilityError as error:
+            is_insisted = "forkable" in said or options.get("snapshots") == "saved"
+            if can_be_saved is True and not is_insisted and not options.get("forkable"):
+                # Nobody claimed it: what can be saved need not continue the same way.
+                said = {**said, "forkable": str(error)}
+                return made(construct, first, said, options, fleet=fleet)
+            if can_be_saved is not True or is_insisted or is_alone:
+                raise
+            return by_replay()
+
+    def _by_replay(
+        self,
+        made: Callable[..., Environment],
+        name: str,
+        construct: Callable[[], Instance],
+        first: Instance,
+        said: Mapping[str, Claim],
+        options: Mapping[str, Any],
+    ) -> Environment:
+        """Make the environment of instances whose snapshots are logs.
+
+        Raises:
+            MissingCapabilityError: if replays are not exact.
+        """
+        from envhub.host.environment import identity_of
+        from envhub.host.forking import by_replay
+
+        env_id = f"{self.name}::{name}"
+        identity = identity_of(env_id, self.require_installed(), options, first)
+        claims = (said.get("reproducible", True), self.replays(name, options))
+        refused = next((claim for claim in claims if claim not in (True, UNKNOWN)), "")
+        if first.num_agents is not None:
+            refused = AGENTS
+        if refused:
+            raise MissingCapabilityError(f"{env_id} is not forkable: {refused}")
+        with self.trial(name, options) as trial:
+            replaying, one = by_replay(env_id, identity, trial, construct, first, options)
+        options = {**options, "snapshots": "replay"}
+        return made(replaying, one, {**said, "forkable": True}, options)
+
+    def _made(
+        self,
+        name: str,
+        construct: Callable[[], Instance],
+        first: Instance,
+        said: Mapping[str, Claim],
+        options: Mapping[str, Any],
+        *,
+        is_alone: bool,
+        fleet: Fleet | None = None,
+    ) -> Environment:
+        from envhub.host.environment import HostEnvironment
+
         with self.trial(name, options) as trial:
             tried = _tried(trial, construct, first, said, is_alone=is_alone)
         found = {**_has(first), **said, **tried}
         if first.num_agents is not None and found["forkable"] is True:
-            found["forkable"] = "a snapshot has room for the flags of one agent."
+            found["forkable"] = AGENTS
         capabilities = capabilities_of(options, found)
         if is_alone:
             capabilities, alone = of_one_instance(capabilities)
             options = {**options, **alone}
-        make = functools.partial(
-            HostEnvironment,
+        return HostEnvironment(
             f"{self.name}::{name}",
             construct,
             first,
@@ -168,16 +241,9 @@ class HostSuite(Suite):
             version=self.require_installed(),
             num_agents=first.num_agents,
             fleet=fleet,
+            capabilities=capabilities,
             is_claimed="forkable" in said,
         )
-        try:
-            return make(capabilities=capabilities)
-        except MissingCapabilityError as error:
-            if "forkable" in said or options.get("forkable"):
-                raise
-            # Nobody claimed it: what can be saved need not continue the same way.
-            lost = dict.fromkeys(("forkable", "checkpointable"), str(error))
-            return make(capabilities=capabilities.without(**lost))
 
 
 def _tried(

@@ -54,9 +54,16 @@ class Trial:
         if isinstance(error, Unfit):
             raise error.reason from None
 
-    def instance(self, instance: Instance) -> OnTrial:
-        """Return the instance, with every call of it part of the trial."""
-        return instance if isinstance(instance, OnTrial) else OnTrial(instance, self)
+    def instance(self, instance: Instance, *, is_long: bool = False) -> OnTrial:
+        """Return the instance, with every call of it part of the trial.
+
+        Args:
+            instance: the instance, which may be on trial already.
+            is_long: whether to leave out the look for calls of JAX, which makes a step twice as
+                slow. Shorter trials have looked.
+        """
+        inner = instance.instance if isinstance(instance, OnTrial) else instance
+        return OnTrial(inner, self.call_in_time if is_long else self.call)
 
     def another(self, construct: Callable[[], Instance]) -> OnTrial:
         """Make another instance; compiled programs make instances too."""
@@ -84,6 +91,14 @@ class Trial:
         """
         called = functools.partial(self._without_jax, doing, function, *arguments)
         return self._in_time(doing, called, patience)
+
+    def call_in_time(self, doing: str, function: Callable[..., Value], *arguments: Any) -> Value:
+        """Call a function as `call` does, which may call JAX.
+
+        Raises:
+            Unfit: if it takes too long.
+        """
+        return self._in_time(doing, functools.partial(function, *arguments), 0.0)
 
     def _in_time(self, doing: str, function: Callable[[], Value], patience: float) -> Value:
         if self._timeout is None:
@@ -161,30 +176,32 @@ class OnTrial(Instance):
         instance: the instance itself.
     """
 
-    def __init__(self, instance: Instance, trial: Trial) -> None:
-        self.instance, self._trial = instance, trial
+    def __init__(self, instance: Instance, call: Callable[..., Any]) -> None:
+        self.instance, self._call = instance, call
 
     @property
     def action_space(self) -> spaces.Space:  # type: ignore[override]
         return self.instance.action_space
 
     def reset(self, seed: int) -> Any:
-        return self._trial.call("a reset", self.instance.reset, seed)
+        return self._call("a reset", self.instance.reset, seed)
 
     def step(self, action: Any) -> InstanceStep:
-        return self._trial.call("a step", self.instance.step, action)
+        step: InstanceStep = self._call("a step", self.instance.step, action)
+        return step
 
     def action_mask(self) -> Any:
-        return self._trial.call("its action mask", self.instance.action_mask)
+        return self._call("its action mask", self.instance.action_mask)
 
     def save(self) -> bytes:
-        return self._trial.call("saving its state", self.instance.save)
+        saved: bytes = self._call("saving its state", self.instance.save)
+        return saved
 
     def restore(self, saved: bytes, obs: Any) -> None:
-        self._trial.call("restoring a state", self.instance.restore, saved, obs)
+        self._call("restoring a state", self.instance.restore, saved, obs)
 
     def close(self) -> None:
-        self._trial.call("closing it", self.instance.close)
+        self._call("closing it", self.instance.close)
 
 
 _numbers = itertools.count()

@@ -295,6 +295,7 @@ BINDINGS = {
             ("Blackjack-v1", {}),
             ("Hopper-v5", {}),
             ("LunarLander-v3", {}),
+            ("LunarLander-v3", {"forkable": True}),  # by replay
             ("phys2d/CartPole-v1", {}),
             ("tabular/Blackjack-v0", {}),
         ),

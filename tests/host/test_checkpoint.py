@@ -23,6 +23,7 @@ EPISODES: dict[str, tuple[Callable[[Any], Any], int]] = {
     "gymnasium::CartPole-v1": (lambda step: step % 2, 15),
     "gymnasium::Hopper-v5": (lambda step: 0.3 * jnp.sin(step + jnp.arange(3.0)), 30),
     "ale::pong": (lambda step: step // 4 % 6, 100),
+    "gymnasium::LunarLander-v3": (lambda step: 2 - 2 * (step % 2), 30),  # by replay
 }
 
 

@@ -159,10 +159,12 @@ def test_what_cannot_be_forked_says_so() -> None:
     assert not envhub.capabilities("gymnasium::LunarLander-v3").forkable
     assert not envhub.capabilities(CARTPOLE, forkable=False).forkable
     with pytest.raises(errors.MissingCapabilityError, match="Box2D"):
-        envhub.make("gymnasium::LunarLander-v3", forkable=True)
+        envhub.make("gymnasium::LunarLander-v3", snapshots="saved")
+    with pytest.raises(errors.InvalidOptionError, match="omit one"):
+        envhub.make("gymnasium::LunarLander-v3", snapshots="replay", forkable=False)
 
 
-@pytest.mark.parametrize("name", ["max_instances", "snapshot_size", "forkable"])
+@pytest.mark.parametrize("name", ["max_instances", "snapshot_size", "forkable", "replay_steps"])
 @pytest.mark.parametrize("value", [0, -1, "many", 1.5])
 def test_options_of_the_bridge_are_checked(name: str, value: Any) -> None:
     if name == "forkable" and value == 0:

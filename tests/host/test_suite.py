@@ -186,7 +186,9 @@ def test_what_is_forgotten_by_a_snapshot_and_matters_late_is_found() -> None:
     _, state = env.reset(KEY)
     assert state.snapshot is None
     with pytest.raises(errors.MissingCapabilityError, match="did not continue the same way"):
-        envhub.make("hostwalks::Forgetful", forkable=True)
+        envhub.make("hostwalks::Forgetful", snapshots="saved")
+    by_replay = envhub.make("hostwalks::Forgetful", forkable=True)[0].capabilities
+    assert by_replay.how("forkable").startswith("by replay")
 
 
 def test_another_class_of_the_same_name_is_proved_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -234,7 +234,6 @@ def test_what_is_not_found_out_in_time_is_not_claimed(monkeypatch: pytest.Monkey
     assert "not found out in" in why
     assert "forkable=True" in why
     assert env.capabilities.reproducible
-    monkeypatch.setattr(proof, "LONGEST", 60)
     assert envhub.make("hostslows::Slow", forkable=True)[0].capabilities.forkable, "it took longer"
     monkeypatch.setattr(repeats, "BUDGET", 0.1)
     caps = envhub.make("hostslows::Slow")[0].capabilities
