@@ -477,6 +477,23 @@ def test_info_answers_without_the_suite(only: Any) -> None:
     assert ask("info", CARTPOLE, "-o", "gravity=1.0")["observation_space"] is None
 
 
+def test_info_answers_without_a_package_that_the_environment_needs() -> None:
+    needed("gymnasium")
+    code = """
+import sys
+sys.modules["mujoco"] = None  # as if it were absent
+from envhub import cli
+cli.app(["info", "gymnasium::Hopper-v5", "--json"])
+"""
+    answer = json.loads(in_python(code))
+    capabilities = envhub.capabilities("gymnasium::Hopper-v5")
+    assert answer["capabilities"] == capabilities.as_dict()
+    assert "(3,)" in answer["action_space"]
+    assert (answer["params"], answer["command"]) == (None, None)
+    assert answer["problem"].endswith("Run: pip install mujoco")
+    assert answer["spaces_of"].startswith("gymnasium 1.")
+
+
 def test_info_marks_what_takes_an_option() -> None:
     assert "○ forkable, with forkable=True: " in words(invoke("info", "ale::pong").stdout)
     answer = ask("info", "ale::pong", "-o", "forkable=True")

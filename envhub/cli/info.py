@@ -11,14 +11,15 @@ from envhub.cli._answer import answer
 from envhub.cli._drawing import mark, say_versions, sheet
 from envhub.cli._facts import Facts, find, gap_facts, needs_facts, version_facts
 from envhub.cli._options import AsJson, EnvId, Options, parse
-from envhub.errors import UnavailableEnvError
+from envhub.errors import MissingDependencyError, UnavailableEnvError, UnsupportedVersionError
 from envhub.suite import Suite
 
 
 def info(env_id: EnvId, option: Options = None, as_json: AsJson = False) -> None:
     """Describe one environment: spaces, params, capabilities, keywords, versions.
 
-    If the suite is not installed, it shows what is known without it.
+    If the suite, or a package that the environment needs, is not installed, it shows the facts that
+    are known without it.
     """
     options = parse(option or [])
     answer(lambda: _describe(env_id, options), _draw_info, as_json)
@@ -28,9 +29,12 @@ def _describe(env_id: str, options: Mapping[str, Any]) -> Facts:
     suite, name = find(env_id)
     capabilities, gap = suite.capabilities(name, options), gap_facts(suite, name, options)
     is_installed = suite.installed() is not None
-    made = _made(env_id, suite, name, options, gap) if is_installed else {}
-    if not made:
-        made = _known(suite, name, options)
+    made, problem = _known(suite, name, options), None
+    if is_installed:
+        try:
+            made = _made(env_id, suite, name, options, gap) or made
+        except (MissingDependencyError, UnsupportedVersionError) as error:
+            problem = str(error)
     lacks = [flag for flag, has in capabilities.as_dict().items() if not has]
     needs = {flag: option for flag, option in needs_facts(suite, name).items() if flag in lacks}
     return {
@@ -42,6 +46,7 @@ def _describe(env_id: str, options: Mapping[str, Any]) -> Facts:
         "needs": needs,
         "gap": gap,
         "command": None if is_installed else suite.install_command,
+        "problem": problem,
         "versions": {suite.distribution: suite.installed(), **version_facts()},
     }
 
@@ -100,6 +105,7 @@ def _draw_info(facts: Facts) -> RenderableType:
             "capabilities": "\n".join(flags),
             "gap": f"{gap['kind']}: {gap['reason']}" if gap else None,
             "not installed": f"Run: {missing}" if missing else None,
+            "does not work": facts["problem"],
             "versions": say_versions(facts["versions"]),
         }
     )
