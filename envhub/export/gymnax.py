@@ -20,6 +20,7 @@ from envhub.limits import NO_LIMIT
 from envhub.params import params_dataclass
 from envhub.spaces._trees import map_space
 from envhub.wrappers._episode import EpisodeWrapper
+from envhub.wrappers._options import check_count
 from envhub.wrappers.autoreset import AutoReset
 
 LIMIT = "max_steps_in_episode"
@@ -94,7 +95,7 @@ def to_gymnax(
 
     Raises:
         InvalidOptionError: if the environment is not of this kind, gymnax has no space for its
-            actions, or the api is unknown.
+            actions, or the api or the limit is invalid.
         MissingDependencyError, UnsupportedVersionError: if gymnax is not usable.
 
     Examples:
@@ -111,6 +112,7 @@ def to_gymnax(
         limit = env.episode_limit(params)
         params = Params(NO_LIMIT if limit is None else limit, params)
     if max_steps_in_episode is not None:
+        check_count(LIMIT, max_steps_in_episode)
         params = params.replace(max_steps_in_episode=max_steps_in_episode)
     episodes.default_params = params
     return _env_class()(episodes, is_old=is_old)
@@ -216,6 +218,12 @@ class _Environment(Copied):
 
     def observation_space(self, params: Any = None) -> Any:
         return _space(self.env.observation_space(params), of_actions=False)
+
+    def get_obs(self, *given: Any, **named: Any) -> Any:
+        raise NotImplementedError("a state has no observation: reset and step return it.")
+
+    def state_space(self, params: Any = None) -> Any:
+        raise NotImplementedError("the states of environments have no space.")
 
     @property
     def num_actions(self) -> int:

@@ -119,6 +119,21 @@ def test_limits_that_are_known() -> None:
     assert to_gymnax(env, changed).default_params == changed
 
 
+def test_what_is_no_limit_is_refused() -> None:
+    made, wrong = envhub.make("navix::Navix-Empty-5x5-v0"), [0, -3, 2.5, "5", 2**40]
+    for limit in wrong:
+        with pytest.raises(errors.InvalidOptionError, match="max_steps_in_episode must be"):
+            to_gymnax(*made, max_steps_in_episode=limit)  # type: ignore[arg-type]
+
+
+def test_what_a_state_does_not_tell_has_a_reason() -> None:
+    env = to_gymnax(*envhub.make("gymnax::CartPole-v1"))
+    with pytest.raises(NotImplementedError, match="reset and step return"):
+        env.get_obs(env.reset(KEY)[1], env.default_params)
+    with pytest.raises(NotImplementedError, match="no space"):
+        env.state_space(env.default_params)
+
+
 def test_how_a_state_ended() -> None:
     env = to_gymnax(*envhub.make("gymnasium::CartPole-v1"), api="1.0")
     old = to_gymnax(*envhub.make("gymnasium::CartPole-v1"), api="0.0")
