@@ -55,13 +55,11 @@ class CartPoleFleet(Fleet):
 
     def step(self, numbers: Sequence[int], actions: Array) -> Outcomes:
         rows: Array = self._rows[:, numbers]
-        if self._params is not None:
-            advance(rows[1:], actions, Physics(*self._params[:, numbers]))
-        elif len(numbers) < FEW:
-            self._advance_each(rows[1:], actions)
-        else:
-            advance(rows[1:], actions, self._default)
         rows[0] += 1
+        if self._params is None and len(numbers) < FEW:
+            return self._step_each(numbers, rows, actions)
+        physics = self._default if self._params is None else Physics(*self._params[:, numbers])
+        advance(rows[1:], actions, physics)
         self._rows[:, numbers] = rows
         is_out = np.abs(rows[1::2]) > self._bounds
         terminated, truncated = is_out[0] | is_out[1], rows[0] >= self._limit
@@ -104,13 +102,18 @@ class CartPoleFleet(Fleet):
         # As `CartPoleEnv.reset(seed=seed)` does, which takes three times as long.
         return np.random.Generator(np.random.PCG64(seed)).uniform(-0.05, 0.05, 4)
 
-    def _advance_each(self, states: Array, actions: Array) -> None:
-        """The same as `advance`, with the default params."""
-        inner = self._one.inner
+    def _step_each(self, numbers: Sequence[int], rows: Array, actions: Array) -> Outcomes:
+        """Step the few by Gymnasium's own step, with the default params."""
+        inner, steps = self._one.inner, []
         for lane, action in enumerate(actions.tolist()):
-            inner.state, inner.steps_beyond_terminated = states[:, lane], None
-            inner.step(action)
-            states[:, lane] = inner.state
+            inner.state, inner.steps_beyond_terminated = rows[1:, lane], None
+            steps.append(inner.step(action))
+            rows[1:, lane] = inner.state
+        self._rows[:, numbers] = rows
+        obs, rewards, terminated, _, _ = zip(*steps, strict=True)
+        flags = np.array(terminated), rows[0] >= self._limit
+        saved = self._saved(rows)
+        return Outcomes(np.array(obs), np.array(rewards, np.float32), *flags, {}, saved)
 
     def _saved(self, rows: Array) -> Sequence[bytes]:
         if not self._saves:

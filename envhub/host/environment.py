@@ -19,6 +19,7 @@ from envhub.errors import UnavailableEnvError
 from envhub.flags import Capabilities
 from envhub.host import proof, transport
 from envhub.host.autoresets import step_or_reset, step_then_reset
+from envhub.host.direct import Direct, flat, is_outside
 from envhub.host.fleet import Counts, Fleet
 from envhub.host.instance import Instance
 from envhub.host.options import BRIDGE_OPTIONS, check_options
@@ -140,6 +141,7 @@ class HostEnvironment(Environment):
     ) -> None:
         super().__init__(unwrapped, default_params, capabilities)
         self.num_agents = num_agents or 1
+        self._flat: tuple[Any, Columns] | None = None  # the default params, as an argument
         self._limit = first.episode_limit
         check_options(env_id, options, capabilities)
         identity = identity_of(env_id, version, options, first)
@@ -173,6 +175,8 @@ class HostEnvironment(Environment):
             fleet = make_fleet(construct, first, options, saves=saves, info=info)
         values = Values(self._protocol, actions, observations, snapshots)
         limit = options.get("max_instances")
+        # One agent may have a leading axis, which results of the protocol do not have.
+        self._is_plain = num_agents != 1
         self._pool = Pool(env_id, fleet, self._protocol, values, limit)
 
     @property
@@ -259,7 +263,11 @@ class HostEnvironment(Environment):
         )
 
     def _run(self, compiled: Any, *arguments: Any) -> Any:
-        """Outside `jit`, raise the original error of the callback instead of JAX's text of it."""
+        """Outside `jit`, answer without a callback, or raise its error instead of JAX's text."""
+        if is_outside():
+            result = self._at_once(compiled, *arguments)
+            if result is not None:
+                return result
         self._pool.error = None
         try:
             result = compiled(*arguments)
@@ -274,6 +282,32 @@ class HostEnvironment(Environment):
                 raise
             raise error from error.__cause__  # JAX's text repeats it, so it is not its cause
         return result
+
+    def _at_once(self, compiled: Any, key: Any, *others: Any) -> Any:
+        """Answer a call with the default params; `None` if the arguments are not the usual ones."""
+        *given, params = others
+        if self._placed is None or params is not self._placed[1] or not self._is_plain:
+            return None
+        own, direct = vars(self), self._direct
+        if compiled is own.get("_compiled_reset"):
+            return direct.reset(key, self._default_flat)
+        if compiled is not own.get("_compiled_step"):
+            return None
+        state, action = given
+        return direct.step(state, action, self._default_flat) if type(state) is HostState else None
+
+    @functools.cached_property
+    def _direct(self) -> Direct:
+        def started(outputs: Columns) -> Any:
+            return self._obs(outputs, self._protocol.obs), _state(outputs)
+
+        return Direct(self._pool, self._protocol, started, self._result)
+
+    @property
+    def _default_flat(self) -> Columns:
+        if self._flat is None or self._flat[0] is not self._placed:
+            self._flat = self._placed, flat(self._placed and self._placed[1])
+        return self._flat[1]
 
 
 def identity_of(env_id: str, version: str, options: Mapping[str, Any], first: Instance) -> str:

@@ -207,24 +207,25 @@ def _portable(
             (np.broadcast_to(view, wide) if wide else view).reshape(shape)
             for view, (wide, shape) in zip(_views(np.asarray(packed), given), rows, strict=True)
         ]
-        answer = np.zeros(sum(map(_num_bytes, taken)), np.uint8)
+        answer = np.zeros(sum(map(num_bytes, taken)), np.uint8)
         outputs = dict(zip(names[1], _views(answer, taken), strict=True))
         function(dict(zip(names[0], views, strict=True)), outputs, size)
         return answer
 
-    (result,) = _results([((sum(map(_num_bytes, taken)),), np.uint8)], ())
+    (result,) = _results([((sum(map(num_bytes, taken)),), np.uint8)], ())
     through = io_callback if effect else jax.pure_callback
     packed: Any = jnp.concatenate([_to_bytes(each) for each in inputs])
     answer: Any = through(callback, result, packed)
     outputs, start = [], 0
     for shape, dtype in forms:
         form = Form(batch + shape, dtype)
-        outputs.append(_from_bytes(answer[start : start + _num_bytes(form)], form))
-        start += _num_bytes(form)
+        outputs.append(from_bytes(answer[start : start + num_bytes(form)], form))
+        start += num_bytes(form)
     return outputs
 
 
-def _num_bytes(form: Form) -> int:
+def num_bytes(form: Form) -> int:
+    """Return the size of an array."""
     return math.prod(form.shape) * int(np.dtype(form.dtype).itemsize)
 
 
@@ -232,7 +233,7 @@ def _views(packed: Any, forms: Sequence[Form]) -> list[Any]:
     """Return views of the arrays that an array of bytes holds one after another."""
     arrays, start = [], 0
     for form in forms:
-        end = start + _num_bytes(form)
+        end = start + num_bytes(form)
         arrays.append(packed[start:end].view(form.dtype).reshape(form.shape))
         start = end
     return arrays
@@ -243,7 +244,8 @@ def _to_bytes(array: Any) -> Any:
     return jnp.ravel(jax.lax.bitcast_convert_type(flat, np.uint8))
 
 
-def _from_bytes(packed: Any, form: Form) -> Any:
+def from_bytes(packed: Any, form: Form) -> Any:
+    """Return the array with these bytes, uint8[num_bytes(form)], in a program."""
     shape, dtype = form
     if dtype == np.bool_:
         return packed.reshape(shape).astype(np.bool_)

@@ -117,9 +117,10 @@ def nothing_is_64_bit_or_weakly_typed(trial: Trial) -> None:
 
 
 def no_second_compilation_after_the_first_step(trial: Trial) -> None:
-    """Steps outside `jit` share one program."""
+    """Steps outside `jit` share one program; a callback environment may need none."""
     insist(len(trial.path) > 1, "only one step was taken")
-    insist(trial.env._compiled_step._cache_size() == 1, "a later step was compiled again")
+    least = 1 if trial.env.capabilities.jax_native else 0
+    insist(least <= trial.env._compiled_step._cache_size() <= 1, "a later step was compiled again")
 
 
 def the_step_takes_what_the_action_space_holds(trial: Trial) -> None:

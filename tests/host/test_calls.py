@@ -60,8 +60,9 @@ def test_a_steady_step_passes_few_functions(
     monkeypatch.setattr(transport, "buffer_callback", counting)
     env, _ = envhub.make(name)
     _, state = env.reset(KEY)
+    step = jax.jit(lambda state: env.step(KEY, state, jnp.int32(0)).state)
     for _ in range(3):
-        state = env.step(KEY, state, jnp.int32(0)).state
+        state = step(state)
     jax.block_until_ready(state)
     assert 10 < len(passed[-1]) <= calls + 1, "one of them is `setprofile`'s own end"
     assert len(set(passed[-1]) - {__file__}) <= files

@@ -90,7 +90,7 @@ def test_a_gpu_without_a_cpu_beside_it_is_named_with_the_remedy(
 
     monkeypatch.setattr(jax, "local_devices", unknown)
     with pytest.raises(errors.HostEnvError, match=r"JAX_PLATFORMS=\w+,cpu"):
-        env.reset(KEY)
+        jax.jit(env.reset)(KEY)
 
 
 def test_an_interrupted_scan_leaves_the_process_usable() -> None:

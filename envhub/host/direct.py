@@ -1,0 +1,156 @@
+"""Answer calls outside `jit` without a callback: the results come back as one array.
+
+A compiled program with a callback takes 60 to 300 µs a call outside `jit`. There the arguments are
+known, so the pool answers them at once, and a small program unpacks the results.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jax._src.core import trace_state_clean  # jax (0.4 to 0.12) has no public one
+
+from envhub._arrays import placed
+from envhub._seeding import traced_seed
+from envhub.host.pool import Answer, Pool
+from envhub.host.protocol import HANDLE, PARAMS, SEED, SNAPSHOT, Array, Columns, Form, Protocol
+from envhub.host.transport import from_bytes, num_bytes
+
+KINDS = {"i": "iu", "u": "iu", "f": "iuf"}
+"""The kinds of the dtypes of actions that fit a kind of space, see `conform_action`."""
+
+is_outside = trace_state_clean
+"""Tell whether a call is outside `jit`, `vmap` and every other trace."""
+
+
+class Packed:
+    """Columns of one lane as views of one array of bytes.
+
+    Args:
+        forms: the forms of the columns by name.
+    """
+
+    def __init__(self, forms: Mapping[str, Form]) -> None:
+        # The widest dtypes come first, so that all views are aligned.
+        names = sorted(forms, key=lambda name: -np.dtype(forms[name].dtype).itemsize)
+        sizes = [num_bytes(forms[name]) for name in names]
+        starts = list(itertools.accumulate(sizes, initial=0))
+        self._size = starts.pop()
+        self._places = [
+            (name, (1, *forms[name].shape), np.dtype(forms[name].dtype), start)
+            for name, start in zip(names, starts, strict=True)
+        ]
+
+    def new(self) -> tuple[Array, Columns]:
+        """Return a new array and its views: JAX may read an array after the call that got it."""
+        packed = np.empty(self._size, np.uint8)
+        views = {
+            name: np.ndarray(shape, dtype, packed, start)
+            for name, shape, dtype, start in self._places
+        }
+        return packed, views
+
+    def unpack(self, packed: jax.Array) -> Columns:
+        """Return the columns without the leading axis; it is called in a program."""
+        columns = {}
+        for name, shape, dtype, start in self._places:
+            form = Form(shape[1:], dtype)
+            columns[name] = from_bytes(packed[start : start + num_bytes(form)], form)
+        return columns
+
+
+class Direct:
+    """Answers calls of one environment outside `jit`.
+
+    Args:
+        pool: the pool with the instances.
+        protocol: the names of the arrays.
+        started: converts the columns of a reset to its results.
+        stepped: converts the columns of a step to its results.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        protocol: Protocol,
+        started: Callable[[Columns], Any],
+        stepped: Callable[[Columns], Any],
+    ) -> None:
+        self._pool, self._protocol = pool, protocol
+        self._after: dict[Answer, Packed] = {
+            Pool.reset: Packed(protocol.after_reset),
+            Pool.step: Packed(protocol.after_step),
+        }
+        self._started = jax.jit(lambda packed: started(self._after[Pool.reset].unpack(packed)))
+        self._stepped = jax.jit(lambda packed: stepped(self._after[Pool.step].unpack(packed)))
+        self._seed = jax.jit(traced_seed)
+        self._array = type(placed(0.0))
+        self._last: tuple[Any, Columns] = None, {}  # a state, and the arguments that it is
+        (self._action, form), *more = protocol.chosen.items()
+        self._is_single, self._form = not more, form
+        self._of_states = [name for name in (HANDLE, SNAPSHOT) if name in protocol.after_step]
+
+    def reset(self, key: Any, params: Columns) -> Any:
+        """Start an episode from `flat` params; `None` if the key is committed to a device."""
+        if getattr(key, "committed", True):
+            return None
+        seed = {SEED: np.asarray(self._seed(key))[None]}
+        return self._unpacked(self._started, self.call(Pool.reset, seed | params)[0])
+
+    def step(self, state: Any, action: Any, params: Columns) -> Any:
+        """Advance one step with `flat` params; `None` if the arguments are not the usual ones."""
+        action, given = self._conformed(action), self._given(state)
+        if action is None or given is None:
+            return None
+        packed, views = self.call(Pool.step, {**given, self._action: action, **params})
+        result = self._unpacked(self._stepped, packed)
+        self._last = (
+            result.state,
+            {name: views[name] for name in (HANDLE, SNAPSHOT) if name in views},
+        )
+        return result
+
+    def call(self, answer: Answer, inputs: Columns) -> tuple[Array, Columns]:
+        """Return the outputs of a call to the pool: as bytes, and as views of them."""
+        packed, views = self._after[answer].new()
+        self._pool.error = None
+        self._pool.serve(answer, inputs, views, 1)
+        return packed, views
+
+    def _conformed(self, action: Any) -> Array | None:
+        array, (shape, dtype) = np.asarray(action), self._form
+        if not self._is_single or array.shape != shape:
+            return None
+        if array.dtype.kind not in KINDS.get(dtype.kind, ""):
+            return None
+        with np.errstate(over="ignore"):  # infinity is what JAX makes of it, too
+            return array.astype(dtype)[None]
+
+    def _given(self, state: Any) -> Columns | None:
+        last, given = self._last
+        if state is last:  # as in most loops: the arrays of the last call are at hand
+            return given
+        handle, snapshot = state.handle, state.snapshot
+        if type(handle) is not self._array or handle.committed or handle.shape != (3,):
+            return None
+        given = {HANDLE: np.asarray(handle)[None]}
+        form = self._protocol.start.get(SNAPSHOT)
+        if form:
+            if type(snapshot) is not self._array or snapshot.shape != form.shape:
+                return None
+            given[SNAPSHOT] = np.asarray(snapshot)[None]
+        return given
+
+    def _unpacked(self, unpack: Any, packed: Array) -> Any:
+        with jax.transfer_guard_host_to_device("allow"):
+            return unpack(packed)
+
+
+def flat(params: Any) -> Columns:
+    """Return concrete params as an argument of the pool."""
+    leaves = [np.ravel(np.asarray(leaf, np.float32)) for leaf in jax.tree.leaves(params)]
+    return {PARAMS: np.concatenate(leaves)[None]} if leaves else {}

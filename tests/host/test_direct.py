@@ -1,0 +1,109 @@
+"""Calls outside `jit`, which take no callback: the same as those in a program."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import envhub
+from envhub import errors
+from envhub.host import transport
+
+KEY = jax.random.key(0)
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The callbacks that are traced."""
+    traced: list[Any] = []
+    original = transport.call
+
+    def counting(*given: Any, **how: Any) -> Any:
+        traced.append(given)
+        return original(*given, **how)
+
+    monkeypatch.setattr(transport, "call", counting)
+    return traced
+
+
+def same(one: Any, other: Any) -> None:
+    assert jax.tree.structure(one) == jax.tree.structure(other)
+    for leaf, another in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_array_equal(leaf, another)
+        assert (leaf.dtype, leaf.shape) == (another.dtype, another.shape)
+        assert (leaf.weak_type, leaf.committed) == (another.weak_type, another.committed)
+
+
+@pytest.mark.parametrize(
+    ("name", "action", "options"),
+    [
+        ("gymnasium::CartPole-v1", 1, {}),
+        ("gymnasium::CartPole-v1", np.int64(1), {"forkable": False}),
+        ("gymnasium::Pendulum-v1", np.float64([0.3]), {}),
+        ("gymnasium::FrozenLake-v1", 2, {}),  # whose `info` has entries
+        ("gymnasium::Blackjack-v1", jnp.int8(0), {}),  # whose observations have parts
+    ],
+)
+def test_a_call_outside_of_programs_takes_no_callback(
+    name: str, action: Any, options: Any, calls: list[Any]
+) -> None:
+    envs = [envhub.make(name, **options)[0] for _ in range(2)]
+    played = []
+    for env, jit in zip(envs, (lambda function: function, jax.jit), strict=True):
+        calls.clear()
+        obs, state = jit(env.reset)(KEY)
+        results, step = [obs], jit(env.step)
+        for _ in range(3):
+            result = step(KEY, state, action)
+            state = result.state
+            results.append(result._replace(state=state._replace(handle=state.handle[:2])))
+        played.append((results, bool(calls)))
+    (direct, has_called), (compiled, _) = played
+    same(direct, compiled)
+    assert not has_called
+
+
+def test_what_is_not_usual_takes_the_callback(calls: list[Any]) -> None:
+    env, params = envhub.make("gymnasium::CartPole-v1")
+    _, state = env.reset(KEY)
+    usual = env.step(KEY, state, 1)
+    assert not calls
+    for given, changed in [
+        (jax.device_put(state, jax.devices()[0]), params),
+        (jax.tree.map(np.asarray, state), params),
+        (state, params.replace(gravity=jnp.float32(9.8))),
+    ]:
+        np.testing.assert_array_equal(env.step(KEY, given, 1, changed).obs, usual.obs)
+    assert len(calls) == 1
+    before = env.counts.steps
+    jax.make_jaxpr(lambda: env.step(KEY, state, 1))()
+    assert env.counts.steps == before, "a step that is traced is not taken then"
+    for action in (True, 0.5, [1], np.uint8([1]), "left"):
+        with pytest.raises(errors.InvalidActionError):
+            env.step(KEY, state, action)
+    with pytest.raises(errors.InvalidActionError, match="outside"):
+        env.step(KEY, state, 2)
+
+
+def test_a_transfer_guard_does_not_mind() -> None:
+    env, _ = envhub.make("gymnasium::CartPole-v1")
+    action = jnp.int32(1)
+    with jax.transfer_guard("disallow"):
+        _, state = env.reset(KEY)
+        env.step(KEY, state, action)
+
+
+def test_a_state_is_what_it_was_when_later_ones_are_stepped() -> None:
+    """What came out as one array is not written again."""
+    env, _ = envhub.make("gymnasium::CartPole-v1")
+    results = [env.step(KEY, env.reset(KEY)[1], 1)]
+    copies = [jax.tree.map(np.array, results[0])]
+    for _ in range(30):
+        results.append(env.step(KEY, results[-1].state, 0))
+        copies.append(jax.tree.map(np.array, results[-1]))
+    for result, copy in zip(results, copies, strict=True):
+        assert jax.tree.all(jax.tree.map(np.array_equal, result, copy))
