@@ -176,6 +176,22 @@ class AcrobotInstance(PlainInstance):
 class Box2DInstance(GymnasiumInstance):
     """Box2D: a world of C++ objects, which cannot be saved."""
 
+    def __init__(self, env: Any) -> None:
+        super().__init__(env)
+        del self.step  # the one that is `env.step` itself
+
+    def step(self, action: Any) -> Any:
+        # LunarLander that can be drawn makes bodies of the sparks of its engines, and removes none
+        # before it is drawn (gymnasium 1.0 to 1.4): a step then takes up to 20 times as long. They
+        # have no effect on anything else.
+        mode = self.inner.render_mode
+        if mode == "rgb_array":
+            self.inner.render_mode = None
+        try:
+            return self.env.step(action)
+        finally:
+            self.inner.render_mode = mode
+
     def reset(self, seed: int) -> Any:
         # Box2D 2.3 keeps contacts of the last episode: without a new world the same seed gives
         # another episode (BipedalWalker, gymnasium 1.3).

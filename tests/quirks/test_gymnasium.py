@@ -783,3 +783,25 @@ def test_trying_out_takes_no_random_number_of_the_process(register: Callable[...
     envhub.make(env_id)
     assert random.getstate() == before[0]
     np.testing.assert_array_equal(np.random.get_state()[1], before[1])
+
+
+def test_a_lunar_lander_that_can_be_drawn_is_stepped_without_sparks() -> None:
+    """Its steps are Gymnasium's own, drawn or not, and its picture is without the sparks."""
+    env, _ = envhub.make("gymnasium::LunarLander-v3", forkable=False)
+    seed = envhub.host_seed(KEY)
+    drawn, plain = (gymnasium.make("LunarLander-v3", render_mode=m) for m in ("rgb_array", None))
+    obs, state = env.reset(KEY)
+    for other in (drawn, plain):
+        np.testing.assert_array_equal(obs, other.reset(seed=seed)[0])
+    for action in [0] * 3 + [2] * 20:
+        result = env.step(KEY, state, action)
+        state = result.state
+        for other in (drawn, plain):
+            own, reward, *_ = other.step(action)
+            np.testing.assert_array_equal(result.obs, own)
+            assert result.reward == np.float32(reward)
+        if action == 0:
+            np.testing.assert_array_equal(env.render(state), drawn.render())
+    assert drawn.unwrapped.particles
+    assert not env.unwrapped.particles
+    env.render(state)
