@@ -28,6 +28,7 @@ BUILTIN: Mapping[str, str] = MappingProxyType(
         "ale": "envhub.adapters.ale:SUITE",
         "brax": "envhub.adapters.brax:SUITE",
         "craftax": "envhub.adapters.craftax:SUITE",
+        "envpool": "envhub.adapters.envpool:SUITE",
         "gymnasium": "envhub.adapters.gymnasium:SUITE",
         "gymnax": "envhub.adapters.gymnax:SUITE",
         "jumanji": "envhub.adapters.jumanji:SUITE",

@@ -1,0 +1,93 @@
+"""What is known of EnvPool's families (envpool 1.2.5 and 1.2.7)."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from envhub.suite import Gap
+
+EXACT, STREAM = "exact", "stream"
+
+COUNTED, PASSED, OWN = "counted", "passed", "own"
+"""Who ends an episode after `max_episode_steps`.
+
+`COUNTED`: EnvPool is given no limit, because a limit that falls on a terminating step loses the
+termination (`done & ~trunc`). The fleet counts. `PASSED`: rewards, or what is seen, depend on the
+limit, so EnvPool has it too. `OWN`: EnvPool ignores the keyword, and has a limit of its own.
+"""
+
+NO_LIMIT = 100_000_000
+"""Steps: ViZDoom multiplies by `frame_skip`, and Atari adds one, in 32 bits."""
+
+
+class Family(NamedTuple):
+    """What environments of one family have in common.
+
+    Attributes:
+        title: how users call it.
+        limit: one of those above.
+        seeding: the default.
+        is_drawn: whether it can be drawn without a display.
+        frees: whether a pool that goes gives its memory back.
+    """
+
+    title: str
+    limit: str
+    seeding: str
+    is_drawn: bool = True
+    frees: bool = True
+
+
+FAMILIES = {
+    "atari": Family("Atari", COUNTED, STREAM),
+    "box2d": Family("Box2D", COUNTED, EXACT),
+    "classic_control": Family("classic control", COUNTED, STREAM),
+    "craftax": Family("Craftax", PASSED, STREAM),
+    "gfootball": Family("Google Research Football", PASSED, STREAM, is_drawn=False, frees=False),
+    "highway": Family("highway", OWN, STREAM),
+    "jumanji": Family("jumanji", OWN, STREAM),
+    "marlgrid": Family("MarlGrid", PASSED, STREAM),
+    "minigrid": Family("MiniGrid and BabyAI", PASSED, EXACT),
+    "mujoco.dmc": Family("DeepMind Control", COUNTED, STREAM, is_drawn=False),
+    "mujoco.gym": Family("MuJoCo", COUNTED, EXACT, is_drawn=False),
+    "mujoco.locomotion": Family("dm_control locomotion", OWN, STREAM, is_drawn=False),
+    "mujoco.metaworld": Family("MetaWorld", COUNTED, STREAM, is_drawn=False),
+    "mujoco.mjlab": Family("mjlab", OWN, STREAM, is_drawn=False),
+    "mujoco.myosuite": Family("MyoSuite", COUNTED, STREAM, is_drawn=False),
+    "mujoco.playground": Family("MuJoCo Playground", PASSED, STREAM, is_drawn=False),
+    "mujoco.robotics": Family("Gymnasium-Robotics", COUNTED, STREAM, is_drawn=False),
+    "pgx": Family("pgx", OWN, STREAM),
+    "procgen": Family("Procgen", OWN, EXACT),
+    "toy_text": Family("toy text", COUNTED, STREAM, is_drawn=False),
+    "vizdoom": Family("ViZDoom", COUNTED, STREAM),
+}
+
+NEW = Family("", PASSED, STREAM, is_drawn=False)
+"""Of a family that a newer version adds."""
+
+NOT_SAVED = "EnvPool cannot save the state of an environment."
+NOT_DRAWN = "EnvPool does not draw it."
+NEEDS_OPENGL = (
+    "EnvPool's renderer of MuJoCo ends the whole process where it finds no OpenGL (envpool 1.2.5)."
+)
+STREAMS = (
+    "with seeding='stream' an instance goes on with its own generator, and the key decides its "
+    "first episode alone; seeding='exact' makes every episode a function of its key."
+)
+
+SEVERAL = re.compile(
+    r"MultiAgent|multi-agent|MarlGrid-[2-9]Agent|Soccer|soccer_|^(?!Play2048).*pgx|Mahjong"
+)
+
+
+def gap_of(name: str, family: str) -> Gap | None:
+    """Why an environment does not run, if it does not."""
+    if "AutoReset" in name:
+        plain = name.replace("-AutoReset", "")
+        return Gap("never", f"it starts the next episode by itself; make envpool::{plain}.")
+    if family == "pgx" and name != "Play2048-v1":
+        return Gap("notimpl", "its players take turns, which the bridge has no form for yet.")
+    if SEVERAL.search(name):
+        return Gap("notimpl", "pools of several agents are not driven yet.")
+    return None

@@ -1,0 +1,129 @@
+"""Pools as a fleet: what is sent to several pools is done at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from envhub.host.fleet import Fleet, Outcomes
+
+from .pools import Pool, Recipe
+from .specs import Array
+
+
+class PoolFleet(Fleet):
+    """Environments in pools of EnvPool's, which step any subset of theirs.
+
+    EnvPool takes seeds at construction alone. So with exact seeding a reset makes a pool of its
+    lanes, and an episode is a function of its seed. Otherwise the first reset of an instance does,
+    and later ones go on with the generator of the instance.
+
+    An environment whose episode ended is never stepped: EnvPool would reset it.
+
+    Args:
+        recipe: makes pools.
+        is_exact: whether an episode is to be a function of its seed.
+    """
+
+    takes_columns = True
+
+    def __init__(self, recipe: Recipe, *, is_exact: bool) -> None:
+        self._recipe, self._is_exact = recipe, is_exact
+        self._pools: dict[int, Pool] = {}
+        self._users: dict[int, int] = {}  # how many instances live in a pool
+        self._next = 0
+        self._home = np.full(1, -1)  # the pool of each instance; -1 before its first reset
+        self._place = np.zeros(1, np.int32)
+        self._elapsed = np.zeros(1, np.int32)
+
+    def grow(self, count: int) -> None:
+        self._home = np.concatenate([self._home, np.full(count, -1)])
+        self._place = np.concatenate([self._place, np.zeros(count, np.int32)])
+        self._elapsed = np.concatenate([self._elapsed, np.zeros(count, np.int32)])
+
+    def reset(self, numbers: Any, seeds: Sequence[int]) -> Outcomes:
+        numbers = np.asarray(numbers)
+        new = np.ones(len(numbers), bool) if self._is_exact else self._home[numbers] < 0
+        if new.any():
+            self._settle(numbers[new], [seeds[lane] for lane in np.flatnonzero(new)])
+        parts = self._parts(numbers)
+        sent = [self._pools[pool].begin(self._place[numbers[lanes]]) for pool, lanes in parts]
+        self._elapsed[numbers] = 0
+        obs = self._recipe.reader.obs(_joined(sent, parts, len(numbers)))
+        return Outcomes(obs, (), (), (), (), ())
+
+    def step(self, numbers: Any, actions: Any) -> Outcomes:
+        numbers, actions = np.asarray(numbers), np.asarray(actions)
+        recipe, reader = self._recipe, self._recipe.reader
+        parts = self._parts(numbers)
+        for pool, lanes in parts:
+            self._pools[pool].send(self._place[numbers[lanes]], actions[lanes])
+        sent = [self._pools[pool].finish() for pool, _ in parts]
+        columns = _joined(sent, parts, len(numbers))
+        elapsed = self._elapsed[numbers] + 1
+        self._elapsed[numbers] = elapsed
+        terminated = recipe.terminated(reader, columns)
+        truncated = reader.column(columns, "trunc") | (
+            reader.column(columns, "done") & ~terminated
+        )
+        if recipe.limit:
+            truncated = truncated | (elapsed >= recipe.limit)
+        rewards = reader.column(columns, "reward")
+        info = reader.info(columns, elapsed)
+        return Outcomes(reader.obs(columns), rewards, terminated, truncated, info, ())
+
+    def render(self, number: int) -> Any:
+        return self._pools[self._home[number]].picture(self._place[number])
+
+    def restore(self, numbers: Any, saved: Any, obs: Sequence[Any]) -> None:
+        raise NotImplementedError
+
+    def set_params(self, numbers: Any, values: Array) -> None:
+        raise NotImplementedError
+
+    def replace(self, number: int) -> None:
+        self._leave(np.array([number]))
+
+    def close(self) -> None:
+        self._pools.clear()
+        self._users.clear()
+        self._home[:] = -1
+
+    def _settle(self, numbers: Array, seeds: Sequence[int]) -> None:
+        """Make a pool of these instances."""
+        self._leave(numbers)
+        self._pools[self._next] = self._recipe.make(seeds)
+        self._users[self._next] = len(numbers)
+        self._home[numbers], self._place[numbers] = self._next, np.arange(len(numbers))
+        self._next += 1
+
+    def _leave(self, numbers: Array) -> None:
+        """Take instances out of their pools; a pool without any goes."""
+        left = self._home[numbers]
+        for pool, count in zip(*np.unique(left[left >= 0], return_counts=True), strict=True):
+            self._users[int(pool)] -= int(count)
+            if not self._users[int(pool)]:
+                del self._users[int(pool)], self._pools[int(pool)]
+        self._home[numbers] = -1
+
+    def _parts(self, numbers: Array) -> list[tuple[int, Any]]:
+        """The pools of these instances, each with its lanes."""
+        homes = self._home[numbers]
+        if (homes == homes[0]).all():
+            return [(int(homes[0]), slice(None))]
+        order = np.argsort(homes, kind="stable")
+        edges = np.flatnonzero(np.diff(homes[order])) + 1
+        return [(int(homes[lanes[0]]), lanes) for lanes in np.split(order, edges)]
+
+
+def _joined(
+    sent: Sequence[Sequence[Array]], parts: Sequence[tuple[int, Any]], size: int
+) -> Sequence[Array]:
+    """What several pools sent, in the order of the lanes."""
+    if len(sent) == 1:
+        return sent[0]
+    back = np.empty(size, np.intp)
+    back[np.concatenate([lanes for _, lanes in parts])] = np.arange(size)
+    return [np.concatenate(column)[back] for column in zip(*sent, strict=True)]

@@ -1,0 +1,54 @@
+"""What EnvPool calls its environments, from `names.json`, which `scripts/envpool_names.py` writes.
+
+Many environments have several names: `MyoSuite/…` beside the name without a folder, or an older
+version that is made with the same keywords.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from packaging.version import Version
+
+
+@functools.cache
+def canonical(version: str | None) -> Mapping[str, str]:
+    """Map every name of a version of EnvPool to the name that envhub uses first.
+
+    Args:
+        version: the installed one; `None` for the newest known.
+    """
+    data = _data()
+    known = sorted(data["absent"], key=Version)
+    nearest = [each for each in known if version is None or Version(each) <= Version(version)]
+    absent = set(data["absent"][(nearest or known[:1])[-1]])
+    found = {}
+    for lines in data["families"].values():
+        for line in lines:
+            names = [name for name in line.split() if name not in absent]
+            found |= {name: names[0] for name in names}
+    return found
+
+
+@functools.cache
+def _families() -> Mapping[str, str]:
+    families = _data()["families"]
+    return {
+        name: family for family, lines in families.items() for line in lines for name in line.split()
+    }
+
+
+def family_of(name: str) -> str:
+    """The module of `envpool` that has an environment, such as `mujoco.gym`; empty if unknown."""
+    return _families().get(name, "")
+
+
+@functools.cache
+def _data() -> dict[str, Any]:
+    text = Path(__file__).with_name("names.json").read_text(encoding="utf-8")
+    data: dict[str, Any] = json.loads(text)
+    return data

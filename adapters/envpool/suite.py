@@ -1,0 +1,170 @@
+"""EnvPool as a suite."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from envhub._foreign import blaming, quiet
+from envhub.environment import Environment
+from envhub.errors import InvalidOptionError
+from envhub.flags import Claim
+from envhub.host import BRIDGE_OPTIONS, HostSuite
+from envhub.host.options import FIXED, OF_EPISODES, own_options
+from envhub.suite import Gap
+
+from .facts import (
+    COUNTED,
+    EXACT,
+    FAMILIES,
+    NEEDS_OPENGL,
+    NEW,
+    NO_LIMIT,
+    NOT_DRAWN,
+    NOT_SAVED,
+    OWN,
+    STREAM,
+    STREAMS,
+    Family,
+    gap_of,
+)
+from .fleet import PoolFleet
+from .instances import PoolInstance
+from .names import canonical, family_of
+from .pools import Recipe
+from .settings import INT_MAX, check, kinds_of
+
+
+class EnvpoolSuite(HostSuite):
+    """EnvPool's environments in C++, in pools that a batch steps at once."""
+
+    name = "envpool"
+    title = "EnvPool's environments in C++, many at once"
+    module = "envpool"
+    distribution = "envpool"
+    supported = ">=1.2.5,<2"  # older ones have fewer families, and were not tried
+    example = "CartPole-v1"
+    enabling = ({"seeding": EXACT},)
+
+    def known_names(self) -> Iterable[str]:
+        return sorted(set(canonical(self.installed()).values()))
+
+    def live_names(self) -> Iterable[str]:
+        names = canonical(self.installed())
+        return sorted({names.get(name, name) for name in self.load("registration").registry.specs})
+
+    def resolve(self, name: str) -> str:
+        return super().resolve(canonical(self.installed()).get(name, name))
+
+    def options(self, name: str) -> Iterable[str]:
+        return [*kinds_of(family_of(name), self._classes(name)[0]._config_keys), *BRIDGE_OPTIONS]
+
+    def family(self, name: str) -> str:
+        return _family(name).title
+
+    def limit(self, name: str, options: Mapping[str, Any]) -> str | None:
+        return "max_episode_steps"
+
+    def gap(self, name: str, options: Mapping[str, Any]) -> Gap | None:
+        return gap_of(name, family_of(name))
+
+    def claims(self, name: str, options: Mapping[str, Any]) -> Mapping[str, Claim]:
+        family = family_of(name)
+        drawn: Claim = _family(name).is_drawn or NOT_DRAWN
+        return {
+            **dict.fromkeys(OF_EPISODES, seeding_of(name, options) == EXACT or STREAMS),
+            "forkable": NOT_SAVED,
+            "has_env_params": FIXED,
+            "renderable": NEEDS_OPENGL if family.startswith("mujoco.") else drawn,
+        }
+
+    def instances(self, name: str, options: Mapping[str, Any]) -> Callable[[], PoolInstance]:
+        return functools.partial(_instance, self, name, dict(options))
+
+    def make(self, name: str, options: Mapping[str, Any]) -> Environment:
+        construct = self.instances(name, own_options(options))
+        first: Any = self.trial(name, options).first(construct)
+        fleet = None
+        if not needs_instances(options):
+            fleet = PoolFleet(first.recipe, is_exact=seeding_of(name, options) == EXACT)
+        env = self.environment(name, construct, first, options, fleet=fleet)
+        if fleet:
+            first.close()
+        return env
+
+    def recipe(self, name: str, options: Mapping[str, Any]) -> Recipe:
+        """How to make pools of an environment.
+
+        Raises:
+            InvalidOptionError: if EnvPool would not take an option.
+        """
+        spec, pool, keywords = self._classes(name)
+        check(f"envpool::{name}", options, kinds_of(family_of(name), spec._config_keys))
+        given = dict(options)
+        asked, _ = given.pop("max_episode_steps", None), given.pop("seeding", None)
+        threads = given.pop("num_threads", 0)
+        limits, own = _limits(name, asked, keywords.get("max_episode_steps", INT_MAX))
+        with quiet():
+            return Recipe(spec, pool, family_of(name), {**keywords, **given, **own}, limits, threads)
+
+    def _classes(self, name: str) -> tuple[Any, Any, dict[str, Any]]:
+        """EnvPool's classes of an environment, and the keywords that make it."""
+        registry = self.load("registration").registry
+        path, spec, keywords = registry.specs[name]
+        _, pool = registry.envpools[name]["gymnasium"]
+        with blaming(f"importing {path!r}, which envpool::{name} needs,"), quiet():
+            module = importlib.import_module(path)
+            return getattr(module, spec), getattr(module, pool), dict(keywords)
+
+
+def _instance(suite: EnvpoolSuite, name: str, options: dict[str, Any]) -> PoolInstance:
+    return PoolInstance(suite.recipe(name, options))
+
+
+def _family(name: str) -> Family:
+    return FAMILIES.get(family_of(name), NEW)
+
+
+def needs_instances(options: Mapping[str, Any]) -> bool:
+    """Whether instances are to run in workers, each in a pool of its own."""
+    return options.get("workers") is not None or options.get("timeout") is not None
+
+
+def seeding_of(name: str, options: Mapping[str, Any]) -> str:
+    """How episodes follow from keys: `exact` or `stream`.
+
+    Raises:
+        InvalidOptionError: if workers cannot do what is asked.
+    """
+    asked = options.get("seeding")
+    if asked == STREAM and needs_instances(options):
+        raise InvalidOptionError(
+            "seeding='stream' needs EnvPool's own threads: leave out workers and timeout, and give "
+            "num_threads instead."
+        )
+    return asked or (EXACT if needs_instances(options) else _family(name).seeding)
+
+
+def _limits(name: str, asked: int | None, own: int) -> tuple[int, dict[str, int]]:
+    """The limit that the fleet counts, 0 for none, and the one that EnvPool is given.
+
+    Raises:
+        InvalidOptionError: if EnvPool has a limit that cannot be moved so far.
+    """
+    kind = _family(name).limit
+    registered = own if 0 < own < INT_MAX else 0
+    if kind == COUNTED:
+        return asked or registered, {"max_episode_steps": NO_LIMIT}
+    if kind == OWN:
+        if asked and registered and asked > registered:
+            raise InvalidOptionError(
+                f"envpool::{name}: max_episode_steps must be at most {registered}, which EnvPool "
+                f"itself has; got {asked}."
+            )
+        return asked or 0, {}
+    return asked or registered, {"max_episode_steps": asked} if asked else {}
+
+
+SUITE = EnvpoolSuite()
