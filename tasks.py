@@ -162,7 +162,7 @@ def _test_set(one: Run, extra: Sequence[str], ready: Future[Path]) -> Outcome:
         say(f"{name}: {' '.join(lint)}")
         if _status([tool(directory, lint[0]), *lint[1:]]):
             failed.append(f"{' '.join(lint)} failed")
-    selection = [*["--full"] * one.full, *one.paths, *tests_without(left_out(name))]
+    selection = [*["--full"] * one.full, *one.paths, *tests_without(name)]
     say(" ".join([f"{name}: pytest", *selection]))
     status, summary = run_pytest(directory, [*selection, *extra])
     state = "FAILED" if failed or status else "passed"
@@ -267,12 +267,25 @@ def install(directory: Path, extras: str, *options: str) -> None:
 
 def extras(name: str) -> str:
     """What a set has besides envhub: its suites, tools, and those of the site if it pins them."""
+    without = absent(name)
+    suites = ",".join(each for each in _users() if each not in without) if without else "all"
+    return f"{suites},dev" + ",docs" * pins(name, "mkdocs")
+
+
+def _users() -> dict[str, str]:
+    """The suites, and the extra `video`, each with its first distribution."""
     import tomllib  # here: an older Python gets as far as being told so
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    users = re.findall(r"\w+", project["optional-dependencies"]["all"][0].partition("[")[2])
-    suites = ",".join(each for each in users if each != left_out(name)) if left_out(name) else "all"
-    return f"{suites},dev" + ",docs" * pins(name, "mkdocs")
+    optional = project["optional-dependencies"]
+    every = re.findall(r"\w+", optional["all"][0].partition("[")[2])
+    return {each: re.split(r"[<>=!\[]", optional[each][0])[0] for each in every}
+
+
+def absent(name: str) -> list[str]:
+    """The suites that a set does not pin, because they do not fit the versions that it has."""
+    every = _users().items()
+    return [each for each, of in every if not pins(name, of) and not pins(name, each)]
 
 
 def left_out(name: str) -> str:
@@ -280,10 +293,14 @@ def left_out(name: str) -> str:
     return name.removeprefix("without-").partition("-py")[0] if name.startswith("without-") else ""
 
 
-def tests_without(suite: str) -> list[str]:
-    """Which tests do without a suite that serves as the example in most others."""
-    files = ["tests/conformance/test_contract.py", "tests/quirks"]
-    return ["--without", suite, "--ignore", f"tests/quirks/test_{suite}.py", *files] * bool(suite)
+def tests_without(name: str) -> list[str]:
+    """What a set without some suites leaves out.
+
+    Without the suite that serves as the example in most tests, that is nearly all of them.
+    """
+    files = ["tests/conformance/test_contract.py", "tests/quirks"] * bool(left_out(name))
+    ignored = [["--without", each, "--ignore", f"tests/quirks/test_{each}.py"] for each in absent(name)]
+    return [*(word for words in ignored for word in words), *files]
 
 
 def pins(name: str, distribution: str) -> bool:

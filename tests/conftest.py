@@ -40,7 +40,9 @@ hypothesis.settings.load_profile("same")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="what takes long, too")
-    parser.addoption("--without", help="a suite that the set of versions leaves out")
+    parser.addoption(
+        "--without", action="append", default=[], help="a suite that the set of versions leaves out"
+    )
     parser.addoption(
         "--stacks", type=int, default=1, help="random stacks of wrappers over each suite"
     )

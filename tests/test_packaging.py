@@ -350,10 +350,10 @@ class TestConstraints:
     def test_they_pin_what_this_project_asks_for(self, path: Path) -> None:
         pins = pins_of(path)
         asked = [*PROJECT["dependencies"], *EXTRAS["dev"], *PYPROJECT["build-system"]["requires"]]
-        left_out = tasks.left_out(path.stem)
-        held = [name for name in [*SUITES, "video"] if name != left_out]
+        absent = tasks.absent(path.stem)
+        held = [name for name in [*SUITES, "video"] if name not in absent]
         asked += [text for name in held for text in EXTRAS[name]]
-        assert tasks.extras(path.stem).startswith(",".join(held) if left_out else "all")
+        assert tasks.extras(path.stem).startswith(",".join(held) if absent else "all")
         for extra, sign in (("docs", "mkdocs"), ("examples", "torch"), ("trainers", "torchrl")):
             asked += EXTRAS[extra] if tasks.pins(path.stem, sign) else []
         for distribution, range_ in map(requirement, asked):
@@ -374,14 +374,28 @@ def test_a_set_without_a_suite_has_what_that_suite_holds_back() -> None:
         asked = [each for each in map(requirement, EXTRAS[name]) if each[0] in pins]
         newer = {each for each, range_ in asked if not _versions.admits(range_, pins[each])}
         assert newer == {"gymnasium", "jax"}
-        selection = tasks.tests_without(name)
+        assert tasks.absent(path.stem) == [name]
+        selection = tasks.tests_without(path.stem)
         assert selection[:2] == ["--without", name]
         assert all((REPOSITORY / file).exists() for file in selection[3:])
 
 
+def test_a_suite_that_does_not_fit_old_versions_is_not_in_their_sets() -> None:
+    """EnvPool needs a newer glfw."""
+    absent = {path.stem: tasks.absent(path.stem) for path in CONSTRAINTS}
+    oldest = {name: found for name, found in absent.items() if name.startswith("oldest-")}
+    assert set(map(tuple, oldest.values())) == {("envpool",)}
+    assert {name: found for name, found in absent.items() if name.startswith("newest-")} == {
+        tasks.newest(python): [] for python in SUPPORTED
+    }
+    assert tasks.tests_without(tasks.OLDEST) == [
+        *("--without", "envpool", "--ignore", "tests/quirks/test_envpool.py")
+    ]
+
+
 def test_the_oldest_set_is_at_the_lower_bounds() -> None:
     pins = pins_of(REPOSITORY / "constraints" / f"{tasks.OLDEST}.txt")
-    extras = [*SUITES, "video"]
+    extras = {*SUITES, "video"} - {*tasks.absent(tasks.OLDEST)}
     asked = [*PROJECT["dependencies"], *(text for name in extras for text in EXTRAS[name])]
     for distribution, range_ in map(requirement, asked):
         if range_.startswith(">="):

@@ -72,8 +72,17 @@ NEEDS_OPENGL = (
     "EnvPool's renderer of MuJoCo ends the whole process where it finds no OpenGL (envpool 1.2.5)."
 )
 STREAMS = (
-    "with seeding='stream' an instance goes on with its own generator, and the key decides its "
-    "first episode alone; seeding='exact' makes every episode a function of its key."
+    "with seeding='stream' each instance goes on with a generator of its own; seeding='exact' makes "
+    "every episode a function of its key."
+)
+
+BROKEN = {
+    "Cig-v1": "making it ends the process (segmentation fault, envpool 1.2.5): it is for several.",
+    "VizdoomCustom-v1": "it needs the files of a scenario of your own, which are not options here.",
+}
+NEEDS_QT = (
+    "up to 1.2.5, the newest on Python 3.11, EnvPool's Procgen needs the system's Qt 5 "
+    "(libQt5Gui.so.5); from 1.2.6 on it does not."
 )
 
 SEVERAL = re.compile(
@@ -83,6 +92,8 @@ SEVERAL = re.compile(
 
 def gap_of(name: str, family: str) -> Gap | None:
     """Why an environment does not run, if it does not."""
+    if name in BROKEN:
+        return Gap("upstream", BROKEN[name])
     if "AutoReset" in name:
         plain = name.replace("-AutoReset", "")
         return Gap("never", f"it starts the next episode by itself; make envpool::{plain}.")

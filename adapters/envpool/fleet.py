@@ -17,8 +17,9 @@ class PoolFleet(Fleet):
     """Environments in pools of EnvPool's, which step any subset of theirs.
 
     EnvPool takes seeds at construction alone. So with exact seeding a reset makes a pool of its
-    lanes, and an episode is a function of its seed. Otherwise the first reset of an instance does,
-    and later ones go on with the generator of the instance.
+    lanes, and an episode is a function of its seed. Otherwise an instance goes on with its own
+    generator, and the seed of the very first reset decides the seeds of all instances: a program
+    that is run anew does the same again.
 
     An environment whose episode ended is never stepped: EnvPool would reset it.
 
@@ -34,6 +35,7 @@ class PoolFleet(Fleet):
         self._pools: dict[int, Pool] = {}
         self._users: dict[int, int] = {}  # how many instances live in a pool
         self._next = 0
+        self._seeds: np.random.Generator | None = None
         self._home = np.full(1, -1)  # the pool of each instance; -1 before its first reset
         self._place = np.zeros(1, np.int32)
         self._elapsed = np.zeros(1, np.int32)
@@ -45,9 +47,10 @@ class PoolFleet(Fleet):
 
     def reset(self, numbers: Any, seeds: Sequence[int]) -> Outcomes:
         numbers = np.asarray(numbers)
-        new = np.ones(len(numbers), bool) if self._is_exact else self._home[numbers] < 0
-        if new.any():
-            self._settle(numbers[new], [seeds[lane] for lane in np.flatnonzero(new)])
+        if self._is_exact:
+            self._settle(numbers, seeds)
+        elif len(new := numbers[self._home[numbers] < 0]):
+            self._settle(new, self._drawn(seeds[0], len(new)))
         parts = self._parts(numbers)
         sent = [self._pools[pool].begin(self._place[numbers[lanes]]) for pool, lanes in parts]
         self._elapsed[numbers] = 0
@@ -90,6 +93,13 @@ class PoolFleet(Fleet):
         self._pools.clear()
         self._users.clear()
         self._home[:] = -1
+
+    def _drawn(self, seed: int, count: int) -> list[int]:
+        """Seeds of new instances."""
+        if self._seeds is None:
+            self._seeds = np.random.default_rng(seed)
+        drawn: list[int] = self._seeds.integers(2**31, size=count).tolist()
+        return drawn
 
     def _settle(self, numbers: Array, seeds: Sequence[int]) -> None:
         """Make a pool of these instances."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes.util
 import functools
 import importlib
 from collections.abc import Callable, Iterable, Mapping
@@ -20,6 +21,7 @@ from .facts import (
     EXACT,
     FAMILIES,
     NEEDS_OPENGL,
+    NEEDS_QT,
     NEW,
     NO_LIMIT,
     NOT_DRAWN,
@@ -68,6 +70,8 @@ class EnvpoolSuite(HostSuite):
         return "max_episode_steps"
 
     def gap(self, name: str, options: Mapping[str, Any]) -> Gap | None:
+        if family_of(name) == "procgen" and not self.at_least("1.2.6") and not _has_qt():
+            return Gap("upstream", NEEDS_QT)
         return gap_of(name, family_of(name))
 
     def claims(self, name: str, options: Mapping[str, Any]) -> Mapping[str, Claim]:
@@ -117,6 +121,11 @@ class EnvpoolSuite(HostSuite):
         with blaming(f"importing {path!r}, which envpool::{name} needs,"), quiet():
             module = importlib.import_module(path)
             return getattr(module, spec), getattr(module, pool), dict(keywords)
+
+
+@functools.cache
+def _has_qt() -> bool:
+    return ctypes.util.find_library("Qt5Gui") is not None
 
 
 def _instance(suite: EnvpoolSuite, name: str, options: dict[str, Any]) -> PoolInstance:

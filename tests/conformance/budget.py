@@ -31,6 +31,7 @@ BUDGETS = {
     "ale": Budget(0, 10, 45, 0.7),
     "brax": Budget(50, 24, 45, 5.6),
     "craftax": Budget(0, 40, 45, 14),
+    "envpool": Budget(0, 5, 45, 0.5),
     "gymnasium": Budget(60, 4, 45, 2),
     "gymnax": Budget(60, 5, 45, 2),
     "jumanji": Budget(80, 10, 45, 2),

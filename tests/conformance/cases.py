@@ -227,6 +227,30 @@ def _of_ale(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
     return reset, step
 
 
+def _of_envpool(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
+    """EnvPool's own loop over a pool of one, which is made anew for each seed."""
+    import envpool
+
+    options = {key: value for key, value in _own_options(env).items() if key != "seeding"}
+    pool: list[Any] = []
+
+    def first(tree: Any) -> Any:
+        return jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), tree)
+
+    def reset(key: Any, params: Any) -> tuple[Any, Any]:
+        seeds = {"num_envs": 1, "env_seed": [envhub.host_seed(key)]}
+        pool[:] = [envpool.make(env.spec.name, env_type="gymnasium", **seeds, **options)]
+        obs, _ = pool[0].reset()
+        return first(obs), ()
+
+    def step(key: Any, state: Any, action: Any, params: Any) -> Transition:
+        obs, reward, terminated, _, info = pool[0].step(np.asarray(action)[None])
+        kept = {name: first(info[name]) for name, *_ in env.info_entries}
+        return first(obs), (), reward[0], terminated[0], kept
+
+    return reset, step
+
+
 def _of_pufferlib(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
     """PufferLib's own, fresh; it plays one episode."""
     import gymnasium
@@ -273,6 +297,12 @@ BINDINGS = {
         own_done=lambda result: result.terminated,
         comparable=WITHOUT_NOOPS,
         incomparable="" if GYMNASIUM_1_1 else "ale-py's own environments need gymnasium 1.1",
+    ),
+    "envpool": Binding(
+        sample=(("CartPole-v1", {}), ("MiniGrid-DoorKey-5x5-v0", {})),
+        direct=_of_envpool,
+        own_state=lambda state: (),
+        own_done=lambda result: result.terminated,
     ),
     "gymnax": Binding(
         sample=(

@@ -51,8 +51,8 @@ def say_progress(done: int, task: Task, row: Row, left: float) -> None:
 
 def cases_of(set_name: str) -> list[Case]:
     """Every case of the suites that a set has."""
-    every = cases.every_case()
-    return [case for case in every if case.suite != tasks.left_out(set_name)]
+    absent = tasks.absent(set_name)
+    return [case for case in cases.every_case() if case.suite not in absent]
 
 
 def selected(arguments: argparse.Namespace) -> list[Case]:
