@@ -299,7 +299,9 @@ def tests_without(name: str) -> list[str]:
     Without the suite that serves as the example in most tests, that is nearly all of them.
     """
     files = ["tests/conformance/test_contract.py", "tests/quirks"] * bool(left_out(name))
-    ignored = [["--without", each, "--ignore", f"tests/quirks/test_{each}.py"] for each in absent(name)]
+    ignored = [
+        ["--without", each, "--ignore", f"tests/quirks/test_{each}.py"] for each in absent(name)
+    ]
     return [*(word for words in ignored for word in words), *files]
 
 

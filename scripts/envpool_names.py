@@ -57,7 +57,9 @@ def main() -> None:
             there[:] = sorted([*(other for other in there if other not in same), names])
     every = {name for lines in families.values() for line in lines for name in line}
     now = {name for lines in here.values() for line in lines for name in line}
-    absent = {other: sorted({*names, *(every - before)}) for other, names in known["absent"].items()}
+    absent = {
+        other: sorted({*names, *(every - before)}) for other, names in known["absent"].items()
+    }
     absent[version] = sorted(every - now)
     text = {family: [" ".join(line) for line in families[family]] for family in sorted(families)}
     written = {"families": text, "absent": dict(sorted(absent.items()))}

@@ -68,9 +68,7 @@ class PoolFleet(Fleet):
         elapsed = self._elapsed[numbers] + 1
         self._elapsed[numbers] = elapsed
         terminated = recipe.terminated(reader, columns)
-        truncated = reader.column(columns, "trunc") | (
-            reader.column(columns, "done") & ~terminated
-        )
+        truncated = reader.column(columns, "trunc") | (reader.column(columns, "done") & ~terminated)
         if recipe.limit:
             truncated = truncated | (elapsed >= recipe.limit)
         rewards = reader.column(columns, "reward")

@@ -26,11 +26,11 @@ def canonical(version: str | None) -> Mapping[str, str]:
     known = sorted(data["absent"], key=Version)
     nearest = [each for each in known if version is None or Version(each) <= Version(version)]
     absent = set(data["absent"][(nearest or known[:1])[-1]])
-    found = {}
+    found: dict[str, str] = {}
     for lines in data["families"].values():
         for line in lines:
             names = [name for name in line.split() if name not in absent]
-            found |= {name: names[0] for name in names}
+            found |= dict.fromkeys(names, names[0])
     return found
 
 
@@ -38,7 +38,10 @@ def canonical(version: str | None) -> Mapping[str, str]:
 def _families() -> Mapping[str, str]:
     families = _data()["families"]
     return {
-        name: family for family, lines in families.items() for line in lines for name in line.split()
+        name: family
+        for family, lines in families.items()
+        for line in lines
+        for name in line.split()
     }
 
 

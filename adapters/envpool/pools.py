@@ -40,7 +40,13 @@ class Recipe:
     """
 
     def __init__(
-        self, spec: Any, pool: Any, family: str, config: dict[str, Any], limit: int, num_threads: int
+        self,
+        spec: Any,
+        pool: Any,
+        family: str,
+        config: dict[str, Any],
+        limit: int,
+        num_threads: int,
     ) -> None:
         self._spec, self._pool, self._config = spec, pool, config
         self.family, self.limit, self._threads = family, limit, num_threads
@@ -89,4 +95,5 @@ class Pool:
     def picture(self, place: int) -> Array:
         """Draw a lane: uint8[H, W, 3]."""
         frames: Array = self._pool._render(np.array([place], np.int32), 0, 0, -1)
-        return frames[0]
+        picture: Array = frames[0]
+        return picture

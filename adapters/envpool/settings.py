@@ -145,6 +145,4 @@ def check(env_id: str, options: Mapping[str, Any], kinds: Mapping[str, Kind]) ->
     """
     for name, value in options.items():
         if not kinds[name].admits(value):
-            raise InvalidOptionError(
-                f"{env_id}: {name} must be {kinds[name]}, got {value!r}."
-            )
+            raise InvalidOptionError(f"{env_id}: {name} must be {kinds[name]}, got {value!r}.")

@@ -28,7 +28,10 @@ class Reader:
     """
 
     def __init__(self, spec: Any) -> None:
-        keys, forms = list(spec._state_keys), dict(zip(spec._state_keys, spec._state_spec, strict=True))
+        keys, forms = (
+            list(spec._state_keys),
+            dict(zip(spec._state_keys, spec._state_spec, strict=True)),
+        )
         observed = [key for key in keys if key.partition(":")[0] == "obs"]
         self.observation_space, paths = _observed({key: space_of(forms[key]) for key in observed})
         self._places = {key: place for place, key in enumerate(keys)}
@@ -58,7 +61,10 @@ class Reader:
 
     def info(self, sent: Sequence[Array], elapsed: Array) -> dict[str, Array]:
         """The entries of `info` of all lanes."""
-        return {**{name: sent[place] for name, place in self._infos.items()}, "elapsed_step": elapsed}
+        return {
+            **{name: sent[place] for name, place in self._infos.items()},
+            "elapsed_step": elapsed,
+        }
 
     def column(self, sent: Sequence[Array], key: str) -> Array:
         """One array by EnvPool's name."""
@@ -148,12 +154,14 @@ def terminated_by(family: str, reader: Reader) -> Ends:
     if named and family != "atari":  # there it says that the game is over, and not a life
         return lambda reader, sent: reader.column(sent, named).astype(np.bool_)
     if family == "minigrid":  # which rewards or punishes what ends, but for lava
-        return lambda reader, sent: _done(reader, sent) | (
-            reader.column(sent, "done") & (reader.column(sent, "reward") != 0)
+        return lambda reader, sent: (
+            _done(reader, sent)
+            | (reader.column(sent, "done") & (reader.column(sent, "reward") != 0))
         )
     if reader.has("info:crashed"):
-        return lambda reader, sent: _done(reader, sent) | (
-            reader.column(sent, "done") & reader.column(sent, "info:crashed")
+        return lambda reader, sent: (
+            _done(reader, sent)
+            | (reader.column(sent, "done") & reader.column(sent, "info:crashed"))
         )
     return _done
 

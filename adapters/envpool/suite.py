@@ -111,7 +111,9 @@ class EnvpoolSuite(HostSuite):
         threads = given.pop("num_threads", 0)
         limits, own = _limits(name, asked, keywords.get("max_episode_steps", INT_MAX))
         with quiet():
-            return Recipe(spec, pool, family_of(name), {**keywords, **given, **own}, limits, threads)
+            return Recipe(
+                spec, pool, family_of(name), {**keywords, **given, **own}, limits, threads
+            )
 
     def _classes(self, name: str) -> tuple[Any, Any, dict[str, Any]]:
         """EnvPool's classes of an environment, and the keywords that make it."""

@@ -26,14 +26,16 @@ def test_nothing_but_declared_gaps_is_left_out(pytestconfig: pytest.Config) -> N
     """Each of them is shown to be one in `tests/quirks`."""
     running, without = chosen(pytestconfig), pytestconfig.getoption("without")
     assert {case.suite for case in running} == set(registry.BUILTIN) - set(without)
-    assert not [case for case in sample_cases() if case.suite not in without and case not in running]
+    assert not [
+        case for case in sample_cases() if case.suite not in without and case not in running
+    ]
     expected = {"gymnax::MNISTBandit-bsuite", "gymnasium::Pusher-v4", "jumanji::Sokoban-v0"}
     if not registry.get("gymnax").at_least("1.0"):
         expected.add("gymnax::SimpleBandit-bsuite")
     if not registry.get("gymnasium").at_least("1.2"):
         expected |= {f"gymnasium::{name}-v2" for name in MUJOCO.split()}
         expected |= {f"gymnasium::{name}-v3" for name in MUJOCO_V3.split()}
-    suites = {"gymnasium", "gymnax", "jumanji"} - set(without)  # whose gaps need no build to be seen
+    suites = {"gymnasium", "gymnax", "jumanji"} - set(without)  # whose need no build
     found = {case.id for suite in suites for case in candidates(suite) if gap_of(case)}
     assert found == {each for each in expected if each.partition("::")[0] not in without}
 

@@ -1,0 +1,302 @@
+"""What is peculiar to EnvPool."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from envhub.adapters.envpool.facts import EXACT, FAMILIES, STREAM
+from envhub.adapters.envpool.fleet import PoolFleet
+from envhub.adapters.envpool.names import canonical, family_of
+
+import envhub
+from envhub import errors, registry
+from envhub.host.protocol import to_leaves
+from envhub.host.sampling import sample
+
+from ..packages import needed
+
+envpool: Any = needed("envpool")
+SUITE: Any = registry.get("envpool")
+
+# One of each family that is cheap to make, and one of each that is not.
+CHEAP = (
+    *("CartPole-v1", "LunarLander-v3", "MiniGrid-DoorKey-5x5-v0", "FrozenLake-v1"),
+    *("Highway-v0", "Snake-v1", "Play2048-v1"),
+)
+COSTLY = (
+    *("Pong-v5", "Hopper-v5", "WalkerWalk-v1", "MetaWorld/Reach-v3", "FetchReach-v4"),
+    *("AlohaHandOver-v1", "myoHandKeyTurnFixed-v0", "D1Basic-v1"),
+    *("gfootball/academy_empty_goal_close-v1", "CoinrunHard-v0", "Craftax-Symbolic-v1"),
+    *("MarlGrid-1AgentCluttered15x15-v0", "Mjlab-Cartpole-Balance-v0"),
+)
+MOST = 250  # steps of an episode that are compared
+
+
+def recipe(name: str, **options: Any) -> Any:
+    return SUITE.recipe(name, options)
+
+
+def own(name: str, seeds: list[int]) -> Any:
+    """EnvPool's own loop."""
+    return envpool.make(name, env_type="gymnasium", num_envs=len(seeds), env_seed=seeds)
+
+
+def leaves(space: Any, obs: Any) -> list[Any]:
+    return to_leaves(space, getattr(obs, "tree", obs))
+
+
+def needs(name: str) -> None:
+    if name not in SUITE.known_names():
+        pytest.skip(reason=f"EnvPool {SUITE.installed()} has no {name}")
+    if gap := SUITE.gap(name, {}):
+        pytest.skip(reason=gap.reason)
+
+
+@pytest.mark.parametrize(
+    "name", [*CHEAP, *(pytest.param(name, marks=pytest.mark.full) for name in COSTLY)]
+)
+@pytest.mark.parametrize("seeding", [EXACT, STREAM])
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of spaces that Gymnasium finds odd
+def test_episodes_are_envpools_own_bit_for_bit(name: str, seeding: str) -> None:
+    """Three lanes, until the first ends: observations, rewards, flags, and all of `info`."""
+    needs(name)
+    made = recipe(name)
+    space, action_space = made.reader.observation_space, made.reader.action_space
+    fleet = PoolFleet(made, is_exact=seeding == EXACT)
+    fleet.grow(2)
+    seeds = [3, 1, 2]
+    seen = fleet.reset(np.arange(3), seeds).obs
+    if seeding == STREAM:
+        rng = np.random.default_rng(seeds[0])
+        seeds = rng.integers(2**31, size=3).tolist()
+    theirs = own(name, seeds)
+    obs, _ = theirs.reset()
+    rng = np.random.default_rng(0)
+    np.testing.assert_equal(leaves(space, seen), leaves(space, obs))
+    for _ in range(MOST):
+        mask = [None] * 3
+        if isinstance(obs, dict) and "action_mask" in obs:
+            mask = list(obs["action_mask"])
+        actions = np.stack([sample(action_space, rng, each) for each in mask])
+        outcomes = fleet.step(np.arange(3), actions)
+        dtype = made.reader.action_dtype
+        obs, reward, terminated, truncated, info = theirs.step(np.ascontiguousarray(actions, dtype))
+        np.testing.assert_equal(leaves(space, outcomes.obs), leaves(space, obs))
+        np.testing.assert_equal(outcomes.rewards, reward)
+        ended = outcomes.terminated | outcomes.truncated
+        np.testing.assert_equal(ended, terminated | truncated)
+        np.testing.assert_equal(outcomes.terminated[~truncated], terminated[~truncated])
+        for entry, column in outcomes.infos.items():
+            np.testing.assert_equal(column, info[entry])
+        if ended.any():
+            break
+    fleet.close()
+
+
+def test_lanes_in_several_pools_are_as_alone() -> None:
+    """Each of them was reset at another time, and some steps are of some lanes, in any order."""
+    made = recipe("CartPole-v1")
+    fleet, rng = PoolFleet(made, is_exact=True), np.random.default_rng(0)
+    alone = [PoolFleet(made, is_exact=True) for _ in range(5)]
+    fleet.grow(4)
+    for first in ([0, 3], [1], [2, 4]):
+        obs = fleet.reset(np.array(first), first).obs
+        for row, number in zip(obs, first, strict=True):
+            np.testing.assert_equal(row, alone[number].reset([0], [number]).obs[0])
+    for _ in range(8):
+        numbers = rng.permutation(5)[: rng.integers(1, 6)]
+        actions = rng.integers(2, size=len(numbers))
+        outcomes = fleet.step(numbers, actions)
+        for lane, number in enumerate(numbers):
+            expected = alone[number].step([0], actions[lane : lane + 1])
+            np.testing.assert_equal(outcomes.obs[lane], expected.obs[0])
+            assert outcomes.infos["elapsed_step"][lane] == expected.infos["elapsed_step"][0]
+
+
+@pytest.mark.parametrize("name", ["CartPole-v1", "LunarLander-v3"])
+def test_a_termination_at_the_limit_is_one(name: str) -> None:
+    """EnvPool calls it a truncation alone."""
+
+    def episode(limit: int | None) -> tuple[int, bool, bool]:
+        options = {} if limit is None else {"max_episode_steps": limit}
+        fleet = PoolFleet(recipe(name, **options), is_exact=True)
+        fleet.reset(np.arange(1), [0])
+        for steps in range(1, MOST):
+            outcomes = fleet.step(np.arange(1), np.array([0]))
+            flags = bool(outcomes.terminated[0]), bool(outcomes.truncated[0])
+            if any(flags):
+                return steps, *flags
+        raise AssertionError("no end")
+
+    length, *flags = episode(None)
+    assert flags == [True, False]
+    assert episode(length) == (length, True, True)
+    assert episode(length - 1) == (length - 1, False, True)
+    assert episode(length + 1) == (length, True, False)
+
+
+def test_the_limit_of_minigrid_is_in_its_reward_and_a_goal_on_it_is_a_termination() -> None:
+    """Turn, turn back, and walk to the goal of an empty room."""
+    walk = [*[2] * 2, 1, *[2] * 2]
+    for limit, flags in ((5, (True, True)), (6, (True, False))):
+        made = recipe("MiniGrid-Empty-5x5-v0", max_episode_steps=limit)
+        fleet = PoolFleet(made, is_exact=True)
+        fleet.reset(np.arange(1), [0])
+        for action in walk:
+            outcomes = fleet.step(np.arange(1), np.array([action]))
+        assert (bool(outcomes.terminated[0]), bool(outcomes.truncated[0])) == flags
+        assert outcomes.rewards[0] == pytest.approx(1 - 0.9 * 5 / limit)
+
+
+def test_a_stream_repeats_with_the_program_and_not_with_the_key() -> None:
+    def program() -> list[Any]:
+        env, params = envhub.make("envpool::CartPole-v1", seeding=STREAM)
+        starts = [env.reset(jax.random.key(0), params)[0] for _ in range(2)]
+        env.close()
+        return list(map(np.asarray, starts))
+
+    one, other = program()
+    again = program()
+    assert not np.array_equal(one, other)
+    np.testing.assert_equal(again, [one, other])
+    why = envhub.capabilities("envpool::CartPole-v1", seeding=STREAM).why("reproducible")
+    assert "seeding='exact'" in why
+    assert envhub.capabilities("envpool::CartPole-v1", seeding=EXACT).reproducible
+
+
+def test_every_name_of_the_installed_version_is_known() -> None:
+    known = canonical(SUITE.installed())
+    assert set(known) == set(envpool.list_all_envs())
+    assert set(known.values()) == set(SUITE.known_names()) == set(SUITE.live_names())
+    assert {family_of(name) for name in known} <= set(FAMILIES)
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [
+        ("phys2d/CartPole-v1", "CartPole-v1"),
+        ("MyoSuite/myoHandKeyTurnFixed-v0", "myoHandKeyTurnFixed-v0"),
+        ("LunarLander-v2", "LunarLander-v3"),
+        ("MetaWorld/Reach-v3", "MetaWorld/Reach-v3"),
+    ],
+)
+def test_an_alias_is_accepted(alias: str, name: str) -> None:
+    assert SUITE.resolve(alias) == name
+
+
+def test_an_unknown_name_is_refused() -> None:
+    with pytest.raises(errors.UnknownEnvError, match="Did you mean 'Pong-v5'"):
+        envhub.make("envpool::Pongg-v5")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "told"),
+    [
+        ("Pong-v5", {"img_height": 0}, "an integer from 8 to 1024, got 0"),
+        ("Pong-v5", {"img_width": 84.0}, "got 84.0"),
+        ("Pong-v5", {"repeat_action_probability": float("nan")}, "from 0 to 1, got nan"),
+        ("Pong-v5", {"episodic_life": 1}, "True or False, got 1"),
+        ("CartPole-v1", {"num_threads": -1}, "from 0 to 256, got -1"),
+        ("CartPole-v1", {"num_threads": 10_000}, "got 10000"),
+        ("CartPole-v1", {"max_episode_steps": 0}, "got 0"),
+        ("CartPole-v1", {"max_episode_steps": 2**40}, "got 1099511627776"),
+        ("CartPole-v1", {"max_episode_steps": True}, "got True"),
+        ("CartPole-v1", {"seeding": "drawn"}, "'exact' or 'stream', got 'drawn'"),
+        ("CartPole-v1", {"seeding": "stream", "workers": "thread"}, "num_threads"),
+        ("CartPole-v1", {"num_envs": 3}, "num_envs"),
+        ("CartPole-v1", {"env_seed": [3]}, "env_seed"),
+        ("MiniGrid-Empty-5x5-v0", {"size": 1}, "size"),
+        ("Highway-v0", {"max_episode_steps": 41}, "at most 40"),
+    ],
+)
+def test_what_envpool_would_not_survive_does_not_reach_it(
+    name: str, options: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(errors.InvalidOptionError, match=told):
+        envhub.make(f"envpool::{name}", **options)
+
+
+def test_no_thread_and_no_pool_is_left() -> None:
+    def threads() -> int:
+        return len(os.listdir("/proc/self/task"))
+
+    before, fleet = threads(), PoolFleet(recipe("CartPole-v1", num_threads=2), is_exact=True)
+    fleet.grow(7)
+    for seed in range(60):
+        numbers = np.arange(8)[seed % 3 :: 2]
+        fleet.reset(numbers, [seed] * len(numbers))
+        assert before < threads() <= before + 16
+    fleet.close()
+    assert threads() == before
+
+
+def test_several_threads_take_turns() -> None:
+    """Two of them in one pool at once would wait for ever."""
+    env, params = envhub.make("envpool::CartPole-v1", seeding=EXACT)
+    reset, step = jax.jit(env.reset), jax.jit(env.step)
+    _, state = reset(jax.random.key(1), params)
+    expected = np.asarray(step(jax.random.key(0), state, 1, params).obs)
+    found: list[Any] = []
+
+    def work() -> None:
+        for _ in range(20):
+            _, state = reset(jax.random.key(1), params)
+            found.append(np.asarray(step(jax.random.key(0), state, 1, params).obs))
+
+    workers = [threading.Thread(target=work) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(found) == 60
+    np.testing.assert_equal(np.stack(found), np.broadcast_to(expected, (60, 4)))
+    env.close()
+
+
+def test_workers_are_instances_with_exact_seeds() -> None:
+    env, params = envhub.make("envpool::CartPole-v1", workers="thread", num_workers=2)
+    assert env.capabilities.reproducible
+    obs, _ = env.reset(jax.random.key(4), params)
+    env.close()
+    fleet = PoolFleet(recipe("CartPole-v1"), is_exact=True)
+    expected = fleet.reset([0], [envhub.host_seed(jax.random.key(4))]).obs[0]
+    np.testing.assert_equal(np.asarray(obs), expected)
+
+
+IN_A_FORK = """
+import os, sys
+import jax
+import envhub
+from envhub import errors
+
+env, params = envhub.make("envpool::CartPole-v1")
+_, state = env.reset(jax.random.key(0), params)
+child = os.fork()
+if not child:
+    from envhub.adapters.envpool.fleet import PoolFleet
+    try:
+        env._pool.serve(None, {}, {}, 1)
+    except errors.ForkedProcessError:
+        sys.exit(7)  # at whose end its copy of the pool is not freed
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+env.step(jax.random.key(0), state, 0, params)
+"""
+
+
+@pytest.mark.full
+def test_a_fork_is_refused_and_ends() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", IN_A_FORK],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout.split() == ["7"]
