@@ -108,8 +108,11 @@ def in_words(space: str) -> str:
 
 
 def _names(suite: Suite) -> set[str]:
+    """The names that have a page; of a suite too large for the catalogue, those on its sheet."""
     known = json.loads(_catalogue.PLACE.read_text(encoding="utf-8"))
-    return {*known.get(suite.name, {"environments": {}})["environments"], *suite.known_names()}
+    if suite.name not in known:
+        return set(_pictures(suite.name))
+    return {*known[suite.name]["environments"], *suite.known_names()}
 
 
 def _defaults(suite: Suite, name: str) -> dict[str, str]:

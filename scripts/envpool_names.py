@@ -62,7 +62,8 @@ def main() -> None:
     }
     absent[version] = sorted(every - now)
     text = {family: [" ".join(line) for line in families[family]] for family in sorted(families)}
-    written = {"families": text, "absent": dict(sorted(absent.items()))}
+    oldest_first = sorted(absent, key=lambda each: [int(part) for part in each.split(".")])
+    written = {"families": text, "absent": {each: absent[each] for each in oldest_first}}
     PLACE.write_text(json.dumps(written, indent=0) + "\n", encoding="utf-8")
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from packaging.version import Version
+from envhub import _versions
 
 
 @functools.cache
@@ -23,14 +23,14 @@ def canonical(version: str | None) -> Mapping[str, str]:
         version: the installed one; `None` for the newest known.
     """
     data = _data()
-    known = sorted(data["absent"], key=Version)
-    nearest = [each for each in known if version is None or Version(each) <= Version(version)]
-    absent = set(data["absent"][(nearest or known[:1])[-1]])
+    known = list(data["absent"])  # the oldest first
+    there = [each for each in known if version is None or _versions.admits(f">={each}", version)]
+    absent = set(data["absent"][(there or known)[-1 if there else 0]])
     found: dict[str, str] = {}
     for lines in data["families"].values():
         for line in lines:
             names = [name for name in line.split() if name not in absent]
-            found |= dict.fromkeys(names, names[0])
+            found |= dict.fromkeys(names, next(iter(names), ""))
     return found
 
 

@@ -295,7 +295,7 @@ def test_a_fork_is_refused_and_ends() -> None:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", IN_A_FORK],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=120,
         check=True,
     )
