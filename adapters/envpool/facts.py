@@ -100,6 +100,8 @@ def gap_of(name: str, family: str) -> Gap | None:
         return Gap("never", f"it starts the next episode by itself; make envpool::{plain}.")
     if family == "pgx" and name != "Play2048-v1":
         return Gap("notimpl", "its players take turns, which the bridge has no form for yet.")
+    if name.startswith("Mjlab-Tracking"):
+        return Gap("upstream", "it needs a file of motions, which is not an option here.")
     if SEVERAL.search(name):
         return Gap("notimpl", "pools of several agents are not driven yet.")
     return None
