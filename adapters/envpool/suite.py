@@ -25,6 +25,7 @@ from .facts import (
     NEW,
     NO_LIMIT,
     NOT_DRAWN,
+    NOT_FREED,
     NOT_SAVED,
     OWN,
     STREAM,
@@ -38,6 +39,9 @@ from .names import canonical, family_of
 from .pools import Recipe
 from .settings import INT_MAX, check, kinds_of
 
+ALONE = ("workers", "timeout", "snapshots")
+"""Options that give each instance a pool of its own; `forkable=True` does too."""
+
 
 class EnvpoolSuite(HostSuite):
     """EnvPool's environments in C++, in pools that a batch steps at once."""
@@ -48,7 +52,7 @@ class EnvpoolSuite(HostSuite):
     distribution = "envpool"
     supported = ">=1.2.5,<2"  # older ones have fewer families, and were not tried
     example = "CartPole-v1"
-    enabling = ({"seeding": EXACT},)
+    enabling = ({"seeding": EXACT}, {"forkable": True})
 
     def known_names(self) -> Iterable[str]:
         return sorted(set(canonical(self.installed()).values()))
@@ -83,6 +87,9 @@ class EnvpoolSuite(HostSuite):
             "has_env_params": FIXED,
             "renderable": NEEDS_OPENGL if family.startswith("mujoco.") else drawn,
         }
+
+    def replays(self, name: str, options: Mapping[str, Any]) -> Claim:
+        return _family(name).frees or NOT_FREED
 
     def instances(self, name: str, options: Mapping[str, Any]) -> Callable[[], PoolInstance]:
         return functools.partial(_instance, self, name, dict(options))
@@ -139,21 +146,22 @@ def _family(name: str) -> Family:
 
 
 def needs_instances(options: Mapping[str, Any]) -> bool:
-    """Whether instances are to run in workers, each in a pool of its own."""
-    return options.get("workers") is not None or options.get("timeout") is not None
+    """Whether each instance is to have a pool of its own: in workers, or to be forked by replay."""
+    asked = [option for option in ALONE if options.get(option) is not None]
+    return bool(asked) or options.get("forkable") is True
 
 
 def seeding_of(name: str, options: Mapping[str, Any]) -> str:
     """How episodes follow from keys: `exact` or `stream`.
 
     Raises:
-        InvalidOptionError: if workers cannot do what is asked.
+        InvalidOptionError: if a stream is asked for where each instance has a pool of its own.
     """
     asked = options.get("seeding")
     if asked == STREAM and needs_instances(options):
         raise InvalidOptionError(
-            "seeding='stream' needs EnvPool's own threads: leave out workers and timeout, and give "
-            "num_threads instead."
+            f"seeding='stream' does not go with forkable=True, {', '.join(ALONE)}, which give each "
+            "instance a pool of its own, with exact seeding."
         )
     return asked or (EXACT if needs_instances(options) else _family(name).seeding)
 

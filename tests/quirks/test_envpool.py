@@ -209,7 +209,8 @@ def test_an_unknown_name_is_refused() -> None:
         ("CartPole-v1", {"max_episode_steps": 2**40}, "got 1099511627776"),
         ("CartPole-v1", {"max_episode_steps": True}, "got True"),
         ("CartPole-v1", {"seeding": "drawn"}, "'exact' or 'stream', got 'drawn'"),
-        ("CartPole-v1", {"seeding": "stream", "workers": "thread"}, "num_threads"),
+        ("CartPole-v1", {"seeding": "stream", "workers": "thread"}, "a pool of its own"),
+        ("CartPole-v1", {"seeding": "stream", "forkable": True}, "a pool of its own"),
         ("CartPole-v1", {"num_envs": 3}, "num_envs"),
         ("CartPole-v1", {"env_seed": [3]}, "env_seed"),
         ("MiniGrid-Empty-5x5-v0", {"size": 1}, "size"),
@@ -268,6 +269,18 @@ def test_workers_are_instances_with_exact_seeds() -> None:
     fleet = PoolFleet(recipe("CartPole-v1"), is_exact=True)
     expected = fleet.reset([0], [envhub.host_seed(jax.random.key(4))]).obs[0]
     np.testing.assert_equal(np.asarray(obs), expected)
+
+
+def test_states_are_forked_by_replay() -> None:
+    env, params = envhub.make("envpool::CartPole-v1", forkable=True)
+    key = jax.random.key(0)
+    _, state = env.reset(key, params)
+    one, other, again = (env.step(key, state, action, params) for action in (0, 1, 0))
+    np.testing.assert_equal(np.asarray(one.obs), np.asarray(again.obs))
+    assert not np.array_equal(one.obs, other.obs)
+    env.close()
+    with pytest.raises(errors.MissingCapabilityError, match="46 MB"):
+        envhub.make("envpool::gfootball/academy_empty_goal-v1", forkable=True)
 
 
 IN_A_FORK = """
