@@ -2,8 +2,8 @@
 
     python examples/torchrl_ppo.py --out torchrl_ppo.svg
 
-`to_gymnasium_vec` gives Gymnasium's vector interface. TorchRL's `GymWrapper` takes it as it is, and
-reads the final observation of each episode from it.
+`to_torchrl` gives TorchRL's own interface for batches. The tensors of a step are the arrays
+that JAX computed.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ import matplotlib.pyplot as plt
 import torch
 from tensordict.nn import TensorDictModule
 from torch import nn
-from torchrl.envs import GymWrapper
 from torchrl.modules import ProbabilisticActor, ValueOperator
 from torchrl.objectives import ClipPPOLoss
 from torchrl.objectives.value import GAE
 
 import envhub
-from envhub.export import to_gymnasium_vec
+from envhub.export import to_torchrl
 
 NUM_ENVS, NUM_STEPS, EPOCHS, PARTS = 16, 64, 8, 4
 
@@ -45,8 +44,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     torch.set_num_threads(1)  # the networks are small: two threads wait for each other
 
     venv, params = envhub.make_vec("gymnax::CartPole-v1", NUM_ENVS)
-    exported = to_gymnasium_vec(venv, params, seed=0)
-    env = GymWrapper(exported, categorical_action_encoding=True)
+    env = to_torchrl(venv, params, seed=0)
     policy = TensorDictModule(network(4, 2), in_keys=["observation"], out_keys=["logits"])
     actor = ProbabilisticActor(
         policy,

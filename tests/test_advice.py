@@ -101,6 +101,13 @@ def mesh() -> jax.sharding.Mesh:
     return jax.sharding.Mesh(np.array(jax.devices()[:1]), ("devices",))
 
 
+def rewarded(*outer: Any) -> Any:
+    """A batch whose observation has an entry "reward"."""
+    space = envhub.spaces.Dict({"reward": made(CARTPOLE).observation_space()})
+    inner = wrappers.TransformObservation(func=lambda obs: {"reward": obs}, observation_space=space)
+    return envhub.make_vec(CARTPOLE, 2, wrappers=[inner, *outer])
+
+
 def split() -> jax.sharding.NamedSharding:
     return jax.sharding.NamedSharding(mesh(), jax.sharding.PartitionSpec("devices"))
 
@@ -251,6 +258,25 @@ ADVICE = {
         lambda code: export.to_sb3(
             *value(code.replace("…", f"{CARTPOLE!r}, 2"), make_vec=envhub.make_vec)
         ).reset(),
+    ),
+    "a batch that TorchRL cannot take": Advice(
+        lambda: export.to_torchrl(*envhub.make_vec(CARTPOLE, 2, autoreset=None)),
+        r"(make_vec\(…, autoreset=\"same_step\"\))",
+        lambda code: export.to_torchrl(
+            *value(code.replace("…", f"{CARTPOLE!r}, 2"), make_vec=envhub.make_vec)
+        ).reset(),
+    ),
+    "a space that TorchRL has no spec for": Advice(
+        lambda: export.to_torchrl(*envhub.make_vec("gymnasium::Blackjack-v1", 2)),
+        r"(wrappers=\[FlattenObservation\])",
+        lambda code: export.to_torchrl(
+            *value(f"envhub.make_vec('gymnasium::Blackjack-v1', 2, {code})")
+        ).reset(),
+    ),
+    "names of an observation that TorchRL takes": Advice(
+        lambda: export.to_torchrl(*rewarded()),
+        r"(wrappers=\[FlattenObservation\])",
+        lambda code: export.to_torchrl(*rewarded(*value(f"dict({code})")["wrappers"])).reset(),
     ),
     "a batch of keys": Advice(
         lambda: made(CARTPOLE).reset(jax.random.split(KEY, 3)),
@@ -472,6 +498,10 @@ SAYS_WHAT_IS = [
 if importlib.util.find_spec("stable_baselines3") is None:
     del ADVICE["a batch that Stable-Baselines3 cannot take"]
     SAYS_WHAT_IS.append("Stable-Baselines3 resets in the step")
+if importlib.util.find_spec("torchrl") is None:
+    for name in [name for name in ADVICE if "TorchRL" in name]:
+        del ADVICE[name]
+    SAYS_WHAT_IS += ["to_torchrl needs", "TorchRL has no spec", "that TorchRL names itself"]
 if importlib.util.find_spec("torch") is None:
     del ADVICE["tensors of a batch that is split"]
     SAYS_WHAT_IS.append("a tensor is on one device")

@@ -50,10 +50,12 @@ def test_exports_are_compared_with_the_compiled_step() -> None:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize(("row", "trainer"), [("sb3", "stable_baselines3"), ("torchrl", "torchrl")])
-def test_batches_are_compared_with_those_of_the_trainer(row: str, trainer: str) -> None:
-    needed(trainer)
-    name = f"{row}-cartpole-64"
+@pytest.mark.parametrize(
+    "name", ["sb3-cartpole-64", "torchrl-cartpole-64", "torchrl-share", "gymwrapper-share"]
+)
+def test_batches_are_compared_with_those_of_the_trainer(name: str) -> None:
+    needed("stable_baselines3")
+    needed("torchrl")
     result = result_of("export.py", "--rows", name, "--steps", "8")
     assert result["rows"][name]["ratio"]["median"] > 0
 

@@ -29,6 +29,7 @@ NEEDS = {
     "envhub.export.to_pettingzoo": "pettingzoo",
     "envhub.export.to_sb3": "stable_baselines3",
     "envhub.export.to_stoa": "stoa",
+    "envhub.export.to_torchrl": "torchrl",
 }
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 

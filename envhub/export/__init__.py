@@ -12,6 +12,7 @@ from envhub.export.gymnax import to_gymnax
 from envhub.export.pettingzoo import to_pettingzoo
 from envhub.export.sb3 import to_sb3
 from envhub.export.stoa import to_stoa
+from envhub.export.torchrl import to_torchrl
 
 __all__ = [
     "to_brax",
@@ -22,6 +23,7 @@ __all__ = [
     "to_pettingzoo",
     "to_sb3",
     "to_stoa",
+    "to_torchrl",
 ]
 
 

@@ -69,8 +69,12 @@ def _from_tensors(action: Any) -> Any:
         ) from error
 
 
-def _from_tensor(tensor: Any) -> jax.Array:
+def _from_tensor(tensor: Any) -> Any:
     if isinstance(tensor, np.ndarray):  # which TorchRL makes of actions, unless it is told not to
         return jnp.asarray(tensor)
+    # On the CPU, a compiled call takes NumPy arrays faster than DLPack does; they have no bfloat16.
+    on_cpu = tensor.device.type == jax.default_backend() == "cpu"
+    if on_cpu and str(tensor.dtype) != "torch.bfloat16":
+        return tensor.detach().numpy()
     # JAX narrows 64-bit integers while x64 mode is off, and takes no tensor with gaps.
     return jnp.from_dlpack(tensor.detach().contiguous())

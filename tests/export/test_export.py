@@ -15,18 +15,29 @@ import pytest
 
 import envhub
 from envhub import errors, export, registry
-from envhub.export import brax, dm_env, gymnasium, gymnasium_vec, gymnax, pettingzoo, sb3, stoa
+from envhub.export import (
+    brax,
+    dm_env,
+    gymnasium,
+    gymnasium_vec,
+    gymnax,
+    pettingzoo,
+    sb3,
+    stoa,
+    torchrl,
+)
 from envhub.export.packing import pack, unpacker
 
 OF_ONE = [export.to_gymnasium, export.to_gymnax, export.to_dm_env, export.to_brax, export.to_stoa]
 
-OF_BATCHES = {"gymnasium_vec", "sb3"}
+OF_BATCHES = {"gymnasium_vec", "sb3", "torchrl"}
 # What is imported, and what is installed.
 OF_NO_SUITE = {
     "dm_env": ("dm_env", "dm-env"),
     "pettingzoo": ("pettingzoo", "pettingzoo"),
     "sb3": ("stable_baselines3", "stable-baselines3"),
     "stoa": ("stoa", "stoa-env"),
+    "torchrl": ("torchrl", "torchrl"),
 }
 
 
@@ -57,6 +68,7 @@ def test_importing_it_imports_no_other_library() -> None:
         (pettingzoo, None, "jumanji::LevelBasedForaging-v0"),
         (sb3, None, "gymnax::CartPole-v1"),
         (stoa, None, "gymnax::CartPole-v1"),
+        (torchrl, None, "gymnax::CartPole-v1"),
     ],
 )
 def test_a_missing_package_is_named_with_the_command(

@@ -31,6 +31,8 @@ def pointers(tree: Any) -> list[int]:
     leaves = jax.tree.leaves(tree)
     if isinstance(leaves[0], jax.Array):
         return [leaf.unsafe_buffer_pointer() for leaf in leaves]
+    if isinstance(leaves[0], np.ndarray):
+        return [leaf.ctypes.data for leaf in leaves]
     return [leaf.data_ptr() for leaf in leaves]
 
 
@@ -67,9 +69,11 @@ def test_actions_of_numpy_are_taken() -> None:
 def test_what_cannot_be_shared_is_copied() -> None:
     exchange: Any = exchange_of("torch")
     long, strided = torch.arange(3), torch.arange(6.0)[::2]
-    assert exchange.inwards(long).dtype == np.int32
+    assert jnp.asarray(exchange.inwards(long)).dtype == np.int32
     for tensor in (long, strided):
         np.testing.assert_array_equal(exchange.inwards(tensor), tensor.numpy())
+    half = torch.ones(3, dtype=torch.bfloat16)  # which NumPy has not
+    assert exchange.inwards(half).dtype == jnp.bfloat16
 
 
 @pytest.mark.parametrize(
