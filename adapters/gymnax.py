@@ -86,6 +86,9 @@ class GymnaxSuite(Suite):
     def family(self, name: str) -> str:
         return "classic control" if name in CLASSIC_CONTROL else name.rpartition("-")[2]
 
+    def variants(self, name: str) -> Iterable[Mapping[str, Any]]:
+        return [{}, *self.needs(name).values()]
+
     def limit(self, name: str, options: Mapping[str, Any]) -> str | None:
         return "max_steps_in_episode"
 

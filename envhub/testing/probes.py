@@ -29,6 +29,7 @@ from envhub.testing.comparison import (
     stack,
     visible,
 )
+from envhub.testing.long_runs import compare_long_runs
 from envhub.testing.remedies import DEVICES
 from envhub.testing.subject import STEPS, Subject
 
@@ -123,19 +124,26 @@ def has_env_params(subject: Subject) -> None:
 
 def isolated_reset(subject: Subject) -> None:
     """Resets between two steps do not invalidate the state."""
+    alone = visible(subject.path[:STEPS])  # played before the others, and they after it
     _, state = subject.env.reset(subject.keys[0], subject.params)
     subject.env.reset(jax.random.key(5), subject.params)
     subject.env.reset(subject.keys[0], subject.params)
     walked = visible(subject.walk(state, 0, STEPS))
-    same("an episode with other resets within", visible(subject.path[:STEPS]), walked)
+    same("an episode with other resets within", alone, walked)
 
 
 def reproducible(subject: Subject) -> None:
-    """The same key gives the same episode again, and in another process."""
+    """The same key gives the same episode again, and in another process.
+
+    A callback environment runs for `LONG` steps, because a library may differ only after some. What
+    pure XLA does, the key decides: a few steps show what the other process would do.
+    """
     obs, state = subject.env.reset(subject.keys[0], subject.params)
     episode = (subject.start[0], visible(subject.path[:STEPS]))
     same("the episode again", episode, (obs, visible(subject.walk(state, 0, STEPS))))
     same_arrays("the episode in another process", episode, subject.elsewhere["episode"])
+    if not subject.env.capabilities.jax_native:
+        compare_long_runs(subject)
 
 
 def checkpointable(subject: Subject) -> None:
@@ -147,21 +155,28 @@ def checkpointable(subject: Subject) -> None:
 
 
 def differentiable(subject: Subject) -> None:
-    """The gradient of the next observation with respect to the action is finite and not zero."""
-    env, state = subject.env, subject.path[0].state
+    """The gradient of the next observation with respect to the action is finite, and not zero.
+
+    It is computed at `2 * STEPS` states. It must be finite at all of them, and not zero at one:
+    where nothing touches the ground, for example, an action may change nothing.
+    """
     if not all(map(_is_float, jax.tree.leaves(subject.actions))):
         raise Refuted("the actions are discrete")
 
-    def observed(action: Any) -> jax.Array:
-        obs = env.step(subject.keys[2], state, action, subject.params).obs
+    def observed(action: Any, state: Any, key: Any) -> jax.Array:
+        obs = subject.env.step(key, state, action, subject.params).obs
         floats = filter(_is_float, jax.tree.leaves(obs))
         return sum(map(jnp.sum, floats), jnp.float32(0))
 
-    gradient = jax.tree.leaves(jax.jit(jax.grad(observed))(subject.actions[1]))
-    if not all(np.isfinite(leaf).all() for leaf in gradient):
-        raise Refuted(f"the gradient is not finite: {gradient}")
-    if not any(np.any(leaf) for leaf in gradient):
-        raise Refuted("the gradient is zero")
+    states = [subject.start[1], *(result.state for result in subject.path[:-1])]
+    gradient_of, is_zero = jax.jit(jax.grad(observed)), True
+    for index, (action, state) in enumerate(zip(subject.actions, states, strict=True)):
+        gradient = jax.tree.leaves(gradient_of(action, state, subject.keys[index + 1]))
+        if not all(np.isfinite(leaf).all() for leaf in gradient):
+            raise Refuted(f"the gradient is not finite after {index} steps: {gradient}")
+        is_zero = is_zero and not any(np.any(leaf) for leaf in gradient)
+    if is_zero:
+        raise Refuted(f"the gradient is zero at all of {len(states)} states")
 
 
 def multi_device(subject: Subject) -> None:

@@ -171,22 +171,14 @@ class Subject:
         The values are lists of arrays; if the state could not be continued, `"failed"` has the
         reason.
         """
-        if self.recipe is None:
-            raise NotRunError(
-                f"another process does not know how to make this environment. {self.remedy(RECIPE)}"
-            )
-        if self._other is not None:
-            return self._replay_in(self._other, self.recipe)
-        with contextlib.closing(SecondProcess()) as other:
-            return self._replay_in(other, self.recipe)
-
-    def _replay_in(self, other: SecondProcess, recipe: Mapping[str, Any]) -> dict[str, Any]:
+        if self.recipe is None:  # before anything is played
+            raise self._without_recipe()
         with tempfile.TemporaryDirectory() as folder:
             files = {name: f"{folder}/{name}.npz" for name in ("saved", "actions", "replayed")}
             packed: Any = pack_state(self.path[STEPS - 1].state)
             np.savez(files["saved"], **packed)
             np.savez(files["actions"], *jax.tree.leaves(stack(self.actions)))
-            failed = _call(other, recipe=dict(recipe), **files)
+            failed = self.call_elsewhere("envhub.testing.subject:replay", **files)
             with np.load(files["replayed"]) as arrays:
                 parts = {
                     part: [arrays[name] for name in arrays.files if name.startswith(part)]
@@ -194,9 +186,28 @@ class Subject:
                 }
         return {**parts, "failed": failed} if failed else parts
 
+    def call_elsewhere(self, function: str, **arguments: Any) -> Any:
+        """Call a function with the recipe and these arguments in another process.
 
-def _call(other: SecondProcess, **arguments: Any) -> str:
-    """Call `replay` in the other process, and return its result.
+        Raises:
+            NotRunError: if the environment cannot be made there, so that nothing is known.
+        """
+        if self.recipe is None:
+            raise self._without_recipe()
+        given = {"recipe": dict(self.recipe), **arguments}
+        if self._other is not None:
+            return _call(self._other, function, **given)
+        with contextlib.closing(SecondProcess()) as other:
+            return _call(other, function, **given)
+
+    def _without_recipe(self) -> NotRunError:
+        return NotRunError(
+            f"another process does not know how to make this environment. {self.remedy(RECIPE)}"
+        )
+
+
+def _call(other: SecondProcess, function: str, **arguments: Any) -> Any:
+    """Call a function in the other process, and return its result.
 
     Raises:
         NotRunError: if the environment cannot be made there, so that nothing is known.
@@ -208,12 +219,11 @@ def _call(other: SecondProcess, **arguments: Any) -> str:
             f"the recipe cannot be sent to another process ({error}). Give another recipe."
         ) from error
     try:
-        failed: str = other.call("envhub.testing.subject:replay", **arguments)
+        return other.call(function, **arguments)
     except RuntimeError as error:
         if NotRunError.__name__ in str(error) or DIED in str(error):
             raise NotRunError(str(error)) from error
         raise
-    return failed
 
 
 def replay(recipe: Mapping[str, Any], saved: str, actions: str, replayed: str) -> str:

@@ -8,6 +8,7 @@ A second process makes them too, by `module:function`, so they are made by funct
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 from collections.abc import Callable
 from typing import Any
@@ -178,6 +179,23 @@ class SeedsFromTheProcess(Honest):
         return super().move(key, state, action, params) + os.getpid() % 10_007
 
 
+class WandersOff(Honest):
+    """Not reproducible from the twentieth step on, where its library draws what no seed decides."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.capabilities = self.capabilities.without(jax_native="a library moves it.")
+        self.drawn = itertools.count()
+
+    def move(self, key: Any, state: Any, action: Any, params: Any) -> Any:
+        def draw(time: Any) -> Any:
+            return np.float32(next(self.drawn) if time >= 20 else 0)
+
+        shape = jax.ShapeDtypeStruct((), jnp.float32)
+        drawn = jax.experimental.io_callback(draw, shape, state["time"])
+        return super().move(key, state, action, params) + drawn
+
+
 class KeepsTheStateElsewhere(Honest):
     """Not checkpointable: the state is an index into a table that this process fills."""
 
@@ -240,6 +258,13 @@ class BeginsDark(Honest):
 
     def render_env(self, state: Any, params: Any) -> Any:
         return super().render_env(state, params) * (state["time"] > 60)
+
+
+class StandsStill(Honest):
+    """Its actions move nothing in the first two steps."""
+
+    def move(self, key: Any, state: Any, action: Any, params: Any) -> Any:
+        return super().move(key, state, action * (state["time"] > 1), params)
 
 
 class ActsLate(Honest):
@@ -414,5 +439,5 @@ def make(kind: type[Environment]) -> tuple[Environment, Any]:
     return env, env.default_params
 
 
-for _kind in (Honest, *LIES, *BREACHES):
+for _kind in (Honest, WandersOff, *LIES, *BREACHES):
     globals()[f"make_{_kind.__name__}"] = functools.partial(make, _kind)

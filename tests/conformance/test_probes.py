@@ -46,6 +46,23 @@ def test_the_probe_says_no(kind: type, flag: str, other_process: SecondProcess) 
     assert finding.detail
 
 
+def test_a_library_that_differs_after_many_steps_is_not_reproducible(
+    other_process: SecondProcess,
+) -> None:
+    finding = examine(bad_environments.WandersOff, other_process, ["reproducible"])["reproducible"]
+    assert (finding.holds, finding.detail) == (
+        False,
+        "a run of the same key here again is not the same from step 21",
+    )
+
+
+def test_where_an_action_changes_nothing_the_gradient_is_sought_elsewhere(
+    other_process: SecondProcess,
+) -> None:
+    found = examine(bad_environments.StandsStill, other_process, ["differentiable"])
+    assert found["differentiable"].holds
+
+
 def test_render_refuses_a_picture_of_floats() -> None:
     env, params = bad_environments.make(bad_environments.DrawsFloats)
     _, state = env.reset(jax.random.key(0), params)
