@@ -87,7 +87,7 @@ def check_reset(driver: Driver, target: str) -> None:
     Raises:
         gymnasium.error.ResetNeeded: before the first reset.
     """
-    if driver.state is None:
+    if not driver.is_started:
         raise load("gymnasium", "gymnasium", target).error.ResetNeeded("call reset first.")
 
 

@@ -53,7 +53,15 @@ def to_gymnasium(
     """
     check_one_episode(env, "to_gymnasium")
     metadata = render_metadata(env.capabilities, render_mode)
-    return _env_class()(Driver(env, params, seed), metadata, render_mode, seed)
+    return _env_class()(_driver(env, params, seed), metadata, render_mode, seed)
+
+
+def _driver(env: Environment, params: Any, seed: int | None) -> Driver:
+    if env.capabilities.jax_native:
+        return Driver(env, params, seed)
+    from envhub.export.direct import driver_of  # which makes JAX load its callbacks
+
+    return driver_of(env, params, seed)
 
 
 def render_metadata(capabilities: Capabilities, render_mode: str | None) -> dict[str, Any]:
@@ -115,7 +123,7 @@ def _env_class() -> Any:
             self.driver.close()
 
         def _check_reset(self) -> None:
-            if self.driver.state is None:
+            if not self.driver.is_started:
                 raise gymnasium.error.ResetNeeded("call reset first.")
 
         def __str__(self) -> str:

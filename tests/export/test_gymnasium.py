@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import jax
@@ -11,6 +13,7 @@ import pytest
 import envhub
 from envhub import errors, registry
 from envhub.export import to_gymnasium, to_gymnasium_vec
+from envhub.export.driver import Driver
 from tests.packages import needed
 
 gymnasium = needed("gymnasium")
@@ -204,3 +207,49 @@ def test_gymnasiums_wrappers_and_vector_environments_take_it() -> None:
     for _ in range(12):
         *_, infos = both.step(np.zeros(2, int))
     assert infos["discount"].shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("env_id", "options"),
+    [
+        ("gymnasium::CartPole-v1", {"max_episode_steps": 5}),
+        ("gymnasium::Pendulum-v1", {"forkable": False, "max_episode_steps": 5}),
+        ("gymnasium::FrozenLake-v1", {}),  # whose `info` has an entry
+        ("gymnasium::Blackjack-v1", {}),  # whose observations have parts
+    ],
+)
+def test_a_bare_callback_environment_is_driven_without_programs(env_id: str, options: Any) -> None:
+    """The same episodes as with them, one after another, and in copies."""
+    env, params = envhub.make(env_id, **options)
+    direct = to_gymnasium(env, params, seed=4)
+    other = Driver(*envhub.make(env_id, **options), seed=4)
+    assert type(direct.driver) is not Driver
+    direct.action_space.seed(0)
+    for episode in range(3):
+        if episode == 2:
+            direct.reset(seed=2**31 + 7)
+            other.seed(2**31 + 7)
+            other.reset()
+        same(direct.reset()[0], other.reset())
+        for _ in range(5):
+            action = direct.action_space.sample()
+            copied = copy.deepcopy(direct) if env.capabilities.forkable else direct
+            seen = direct.step(action)
+            shown = other.step(action)
+            same(seen, shown)
+            assert type(seen[4]) is dict
+            if copied is not direct:
+                same(copied.step(action), seen)
+            if seen[2] or seen[3]:
+                break
+    again = pickle.loads(pickle.dumps(direct)) if env.capabilities.forkable else direct
+    same(again.reset()[0], other.reset())
+    assert again.driver.state.handle.shape == (3,)
+
+
+def same(one: Any, other: Any) -> None:
+    for leaf, another in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_array_equal(leaf, another)
+        if isinstance(another, np.ndarray) and another.ndim:
+            assert leaf.dtype == another.dtype
+            assert leaf.flags.writeable
