@@ -74,3 +74,11 @@ def test_autoreset_is_compared_with_what_suites_do(row: str) -> None:
     assert result[row]["ends_per_step"] > 0
     # The bits are not compared here, where programs are not optimised and round as they like.
     assert (result[row]["same_results"] is None) == (not row.endswith("own"))
+
+
+@pytest.mark.full
+def test_searches_replay_what_they_restore() -> None:
+    needed("mctx")
+    row = result_of("replay.py", "--rows", "lander-1")["rows"]["lander-1"]
+    assert row["how"].startswith("by replay")
+    assert 0.9 < row["steps_by_restores_and_depth"] < 1.1

@@ -78,6 +78,15 @@ def test_tree_search_balances_the_pole_and_returns_the_ball(tmp_path: Path) -> N
     assert totals["by chance"] < 60
 
 
+@pytest.mark.full
+def test_search_by_replay_lands_better_than_its_rollout_policy(tmp_path: Path) -> None:
+    returns = {
+        name: shown["returns"].mean()
+        for name, shown in run(example("land_by_search", "mctx"), tmp_path).items()
+    }
+    assert returns["search"] > 0 > returns["braking only"] + 100, returns
+
+
 def test_the_algorithm_is_chosen_by_what_the_environment_can_do() -> None:
     choose = example("choose_algorithm")["choose"]
     chosen, lacks = choose("gymnasium::LunarLander-v3")

@@ -21,7 +21,9 @@ from envhub.host.environment import HostState
 from envhub.host.logs import Log, LogForm
 from envhub.host.trials import Trial
 
+from ..packages import needed
 from . import awkward
+from .test_mctx import planner
 
 KEY = jax.random.key(0)
 LANDER = "gymnasium::LunarLander-v3"
@@ -250,3 +252,43 @@ def test_the_copies_used_least_recently_go_first_and_all_stay_in_the_process() -
     copies.put(log_of(0, 2), np.zeros(10_000, np.uint8))
     assert copies.nearest(log_of(0, 2))[0] == 0, "larger than all of them may be"  # type: ignore[index]
     assert not len(pickle.loads(pickle.dumps(copies)))
+
+
+class Counting(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Counts the steps of all instances."""
+
+    steps = 0
+
+    def step(self, action: Any) -> Any:
+        Counting.steps += 1
+        return self.env.step(action)
+
+
+@pytest.mark.full
+def test_a_search_in_minigrid_replays_few_steps() -> None:
+    wrappers = needed("minigrid.wrappers")
+
+    def door_key() -> Any:
+        return Counting(wrappers.ImgObsWrapper(gymnasium.make("MiniGrid-DoorKey-8x8-v0")))
+
+    env, _ = envhub.wrap(door_key, forkable=True)
+    assert "Copies of instances" in env.capabilities.how("forkable")
+    plan = jax.jit(planner(env, lambda *_: jnp.float32(0), discount=0.99, num_simulations=32))
+    obs, state = jax.vmap(env.reset)(KEY[None])
+
+    @jax.jit
+    def turn(state: Any, action: Any) -> Any:
+        result = jax.vmap(env.step, in_axes=(None, 0, 0))(KEY, state, action)
+        return result.state, result.obs
+
+    state, seen = jax.lax.scan(turn, state, jnp.arange(100)[:, None] % 2)
+    obs = seen[-1]
+    counts = []
+    for number in range(4):
+        before = Counting.steps
+        action = plan(jax.random.key(number), obs, state).action
+        action.block_until_ready()
+        counts.append(Counting.steps - before - 32)  # without those of the search itself
+        state, obs = turn(state, action)
+    # The first search replays the steps that led to the first root, of which there is no copy.
+    assert max(counts[1:]) <= 60, counts
