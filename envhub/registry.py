@@ -33,6 +33,7 @@ BUILTIN: Mapping[str, str] = MappingProxyType(
         "gymnax": "envhub.adapters.gymnax:SUITE",
         "jumanji": "envhub.adapters.jumanji:SUITE",
         "navix": "envhub.adapters.navix:SUITE",
+        "pgx": "envhub.adapters.pgx:SUITE",
         "pufferlib": "envhub.adapters.pufferlib:SUITE",
     }
 )

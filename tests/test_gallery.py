@@ -87,9 +87,16 @@ def test_what_claims_to_be_renderable_and_fails_is_an_error(
     assert list(tmp_path.iterdir()) == []
 
 
+NOT_DRAWN = ("pgx",)  # it draws SVG
+
+
 @pytest.mark.parametrize("suite", registry.BUILTIN)
 def test_the_gallery_shows_every_suite_as_it_is(suite: str, script: ModuleType) -> None:
     path = script.sheet_path(suite)
+    if suite in NOT_DRAWN:
+        assert script.renderable(suite) == []
+        assert not path.exists()
+        return
     assert f"](figures/{path.name})" in (REPOSITORY / "docs" / "gallery.md").read_text(
         encoding="utf-8"
     )

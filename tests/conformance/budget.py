@@ -36,6 +36,7 @@ BUDGETS = {
     "gymnax": Budget(60, 5, 45, 2),
     "jumanji": Budget(80, 10, 45, 2),
     "navix": Budget(0, 13, 30, 1.3),
+    "pgx": Budget(0, 20, 30, 4),
     "pufferlib": Budget(0, 4, 30, 0.5),
 }
 

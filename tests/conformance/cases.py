@@ -145,6 +145,25 @@ def _of_jumanji(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]
     return reset, step
 
 
+def _of_pgx(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
+    own = env.unwrapped
+
+    def shown(state: Any) -> Any:
+        seen = {"observation": state.observation, "action_mask": state.legal_action_mask}
+        return {**seen, "current_player": state.current_player} if own.num_players > 1 else seen
+
+    def reset(key: Any, params: Any) -> tuple[Any, Any]:
+        state = own.init(key)
+        return shown(state), state
+
+    def step(key: Any, state: Any, action: Any, params: Any) -> Transition:
+        after = own.step(state, action, key)
+        done = jnp.broadcast_to(after.terminated | after.truncated, after.rewards.shape)
+        return shown(after), after, after.rewards.squeeze(), done.squeeze(), {}
+
+    return reset, step
+
+
 def _by_name(observed: Any) -> Any:
     if isinstance(observed, tuple):
         return {name: _by_name(part) for name, part in observed._asdict().items()}
@@ -342,6 +361,11 @@ BINDINGS = {
         direct=_of_pufferlib,
         own_state=lambda state: (),
         own_done=lambda result: result.terminated,
+    ),
+    "pgx": Binding(
+        sample=(("tic_tac_toe", {}), ("minatar-breakout", {})),
+        direct=_of_pgx,
+        own_state=lambda state: state.tree,
     ),
     "navix": Binding(
         sample=(

@@ -23,6 +23,7 @@ BASES = {
     "gymnax": ("CartPole-v1", {}),
     "jumanji": ("Maze-v0", {"time_limit": 20}),
     "navix": ("Navix-Empty-5x5-v0", {"max_steps": 20}),
+    "pgx": ("minatar-breakout", {}),
     "pufferlib": ("CartPole-v1", {}),
 }
 

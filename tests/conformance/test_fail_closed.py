@@ -135,6 +135,7 @@ def test_what_the_matrix_has_not_run_may_be_skipped_and_nothing_else() -> None:
     for case in cases.sample_cases():
         may |= {(str(case), check) for check in CHECKS if not committed.must_run(case, check)}
     unlimited = {"jumanji::Game2048-v1", "pufferlib::breakout", "pufferlib::trash_pickup"}
+    unlimited |= {"pgx::minatar-breakout", "pgx::tic_tac_toe"}
     assert {label for label, check in may if check in LIMITS} <= unlimited
     assert {label.partition("::")[0] for label, check in may if check == BITS} <= {"ale"}
     on_host = {"ale", "gymnasium", "pufferlib"}
