@@ -74,7 +74,7 @@ class LogForm:
     """
 
     def __init__(self, space: spaces.Space, num_params: int, steps: int) -> None:
-        self.steps = steps
+        self.steps, self._made_of = steps, (space, num_params, steps)
         self._space, self._actions, self._leaves = space, Actions(space), leaves_of(space)
         self._dtypes = [_narrow(leaf) for leaf in self._leaves]
         sizes = [
@@ -87,6 +87,9 @@ class LogForm:
         self._change = STEP.size + 4 * num_params if num_params else 0
         self.size: int = self._head.size + CHANGES * self._change + steps * self.width
         self._low = int(space.low) if isinstance(space, spaces.Discrete) else None
+
+    def __reduce__(self) -> Any:
+        return LogForm, self._made_of
 
     def encode(self, action: Any) -> bytes:
         """Return an action, as an instance takes it, as bytes."""

@@ -200,6 +200,25 @@ def test_a_snapshot_is_for_the_same_wrappers() -> None:
     assert_same(again.step(KEY, state, 1).reward, double.step(KEY, state, 1).reward)
 
 
+@pytest.mark.parametrize(
+    "workers", ["thread", pytest.param("process", marks=pytest.mark.full)]
+)
+def test_workers_replay_the_same_bits(workers: str, lander: Any) -> None:
+    other, _ = envhub.make(LANDER, forkable=True, max_instances=2, workers=workers, num_workers=2)
+
+    def play(env: Any) -> Any:
+        step = jax.jit(jax.vmap(env.step, in_axes=(None, 0, 0)))
+        _, start = jax.vmap(env.reset)(jax.random.split(KEY, 3))  # of which two have an instance
+        states = start
+        for number in range(6):
+            states = step(KEY, states, jnp.array([2, number % 4, 0])).state
+        again = step(KEY, start, jnp.array([1, 1, 1]))
+        return [step(KEY, states, jnp.full(3, 2)).obs, again.obs, again.reward]
+
+    assert_same(play(other), play(lander))
+    other.close()
+
+
 SPACES = {
     "start": (envhub.spaces.Discrete(3, start=-1), 1, -1),
     "many": (envhub.spaces.Discrete(70_000), 4, 69_999),
