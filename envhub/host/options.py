@@ -66,7 +66,7 @@ def capabilities_of(options: Mapping[str, Any], claims: Mapping[str, Claim]) -> 
     if jax.__version_info__ < (0, 5) and claims["multi_device"] is True:
         decided["multi_device"] = CALLBACKS_HANG
     found = Capabilities.claim(**claims | decided)
-    is_replayed = options.get("snapshots") == "replay"
+    is_replayed = asks_for_replay(options, True)
     return found.noting("forkable", BY_REPLAY if is_replayed else BY_SAVING)
 
 
@@ -74,7 +74,7 @@ def asks_for_replay(options: Mapping[str, Any], can_be_saved: Claim) -> bool:
     """Tell whether options ask for snapshots by replay, where instances can be saved or not."""
     if options.get("snapshots") is None:
         return options.get("forkable") is True and can_be_saved is not True
-    return bool(options["snapshots"] == "replay")
+    return isinstance(options["snapshots"], str) and options["snapshots"] == "replay"
 
 
 def of_one_instance(capabilities: Capabilities) -> tuple[Capabilities, dict[str, Any]]:
@@ -101,27 +101,9 @@ def check_options(env_id: str, options: Mapping[str, Any], capabilities: Capabil
         MissingCapabilityError: if `forkable=True` is given and the environment cannot be forkable.
         InvalidOptionError: if another option is invalid.
     """
-    forkable = options.get("forkable")
-    if forkable not in (None, True, False):
-        raise InvalidOptionError(f"forkable must be True or False, got {forkable!r}.")
-    snapshots = options.get("snapshots")
-    if snapshots not in (None, *SNAPSHOTS):
-        raise InvalidOptionError(f"snapshots must be 'saved' or 'replay', got {snapshots!r}.")
-    if snapshots and forkable is False:
-        raise InvalidOptionError(
-            f"snapshots={snapshots!r} asks for snapshots, and forkable=False for none; omit one."
-        )
-    if (forkable or snapshots) and not capabilities.forkable:
+    check_snapshots(options)
+    if (options.get("forkable") or options.get("snapshots")) and not capabilities.forkable:
         raise MissingCapabilityError(f"{env_id} is not forkable: {capabilities.why('forkable')}")
-    cache = options.get("replay_cache")
-    if cache is not None and (type(cache) is not int or cache < 0):
-        raise InvalidOptionError(
-            f"replay_cache must be a number of bytes, 0 for no copies, got {cache!r}."
-        )
-    for name in ("max_instances", "snapshot_size", "num_workers", "replay_steps"):
-        value = options.get(name)
-        if value is not None and (type(value) is not int or value < 1):
-            raise InvalidOptionError(f"{name} must be a positive integer, got {value!r}.")
     _check_key(env_id, options.get("snapshot_key"), capabilities)
     check_timeout(options)
     workers = options.get("workers")
@@ -132,6 +114,32 @@ def check_options(env_id: str, options: Mapping[str, Any], capabilities: Capabil
         raise InvalidOptionError(
             "num_workers needs workers='thread' or workers='process'; serial instances have none."
         )
+
+
+def check_snapshots(options: Mapping[str, Any]) -> None:
+    """Refuse invalid numbers and kinds of snapshots. This comes before any proof of replays.
+
+    Raises:
+        InvalidOptionError: if one is invalid; the message names the value.
+    """
+    forkable, snapshots = options.get("forkable"), options.get("snapshots")
+    if forkable not in (None, True, False):
+        raise InvalidOptionError(f"forkable must be True or False, got {forkable!r}.")
+    if snapshots is not None and not (isinstance(snapshots, str) and snapshots in SNAPSHOTS):
+        raise InvalidOptionError(f"snapshots must be 'saved' or 'replay', got {snapshots!r}.")
+    if snapshots and forkable is False:
+        raise InvalidOptionError(
+            f"snapshots={snapshots!r} asks for snapshots, and forkable=False for none; omit one."
+        )
+    cache = options.get("replay_cache")
+    if cache is not None and (type(cache) is not int or cache < 0):
+        raise InvalidOptionError(
+            f"replay_cache must be a number of bytes, 0 for no copies, got {cache!r}."
+        )
+    for name in ("max_instances", "snapshot_size", "num_workers", "replay_steps"):
+        value = options.get(name)
+        if value is not None and (type(value) is not int or value < 1):
+            raise InvalidOptionError(f"{name} must be a positive integer, got {value!r}.")
 
 
 def check_timeout(options: Mapping[str, Any]) -> None:

@@ -20,6 +20,7 @@ from envhub.host.options import (
     UNKNOWN,
     asks_for_replay,
     capabilities_of,
+    check_snapshots,
     check_timeout,
     of_one_instance,
     own_options,
@@ -194,6 +195,7 @@ class HostSuite(Suite):
         from envhub.host.environment import identity_of
         from envhub.host.forking import by_replay
 
+        check_snapshots(options)
         env_id = f"{self.name}::{name}"
         identity = identity_of(env_id, self.require_installed(), options, first)
         claims = (said.get("reproducible", True), self.replays(name, options))

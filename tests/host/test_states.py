@@ -173,6 +173,16 @@ def test_options_of_the_bridge_are_checked(name: str, value: Any) -> None:
         envhub.make(CARTPOLE, **{name: value})
 
 
+@pytest.mark.parametrize("env_id", [CARTPOLE, "gymnasium::LunarLander-v3"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("snapshots", "saves"), ("snapshots", np.zeros(2)), ("replay_cache", -1), ("replay_steps", 0)],
+)
+def test_so_are_those_of_replays(env_id: str, name: str, value: Any) -> None:
+    with pytest.raises(errors.InvalidOptionError, match=name):
+        envhub.make(env_id, **{"forkable": True, name: value})
+
+
 def test_a_collected_environment_frees_its_instances() -> None:
     env, _ = envhub.make(CARTPOLE)
     _, state = env.reset(KEY)
