@@ -70,6 +70,9 @@ class EnvpoolSuite(HostSuite):
     def family(self, name: str) -> str:
         return _family(name).title
 
+    def families(self) -> Mapping[str, str]:
+        return {name: family_of(name) for name in self.known_names()}
+
     def limit(self, name: str, options: Mapping[str, Any]) -> str | None:
         return "max_episode_steps"
 

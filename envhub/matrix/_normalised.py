@@ -39,6 +39,7 @@ class Normalised:
         self.entries: list[tuple[str, str]] = []
         self._table_of = table_of
         self._scopes: list[dict[str, str]] = []
+        self._inside: list[str] = []  # the keys of the table around
 
     def text_of(self, node: Any) -> str:
         """Return the text of a node, a list of nodes, or a plain value."""
@@ -163,8 +164,7 @@ class Normalised:
         self.keywords |= {node.value} if node.value.isidentifier() else set()
         words = node.value.split()
         if len(words) > 1 and self._table_of.intersection(words):
-            self.entries += [(word, "") for word in words if word in self._table_of]
-            return repr([word for word in words if word not in self._table_of])
+            return repr([word for word in words if not self._is_entry(word)])
         return repr(node.value)
 
     def _JoinedStr(self, node: ast.JoinedStr) -> str:  # noqa: N802
@@ -175,19 +175,25 @@ class Normalised:
     def _Dict(self, node: ast.Dict) -> str:  # noqa: N802
         kept = []
         for key, value in zip(node.keys, node.values, strict=True):
-            if _text(key) in self._table_of:
-                self.entries.append((_text(key), self.text_of(value)))
-            else:
-                kept.append(f"{self.text_of(key)}:{self.text_of(value)}")
+            self._inside.append(_text(key))
+            said = self.text_of(value)
+            self._inside.pop()
+            if not self._is_entry(_text(key), said):
+                kept.append(f"{self.text_of(key)}:{said}")
         return f"{{{','.join(kept)}}}"
 
     def _elements(self, node: ast.List | ast.Tuple | ast.Set) -> str:
-        named = [_text(each) for each in node.elts if _text(each) in self._table_of]
-        self.entries += [(name, "") for name in named]
-        kept = [self.text_of(each) for each in node.elts if _text(each) not in self._table_of]
+        kept = [self.text_of(each) for each in node.elts if not self._is_entry(_text(each))]
         return f"{type(node).__name__}[{','.join(kept)}]"
 
     _List = _Tuple = _Set = _elements
+
+    def _is_entry(self, name: str, said: str = "") -> bool:
+        """Tell whether a name has an entry of its own; keep what is said of it, and where."""
+        if name not in self._table_of:
+            return False
+        self.entries.append((name, f"{'/'.join(self._inside)}: {said}"))
+        return True
 
 
 def says_nothing(statement: ast.AST) -> bool:

@@ -260,7 +260,7 @@ class _Walk:
             if found is None or found[1] != name.rpartition(".")[2]:
                 self._attributes |= set(name.split(".")[1:])
         for text in said.strings:
-            self._follow(text)
+            self._follow(text, module)
 
     def _imported(self, module: str, name: str) -> Place | None:
         has = self._sources._has
@@ -268,13 +268,25 @@ class _Walk:
             return f"{module}.{name}", "*"
         return self._sources.resolve(module, name) if name and has(module) else None
 
-    def _follow(self, text: str) -> None:
-        """Follow a string that another process imports: `"module:function"`, or a package."""
+    def _follow(self, text: str, module: str) -> None:
+        """Follow what a string names: `"module:function"`, a package to run, or a file of data."""
+        if text.endswith(".json"):
+            self._take_data(module, text)
+            return
         named = re.fullmatch(r"([\w.]+):(\w+)", text)
         if named and self._sources._has(named.group(1)):
             self._go_to(self._sources.resolve(*named.groups()))
         elif re.fullmatch(r"\w+(\.\w+)+", text) and self._sources._has(f"{text}.__main__"):
             self._go_to((f"{text}.__main__", "*"))
+
+    def _take_data(self, module: str, file: str) -> None:
+        """Take a file beside a module, which is a table like those in the source."""
+        place = _place_of(module)
+        path = place and place.with_name(file)
+        if path and path.exists() and (module, file) not in self._reached:
+            self._reached.add((module, file))
+            data = ast.parse(path.read_text(encoding="utf-8")).body[0]
+            self._take(module, data, table=file)
 
     def _with_parameters(self, text: str) -> str:
         def name(match: re.Match[str]) -> str:

@@ -48,6 +48,7 @@ MARKS = {
     NOT_RUN: "?",
 }
 OLD = "°"
+MOST_NAMES, FEW_NAMES = 40, 8
 
 
 def document(results: Results) -> str:
@@ -148,7 +149,10 @@ def _example(group: Sequence[Environment]) -> Environment:
 
 
 def _names(group: Sequence[Environment]) -> str:
-    return ", ".join(f"`{each.id if not index else each.name}`" for index, each in enumerate(group))
+    some = group if len(group) <= MOST_NAMES else group[:FEW_NAMES]
+    more = f" and {len(group) - len(some)} others" if len(some) < len(group) else ""
+    names = (f"`{each.id if not index else each.name}`" for index, each in enumerate(some))
+    return ", ".join(names) + more
 
 
 def _code(texts: Sequence[str]) -> str:

@@ -32,6 +32,8 @@ from .depth import depth_of
 from .journal import Journal, row_of, seconds_by_column
 from .workers import WORKERS, Task, examine_all
 
+# What every row does first, whichever of its columns are run: it is made, reset and stepped.
+PAID_BY_EACH = ("makes", "resets", "steps")
 JOURNALS = conftest.REPOSITORY / ".cache" / "matrix"
 Costs = Mapping[str, Mapping[str, float]]
 
@@ -85,7 +87,8 @@ def to_run(
         if columns:
             checks = tuple(check.__name__ for name in columns
                            for check in CHECKS_BY_COLUMN.get(name, ()))  # fmt: skip
-            seconds = sum(costs.get(case.suite, {}).get(name, 0) for name in columns)
+            paid = {*columns, *PAID_BY_EACH}
+            seconds = sum(costs.get(case.suite, {}).get(name, 0) for name in paid)
             tasks_.append(Task(case, columns, checks, depth.longest, seconds))
     return tasks_
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -143,6 +145,30 @@ def test_an_entry_of_a_table_counts_for_the_environment_that_it_is_about() -> No
         registry.get("ale").known_names()
     )
     assert names_changed("ale", (FACTS, "# Those that one", "# All that one")) == set()
+
+
+def test_a_file_of_data_beside_an_adapter_is_such_a_table(tmp_path: Path) -> None:
+    adapter = (
+        "import json\nfrom pathlib import Path\n\n\n"
+        "def make():\n    return json.loads(Path(__file__).with_name('names.json').read_text())\n"
+    )
+    (tmp_path / "package_of_games").mkdir()
+    (tmp_path / "package_of_games" / "__init__.py").write_text(adapter, encoding="utf-8")
+    data = tmp_path / "package_of_games" / "names.json"
+
+    def entries(text: str) -> closures.Closure:
+        data.write_text(text, encoding="utf-8")
+        with pytest.MonkeyPatch.context() as patched:
+            patched.syspath_prepend(tmp_path)
+            importlib.import_module("package_of_games")
+            sources = closures.Sources(lambda name: name == "package_of_games")
+            return sources.closure([("package_of_games", "make")], names=["pong", "tetris"])
+
+    found = entries('{"kinds": {"a": ["pong"], "b": ["tetris"]}, "frames": 4}')
+    moved = entries('{"kinds": {"a": ["pong", "tetris"], "b": []}, "frames": 4}')
+    assert found.texts == moved.texts
+    assert [name for name, text in set(found.entries) ^ set(moved.entries)] == ["tetris"] * 2
+    assert entries('{"kinds": {"a": ["pong"], "b": ["tetris"]}, "frames": 5}').texts != found.texts
 
 
 def test_what_is_told_of_a_suite_and_decides_no_cell_changes_nothing() -> None:
