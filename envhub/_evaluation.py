@@ -13,7 +13,7 @@ from envhub._forks import refuse_after_fork
 from envhub._random_policy import CHUNK
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError, InvalidParamsError
-from envhub.trajectories import Policy, chosen_policy, runner
+from envhub.trajectories import Policy, check_policy, chosen_policy, runner
 from envhub.vector import VectorEnv
 from envhub.wrappers.autoreset import AutoReset
 
@@ -125,10 +125,7 @@ def _check(env: Any, policy: Any, key: Any, num_episodes: Any) -> None:
         raise InvalidOptionError(
             f"evaluate needs an environment or a batch (a member of a fleet), got {env!r}."
         )
-    if not (policy is None or callable(policy)):
-        raise InvalidOptionError(
-            f"policy must be a function of a key and an observation, got {policy!r}."
-        )
+    check_policy(policy)
     _inputs.check_positive("num_episodes", num_episodes)
     if isinstance(env, VectorEnv) and not env.find(AutoReset):
         most = 1 if env.batched_params else env.num_envs

@@ -209,7 +209,7 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
         Raises:
             InvalidKeyError: if `key` is not one PRNG key.
             InvalidParamsError: if `params` or one of its fields has a different structure, shape or
-        kind.
+                kind.
         """
         refuse_after_fork()
         _inputs.check_key(key)

@@ -136,15 +136,24 @@ def rollout(
     return trajectory
 
 
+def check_policy(policy: Any) -> None:
+    """Refuse a policy that cannot be called.
+
+    Raises:
+        InvalidOptionError: if it is neither a function nor `None`.
+    """
+    if not (policy is None or callable(policy)):
+        raise InvalidOptionError(
+            f"policy must be a function of a key and an observation, got {policy!r}."
+        )
+
+
 def _check(env: Any, policy: Any, key: Any, num_steps: Any) -> None:
     if not isinstance(env, Environment | VectorEnv | MultiEnv):
         raise InvalidOptionError(
             f"rollout needs an environment, a VectorEnv or a MultiEnv, got {env!r}."
         )
-    if not (policy is None or callable(policy)):
-        raise InvalidOptionError(
-            f"policy must be a function of a key and an observation, got {policy!r}."
-        )
+    check_policy(policy)
     _inputs.check_positive("num_steps", num_steps)
     refuse_after_fork()
     _inputs.check_key(key)

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -252,6 +253,13 @@ def test_list_fits_a_terminal_of_80_columns(monkeypatch: pytest.MonkeyPatch) -> 
         assert len(line) <= 80
     rows = [line for line in invoke("list", "navix").stdout.splitlines() if " ✓ ✓ " in line]
     assert len(rows) == ask("list", "navix")["count"]
+
+
+def test_the_help_of_list_names_the_short_option_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert "Short: --native." in words(re.sub("[│]", "", invoke("list", "--help").stdout))
+    found = ask("list", "gymnasium", "--native")["environments"]
+    assert [each["id"] for each in found] == envhub.list_envs("gymnasium", jax_native=True)
 
 
 def test_list_marks_what_takes_an_option_and_names_it() -> None:

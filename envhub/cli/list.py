@@ -28,7 +28,9 @@ def _with_flag_options(command: Callable[..., None]) -> Callable[..., None]:
     for flag in FLAGS:
         names = [name.replace("_", "-") for name in (flag, SHORT.get(flag)) if name]
         pairs = [f"--{name}/--no-{name}" for name in names]
-        option = typer.Option(*pairs, help=f"Only environments with, or without, {flag}.")
+        # At 80 columns, typer cuts the second name off.
+        short = f" Short: --{SHORT[flag]}." if flag in SHORT else ""
+        option = typer.Option(*pairs, help=f"Only environments with, or without, {flag}.{short}")
         annotation = Annotated[bool | None, option]
         kind = inspect.Parameter.KEYWORD_ONLY
         parameters.append(inspect.Parameter(flag, kind, default=None, annotation=annotation))
