@@ -13,7 +13,7 @@ import envhub
 from envhub import spaces, wrappers
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
-from envhub.export import to_pettingzoo
+from envhub.export import to_gymnasium, to_pettingzoo
 from envhub.flags import Capabilities
 from envhub.testing import Trial
 from envhub.testing.checks import step_returns_the_documented_types
@@ -108,6 +108,8 @@ def test_what_joins_steps_of_several_players_is_refused() -> None:
         wrappers.RepeatAction(env, 2)
     with pytest.raises(InvalidOptionError, match="to_pettingzoo takes environments whose agents"):
         to_pettingzoo(env)
+    with pytest.raises(InvalidOptionError, match=r"name rewards and flags with env\.by_agent"):
+        to_gymnasium(env)
 
 
 def test_wrappers_know_that_it_is_a_game_of_turns() -> None:

@@ -21,7 +21,11 @@ def check_one_agent(env: Any, target: str) -> None:
     if env.num_agents > 1:
         raise InvalidOptionError(
             f"{target} needs an environment with one agent; {env} has {env.num_agents}. "
-            "to_pettingzoo takes several agents."
+            + (
+                "to_pettingzoo takes several agents."
+                if env.observation_agents == "leading"
+                else "Step it with envhub, and name rewards and flags with env.by_agent."
+            )
         )
 
 

@@ -18,7 +18,7 @@ from tests.packages import needed
 
 gymnasium = needed("gymnasium")
 SLOW = ("brax", "craftax")  # to compile
-QUICK = {"navix": "Navix-Empty-5x5-v0"}  # instead of the example
+QUICK = {"navix": "Navix-Empty-5x5-v0", "pgx": "minatar-breakout"}  # instead of the example
 
 
 def made(env_id: str, render_mode: str | None = None, **options: Any) -> Any:
