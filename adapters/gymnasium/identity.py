@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import inspect
 import sys
 import types
@@ -67,11 +69,22 @@ def description_of(env: Any) -> str:
     layers, layer = [], env
     while layer is not env.unwrapped:
         if type(layer).__name__ not in CHECKS:
-            layers.append(_described([type(layer), getattr(layer, "_saved_kwargs", {})]))
+            layers.append(_described([type(layer), _keywords(layer)]))
         layer = layer.env
-    keywords = {**env.spec.kwargs} if env.spec else {}
+    keywords = {**env.spec.kwargs} if env.spec else _keywords(layer)
     keywords.pop("render_mode", None)
     return " ".join([*layers, _described([type(layer), keywords])])
+
+
+def _keywords(layer: Any) -> dict[str, Any]:
+    """Return what a layer was made with: as Gymnasium noted it, or attributes with those names."""
+    own = getattr(layer, "__dict__", {})
+    if "_saved_kwargs" in own:
+        return {**own["_saved_kwargs"]}
+    noted = {name: own[name] for name in ("_ezpickle_args", "_ezpickle_kwargs") if name in own}
+    names = [name for name in inspect.signature(type(layer).__init__).parameters if name != "env"]
+    kept = {name: own[at] for name in names for at in (name, f"_{name}") if at in own}
+    return {**noted, **kept}
 
 
 def _described(value: Any) -> str:
@@ -80,17 +93,30 @@ def _described(value: Any) -> str:
         return f"{{{', '.join(f'{key}: {_described(each)}' for key, each in value.items())}}}"
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(_described, value))}]"
+    if isinstance(value, (bool, int, float, complex, str, bytes, np.generic, type(None))):
+        return repr(value)
+    return _described(_parts(value))
+
+
+def _parts(value: Any) -> list[Any]:
+    """Return what an array, a function, a class or another object consists of."""
     if isinstance(value, np.ndarray):
-        return _described([value.dtype.str, *value.shape, value.tobytes().hex()])
+        data = value.tolist() if value.dtype.hasobject else value.tobytes()
+        digest = data if isinstance(data, list) else hashlib.blake2b(data, digest_size=16).digest()
+        return [value.dtype.str, *value.shape, digest]
     if isinstance(value, types.CodeType):
-        return _described([value.co_code.hex(), value.co_names, value.co_consts])
-    name = getattr(value, "__qualname__", None)
-    if name is not None:
-        code = getattr(value, "__code__", None)
-        bound = [cell.cell_contents for cell in getattr(value, "__closure__", None) or ()]
-        return f"{value.__module__}.{name}" + (_described([code, bound]) if code else "")
-    is_data = isinstance(value, (bool, int, float, complex, str, bytes, np.generic, type(None)))
-    return repr(value) if is_data else _described(type(value))
+        return [value.co_code, value.co_names, value.co_consts]
+    if isinstance(value, functools.partial):
+        return [value.func, value.args, value.keywords]
+    if isinstance(value, types.MethodType):
+        return [value.__func__, type(value.__self__)]
+    if not hasattr(value, "__qualname__"):
+        return [type(value)]
+    parts: list[Any] = [f"{getattr(value, '__module__', '')}.{value.__qualname__}"]
+    if isinstance(value, types.FunctionType):
+        cells = [cell.cell_contents for cell in value.__closure__ or ()]
+        parts += [value.__code__, cells, value.__defaults__, value.__kwdefaults__]
+    return parts
 
 
 def is_functional(env: Any) -> bool:

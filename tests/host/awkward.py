@@ -35,6 +35,18 @@ class Drift(gymnasium.Env[Any, Any]):
         return np.array([self.place], np.float32)
 
 
+class Pulled(Drift):
+    """It is pulled by a keyword, and without one by a generator of the process."""
+
+    def __init__(self, pull: float | None) -> None:
+        super().__init__()
+        self._pull = pull
+
+    def step(self, action: Any) -> Any:
+        obs, reward, *rest = super().step(action)
+        return obs, reward + (np.random.rand() if self._pull is None else self._pull), *rest
+
+
 class Global(Drift):
     """Draws from NumPy's generator of the process."""
 

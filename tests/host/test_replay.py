@@ -217,6 +217,43 @@ def test_workers_replay_the_same_bits(workers: str, lander: Any) -> None:
     other.close()
 
 
+def test_an_environment_is_also_known_by_what_it_was_made_with() -> None:
+    """Otherwise a proof of one would be that of another, and so would a snapshot."""
+    light, heavy, drawn = (
+        envhub.wrap(lambda pull=pull: awkward.Pulled(pull), forkable=True)[0]
+        for pull in (1.0, 2.0, None)
+    )
+    _, state = light.reset(KEY)
+    with pytest.raises(errors.InvalidStateError, match="another environment"):
+        heavy.step(KEY, state, 1)
+    assert str(replay.Mode(has_generators=True)) in drawn.capabilities.how("forkable")
+    assert str(replay.Mode(has_generators=True)) not in heavy.capabilities.how("forkable")
+
+
+def _times(reward: float, factor: float) -> float:
+    return reward * factor
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda factor: lambda reward: reward * factor,
+        lambda factor: lambda reward, by=factor: reward * by,
+        lambda factor: functools.partial(_times, factor=factor),
+    ],
+    ids=["a cell", "a default", "a partial"],
+)
+def test_functions_are_told_apart_by_what_they_hold(function: Any) -> None:
+    registry.get("gymnasium").load()
+    from envhub.adapters.gymnasium.identity import description_of
+
+    one, other, again = (
+        description_of(gymnasium.wrappers.TransformReward(awkward.Drift(), function(factor)))
+        for factor in (1.0, 2.0, 1.0)
+    )
+    assert one == again != other
+
+
 SPACES = {
     "start": (envhub.spaces.Discrete(3, start=-1), 1, -1),
     "many": (envhub.spaces.Discrete(70_000), 4, 69_999),
