@@ -27,9 +27,11 @@ class Program(NamedTuple):
     prepare: Callable[[], Any] = nothing
 
 
-def time_in_turn(programs: tuple[Program, Program], repeats: int) -> Any:
+def time_in_turn(
+    programs: tuple[Program, Program], repeats: int, least: float = LEAST_SECONDS
+) -> Any:
     """Seconds by pair, program and clock (wall, CPU); the order within a pair alternates."""
-    runs = math.ceil(LEAST_SECONDS / min(seconds(program)[0] for program in programs))
+    runs = math.ceil(least / min(seconds(program)[0] for program in programs))
     pairs = np.zeros((repeats, 2, 2))
     for turn in range(runs * repeats):
         for which in (0, 1) if turn % 2 else (1, 0):

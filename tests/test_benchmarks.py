@@ -82,3 +82,12 @@ def test_searches_replay_what_they_restore() -> None:
     row = result_of("replay.py", "--rows", "lander-1")["rows"]["lander-1"]
     assert row["how"].startswith("by replay")
     assert 0.9 < row["steps_by_restores_and_depth"] < 1.1
+
+
+@pytest.mark.full
+def test_small_calls_are_compared_with_the_library() -> None:
+    rows = ["cartpole-random-64-vector", "cartpole-step", "cartpole-export"]
+    chosen = [argument for row in rows for argument in ("--rows", row)]
+    result = result_of("calls.py", *chosen, "--steps", "4")["rows"]
+    assert list(result) == rows
+    assert all(row["ratio"]["median"] > 0 for row in result.values())
