@@ -67,6 +67,14 @@ def test_rejax_learns_from_every_seed(tmp_path: Path) -> None:
 
 
 @pytest.mark.full
+def test_agents_learn_to_connect_through_pettingzoo(tmp_path: Path) -> None:
+    found = run(example("pettingzoo_connector", "pettingzoo"), tmp_path)
+    assert found["episodes"] == [10, 20, 30, 40]
+    first, *_, last = found["returns"]
+    assert first < 0 < last < 1
+
+
+@pytest.mark.full
 def test_tree_search_balances_the_pole_and_returns_the_ball(tmp_path: Path) -> None:
     games = run(example("tree_search", "mctx"), tmp_path)
     totals = {

@@ -10,10 +10,14 @@ from .packages import needed
 from .test_documents import FENCE, TRAINERS
 
 MODULES = {
+    "Gymnasium": "gymnasium",
     "PettingZoo": "pettingzoo",
     "Stable-Baselines3": "stable_baselines3",
     "Stoa": "stoa",
     "TorchRL": "torchrl",
+    "evosax": "evosax",
+    "flashbax": "flashbax",
+    "gymnax": "gymnax",
     "rejax": "rejax",
 }
 TITLE = re.compile(r' title="([\w-]+) [\d.]+"')
