@@ -846,6 +846,21 @@ def test_from_gymnasium_refuses_what_is_no_array(gym: Any, name: str, nested: bo
         spaces.from_gymnasium(space)
 
 
+def test_text_is_bytes_of_one_length(gym: Any) -> None:
+    space = spaces.from_gymnasium(gym.Dict({"t": gym.Text(3, charset="aé")}), strings=True)
+    text = space["t"]
+    assert (text, text.shape, text.dtype) == (spaces.Text(6), (6,), np.uint8)
+    assert repr(text) == "Text(6)"
+    assert text != spaces.Box(0, 255, (6,), np.uint8)
+    assert pickle.loads(pickle.dumps(text)) == text
+    assert spaces.to_gymnasium(text) == gym.Box(0, 255, (6,), np.uint8)
+    assert spaces.batch(text, 2).shape == (2, 6)
+    assert spaces.decode_text(jnp.array([97, 195, 169, 0, 0, 0], jnp.uint8)) == "aé"
+    for wrong in (0, 1.5, "x"):
+        with pytest.raises((TypeError, ValueError), match="length"):
+            spaces.Text(wrong)
+
+
 def test_conversions_refuse_what_they_do_not_know(gym: Any) -> None:
     with pytest.raises(TypeError, match="cannot convert a int"):
         spaces.from_gymnasium(3)

@@ -10,6 +10,7 @@ from envhub import spaces
 from envhub._headless import egl_without_display, no_sound
 from envhub.host import Instance, plain, unrounded
 from envhub.params import named_params
+from envhub.spaces._text import encode_text, has_text
 
 from .facts import ATTRIBUTES, DERIVED, DRAWS_IN_STEP, PHYSICS
 
@@ -31,7 +32,10 @@ class GymnasiumInstance(Instance):
         self.inner = env.unwrapped
         self.kind = type(self.inner).__name__
         self.limit = self._wrapper(gymnasium.wrappers.TimeLimit)
-        self.observation_space = spaces.from_gymnasium(env.observation_space)
+        self.observation_space = spaces.from_gymnasium(env.observation_space, strings=True)
+        self._has_text = has_text(self.observation_space)
+        if self._has_text:
+            self.step = self._step_with_text  # type: ignore[method-assign]
         self.action_space = spaces.from_gymnasium(env.action_space)
         self._is_new = True
         self._first_info: dict[str, Any] = {}
@@ -47,7 +51,7 @@ class GymnasiumInstance(Instance):
         if not isinstance(returned, tuple) or len(returned) != 2:
             raise TypeError(f"its reset must return (obs, info), and returned {returned!r}")
         obs, self._first_info = returned
-        return obs
+        return encode_text(self.observation_space, obs) if self._has_text else obs
 
     def action_mask(self) -> Any:
         """Gymnasium's own entry of `info` after a reset, or the method that sb3-contrib calls."""
@@ -61,6 +65,10 @@ class GymnasiumInstance(Instance):
 
     def step(self, action: Any) -> Any:
         return self.env.step(action)
+
+    def _step_with_text(self, action: Any) -> Any:
+        obs, *others = self.env.step(action)
+        return (encode_text(self.observation_space, obs), *others)
 
     def render(self) -> Any:
         with no_sound(), egl_without_display():

@@ -102,12 +102,13 @@ class GymnasiumSuite(HostSuite):
         spec = self._spec(name)
         creator = creator_of(spec)
         accepted = {"max_episode_steps", *BRIDGE_OPTIONS, *keywords(creator)}
+        ours = set() if family_of_id(name) else {"keep"}  # Gymnasium's own observe arrays
         if not family_of_id(name) and takes_any_keyword(creator):
             accepted.add(ANY_KEYWORD)
         if family_of_id(name) == "mujoco" and takes_any_keyword(creator):
             base = self.load("envs.mujoco").MujocoEnv
             accepted |= {each for each in keywords(base) if each in MUJOCO_VIEW}
-        return accepted | set(spec.kwargs) | {"render_mode", "reset_options"}
+        return accepted | set(spec.kwargs) | {"render_mode", "reset_options"} | ours
 
     def family(self, name: str) -> str:
         return TITLE_OF.get(family_of_id(name), "")
@@ -250,7 +251,10 @@ class GymnasiumSuite(HostSuite):
             raise InvalidOptionError(
                 f"reset_options must be a dict, as for reset, got {at_reset!r}."
             )
+        keep = own.pop("keep", None)
         create = functools.partial(make_env, without_checks(self._spec(name)), own)
+        if keep is not None:
+            create = functools.partial(_with_some, create, keep)
         return functools.partial(instance_of, create, at_reset)
 
     def _make_functional(self, name: str, options: dict[str, Any]) -> Environment:
@@ -275,6 +279,22 @@ class GymnasiumSuite(HostSuite):
             import_named(f"gymnasium::{name}", module)
             own = self._resolve(own)
         return registration.spec(own)
+
+
+def _with_some(create: Callable[[], Any], keep: Any) -> Any:
+    """Make an environment that shows some entries, before its observations are converted."""
+    from gymnasium.wrappers import FilterObservation
+
+    env = create()
+    known = getattr(env.observation_space, "spaces", None)
+    is_list = isinstance(keep, list | tuple) and len(keep) > 0
+    if not (isinstance(known, Mapping) and is_list and set(keep) <= set(known)):
+        env.close()
+        there = sorted(known) if isinstance(known, Mapping) else env.observation_space
+        raise InvalidOptionError(
+            f"keep must be a list of entries of its observation, {there}, got {keep!r}."
+        )
+    return FilterObservation(env, keep)
 
 
 def _options_of(spec: Any) -> dict[str, Any]:

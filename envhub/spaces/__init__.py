@@ -12,6 +12,7 @@ from envhub.spaces._batch import batch
 from envhub.spaces._gymnasium import from_gymnasium, to_gymnasium
 from envhub.spaces._nested import Dict, Tuple
 from envhub.spaces._space import Space
+from envhub.spaces._text import Text, decode_text
 
 __all__ = [
     "Box",
@@ -20,8 +21,10 @@ __all__ = [
     "MultiBinary",
     "MultiDiscrete",
     "Space",
+    "Text",
     "Tuple",
     "batch",
+    "decode_text",
     "from_gymnasium",
     "to_gymnasium",
 ]

@@ -1,7 +1,7 @@
 """The spaces of single arrays."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -96,7 +96,7 @@ class Box(ArraySpace):
         ((3,), False)
     """
 
-    _parameters = ("low", "high", "shape", "dtype")
+    _parameters: ClassVar[tuple[str, ...]] = ("low", "high", "shape", "dtype")
 
     def __init__(
         self,

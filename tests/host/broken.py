@@ -61,6 +61,25 @@ class Wordy(Broken):
 gymnasium.register("Wordy-v0", Wordy)
 
 
+class Talking(gymnasium.Env[Any, Any]):
+    """Says more and more, in characters of two bytes, and too much in the second step."""
+
+    observation_space = gymnasium.spaces.Text(5, charset="é")
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed: Any = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self.said = 1
+        return "é" * self.said, {}
+
+    def step(self, action: Any) -> Any:
+        self.said *= 4
+        return "é" * self.said, 0.0, self.said > 5, False, {}
+
+
+gymnasium.register("Talking-v0", Talking)
+
+
 class Nested(Broken):
     """Every space that JAX can hold, in one."""
 

@@ -115,9 +115,20 @@ def test_info_keeps_the_numbers() -> None:
     assert result.info["count"] == 6
 
 
-def test_text_is_refused_with_the_reason() -> None:
-    with pytest.raises(errors.EnvHubError, match="Text"):
+def test_what_is_no_text_of_its_space_is_refused_with_the_reason() -> None:
+    with pytest.raises(errors.EnvHubError, match=r"Text\(5\) must be a string, got"):
         envhub.make("gymnasium::tests.host.broken:Wordy-v0")
+
+
+def test_text_that_is_too_long_is_an_error_of_its_step() -> None:
+    env, _ = envhub.make("gymnasium::tests.host.broken:Talking-v0")
+    obs, state = env.reset(KEY)
+    assert envhub.spaces.decode_text(obs) == "é"
+    assert obs.shape == (10,)
+    result = env.step(KEY, state, 0)
+    assert envhub.spaces.decode_text(result.obs) == "éééé"
+    with pytest.raises(errors.HostEnvError, match="at most 10 bytes"):
+        env.step(KEY, result.state, 0)
 
 
 def test_nested_spaces() -> None:
