@@ -75,7 +75,7 @@ def document(results: Results) -> str:
 
 def _costs(results: Results) -> str:
     lines = [f"- {name}: {text}." for name, text in summary.costs(results).items()]
-    return "\n".join(["What the last run of a set took:\n", *lines, ""]) if lines else ""
+    return "\n".join(["What the largest run of a set took:\n", *lines, ""]) if lines else ""
 
 
 class Notes:

@@ -162,7 +162,7 @@ class Results:
         rows: one row per environment and set.
         costs: the mean CPU seconds of a row, by set, suite and column; `START` is what a process
             needs before its first row.
-        timed: the last run of each set: its date, rows, seconds, and CPU seconds by suite.
+        timed: the largest run of each set: date, rows, cells, seconds, and CPU seconds by suite.
     """
 
     sets: Mapping[str, str]

@@ -75,7 +75,7 @@ def _in_set(results: Results, suite: str, name: str) -> str:
 
 
 def costs(results: Results) -> dict[str, str]:
-    """Say, for each set, how long its last run took, and how many CPU seconds by suite."""
+    """Say, for each set, how long its largest run took, and how many CPU seconds by suite."""
     said = {}
     for name, run in sorted(results.timed.items()):
         each = ", ".join(f"{suite} {cpu:,.0f} s" for suite, cpu in sorted(run["cpu"].items()))

@@ -173,7 +173,17 @@ def timed(
     }}  # fmt: skip
     seconds = sum(line["seconds"] for line in journal.lines() if "seconds" in line)
     date = next((str(entry["run"]["date"]) for entry in entries), "")  # type: ignore[index]
-    last = {"date": date, "rows": len(entries), "seconds": round(seconds), "cpu": cpu}
+    cells = sum(map(len, (entry["columns"] for entry in entries)))  # type: ignore[arg-type]
+    last = {
+        "date": date,
+        "rows": len(entries),
+        "cells": cells,
+        "seconds": round(seconds),
+        "cpu": cpu,
+    }
+    largest = known.timed.get(set_name, last)
+    if largest.get("cells", 0) > cells:  # a part of a set says little of what the whole takes
+        last = largest
     return dataclasses.replace(
         known, costs={**known.costs, set_name: costs}, timed={**known.timed, set_name: last}
     )

@@ -181,6 +181,28 @@ def test_a_crash_or_a_hang_is_a_cell(
     assert row.state == FAIL
 
 
+@pytest.mark.parametrize(("crashes", "value"), [(1, "pass"), (2, FAIL)])
+def test_a_row_that_crashes_once_was_hit_by_another(
+    crashes: int, value: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    script = tmp_path / "prober.py"
+    script.write_text(
+        "import json, os, pathlib, sys\n"
+        f"count = pathlib.Path({str(tmp_path / 'count')!r})\n"
+        "sys.stdin.readline()\n"
+        "tried = len(count.read_text(encoding='utf-8')) if count.exists() else 0\n"
+        "count.write_text('x' * (tried + 1), encoding='utf-8')\n"
+        f"if tried < {crashes}:\n    os.kill(os.getpid(), 11)\n"
+        f"print(json.dumps({{'report': {{'verdicts': {good()!r}}}}}), flush=True)\n"
+        "sys.stdin.read()\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setattr(workers, "PROBER", [str(script)])
+    with (tmp_path / "log").open("w", encoding="utf-8") as log:
+        ((_, report),) = workers.examine_all([Task(CASE, COLUMNS)], 60, log)
+    assert row_of(entry_of(CASE, **report)).cell("makes").value == value
+
+
 def test_a_worker_stays_with_its_suite_and_takes_the_longest_then() -> None:
     def tasks_of(suite: str, seconds: float) -> list[Task]:
         return [Task(Case(suite, name), COLUMNS, seconds=seconds) for name in ("A", "B")]

@@ -1,7 +1,8 @@
 """The processes that examine, and who takes what: for `matrix.py`.
 
 Two workers take one task after another. A worker stays with a suite, so that its rows share what
-is cold in a process. A process that crashes or hangs is replaced; only the row that it had says so.
+is cold in a process. A process that crashes or hangs is replaced. A row that had one that crashed
+is examined once more, in a fresh process; only if that crashes too, the row says so.
 """
 
 from __future__ import annotations
@@ -80,7 +81,8 @@ class Prober:
                 self.close()
                 return ended(task, verdicts, seconds, f"no answer within {self._limit:.0f} s")
             if not line:
-                return ended(task, verdicts, seconds, f"the process ended: {self._end()}")
+                how = f"the process ended: {self._end()}"
+                return {**ended(task, verdicts, seconds, how), "crashed": True}
             answer = json.loads(line)
             if "report" in answer:
                 break
@@ -194,7 +196,11 @@ def examine_all(
         try:
             while not stopping.is_set() and (task := waiting.take(suite)):
                 suite = task.case.suite
-                finished.put((task, prober.examine(task)))
+                report = prober.examine(task)
+                if report.pop("crashed", False):  # of itself, or of what the rows before it left?
+                    report = prober.examine(task)
+                    report.pop("crashed", None)
+                finished.put((task, report))
         except Exception as error:
             finished.put(error)
 
