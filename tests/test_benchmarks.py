@@ -44,6 +44,16 @@ def test_the_bridge_is_compared_with_the_library() -> None:
 
 
 @pytest.mark.full
+def test_the_bridge_is_compared_with_pools_of_envpool() -> None:
+    needed("envpool")
+    rows = ("cartpole-64", "minigrid-64-exact")
+    chosen = [argument for row in rows for argument in ("--rows", row)]
+    result = result_of("pools.py", *chosen, "--steps", "4")
+    assert list(result["rows"]) == list(rows)
+    assert all(row["ratio"]["median"] > 0 for row in result["rows"].values())
+
+
+@pytest.mark.full
 def test_exports_are_compared_with_the_compiled_step() -> None:
     result = result_of("export.py", "--rows", "cartpole", "--steps", "4")
     assert result["rows"]["cartpole"]["raw_us"] > 0

@@ -86,6 +86,7 @@ BROKEN = {
     ),
     "VizdoomCustom-v1": "it needs the files of a scenario of your own, which are not options here.",
 }
+NO_PUZZLES = ("Sudoku-v0", "Sudoku-very-easy-v0")
 NEEDS_QT = (
     "up to 1.2.5, the newest on Python 3.11, EnvPool's Procgen needs the system's Qt 5 "
     "(libQt5Gui.so.5); from 1.2.6 on it does not."

@@ -24,6 +24,7 @@ from .facts import (
     NEEDS_QT,
     NEW,
     NO_LIMIT,
+    NO_PUZZLES,
     NOT_DRAWN,
     NOT_FREED,
     NOT_SAVED,
@@ -79,6 +80,8 @@ class EnvpoolSuite(HostSuite):
     def gap(self, name: str, options: Mapping[str, Any]) -> Gap | None:
         if family_of(name) == "procgen" and not self.at_least("1.2.6") and not _has_qt():
             return Gap("upstream", NEEDS_QT)
+        if name in NO_PUZZLES and not self.at_least("1.2.6"):
+            return Gap("upstream", "its puzzles are not among the assets of EnvPool 1.2.5.")
         return gap_of(name, family_of(name))
 
     def claims(self, name: str, options: Mapping[str, Any]) -> Mapping[str, Claim]:
