@@ -185,6 +185,7 @@ class Replay(Instance):
         found = self._by.copies.nearest(log)
         if found is None or (own and found[0] <= own.count):
             return False
+        self._log = None  # until the copy is in place
         count, (self.inner, self._states, self._obs) = found
         seed, changes, actions = log.key(count)
         self._log = Log(seed, list(changes), bytearray(actions), count)
