@@ -16,7 +16,6 @@ from envhub.hub import usable_suites
 from envhub.spec import EnvSpec, MadeBy
 from envhub.suite import Suite, keywords
 
-OWN = (*registry.BUILTIN, *registry.INTERFACES)  # what envhub itself brings along
 # Interfaces that are known and not taken, by package and class.
 REFUSED = {
     "gymnasium.VectorEnv": "It is a batch, which resets by itself: give one of its environments; "
@@ -76,12 +75,17 @@ def wrap(
     if env is None and callable(obj):
         env = _ask_suites(_called(obj, timeout), obj, options)
     if env is None:
-        interfaces = (registry.get(name).interface for name in OWN)
+        interfaces = (registry.get(name).interface for name in _own())
         raise InvalidOptionError(
             f"envhub.wrap takes {', '.join(filter(None, interfaces))}, or a function that makes "
             f"one, of a supported version of the package; got {obj!r}. {_why_not(obj)}"
         )
     return env, env.default_params
+
+
+def _own() -> tuple[str, ...]:
+    """Return the names of the suites and interfaces that envhub itself brings along."""
+    return (*registry.BUILTIN, *registry.INTERFACES)
 
 
 def _why_not(obj: Any) -> str:
@@ -93,7 +97,7 @@ def _why_not(obj: Any) -> str:
     for name in (f"{package}.{kind.__name__}" for package, kind in names):
         if name in REFUSED:
             return REFUSED[name]
-    suites = [registry.get(name) for name in OWN]
+    suites = [registry.get(name) for name in _own()]
     for suite in suites:
         if set(suite.also_takes) & set(packages):
             return f"The suite {suite.name!r} plays it. Run: {suite.install_command}"
@@ -159,7 +163,7 @@ def _adopted(
         with blaming(f"its look at {obj!r}"), quiet():
             adopted = suite.adopt(obj, construct, **(options if is_taken else {}))
     except MissingDependencyError as error:
-        if error.__cause__ is None or suite.name in OWN:
+        if error.__cause__ is None or suite.name in _own():
             raise InvalidOptionError(f"{suite.name} cannot take {obj!r}: {error}") from error
         registry.leave_out(suite.name, str(error))
         return None

@@ -6,8 +6,8 @@ the calls from compiled programs (`transport`) and their arrays (`protocol`), th
 (`states`), the instances (`pool`), steps that reset at the end of an episode (`autoresets`), the
 fleets that run instances (`fleet` and `parallel`), their values (`values`), and snapshots
 (`snapshot`). What is found out when an environment is made is in `trials`, `repeats`, `proof` and
-`walks`. What cannot be saved is replayed: `forking` finds out how, `replay` restores from the `logs`
-of episodes, and `copies` is a cache in front of it.
+`walks`. What cannot be saved is replayed: `forking` finds out how, `replay` restores from the
+`logs` of episodes, and `copies` is a cache in front of it.
 """
 
 # `environment` is not imported here, because it makes JAX load its callbacks. An adapter imports it

@@ -125,12 +125,18 @@ class DmEnvInterface(HostSuite):
         raise UnknownEnvError(f"dm_env has no environment {name!r}: envhub.wrap takes one.")
 
     def adopt(
-        self, obj: Any, construct: Callable[[], Any] | None, *, timeout: float | None = None
+        self,
+        obj: Any,
+        construct: Callable[[], Any] | None,
+        *,
+        timeout: float | None = None,
+        forkable: bool | None = None,
     ) -> tuple[str, Environment] | None:
         if not isinstance(obj, self.load().Environment):
             return None
         name = type(obj).__name__
-        options = {} if timeout is None else {"timeout": timeout}
+        given = {"timeout": timeout, "forkable": forkable}
+        options = {option: value for option, value in given.items() if value is not None}
         return name, self.adopted(name, obj, construct, DmEnvInstance, options)
 
 
