@@ -193,8 +193,9 @@ def check_arrays(what: str, tree: Any, error: type[Exception]) -> None:
 def conform_action(space: spaces.Space, action: Any) -> Any:
     """Convert an action to the dtypes of its space, which some suites require.
 
-    Integers of any width fit an integer space, and integers and floats fit a float space. navix 4.0
-    and craftax 1.6 fail inside a `lax.cond` on integers other than int32.
+    Integers of any width fit an integer space, and integers and floats fit a float space. An
+    integer that the dtype of the space cannot hold becomes the nearest one that it can hold.
+    navix 4.0 and craftax 1.6 fail inside a `lax.cond` on integers other than int32.
 
     Raises:
         InvalidActionError: if the structure, a shape or a kind does not fit the space.
@@ -266,5 +267,8 @@ def _conform_leaf(space: Any, leaf: Any) -> jax.Array:
     if kind not in ("integer", "float" if space.dtype.kind == "f" else "integer"):
         raise TypeError(f"its dtype is {jnp.result_type(leaf)}, not {space.dtype}")
     _check_width(leaf)
-    array = jnp.asarray(leaf)
-    return array.astype(jax.dtypes.canonicalize_dtype(space.dtype))
+    array, dtype = jnp.asarray(leaf), jax.dtypes.canonicalize_dtype(space.dtype)
+    if np.dtype(dtype).kind in "iu" and not np.can_cast(array.dtype, dtype):
+        own, most = np.iinfo(array.dtype), np.iinfo(dtype)
+        array = jnp.clip(array, max(own.min, most.min), min(own.max, most.max))
+    return array.astype(dtype)

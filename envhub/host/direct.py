@@ -128,7 +128,9 @@ class Direct:
         if array.dtype.kind not in KINDS.get(dtype.kind, ""):
             return None
         with np.errstate(over="ignore"):  # infinity is what JAX makes of it, too
-            return array.astype(dtype)[None]
+            own = array.astype(dtype)
+        is_cut = dtype.kind != "f" and array.dtype != dtype and (own != array).any()
+        return None if is_cut else own[None]
 
     def _given(self, state: Any) -> Columns | None:
         last, given = self._last

@@ -184,6 +184,22 @@ def test_a_bound_that_was_rounded_is_the_bound() -> None:
         actions.read([rounded * np.float32(1.0001)])
 
 
+class Switches(Odd):
+    action_space = gymnasium.spaces.MultiBinary(2)
+
+
+@pytest.mark.parametrize("action", [np.array([257, 0]), jnp.uint32([0, 2**32 - 255])])
+def test_an_integer_outside_is_not_cut_to_an_action(action: Any) -> None:
+    """257 as int8 would be 1."""
+    env, _ = envhub.wrap(Switches)
+    _, state = env.reset(KEY)
+    with pytest.raises(errors.InvalidActionError, match="outside"):
+        env.step(KEY, state, action)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="outside"):
+        jax.block_until_ready(jax.jit(env.step)(KEY, state, action))
+    assert env.counts.steps == 0
+
+
 class Pushed(Odd):
     """Insists on its actions, which are float64."""
 
