@@ -124,6 +124,7 @@ NAMED = {
     "envhub/export/__init__.py": ({"brax", "gymnasium", "gymnax"}, "interfaces to export to"),
     "envhub/export/brax.py": ({"brax"}, "the interface"),
     "envhub/export/checks.py": ({"gymnasium"}, "the name of another export, in an error"),
+    "envhub/export/driver.py": ({"gymnax"}, "the name of another export, in an error"),
     "envhub/export/gymnasium.py": ({"gymnasium"}, "the interface"),
     "envhub/export/gymnasium_vec.py": ({"gymnasium"}, "the interface"),
     "envhub/export/gymnax.py": ({"gymnax"}, "the interface"),
