@@ -115,6 +115,7 @@ def _parts(value: Any) -> list[Any]:
     parts: list[Any] = [f"{getattr(value, '__module__', '')}.{value.__qualname__}"]
     if isinstance(value, types.FunctionType):
         cells = [cell.cell_contents for cell in value.__closure__ or ()]
+        cells = [each for each in cells if each is not value]  # which calls itself
         parts += [value.__code__, cells, value.__defaults__, value.__kwdefaults__]
     return parts
 

@@ -234,14 +234,22 @@ def _times(reward: float, factor: float) -> float:
     return reward * factor
 
 
+def _recursive(factor: float) -> Callable[[float], float]:
+    def bounded(reward: float) -> float:
+        return bounded(reward - 1) if reward > 9 else reward * factor
+
+    return bounded
+
+
 @pytest.mark.parametrize(
     "function",
     [
+        _recursive,
         lambda factor: lambda reward: reward * factor,
         lambda factor: lambda reward, by=factor: reward * by,
         lambda factor: functools.partial(_times, factor=factor),
     ],
-    ids=["a cell", "a default", "a partial"],
+    ids=["itself", "a cell", "a default", "a partial"],
 )
 def test_functions_are_told_apart_by_what_they_hold(function: Any) -> None:
     registry.get("gymnasium").load()
