@@ -10,28 +10,44 @@ import pytest
 
 import envhub
 from envhub.export import to_gymnax
+from envhub.wrappers import DtypeObservation, FlattenObservation
 from tests.packages import needed
 
 rejax = needed("rejax")
 pytestmark = pytest.mark.full
 POLICY = {"total_timesteps": 128, "eval_freq": 128, "num_envs": 2}
 BUFFER = {"buffer_size": 64, "fill_buffer": 16, "batch_size": 8}
-CASES: dict[str, tuple[str, dict[str, Any]]] = {
-    "ppo": ("gymnax::Pendulum-v1", {"num_steps": 16, "num_minibatches": 2, "num_epochs": 1}),
-    "pqn": ("gymnax::CartPole-v1", {"num_steps": 16, "num_minibatches": 2, "num_epochs": 1}),
-    "dqn": ("gymnax::CartPole-v1", BUFFER),
-    "iqn": ("gymnax::CartPole-v1", BUFFER),
-    "sac": ("gymnax::Pendulum-v1", BUFFER),
-    "td3": ("gymnax::Pendulum-v1", BUFFER),
+ON_POLICY = {"num_steps": 16, "num_minibatches": 2, "num_epochs": 1}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "ppo": ON_POLICY,
+    "pqn": ON_POLICY,
+    "dqn": BUFFER,
+    "iqn": BUFFER,
+    "sac": BUFFER,
+    "td3": BUFFER,
+}
+# rejax's PPO and SAC take both kinds of actions, its PQN, DQN and IQN a Discrete, its TD3 a Box.
+OF_DISCRETE, OF_BOX = ("ppo", "pqn", "dqn", "iqn", "sac"), ("ppo", "sac", "td3")
+VECTOR = [FlattenObservation, DtypeObservation(dtype="float32")]
+CASES: dict[str, tuple[tuple[str, ...], list[Any]]] = {
+    "gymnax::CartPole-v1": (OF_DISCRETE, []),
+    "gymnax::Pendulum-v1": (OF_BOX, []),
+    "navix::Navix-Empty-5x5-v0": (OF_DISCRETE, VECTOR),
+    "jumanji::Snake-v1": (OF_DISCRETE, [FlattenObservation]),
+    "brax::fast": (OF_BOX, []),
+    "gymnasium::CartPole-v1": (OF_DISCRETE, []),
+    "pufferlib::CartPole-v1": (OF_DISCRETE, []),
 }
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_it_trains(name: str) -> None:
-    env_id, options = CASES[name]
+@pytest.mark.parametrize(
+    ("env_id", "name"), [(env_id, name) for env_id, (names, _) in CASES.items() for name in names]
+)
+def test_it_trains(env_id: str, name: str) -> None:
     # rejax 0.1.3 unpacks the five values of a step of gymnax 0.0.x.
-    env = to_gymnax(*envhub.make(env_id, max_steps_in_episode=8), api="0.0")
-    given = {"env": env, "env_params": env.default_params, **POLICY, **options}
+    made = envhub.make(env_id, wrappers=CASES[env_id][1])
+    env = to_gymnax(*made, api="0.0", max_steps_in_episode=8)
+    given = {"env": env, "env_params": env.default_params, **POLICY, **OPTIONS[name]}
     algorithm = rejax.get_algo(name).create(**given)
     _, (lengths, returns) = jax.jit(algorithm.train)(jax.random.key(0))
     assert lengths.min() > 0
