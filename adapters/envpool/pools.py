@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import weakref
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from .specs import Array, Reader, terminated_by
-
-_live: weakref.WeakSet[Any] = weakref.WeakSet()
-
-
-def _keep() -> None:
-    """Keep the pools of the parent process for ever: freeing one would wait for its threads.
-
-    A fork has none of them, and the process would hang or crash at its end (envpool 1.2.5).
-    """
-    for pool in _live:
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(pool))
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_keep)
 
 
 class Recipe:
@@ -75,7 +58,6 @@ class Pool:
 
     def __init__(self, pool: Any, reader: Reader) -> None:
         self._pool, self._dtype = pool, reader.action_dtype
-        _live.add(pool)
 
     def begin(self, places: Array) -> list[Array]:
         """Start episodes; `finish` is not needed."""

@@ -318,7 +318,7 @@ def test_many_random_calls_do_not_end_the_process(name: str) -> None:
 
 
 IN_A_FORK = """
-import os, sys
+import os
 import jax
 import envhub
 from envhub import errors
@@ -331,14 +331,14 @@ if not child:
     try:
         env._pool.serve(None, {}, {}, 1)
     except errors.ForkedProcessError:
-        sys.exit(7)  # at whose end its copy of the pool is not freed
+        os._exit(7)  # EnvPool ends an interpreter that ends otherwise by a segmentation fault
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 env.step(jax.random.key(0), state, 0, params)
 """
 
 
 @pytest.mark.full
-def test_a_fork_is_refused_and_ends() -> None:
+def test_a_fork_is_refused() -> None:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", IN_A_FORK],
         capture_output=True,
