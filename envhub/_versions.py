@@ -100,6 +100,21 @@ def is_inside(module: str, package: str) -> bool:
     return f"{module}.".startswith(f"{package}.")
 
 
+def _has_installed(distribution: importlib.metadata.Distribution, top: str) -> bool:
+    """Tell whether a distribution installed the package that is imported under a name.
+
+    The wheel of pgx 2.6.0 installs a package `tests` beside its own. An editable install lists no
+    files of its package.
+    """
+    imported = getattr(sys.modules.get(top), "__file__", None)
+    own = [file for file in distribution.files or () if file.parts[0].removesuffix(".py") == top]
+    if imported is None or not own:
+        return True
+    return Path(imported).resolve() in {
+        Path(str(distribution.locate_file(file))).resolve() for file in own
+    }
+
+
 @functools.cache
 def package_of(module: str) -> tuple[str, str]:
     """Return the distribution of a module, and its version.
@@ -107,7 +122,8 @@ def package_of(module: str) -> tuple[str, str]:
     For a package that is not installed, return its name and its `__version__`, which may be empty.
     """
     top = module.partition(".")[0]
-    found = importlib.metadata.packages_distributions().get(top)
-    if found:
-        return found[0], importlib.metadata.version(found[0])
+    for name in importlib.metadata.packages_distributions().get(top, ()):
+        distribution = importlib.metadata.distribution(name)
+        if _has_installed(distribution, top):
+            return name, distribution.version
     return top, str(getattr(sys.modules.get(top), "__version__", ""))
