@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import abc
 import functools
-from collections.abc import Hashable, Mapping
-from typing import Any, Generic, Literal, Self, TypeVar
+from collections.abc import Hashable
+from typing import Any, Generic, Self, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from envhub import _inputs, _travel, spaces
+from envhub._agents import Agents
 from envhub._arrays import placed
 from envhub._compiled import compile_reset, compile_step
 from envhub._display import table
@@ -23,7 +24,6 @@ from envhub._typing import Obs, Params, State
 from envhub._value import Alone, Value, key_of
 from envhub.errors import (
     EnvHubError,
-    InvalidOptionError,
     MissingCapabilityError,
     RenderError,
     UnpicklableError,
@@ -34,11 +34,10 @@ from envhub.spec import EnvSpec, show
 __all__ = ["Environment", "StepResult"]
 
 E = TypeVar("E")
-ObservationAgents = Literal["none", "leading", "by_name"]
 COMPARED = ("capabilities", "default_params", "spec", "unwrapped")
 
 
-class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
+class Environment(Agents, Value, abc.ABC, Generic[Obs, State, Params]):
     """An environment: pure functions of keys, states, actions and params.
 
     An environment is a value. JAX-native environments with equal specs are equal and share compiled
@@ -59,11 +58,7 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
         spec: what it was made from; `None` if `envhub.make` did not make it.
         unwrapped: the suite's own object.
         num_agents: the number of agents that act.
-        agents: the names of the agents, in the order of rewards and flags.
         turn_based: whether one agent acts in each step: the one whom `obs["current_player"]` names.
-        observation_agents: how observations and actions hold the agents: `"leading"`, as the first
-            axis of every array; `"by_name"`, as a `Dict` by name; `"none"`, not at all, which is so
-            for one agent and in games of turns.
 
     Examples:
         >>> env, params = envhub.make("gymnax::CartPole-v1")
@@ -73,8 +68,6 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
         ((4,), 1.0, False)
     """
 
-    num_agents: int = 1
-    turn_based: bool = False
     limited_by: str | None = None  # the keyword that `Suite.limit` names
     _made_of: tuple[tuple[Any, ...], dict[str, Any]] | None  # the arguments, if there is no spec
 
@@ -95,14 +88,6 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
         self.capabilities = capabilities
         self.spec = spec
         self._placed: tuple[Any, Any] | None = None  # the default params, as given and placed
-
-    @functools.cached_property
-    def agents(self) -> tuple[str, ...]:  # set it where the suite has names
-        return tuple(f"agent_{place}" for place in range(self.num_agents))
-
-    @functools.cached_property
-    def observation_agents(self) -> ObservationAgents:  # set it where the suite has them by name
-        return "none" if self.num_agents == 1 or self.turn_based else "leading"
 
     @abc.abstractmethod
     def reset_env(self, key: jax.Array, params: Params) -> tuple[Obs, State]:
@@ -296,44 +281,6 @@ class Environment(Value, abc.ABC, Generic[Obs, State, Params]):
             raise RenderError(
                 f"{self} cannot draw this state: {type(error).__name__}: {error}"
             ) from error
-
-    def by_agent(self, values: Any, axis: int = 0) -> dict[str, Any]:
-        """Return the part of each agent, by name.
-
-        Args:
-            values: rewards, flags, or any pytree of arrays with an axis of the agents. An
-                environment of one agent has no such axis.
-            axis: that axis.
-
-        Examples:
-            >>> env, params = envhub.make("jumanji::LevelBasedForaging-v0")
-            >>> env.by_agent(jnp.array([1.0, 2.0]))
-            {'agent_0': Array(1., dtype=float32), 'agent_1': Array(2., dtype=float32)}
-        """
-        if self.num_agents == 1:
-            return {self.agents[0]: values}
-
-        def part(place: int) -> Any:
-            take = functools.partial(jax.lax.index_in_dim, index=place, axis=axis, keepdims=False)
-            return jax.tree.map(lambda leaf: take(jnp.asarray(leaf)), values)
-
-        return {name: part(place) for place, name in enumerate(self.agents)}
-
-    def stack_agents(self, by_name: Mapping[str, Any], axis: int = 0) -> Any:
-        """Return what `by_agent` took apart: arrays with an axis of the agents, in their order.
-
-        Raises:
-            InvalidOptionError: if the names are not those of the agents.
-        """
-        if set(by_name) != set(self.agents):
-            raise InvalidOptionError(
-                f"{self} has the agents {', '.join(self.agents)}; got values of "
-                f"{', '.join(map(str, by_name)) or 'none'}."
-            )
-        parts = [by_name[name] for name in self.agents]
-        if self.num_agents == 1:
-            return parts[0]
-        return jax.tree.map(lambda *leaves: jnp.stack(leaves, axis), *parts)
 
     def expect(self, num_envs: int) -> None:
         """Announce the size of a batch, which calls from several devices do not show."""

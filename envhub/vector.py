@@ -11,13 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from envhub import _inputs, _travel, spaces
+from envhub._agents import ObservationAgents
 from envhub._arrays import placed
 from envhub._display import table
 from envhub._forks import refuse_after_fork
 from envhub._sharding import Shards
 from envhub._typing import Obs, Params, State
 from envhub._value import Value
-from envhub.environment import Environment, ObservationAgents, StepResult
+from envhub.environment import Environment, StepResult
 from envhub.errors import EnvHubError, InvalidOptionError, InvalidStateError
 from envhub.flags import Capabilities
 from envhub.spec import EnvSpec

@@ -113,6 +113,7 @@ def test_in_compiled_programs_of_every_suite(drawn: tuple[str, str, dict[str, An
 def test_what_the_host_refuses_in_a_compiled_program() -> None:
     one = fuzz_input.driven("gymnasium::CartPole-v1")
     arguments = {"key": jax.random.key(3), **one._asdict()}
+    one.env.step(arguments["key"], one.state, one.action, one.params)  # the snapshot is needed now
     damaged = fuzz_input.broken(one.state, fuzz_input.CHANGES["bits"])
     for change in ({"action": jnp.int32(7)}, {"state": damaged}):
         assert refused_when_it_runs("gymnasium::CartPole-v1", "step", {**arguments, **change})

@@ -101,15 +101,14 @@ class AleSuite(HostSuite):
     def make(self, name: str, options: Mapping[str, Any]) -> Environment:
         construct = self.instances(name, options)
         first: Any = self.trial(name, options).first(construct)
-        fleet = None
+        claims = self.claims(name, options)
         if engine_of(name, options) == "vector":
             fleet = VectorFleet(first, is_steady=game_of(name) in STEADY)
-        else:
-            first.default_params = params_of(first, options)
+            return self.environment(name, construct, first, options, claims=claims, fleet=fleet)
+        first.default_params = params_of(first, options)
         # A snapshot fits whichever way the engine was chosen.
         others = {key: options[key] for key in options if key != "engine"}
-        claims = self.claims(name, options)
-        return self.environment(name, construct, first, others, claims=claims, fleet=fleet)
+        return self.environment(name, construct, first, others, claims=claims)
 
 
 SUITE = AleSuite()

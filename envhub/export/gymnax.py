@@ -108,14 +108,19 @@ def to_gymnax(
     is_old = not _has_six_values(api)
     params = env.default_params if params is None else params
     episodes = _Episodes(env, has_limit=hasattr(params, LIMIT))
-    if not episodes.has_limit:
+    episodes.default_params = _with_limit(env, params, max_steps_in_episode)
+    return _env_class()(episodes, is_old=is_old)
+
+
+def _with_limit(env: Environment, params: Any, asked: int | None) -> Any:
+    """Return the params, or `Params` around them, with a limit, which is `asked` if it is given."""
+    if not hasattr(params, LIMIT):
         limit = env.episode_limit(params)
         params = Params(NO_LIMIT if limit is None else limit, params)
-    if max_steps_in_episode is not None:
-        check_count(LIMIT, max_steps_in_episode)
-        params = params.replace(max_steps_in_episode=max_steps_in_episode)
-    episodes.default_params = params
-    return _env_class()(episodes, is_old=is_old)
+    if asked is None:
+        return params
+    check_count(LIMIT, asked)
+    return params.replace(max_steps_in_episode=asked)
 
 
 def _has_six_values(api: str | None) -> bool:

@@ -18,13 +18,15 @@ from envhub.environment import Environment, StepResult
 from envhub.errors import UnavailableEnvError
 from envhub.flags import Capabilities
 from envhub.host import proof, transport
+from envhub.host.actions import Actions
 from envhub.host.autoresets import step_or_reset, step_then_reset
 from envhub.host.direct import Direct, flat, is_outside
 from envhub.host.fleet import Counts, Fleet
 from envhub.host.instance import Instance
 from envhub.host.options import BRIDGE_OPTIONS, check_options
 from envhub.host.parallel import make_fleet
-from envhub.host.pool import Answer, Pool, find_pool
+from envhub.host.pool import Answer, Pool
+from envhub.host.pools import find_pool
 from envhub.host.protocol import (
     HANDLE,
     IS_RESET,
@@ -42,7 +44,7 @@ from envhub.host.protocol import (
 )
 from envhub.host.snapshot import SnapshotForm
 from envhub.host.trials import Trial
-from envhub.host.values import Actions, Observations, Values, why_not_held
+from envhub.host.values import Observations, Values, why_not_held
 
 
 class HostState(NamedTuple):

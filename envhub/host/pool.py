@@ -7,9 +7,7 @@ results are checked. NumPy only: this runs inside callbacks, where touching JAX 
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -17,15 +15,10 @@ import numpy as np
 
 from envhub import _forks
 from envhub.errors import EnvHubError, ForkedProcessError, StaleStateError
-from envhub.host.fleet import Counts, Fleet, Outcomes, deferred, named_error
-from envhub.host.protocol import (
-    HANDLE,
-    SEED,
-    Columns,
-    Given,
-    Protocol,
-    rows_of,
-)
+from envhub.host.fleet import Counts, Fleet, Outcomes, named_error
+from envhub.host.interrupts import deferred
+from envhub.host.pools import GONE, new_nonce, pools
+from envhub.host.protocol import HANDLE, SEED, Columns, Given, Protocol, rows_of
 from envhub.host.states import (
     AGAIN,
     ENDED,
@@ -45,15 +38,12 @@ from envhub.host.values import Values, params_of, stretch
 # recycled is gone for good. States with snapshots need few, because restoring an instance is often
 # much cheaper than making one (ALE: 0.1 ms and 80 ms).
 OPAQUE_INSTANCES, FORKABLE_INSTANCES = 256, 16
-GONE = "the environment was closed or deleted."
 FORKABLE = (
     "With forkable=True, if the environment supports it, any state can be stepped at any time."
 )
 EVERYONE = slice(None)
 
 NOBODY = np.zeros(0, np.intp)
-
-_pools: weakref.WeakValueDictionary[int, Pool] = weakref.WeakValueDictionary()
 
 Answer = Callable[["Pool", Columns, Columns, int], None]
 """The function with which a pool answers a call."""
@@ -84,7 +74,7 @@ class Pool:
         max_instances: int | None,
     ) -> None:
         self.name = name
-        self.nonce = _new_nonce()
+        self.nonce = new_nonce()
         self._made_in = _forks.generation
         self._fleet = fleet
         self.error: BaseException | None = None
@@ -97,7 +87,7 @@ class Pool:
         self._calls = self._resets = self._steps = 0
         self._is_open = True
         self._lock = threading.RLock()
-        _pools[self.nonce] = self
+        pools[self.nonce] = self
 
     @property
     def counts(self) -> Counts:
@@ -197,7 +187,7 @@ class Pool:
         """Close every instance; states of this pool are stale from now on."""
         with self._lock:
             self._is_open = False
-            _pools.pop(self.nonce, None)
+            pools.pop(self.nonce, None)
             self._fleet.close()
 
     def _unusable(self) -> Exception:
@@ -407,23 +397,3 @@ class Pool:
         self._states.forget(slots)
         self._states.rows.params[slots] = UNSET
         self._applied = None
-
-
-def find_pool(nonce: int) -> Pool:
-    """Return the pool with this number in its handles.
-
-    Raises:
-        StaleStateError: if the environment is closed or gone.
-    """
-    pool = _pools.get(nonce)
-    if pool is None:
-        raise StaleStateError(GONE)
-    return pool
-
-
-def _new_nonce() -> int:
-    """Return a number that no other pool has in this process, and most likely in others."""
-    nonce = 0
-    while not nonce or nonce in _pools:
-        nonce = int.from_bytes(os.urandom(4), "little")
-    return nonce

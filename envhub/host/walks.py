@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from envhub.host.actions import Actions
 from envhub.host.copies import Copies
 from envhub.host.instance import Instance, InstanceStep, has_ended
 from envhub.host.repeats import other_global_generators
 from envhub.host.sampling import legal_action
 from envhub.host.trials import OverdueError
-from envhub.host.values import Actions, Observations
+from envhub.host.values import Observations
 
 EPISODES, POINTS, STEPS_AFTER = 4, 12, 100
 LEAST = 10  # steps of the first walks, however long they take

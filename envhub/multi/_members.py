@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from envhub import spaces
-from envhub.environment import ObservationAgents
+from envhub._agents import ObservationAgents
 from envhub.errors import UnknownEnvError, did_you_mean
 from envhub.flags import FLAGS, Capabilities, Claim
 from envhub.multi._groups import Member, one, params_of_one

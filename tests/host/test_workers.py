@@ -21,7 +21,8 @@ import pytest
 import envhub
 from envhub import errors
 from envhub.host import BRIDGE_OPTIONS, Instance
-from envhub.host.fleet import OF_LANES, Fleet, Outcomes, SerialFleet, admitting, deferred
+from envhub.host.fleet import OF_LANES, Fleet, Outcomes, SerialFleet
+from envhub.host.interrupts import admitting, deferred
 from envhub.host.options import check_options
 from envhub.host.parallel import fleet as parallel_fleet
 from envhub.host.parallel import make_fleet
