@@ -20,6 +20,7 @@ from envhub.host.trials import OverdueError
 from envhub.host.values import Observations
 
 EPISODES, POINTS, STEPS_AFTER = 4, 12, 100
+RESETS = 50  # of the instance that follows, because an instance may change with its episodes
 LEAST = 10  # steps of the first walks, however long they take
 ENOUGH = 2.0  # seconds, after which what was tried decides
 LONGEST = 1000  # steps of an episode that is recorded
@@ -135,7 +136,11 @@ class Walker:
     def _prove(self, one: Instance, other: Instance, shuffle: Callable[[], None]) -> Coverage:
         until = time.monotonic() + SEEDED * ENOUGH
         episodes = self._episodes(one, until, shuffle)
-        self.record(other, EPISODES, min(until, time.monotonic() + ENOUGH / 10))
+        used = time.monotonic() + ENOUGH / 10
+        for number in range(RESETS):
+            if time.monotonic() < used:
+                other.reset(number)
+        self.record(other, EPISODES, min(until, used + ENOUGH / 10))
         return self.compare(one, other, episodes, shuffle)
 
     def _episodes(

@@ -68,6 +68,14 @@ class Remembers(Drift):
         return obs, reward + (self.before if self.steps >= 60 else 0), *rest
 
 
+class Wears(Remembers):
+    """Its rewards are others after 25 resets, as its observations are not."""
+
+    def step(self, action: Any) -> Any:
+        obs, reward, *rest = Drift.step(self, action)
+        return obs, reward + (self.before > 25), *rest
+
+
 class Shared(Drift):
     """All of them move one thing, as with a simulator of the module."""
 

@@ -63,6 +63,7 @@ def assert_same(one: Any, other: Any) -> None:
         (awkward.Rebuilt, replay.Mode(), None),
         (lambda: awkward.Forgets(awkward.Drift()), replay.Mode(), None),
         (awkward.Remembers, replay.Mode(is_fresh=True), "pickle"),
+        (awkward.Wears, replay.Mode(is_fresh=True), "pickle"),
         (awkward.Global, replay.Mode(has_generators=True), "pickle"),
     ],
     ids=[
@@ -71,6 +72,7 @@ def assert_same(one: Any, other: Any) -> None:
         "a new one",
         "a limit that is forgotten",
         "memories",
+        "wear",
         "global draws",
     ],
 )
