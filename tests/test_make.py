@@ -20,6 +20,8 @@ from envhub.export import to_gymnax
 from envhub.wrappers import TimeLimit
 from envhub.wrappers._base import Wrapper
 
+from .packages import needed
+
 
 @pytest.mark.parametrize(
     "bad",
@@ -447,6 +449,7 @@ class TestCapabilities:
 @pytest.mark.parametrize("suite", envhub.suites())
 def test_the_known_names_are_the_live_ones(suite: str) -> None:
     described = registry.get(suite)
+    needed(described.module)
     live = set(described.live_names())
     if suite == "gymnasium":  # other tests and packages register theirs
         known = described.load("envs.registration").registry
