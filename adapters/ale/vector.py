@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from envhub.host.fleet import Fleet, Outcomes
+from envhub.host.fleet import Fleet
+from envhub.host.outcomes import Outcomes
 
 from .facts import NOOP
 from .games import PreprocessedInstance, number_of_noops

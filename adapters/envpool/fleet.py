@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from envhub.host.fleet import Fleet, Outcomes
+from envhub.host.fleet import Fleet
+from envhub.host.outcomes import Outcomes
 
 from .pools import Pool, Recipe
 from .specs import Array

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from envhub.host import Instance, InstanceStep
-from envhub.host.fleet import Outcomes, Stacked
+from envhub.host.outcomes import Outcomes, Stacked
 
 from .fleet import PoolFleet
 from .pools import Recipe

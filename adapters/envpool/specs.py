@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from envhub import spaces
-from envhub.host.fleet import Stacked
+from envhub.host.outcomes import Stacked
 
 FEW = 2**20  # values of an integer that are counted, and not a range
 

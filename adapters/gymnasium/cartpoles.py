@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from envhub.host import unrounded
-from envhub.host.fleet import Fleet, Outcomes
+from envhub.host.fleet import Fleet
+from envhub.host.outcomes import Outcomes
 
 from .facts import DERIVED, PHYSICS
 from .instances import CartPoleInstance

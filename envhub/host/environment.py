@@ -18,12 +18,12 @@ from envhub.environment import Environment, StepResult
 from envhub.errors import UnavailableEnvError
 from envhub.flags import Capabilities
 from envhub.host import proof, transport
-from envhub.host.actions import Actions
 from envhub.host.autoresets import step_or_reset, step_then_reset
 from envhub.host.direct import Direct, flat, is_outside
-from envhub.host.fleet import Counts, Fleet
+from envhub.host.fleet import Fleet
 from envhub.host.instance import Instance
 from envhub.host.options import BRIDGE_OPTIONS, check_options
+from envhub.host.outcomes import Counts
 from envhub.host.parallel import make_fleet
 from envhub.host.pool import Answer, Pool
 from envhub.host.pools import find_pool
@@ -44,7 +44,8 @@ from envhub.host.protocol import (
 )
 from envhub.host.snapshot import SnapshotForm
 from envhub.host.trials import Trial
-from envhub.host.values import Observations, Values, why_not_held
+from envhub.host.values import Actions, Observations, Values
+from envhub.spaces._trees import leaves_of
 
 
 class HostState(NamedTuple):
@@ -333,3 +334,19 @@ def _flat(params: Any) -> Columns:
     """Return the params as one float32 vector by its name; an empty dict without params."""
     leaves = [jnp.ravel(jnp.asarray(leaf, jnp.float32)) for leaf in jax.tree.leaves(params)]
     return {PARAMS: jnp.concatenate(leaves)} if leaves else {}
+
+
+def why_not_held(space: spaces.Space) -> str:
+    """Return why JAX cannot hold the integers of a space; empty if it can.
+
+    The whole range of a dtype is not a bound: there each value is checked as it comes.
+    """
+    for leaf in leaves_of(space):
+        kind = np.dtype(leaf.dtype).kind
+        if kind in "iu":
+            low, high = int(np.min(leaf.low)), int(np.max(leaf.high))
+            own, most = np.iinfo(leaf.dtype), np.iinfo(f"{kind}4")
+            is_bounded = low > own.min, high < own.max
+            if (is_bounded[0] and low < most.min) or (is_bounded[1] and high > most.max):
+                return f"{leaf} has integers beyond 32 bits, which JAX cannot hold."
+    return ""

@@ -2,122 +2,33 @@
 
 A fleet knows instances by number. It knows nothing about states; the pool knows which state each
 instance is in. NumPy only: this runs inside callbacks of compiled programs.
+
+This module also defers Ctrl-C to a moment at which it does no harm: operations that belong together
+finish before the interrupt is raised. Python raises `KeyboardInterrupt` in the main thread, between
+any two steps of a function. So deferring concerns the main thread, and does nothing in others.
 """
 
 from __future__ import annotations
 
+# The functions of `signal` try to convert handlers to enums (Python 3.11 and 3.12). That takes
+# 20 µs in every callback, twice as long as the callback itself.
+import _signal
 import abc
 import contextlib
+import os
+import signal
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
 from envhub.errors import HostEnvError
 from envhub.host.instance import Instance
-from envhub.host.interrupts import admitting
+from envhub.host.outcomes import Outcomes
 
-Column = Sequence[Any] | np.ndarray[Any, Any]
-
-
-class Stacked:
-    """The observations of several lanes as one value, whose leaves have a leading axis.
-
-    Args:
-        tree: the value, with the structure of the space.
-        size: the number of lanes.
-    """
-
-    def __init__(self, tree: Any, size: int) -> None:
-        self.tree, self._size = tree, size
-
-    def __len__(self) -> int:
-        return self._size
-
-    def __getitem__(self, places: Sequence[int]) -> Stacked:
-        """Return the observations of some lanes."""
-        return Stacked(_rows_of(self.tree, list(places)), len(places))
-
-
-def _rows_of(tree: Any, places: list[int]) -> Any:
-    if isinstance(tree, Mapping):
-        return {name: _rows_of(part, places) for name, part in tree.items()}
-    if isinstance(tree, tuple | list):
-        return tuple(_rows_of(part, places) for part in tree)
-    return tree[places]
-
-
-def _some(column: Any, places: Sequence[int]) -> Any:
-    """Return some entries of a column, or of each column in a mapping."""
-    if isinstance(column, Mapping):
-        return {name: _some(each, places) for name, each in column.items()}
-    if isinstance(column, np.ndarray | Stacked):
-        return column[list(places)]
-    return [column[place] for place in places] if len(column) else ()
-
-
-class Outcomes(NamedTuple):
-    """The results of a call to several instances, in columns with an entry for each lane.
-
-    A column is a sequence or an array. The hub keeps the arrays and never writes them, so a fleet
-    that writes an array again must give a copy.
-
-    Attributes:
-        obs: the observations, with the structure of the space; `Stacked` if the space has several
-            leaves and the fleet has columns.
-        rewards: numbers; for several agents, an array for each lane. Empty after a reset.
-        terminated, truncated: flags; for several agents, an array for each lane. Empty likewise.
-        infos: the entries of `info`, as a dict for each lane or as a column for each entry.
-        saved: the result of each instance's `save`; empty if the fleet does not save.
-        lanes: the lanes of the call that the columns have; `None` for all of them, in order.
-        failures: the exceptions by lane. The instances of these lanes were replaced by new ones. A
-            lane that is neither in `lanes` nor in `failures` was not touched.
-        lost: the numbers of further instances whose state is gone, because their worker is gone.
-    """
-
-    obs: Column | Stacked
-    rewards: Column
-    terminated: Column
-    truncated: Column
-    infos: Sequence[Mapping[str, Any]] | Mapping[str, Column]
-    saved: Sequence[bytes]
-    lanes: Sequence[int] | None = None
-    failures: Mapping[int, BaseException] = {}
-    lost: Sequence[int] = ()
-
-    def some(
-        self,
-        places: Sequence[int],
-        lanes: Sequence[int] | None = None,
-        failures: Mapping[int, BaseException] | None = None,
-    ) -> Outcomes:
-        """Return some of the lanes that the columns have."""
-        columns = [_some(column, places) for column in self[:6]]
-        obs, rewards, terminated, truncated, infos, saved = columns
-        return Outcomes(
-            obs, rewards, terminated, truncated, infos, saved, lanes, failures or {}, self.lost
-        )
-
-
-class Counts(NamedTuple):
-    """The counts of all instances of an environment together.
-
-    Attributes:
-        instances: the number of live instances.
-        calls: the number of calls from programs.
-        resets, steps: the number of resets and of steps.
-        processes: the ids of the processes that run instances, with `workers="process"`.
-    """
-
-    instances: int
-    calls: int
-    resets: int
-    steps: int
-    processes: list[int]
-
-
-OF_LANES = Outcomes._fields[:6]
-"""The fields with an entry for each lane."""
+Value = TypeVar("Value")
+SIGINT = int(signal.SIGINT)
 
 Method = Callable[..., Any]
 """A method of a fleet, taken from its class."""
@@ -321,3 +232,84 @@ def named_error(
         parts.append(f"action {', '.join(str(leaf.tolist()) for leaf in action)}")
     where = f": {', '.join(parts)}" if parts else ""
     return HostEnvError(f"{name}{where}: {type(error).__name__}: {error}")
+
+
+# Interrupts.
+
+
+class _Main:
+    """The state of deferring, which concerns the main thread alone.
+
+    Attributes:
+        thread: the id of the main thread.
+        handler: the handler of Ctrl-C that was in force before; `None` outside of `deferred`.
+        is_admitted: whether an interrupt calls the handler at once.
+        kept: the arguments for the handler if an interrupt waits; otherwise empty.
+    """
+
+    thread: ClassVar[int | None] = threading.main_thread().ident
+    handler: ClassVar[Callable[..., Any] | None] = None
+    is_admitted = False
+    kept: tuple[Any, ...] = ()
+
+    @classmethod
+    def renew(cls) -> None:
+        """Start anew in a forked process, whose main thread is the thread that called `fork`."""
+        cls.thread, cls.handler, cls.is_admitted, cls.kept = threading.get_ident(), None, False, ()
+
+
+os.register_at_fork(after_in_child=_Main.renew)
+
+
+def _note(*signalled: Any) -> None:
+    _Main.kept = signalled
+    if _Main.is_admitted:
+        _admit()
+
+
+def _admit() -> None:
+    kept, _Main.kept = _Main.kept, ()
+    if kept and _Main.handler:
+        _Main.handler(*kept)
+
+
+class deferred:  # noqa: N801 (it reads as what it does)
+    """Defer an interrupt to the end of the block, or to the next `admitting`."""
+
+    __slots__ = ("_handler",)
+
+    def __enter__(self) -> None:
+        self._handler: Any = None
+        if threading.get_ident() != _Main.thread or _Main.handler:
+            return
+        handler = _signal.getsignal(SIGINT)
+        if not callable(handler):
+            return
+        _Main.kept = ()
+        _signal.signal(SIGINT, _note)
+        _Main.handler = self._handler = handler
+
+    def __exit__(self, *_: object) -> None:
+        if self._handler is None:
+            return
+        _Main.handler = None
+        _signal.signal(SIGINT, self._handler)
+        if _Main.kept:
+            self._handler(*_Main.kept)
+
+
+def admitting(wait: Callable[[], Value]) -> Value:
+    """Call a function that may be interrupted, and return its result.
+
+    After an interrupt, the caller cannot know whether the function returned. So it must have an
+    effect that the caller can see.
+    """
+    if threading.get_ident() != _Main.thread or not _Main.handler:
+        return wait()
+    try:
+        _Main.is_admitted = True
+        if _Main.kept:
+            _admit()
+        return wait()
+    finally:
+        _Main.is_admitted = False

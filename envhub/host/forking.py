@@ -10,7 +10,6 @@ import jax
 import numpy as np
 
 from envhub.errors import MissingCapabilityError
-from envhub.host.actions import Actions
 from envhub.host.copies import CACHE, KINDS, Copies
 from envhub.host.instance import Instance
 from envhub.host.logs import LogForm
@@ -18,7 +17,7 @@ from envhub.host.options import BY_REPLAY
 from envhub.host.proof import refusals
 from envhub.host.replay import FEW, Mode, Replay, Replaying
 from envhub.host.trials import Trial
-from envhub.host.values import Observations
+from envhub.host.values import Actions, Observations
 from envhub.host.walks import Coverage, Walker
 
 MODES = (Mode(), Mode(is_fresh=True), Mode(has_generators=True), Mode(True, True))

@@ -11,8 +11,8 @@ import numpy as np
 
 from envhub import spaces
 from envhub.errors import EnvHubError, InvalidStateError
-from envhub.host.actions import Actions
 from envhub.host.protocol import to_leaves
+from envhub.host.values import Actions
 from envhub.spaces._trees import leaves_of
 
 CHANGES = 8  # of params, that a log of the usual size has room for

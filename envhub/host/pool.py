@@ -15,8 +15,8 @@ import numpy as np
 
 from envhub import _forks
 from envhub.errors import EnvHubError, ForkedProcessError, StaleStateError
-from envhub.host.fleet import Counts, Fleet, Outcomes, named_error
-from envhub.host.interrupts import deferred
+from envhub.host.fleet import Fleet, deferred, named_error
+from envhub.host.outcomes import Counts, Outcomes
 from envhub.host.pools import GONE, new_nonce, pools
 from envhub.host.protocol import HANDLE, SEED, Columns, Given, Protocol, rows_of
 from envhub.host.states import (

@@ -22,14 +22,13 @@ from envhub.errors import (
     UnavailableEnvError,
 )
 from envhub.host import walks
-from envhub.host.actions import Actions
 from envhub.host.instance import Instance, InstanceStep, has_ended
 from envhub.host.options import BY_SAVING
 from envhub.host.protocol import InfoEntry
 from envhub.host.replay import Replay
 from envhub.host.sampling import legal_action
 from envhub.host.trials import OverdueError, Trial
-from envhub.host.values import Observations
+from envhub.host.values import Actions, Observations
 from envhub.host.walks import bits_of
 
 SAVE_POINTS, STEPS_BETWEEN, STEPS_AFTER = 3, 5, 10

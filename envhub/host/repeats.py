@@ -12,10 +12,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from envhub.host.actions import Actions
 from envhub.host.instance import Instance, InstanceStep
 from envhub.host.sampling import legal_action
 from envhub.host.trials import OverdueError
+from envhub.host.values import Actions
 
 STEPS = 20
 BUDGET = 20.0  # the seconds that the whole trial may take

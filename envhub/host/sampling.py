@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from envhub import spaces
-from envhub.host.actions import Actions
 from envhub.host.instance import Instance
 from envhub.host.protocol import of_leaves
+from envhub.host.values import Actions
 from envhub.spaces._trees import leaves_of
 
 

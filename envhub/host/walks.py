@@ -11,13 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from envhub.host.actions import Actions
 from envhub.host.copies import Copies
 from envhub.host.instance import Instance, InstanceStep, has_ended
 from envhub.host.repeats import other_global_generators
 from envhub.host.sampling import legal_action
 from envhub.host.trials import OverdueError
-from envhub.host.values import Observations
+from envhub.host.values import Actions, Observations
 
 EPISODES, POINTS, STEPS_AFTER = 4, 12, 100
 RESETS = 50  # of the instance that follows, because an instance may change with its episodes

@@ -12,11 +12,10 @@ import pytest
 
 import envhub
 from envhub import errors, spaces
-from envhub.host.actions import Actions
-from envhub.host.fleet import Outcomes, Stacked
+from envhub.host.outcomes import Outcomes, Stacked
 from envhub.host.protocol import Protocol
 from envhub.host.sampling import sample
-from envhub.host.values import Observations, Values
+from envhub.host.values import Actions, Observations, Values
 from envhub.wrappers import ClipAction, RescaleAction
 from tests.host.broken import Odd
 

@@ -21,9 +21,9 @@ import pytest
 import envhub
 from envhub import errors
 from envhub.host import BRIDGE_OPTIONS, Instance
-from envhub.host.fleet import OF_LANES, Fleet, Outcomes, SerialFleet
-from envhub.host.interrupts import admitting, deferred
+from envhub.host.fleet import Fleet, SerialFleet, admitting, deferred
 from envhub.host.options import check_options
+from envhub.host.outcomes import OF_LANES, Outcomes
 from envhub.host.parallel import fleet as parallel_fleet
 from envhub.host.parallel import make_fleet
 from envhub.host.parallel.parts import WorkerError

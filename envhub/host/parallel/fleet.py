@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from envhub.host.fleet import OF_LANES, Fleet, Method, Outcomes, SerialFleet
+from envhub.host.fleet import Fleet, Method, SerialFleet, deferred
 from envhub.host.instance import Instance
-from envhub.host.interrupts import deferred
+from envhub.host.outcomes import OF_LANES, Outcomes
 from envhub.host.parallel.columns import Places, join, pick
 from envhub.host.parallel.parts import Part, WorkerError
 from envhub.host.parallel.serving import Reply

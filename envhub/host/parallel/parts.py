@@ -7,8 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from envhub.host.fleet import Method
-from envhub.host.interrupts import admitting
+from envhub.host.fleet import Method, admitting
 from envhub.host.parallel.serving import Reply
 
 STARTING = 60.0  # the seconds that a worker has to start, in addition to the timeout of a call

@@ -17,8 +17,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from envhub.errors import InvalidOptionError
-from envhub.host.fleet import OF_LANES, Method, Outcomes, SerialFleet
+from envhub.host.fleet import Method, SerialFleet
 from envhub.host.instance import Instance
+from envhub.host.outcomes import OF_LANES, Outcomes
 from envhub.host.parallel.channel import Channel, shared_file
 from envhub.host.parallel.columns import compact, compact_infos, expand
 from envhub.host.parallel.parts import Part, Worker
