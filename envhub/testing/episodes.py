@@ -24,6 +24,7 @@ WARM = 3
 PATIENCE = 200
 ENOUGH = 500  # go on that long for more ends, once there was one
 LONGEST = 20_000
+TRIES = 30  # times as many lanes, to find one that outlasts a limit
 SEEN = ("alive", "contained", "terminated", "truncated", "reward_finite")
 
 
@@ -50,6 +51,18 @@ class Episodes:
     first_obs: Any
     compile_seconds: float
     steps_per_second: float
+
+    @property
+    def reaches_limit(self) -> np.ndarray:
+        """Whether a lane goes on until the step `SHORT` and does not terminate there."""
+        reaches: np.ndarray = self.alive[SHORT - 1] & ~self.terminated[SHORT - 1]
+        return reaches
+
+    @property
+    def outlasts(self) -> np.ndarray:
+        """Whether a lane goes on after `SHORT` steps, so that a limit there would cut it."""
+        lasts: np.ndarray = self.alive[SHORT]
+        return lasts
 
     @property
     def ended(self) -> np.ndarray:
@@ -169,7 +182,9 @@ def program_of(trial: Subject, is_optimised: bool = False) -> Program:
     return Program(steps, is_optimised)
 
 
-def follow(trial: Subject, params: Any, program: Program, longest: int = LONGEST) -> Episodes:
+def follow(
+    trial: Subject, params: Any, program: Program, longest: int = LONGEST, seed: int = 0
+) -> Episodes:
     """Take random actions in lanes until all lanes have ended.
 
     Args:
@@ -177,13 +192,14 @@ def follow(trial: Subject, params: Any, program: Program, longest: int = LONGEST
         params: the params of the episodes.
         program: a program of `program_of`; once it pays, it is compiled again, optimised.
         longest: the maximum number of steps.
+        seed: which episodes.
 
     Raises:
         Refuted: if the observation of a reset lies outside its space.
     """
     env, obs_space = trial.env, trial.env.observation_space(trial.params)
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), params)
-    keys = jax.random.split(jax.random.key(3), LANES)
+    keys = jax.random.split(jax.random.key(3 + seed), LANES)
     starts = [env.reset(key, params) for key in keys]
     for obs, _ in starts:
         if not obs_space.contains(obs):

@@ -6,7 +6,10 @@ fails, the claim is false; if it is denied and its probe passes, it is an unclai
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -18,6 +21,7 @@ from envhub._sharding import shard_map
 from envhub.environment import StepResult
 from envhub.errors import RenderError
 from envhub.flags import FLAGS
+from envhub.testing import long_runs
 from envhub.testing.comparison import (
     NotRunError,
     Refuted,
@@ -29,11 +33,12 @@ from envhub.testing.comparison import (
     stack,
     visible,
 )
-from envhub.testing.long_runs import compare_long_runs
 from envhub.testing.remedies import DEVICES
 from envhub.testing.subject import STEPS, Subject
 
 MANY = 4000
+EVERY = 16  # steps between two resets within a run
+SIDE = 37  # steps of another branch; no usual length of an episode
 PICTURES = 20
 
 
@@ -100,6 +105,17 @@ def forkable(subject: Subject) -> None:
     if bits(state) != before:
         raise Refuted("stepping changed the state that was given")
     same("the same state stepped again after another branch", visible(trunk), visible(again))
+    if not subject.is_pure:
+        _fork_in_the_middle(subject)
+
+
+def _fork_in_the_middle(subject: Subject) -> None:
+    run = subject.long_run
+    before, state = run.kept[run.middle]
+    play = functools.partial(long_runs.replay, subject.env, subject.params, run.actions)
+    collections.deque(play(long_runs.LONG - SIDE, state), 0)  # another branch
+    what = f"a run that goes on from its state after {run.middle} steps"
+    long_runs.insist_on_same(what, run.digests[before:], play(run.middle, state))
 
 
 def vmap_safe(subject: Subject) -> None:
@@ -130,20 +146,40 @@ def isolated_reset(subject: Subject) -> None:
     subject.env.reset(subject.keys[0], subject.params)
     walked = visible(subject.walk(state, 0, STEPS))
     same("an episode with other resets within", alone, walked)
+    if subject.is_pure:
+        return
+
+    def reset_at_times(steps: int) -> None:
+        if steps % EVERY == 0:
+            subject.env.reset(jax.random.fold_in(jax.random.key(5), steps), subject.params)
+
+    run = subject.long_run
+    again = long_runs.replay(subject.env, subject.params, run.actions, between=reset_at_times)
+    long_runs.insist_on_same("a run with other resets within", run.digests, again)
 
 
 def reproducible(subject: Subject) -> None:
     """The same key gives the same episode again, and in another process.
 
-    A callback environment runs for `LONG` steps, because a library may differ only after some. What
-    pure XLA does, the key decides: a few steps show what the other process would do.
+    A callback environment repeats a run of `LONG` steps: beside another live instance, and in
+    another process.
     """
     obs, state = subject.env.reset(subject.keys[0], subject.params)
     episode = (subject.start[0], visible(subject.path[:STEPS]))
     same("the episode again", episode, (obs, visible(subject.walk(state, 0, STEPS))))
     same_arrays("the episode in another process", episode, subject.elsewhere["episode"])
-    if not subject.env.capabilities.jax_native:
-        compare_long_runs(subject)
+    if subject.is_pure:
+        return
+    run = subject.long_run
+    again = long_runs.replay(subject.env, subject.params, run.actions)
+    with contextlib.closing(subject.another()[0]) as other:
+        beside = long_runs.replay(other, other.default_params, run.actions)
+        found = zip(*zip(again, beside, strict=False), strict=True)
+        ways = ("here again", "in another instance")
+        for where, digests in zip(ways, found, strict=True):
+            long_runs.insist_on_same(f"a run of the same key {where}", run.digests, digests)
+    elsewhere = long_runs.repeat_elsewhere(subject.call_elsewhere, run)
+    long_runs.insist_on_same("a run of the same key in another process", run.digests, elsewhere)
 
 
 def checkpointable(subject: Subject) -> None:
@@ -152,6 +188,12 @@ def checkpointable(subject: Subject) -> None:
         raise Refuted(str(subject.elsewhere["failed"]))
     continued = visible(subject.path[STEPS:])
     same_arrays("the continuation elsewhere", continued, subject.elsewhere["continuation"])
+    if subject.is_pure:
+        return
+    run = subject.long_run
+    elsewhere = long_runs.repeat_elsewhere(subject.call_elsewhere, run, run.middle)
+    before, _ = run.kept[run.middle]
+    long_runs.insist_on_same("the run continued elsewhere", run.digests[before:], elsewhere)
 
 
 def differentiable(subject: Subject) -> None:

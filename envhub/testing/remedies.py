@@ -5,7 +5,7 @@ from __future__ import annotations
 READERS = ("check_env", "check_suite", "SuiteTests")
 
 OWN, LIMIT, RECIPE = "own", "limit", "recipe"
-DEVICES, LONGER, SHOWS_TIME = "devices", "longer", "shows time"
+DEVICES, LONGER, LONG_LIVED, SHOWS_TIME = "devices", "longer", "long-lived", "shows time"
 
 _DEVICES = "XLA_FLAGS=--xla_force_host_platform_device_count=4"
 _NOT_RUN = "or give not_run the reason why it need not be run."
@@ -47,6 +47,11 @@ REMEDIES: dict[str, dict[str, str]] = {
         "check_env": "Give longest=, a larger number of steps.",
         "check_suite": "Give longest=, a larger number of steps.",
         "SuiteTests": "Give not_run the reason why random actions do not end an episode.",
+    },
+    LONG_LIVED: {
+        "check_env": "Check params with which episodes last longer.",
+        "check_suite": "Its limit cannot be seen.",
+        "SuiteTests": "Give not_run the reason why its limit cannot be seen.",
     },
     SHOWS_TIME: {
         "check_env": "If the observation deliberately shows how much time is left, give at_limit=, "

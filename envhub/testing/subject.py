@@ -18,7 +18,7 @@ from envhub._checkpoints import pack_state, unpack_state
 from envhub._random_action import RandomAction
 from envhub.environment import Environment, StepResult
 from envhub.spaces._trees import tree_of
-from envhub.testing import second_process
+from envhub.testing import long_runs, second_process
 from envhub.testing.comparison import NotRunError, differ, stack, visible
 from envhub.testing.remedies import RECIPE, REMEDIES
 from envhub.testing.second_process import DIED, SecondProcess
@@ -98,6 +98,26 @@ class Subject:
             results.append(self._step(index, state, self.actions[index]))
             state = results[-1].state
         return results
+
+    @property
+    def is_pure(self) -> bool:
+        """Whether its functions are claimed to be pure: a few steps show what any others do."""
+        return self.env.capabilities.jax_native
+
+    @functools.cached_property
+    def long_run(self) -> long_runs.LongRun:
+        """Return a run of many steps."""
+        return long_runs.long_run(self.env, self.params)
+
+    def another(self) -> tuple[Environment, Any]:
+        """Return another instance of the environment in this process, and its params.
+
+        Raises:
+            NotRunError: if there is no recipe.
+        """
+        if self.recipe is None:
+            raise self._without_recipe()
+        return second_process.make_by_recipe(self.recipe)
 
     @functools.cached_property
     def lanes(self) -> tuple[Any, StepResult]:

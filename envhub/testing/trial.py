@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -13,8 +14,8 @@ import numpy as np
 from envhub.environment import Environment
 from envhub.testing import episodes
 from envhub.testing.comparison import NotRunError
-from envhub.testing.episodes import LANES, SHORT, Episodes
-from envhub.testing.remedies import LIMIT
+from envhub.testing.episodes import LANES, SHORT, TRIES, Episodes, Program
+from envhub.testing.remedies import LIMIT, LONG_LIVED
 from envhub.testing.second_process import SecondProcess
 from envhub.testing.subject import Subject
 
@@ -103,34 +104,59 @@ class Trial(Subject):
         self._longest, self._is_optimised = longest, is_optimised
 
     @functools.cached_property
+    def _program(self) -> Program:
+        return episodes.program_of(self, self._is_optimised)
+
+    @functools.cached_property
     def episodes(self) -> Episodes:
-        """Return lanes of random actions; with a limit, the second half has it at `SHORT`."""
-        program = episodes.program_of(self, self._is_optimised)
-        whole = episodes.follow(self, self.params, program, self._longest)
-        if self._limit is None:
-            return whole
-        if isinstance(self._limit, str):
-            value = jnp.asarray(getattr(self.params, self._limit))
-            short = dataclasses.replace(self.params, **{self._limit: jnp.full_like(value, SHORT)})
-            return episodes.side_by_side(whole, episodes.follow(self, short, program, SHORT + 1))
-        env, params = self._limit(SHORT)
-        try:
-            limited = Subject(env, params)
-            cut = episodes.follow(limited, params, episodes.program_of(limited), SHORT + 1)
-        finally:
-            env.close()
-        return episodes.side_by_side(whole, cut)
+        """Return lanes of random actions until their ends."""
+        return episodes.follow(self, self.params, self._program, self._longest)
 
     @property
     def limited(self) -> Episodes:
-        """Return the episodes, of which a limit cuts the second half.
+        """Return episodes of which one outlasts `SHORT` steps, beside the same with that limit.
 
         Raises:
-            NotRunError: if `limit` was not given.
+            NotRunError: if `limit` was not given, or no episode is that long.
         """
         if self._limit is None:
             raise NotRunError(f"the limit of an episode is not known. {self.remedy(LIMIT)}")
-        return self.episodes
+        if self._outlasting is None:
+            raise NotRunError(
+                f"none of {TRIES * LANES} episodes of random actions lasts longer than {SHORT} "
+                f"steps, so that a limit would cut it. {self.remedy(LONG_LIVED)}"
+            )
+        return self._outlasting
+
+    @functools.cached_property
+    def _outlasting(self) -> Episodes | None:
+        """Return `limited`, unless none of `TRIES` shows anything."""
+        with self._cut() as (subject, params, program):
+            for seed in range(TRIES):
+                whole = self.episodes
+                if seed:
+                    whole = episodes.follow(self, self.params, self._program, SHORT + 1, seed)
+                if not whole.outlasts.any():
+                    continue
+                cut = episodes.follow(subject, params, program, SHORT + 1, seed)
+                # Where a key decides nothing, this lane may end before the limit, and that not.
+                if self.env.capabilities.reproducible or cut.reaches_limit.any():
+                    return episodes.side_by_side(whole, cut)
+        return None
+
+    @contextlib.contextmanager
+    def _cut(self) -> Iterator[tuple[Subject, Any, Program]]:
+        """Give the environment with a limit of `SHORT` steps."""
+        if isinstance(self._limit, str):
+            value = jnp.asarray(getattr(self.params, self._limit))
+            short = {self._limit: jnp.full_like(value, SHORT)}
+            yield self, dataclasses.replace(self.params, **short), self._program
+            return
+        assert self._limit is not None
+        env, params = self._limit(SHORT)
+        with contextlib.closing(env):
+            limited = Subject(env, params)
+            yield limited, params, episodes.program_of(limited)
 
     @property
     def seen_by_both(self) -> np.ndarray:

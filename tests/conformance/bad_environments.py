@@ -11,7 +11,7 @@ import functools
 import itertools
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -194,6 +194,96 @@ class WandersOff(Honest):
         shape = jax.ShapeDtypeStruct((), jnp.float32)
         drawn = jax.experimental.io_callback(draw, shape, state["time"])
         return super().move(key, state, action, params) + drawn
+
+
+class MovedByALibrary(Honest):
+    """As a CPU library does it: what `drawn` gives at a time is added to a move by a callback."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.capabilities = self.capabilities.without(jax_native="a library moves it.")
+        self.calls = self.resets = 0
+
+    def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
+        def reset() -> Any:
+            self.resets += 1
+            self.restart()
+            return np.float32(0)
+
+        zero = jax.experimental.io_callback(reset, jax.ShapeDtypeStruct((), jnp.float32))
+        obs, state = super().reset_env(key, params)
+        return obs + zero, state
+
+    def move(self, key: Any, state: Any, action: Any, params: Any) -> Any:
+        def draw(time: Any) -> Any:
+            self.calls += 1
+            return np.float32(self.drawn(int(time)))
+
+        shape = jax.ShapeDtypeStruct((), jnp.float32)
+        drawn = jax.experimental.io_callback(draw, shape, state["time"])
+        return super().move(key, state, action, params) + drawn
+
+    def restart(self) -> None:
+        self.calls = 0
+
+    def drawn(self, time: int) -> int:
+        return 0
+
+
+class CountsLater(MovedByALibrary):
+    """Not forkable: from its twentieth step on it depends on a count that no fork has."""
+
+    def drawn(self, time: int) -> int:
+        return self.calls if time >= 20 else 0
+
+
+class IsMovedByResetsLater(MovedByALibrary):
+    """No isolated_reset: what a reset has changed shows after some steps."""
+
+    def drawn(self, time: int) -> int:
+        return self.resets if time == 20 else 0
+
+
+class RemembersItsStart(MovedByALibrary):
+    """Not checkpointable: the end of an episode depends on what only its own process has seen."""
+
+    def drawn(self, time: int) -> int:
+        return int(self.resets > 0) if time >= 20 else 0
+
+
+class SharesOneGenerator(MovedByALibrary):
+    """Not reproducible beside another instance: all instances of a process share one count."""
+
+    shared: ClassVar[list[int]] = []
+
+    def restart(self) -> None:
+        self.shared.clear()
+
+    def drawn(self, time: int) -> int:
+        self.shared.append(time)
+        return len(self.shared) if time >= 20 else 0
+
+
+LATE_LIES = {
+    CountsLater: "forkable",
+    IsMovedByResetsLater: "isolated_reset",
+    RemembersItsStart: "checkpointable",
+    SharesOneGenerator: "reproducible",
+}
+
+
+class EndsAtOnce(Honest):
+    """Its limit does nothing, and one episode in ten is long enough to show it."""
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        result = super().step_env(key, state, action, params.replace(limit=50))
+        is_long = state["start"][0] < 0.1
+        state = result.state | {"start": state["start"]}
+        return result._replace(state=state, terminated=(state["time"] == 3) & ~is_long)
+
+    def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
+        obs, state = super().reset_env(key, params)
+        return obs, state | {"start": obs}
 
 
 class KeepsTheStateElsewhere(Honest):
@@ -428,6 +518,7 @@ BREACHES = {
     HasASmallSpace: "observations_lie_in_the_space_until_the_end",
     RewardsWithNothing: "observations_lie_in_the_space_until_the_end",
     GoesOnAfterTheLimit: "a_time_limit_is_a_truncation",
+    EndsAtOnce: "a_time_limit_is_a_truncation",
     TerminatesAtTheLimit: "the_limit_does_not_terminate",
     ShowsTheReset: "the_observation_at_the_limit_is_the_last_and_not_a_reset",
     MixesLanes: "while_loops_and_conditions_under_vmap",
@@ -439,5 +530,5 @@ def make(kind: type[Environment]) -> tuple[Environment, Any]:
     return env, env.default_params
 
 
-for _kind in (Honest, WandersOff, *LIES, *BREACHES):
+for _kind in (Honest, WandersOff, *LIES, *LATE_LIES, *BREACHES):
     globals()[f"make_{_kind.__name__}"] = functools.partial(make, _kind)

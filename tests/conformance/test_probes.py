@@ -52,8 +52,23 @@ def test_a_library_that_differs_after_many_steps_is_not_reproducible(
     finding = examine(bad_environments.WandersOff, other_process, ["reproducible"])["reproducible"]
     assert (finding.holds, finding.detail) == (
         False,
-        "a run of the same key here again is not the same from step 21",
+        "a run of the same key here again is not the same from record 21",
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "flag"),
+    [
+        pytest.param(kind, flag, id=kind.__name__)
+        for kind, flag in bad_environments.LATE_LIES.items()
+    ],
+)
+def test_the_probe_says_no_to_what_a_library_shows_late(
+    kind: type, flag: str, other_process: SecondProcess
+) -> None:
+    finding = examine(kind, other_process, [flag])[flag]
+    assert finding.holds is False
+    assert "record" in finding.detail
 
 
 def test_where_an_action_changes_nothing_the_gradient_is_sought_elsewhere(
