@@ -18,6 +18,7 @@ from envhub._compiled import compile_reset, compile_step
 from envhub._display import table
 from envhub._forks import refuse_after_fork
 from envhub._key_reuse import count_one_use
+from envhub._pictures import picture_of
 from envhub._reset_where import reset_where
 from envhub._result import StepResult
 from envhub._typing import Obs, Params, State
@@ -270,17 +271,10 @@ class Environment(Agents, Value, abc.ABC, Generic[Obs, State, Params]):
         params = self.default_params if params is None else params
         self.check_params(params)
         try:
-            picture = np.asarray(self.render_env(state, params))
-            if picture.dtype.kind == "f":  # a cast would make black of what lies in [0, 1]
-                raise TypeError(f"the picture has dtype {picture.dtype} instead of uint8")
-            return picture.astype(np.uint8, copy=False)
-        except EnvHubError:
-            raise
-        except Exception as error:
+            return picture_of(self, lambda: self.render_env(state, params))
+        except RenderError:
             _inputs.check_state(self, state, self.reset_shapes[1])
-            raise RenderError(
-                f"{self} cannot draw this state: {type(error).__name__}: {error}"
-            ) from error
+            raise
 
     def expect(self, num_envs: int) -> None:
         """Announce the size of a batch, which calls from several devices do not show."""

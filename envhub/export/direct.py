@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from envhub._forks import refuse_after_fork
-from envhub._seeding import traced_seed
+from envhub._pictures import picture_of
 from envhub.environment import Environment
 from envhub.export.driver import Driver
+from envhub.export.seeds import key_after, seed_of_reset
+from envhub.host.detached import Detached, taker_of
 from envhub.host.direct import Direct, flat, is_outside
 from envhub.host.environment import HostEnvironment, HostState
 from envhub.host.pool import Pool
@@ -28,16 +29,99 @@ from envhub.host.protocol import (
 )
 
 
-class DirectDriver(Driver):
+class HostDriver(Driver):
     """Does the same as `Driver`, with the same keys, in NumPy.
 
-    The pool of the environment answers each call at once. Steps do not use their keys, so the keys
-    of an episode are split when the next one starts.
+    Steps do not use their keys, so the keys of an episode are split when the next one starts.
     """
 
     env: HostEnvironment
+    _calls = 0  # that have split the key since it was kept
+
+    def seed(self, seed: int | None) -> None:
+        super().seed(seed)
+        self._calls = 0
+
+    def reset(self, mask: Any = None) -> Any:
+        refuse_after_fork()
+        if self._calls:
+            self._key, self._calls = np.asarray(key_after(self._key, self._calls)), 0
+        obs = self._begin(seed_of_reset(self._key))
+        self._calls = 1
+        return obs
+
+    def _begin(self, seed: int) -> Any:
+        """Start the episode of a seed."""
+        raise NotImplementedError
+
+
+class DetachedDriver(HostDriver):
+    """Steps one instance without the pool, as the library's own users do."""
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        self._detached: Detached = self.env.detached(self.params)
+        self._take = taker_of(self.env._values.actions, self._action)
+
+    @property
+    def state(self) -> Any:
+        """The last state; `None` before the first reset. Without a snapshot it names nothing."""
+        if not self._is_started:
+            return None
+        snapshot = self._detached.snapshot()
+        row = None if snapshot is None else jnp.asarray(snapshot)
+        return HostState(jnp.zeros(3, jnp.uint32), row)
+
+    @state.setter
+    def state(self, state: None) -> None:
+        self._is_started = False
+
+    @property
+    def is_started(self) -> bool:
+        return self._is_started
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = super().__getstate__()
+        for name in ("_detached", "_take"):
+            del kept[name]
+        return kept | {"_snapshot": self._detached.snapshot() if self._is_started else None}
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        snapshot = kept.pop("_snapshot")
+        super().__setstate__(kept)
+        if snapshot is not None:
+            self._detached.continue_from(snapshot)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Driver:
+        other = super().__deepcopy__(memo)
+        assert isinstance(other, DetachedDriver)
+        other._prepare()
+        other._detached.follow(self._detached)
+        return other
+
+    def step(self, action: Any) -> tuple[Any, Any, Any, Any, Any]:
+        refuse_after_fork()
+        result = self._detached.step(action, self._take(action))
+        self._calls += 1
+        return result
+
+    def render(self) -> Any:
+        return picture_of(self.env, self._detached.render)
+
+    def close(self) -> None:
+        self._detached.close()
+        super().close()
+
+    def _begin(self, seed: int) -> Any:
+        obs = self._detached.reset(seed)
+        self._is_started = True
+        return obs
+
+
+class DirectDriver(HostDriver):
+    """Calls the pool of the environment, where a fleet must run the instances."""
+
     _shown: Columns | None = None  # what the last call gave, by name
-    _steps = 0  # since the last reset
 
     @property
     def state(self) -> Any:
@@ -67,16 +151,9 @@ class DirectDriver(Driver):
         kept = super().__getstate__()
         return {name: value for name, value in kept.items() if name not in ("_direct", "_flat")}
 
-    def seed(self, seed: int | None) -> None:
-        super().seed(seed)
-        self._steps = 0
-
-    def reset(self, mask: Any = None) -> Any:
-        refuse_after_fork()
-        key, seed = _next_seed(self._key, self._steps)
-        given = {SEED: np.asarray(seed)[None]}
+    def _begin(self, seed: int) -> Any:
+        given = {SEED: np.array([seed], np.uint32)}
         self._shown = self._direct.call(Pool.reset, given | self._flat)[1]
-        self._key, self._steps = key, 0
         return self._seen()
 
     def step(self, action: Any) -> tuple[Any, Any, Any, Any, Any]:
@@ -90,7 +167,7 @@ class DirectDriver(Driver):
             for (name, form), leaf in zip(self.env._protocol.chosen.items(), leaves, strict=True)
         }
         self._shown = shown = self._direct.call(Pool.step, given | self._flat)[1]
-        self._steps += 1
+        self._calls += 1
         one = {name: column.reshape(column.shape[1:]) for name, column in shown.items()}
         named = zip(self.env.info_entries, self.env._protocol.info, strict=True)
         info = {entry.name: one[name] for entry, name in named}
@@ -103,19 +180,8 @@ class DirectDriver(Driver):
         return self.observation(of_leaves(self.env.observation_space(), iter(leaves)))
 
 
-@jax.jit
-def _next_seed(key_data: Any, steps: Any) -> tuple[Any, Any]:
-    """Return the key to keep and the seed of the episode, after the keys of that many steps."""
-
-    def split(_: Any, data: Any) -> Any:
-        return jax.random.key_data(jax.random.split(jax.random.wrap_key_data(data))[0])
-
-    key_data = jax.lax.fori_loop(0, steps, split, key_data)
-    kept, used = jax.random.split(jax.random.wrap_key_data(key_data))
-    return jax.random.key_data(kept), traced_seed(used)
-
-
 def driver_of(env: Environment, params: Any, seed: int | None) -> Driver:
     """Return the driver that suits an environment."""
-    is_direct = type(env) is HostEnvironment and env._is_plain and is_outside()
-    return (DirectDriver if is_direct else Driver)(env, params, seed)
+    if type(env) is not HostEnvironment or not env._is_plain or not is_outside():
+        return Driver(env, params, seed)
+    return (DetachedDriver if env.can_detach else DirectDriver)(env, params, seed)

@@ -9,13 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envhub import spaces
 from envhub._forks import refuse_after_fork
 from envhub._tracing import is_traced
 from envhub.environment import Environment
 from envhub.errors import InvalidActionError, InvalidOptionError, InvalidParamsError
 from envhub.export.packing import pack, unpacker
-from envhub.spaces._trees import map_space
+from envhub.spaces._trees import map_space, observed
 from envhub.vector import VectorEnv
 
 
@@ -161,6 +160,11 @@ class Driver:
         """Return the observation as NumPy arrays with the dtypes of the space."""
         return map_space(observed, self.observations, obs)
 
+    def render(self) -> Any:
+        """Draw the last state."""
+        draw: Any = self.env.render
+        return draw(self.state, self.params)
+
     def close(self) -> None:
         """Free what the environment holds. It may be called repeatedly."""
         if self._is_owner:
@@ -218,12 +222,6 @@ def _split(key_data: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Return the data of the key to keep, and the key to use."""
     kept, used = jax.random.split(jax.random.wrap_key_data(key_data))
     return jax.random.key_data(kept), used
-
-
-def observed(space: Any, leaf: Any) -> Any:
-    """Convert a leaf to NumPy: an array, or an integer for a `Discrete` space."""
-    array = np.asarray(leaf, space.dtype)
-    return array[()] if isinstance(space, spaces.Discrete) else array
 
 
 def _checked(space: Any, leaf: Any) -> np.ndarray[Any, Any]:

@@ -10,7 +10,7 @@ from envhub import registry, spaces
 from envhub.environment import Environment
 from envhub.errors import MissingCapabilityError
 from envhub.export.checks import check_one_episode, check_reset_options
-from envhub.export.copies import Copied, WithSpec
+from envhub.export.copies import Copied, WithGenerator, WithSpec
 from envhub.export.driver import Driver
 from envhub.flags import Capabilities
 
@@ -81,7 +81,7 @@ def render_metadata(capabilities: Capabilities, render_mode: str | None) -> dict
 def _env_class() -> Any:
     gymnasium: Any = registry.get("gymnasium").load()
 
-    class EnvHubEnv(WithSpec, Copied, gymnasium.Env):  # type: ignore[misc]
+    class EnvHubEnv(WithSpec, WithGenerator, Copied, gymnasium.Env):  # type: ignore[misc]
         """An environment of envhub; see `envhub.export.to_gymnasium`."""
 
         class_of = staticmethod(_env_class)
@@ -92,7 +92,8 @@ def _env_class() -> Any:
             self.driver, self.metadata, self.render_mode = driver, metadata, render_mode
             self.observation_space = spaces.to_gymnasium(driver.observations)
             self.action_space = spaces.to_gymnasium(driver.actions)
-            super().reset(seed=seed)
+            if seed is not None:
+                self.begin(seed)
             env = driver.env
 
             self.spec = gymnasium.envs.registration.EnvSpec(
@@ -102,9 +103,10 @@ def _env_class() -> Any:
             )
 
         def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, Any]:
-            check_reset_options(options)
-            super().reset(seed=seed)
+            if options:
+                check_reset_options(options)
             if seed is not None:
+                self.begin(seed)
                 self.driver.seed(seed)
             return self.driver.reset(), {}
 
@@ -117,7 +119,7 @@ def _env_class() -> Any:
             if self.render_mode is None:
                 return None
             self._check_reset()
-            return self.driver.env.render(self.driver.state, self.driver.params)
+            return self.driver.render()
 
         def close(self) -> None:
             self.driver.close()

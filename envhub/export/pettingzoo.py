@@ -14,9 +14,9 @@ from envhub.environment import Environment
 from envhub.errors import InvalidActionError, InvalidOptionError
 from envhub.export.checks import check_reset, check_whole, load
 from envhub.export.copies import Copied
-from envhub.export.driver import Driver, observed
+from envhub.export.driver import Driver
 from envhub.export.gymnasium import render_metadata
-from envhub.spaces._trees import map_space, tree_of, zero_of
+from envhub.spaces._trees import map_space, observed, tree_of, zero_of
 
 MASK = "action_mask"
 
@@ -127,8 +127,7 @@ class _ParallelEnv(Copied):
         if self.render_mode is None:
             return None
         check_reset(self.driver, "to_pettingzoo")
-        draw: Any = self.driver.env.render
-        return draw(self.driver.state, self.driver.params)
+        return self.driver.render()
 
     def close(self) -> None:
         self.driver.close()

@@ -7,7 +7,8 @@ the calls from compiled programs (`transport`) and their arrays (`protocol`), th
 fleets that run instances (`fleet` and `parallel`), their values (`values`), and snapshots
 (`snapshot`). What is found out when an environment is made is in `trials`, `repeats`, `proof` and
 `walks`. What cannot be saved is replayed: `forking` finds out how, `replay` restores from the
-`logs` of episodes, and `copies` is a cache in front of it.
+`logs` of episodes, and `copies` is a cache in front of it. Calls outside `jit` go to the pool
+without a program (`direct`), and an export steps one instance without the pool (`detached`).
 """
 
 # `environment` is not imported here, because it makes JAX load its callbacks. An adapter imports it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import weakref
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -19,12 +20,14 @@ from envhub.errors import UnavailableEnvError
 from envhub.flags import Capabilities
 from envhub.host import proof, transport
 from envhub.host.autoresets import step_or_reset, step_then_reset
+from envhub.host.detached import Detached
 from envhub.host.direct import Direct, flat, is_outside
-from envhub.host.fleet import Fleet
+from envhub.host.fleet import Fleet, SerialFleet
 from envhub.host.instance import Instance
 from envhub.host.options import BRIDGE_OPTIONS, check_options
 from envhub.host.outcomes import Counts
 from envhub.host.parallel import make_fleet
+from envhub.host.parallel.fleet import ParallelFleet
 from envhub.host.pool import Answer, Pool
 from envhub.host.pools import find_pool
 from envhub.host.protocol import (
@@ -176,11 +179,11 @@ class HostEnvironment(Environment):
         if fleet is None:
             saves, info = capabilities.forkable, [entry.name for entry in self.info_entries]
             fleet = make_fleet(construct, first, options, saves=saves, info=info)
-        values = Values(self._protocol, actions, observations, snapshots)
-        limit = options.get("max_instances")
+        self._values = Values(self._protocol, actions, observations, snapshots)
         # One agent may have a leading axis, which results of the protocol do not have.
         self._is_plain = num_agents != 1
-        self._pool = Pool(env_id, fleet, self._protocol, values, limit)
+        self._construct, self._fleet, self._most = construct, fleet, options.get("max_instances")
+        self._pool = Pool(env_id, fleet, self._protocol, self._values, self._most)
 
     @property
     def last_error(self) -> BaseException | None:
@@ -239,6 +242,28 @@ class HostEnvironment(Environment):
 
     def close(self) -> None:
         self._pool.close()
+        for each in list(self._detached):
+            each.close()
+
+    @property
+    def can_detach(self) -> bool:
+        """Whether one caller may step an instance that is not in the pool, see `detached`.
+
+        A fleet of the suite's own is known to play as instances do where it takes their snapshots.
+        """
+        if self._most == 1 or isinstance(self._fleet, ParallelFleet):
+            return False
+        return isinstance(self._fleet, SerialFleet) or self.capabilities.forkable
+
+    def detached(self, params: Any) -> Detached:
+        """Return an instance for one caller outside JAX, with these params in all calls."""
+        one = Detached(self._pool, self._construct, self._values, flat(params))
+        self._detached.add(one)
+        return one
+
+    @functools.cached_property
+    def _detached(self) -> weakref.WeakSet[Detached]:
+        return weakref.WeakSet()
 
     def _call(self, answer: Answer, given: Mapping[str, Any], forms: Mapping[str, Form]) -> Columns:
         function = PoolAnswer(self._pool.nonce, answer)

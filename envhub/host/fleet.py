@@ -171,7 +171,7 @@ class SerialFleet(Fleet):
     ) -> Outcomes:
         """Return the outcomes of a call in which a step raised or returned something else."""
         done = len(steps) if stopped is None else self._done(steps, saved, numbers)
-        lanes = [lane for lane in range(done) if _is_step(steps[lane])]
+        lanes = [lane for lane in range(done) if is_step(steps[lane])]
         failures: dict[int, BaseException] = {
             lane: TypeError(f"a step must return five values, not {steps[lane]!r:.100}")
             for lane in set(range(done)).difference(lanes)
@@ -214,7 +214,8 @@ class SerialFleet(Fleet):
         return min(len(saved) if self._saves else len(made), len(numbers) - 1)
 
 
-def _is_step(step: Any) -> bool:
+def is_step(step: Any) -> bool:
+    """Tell whether an instance returned five values."""
     return isinstance(step, tuple) and len(step) == 5
 
 

@@ -42,7 +42,6 @@ FORKABLE = (
     "With forkable=True, if the environment supports it, any state can be stepped at any time."
 )
 EVERYONE = slice(None)
-
 NOBODY = np.zeros(0, np.intp)
 
 Answer = Callable[["Pool", Columns, Columns, int], None]
@@ -63,6 +62,7 @@ class Pool:
     Attributes:
         protocol: as above.
         error: of the last call that failed.
+        lock: held while an instance is at work.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Pool:
         self._applied: tuple[Any, bytes] | None = None  # slots and params of the last call
         self._calls = self._resets = self._steps = 0
         self._is_open = True
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         pools[self.nonce] = self
 
     @property
@@ -102,12 +102,12 @@ class Pool:
     def serve(self, answer: Answer, inputs: Columns, outputs: Columns, size: int) -> None:
         """Answer one call from a compiled program; `error` keeps its exception."""
         try:
-            with self._lock, deferred():  # no interrupt comes between moving and recording it
+            with self.lock, deferred():  # no interrupt comes between moving and recording it
                 self._largest_batch = max(self._largest_batch, size)
                 self._calls += 1
                 self._states.now += 1
                 if not self._is_open or self._made_in != _forks.generation:
-                    raise self._unusable()
+                    self.check_usable()  # a call less in every step
                 answer(self, inputs, outputs, size)
         except BaseException as error:  # also an interrupt that was deferred
             self.error = error
@@ -170,9 +170,8 @@ class Pool:
 
     def render(self, handle: Any, row: Any) -> Any:
         """Draw a state; `row` is its snapshot if it has one."""
-        with self._lock:
-            if not self._is_open or self._made_in != _forks.generation:
-                raise self._unusable()
+        with self.lock:
+            self.check_usable()
             slot = self._states.find(handle)
             if slot < 0:
                 if self._snapshots is None:
@@ -185,17 +184,19 @@ class Pool:
 
     def close(self) -> None:
         """Close every instance; states of this pool are stale from now on."""
-        with self._lock:
+        with self.lock:
             self._is_open = False
             pools.pop(self.nonce, None)
             self._fleet.close()
 
-    def _unusable(self) -> Exception:
+    def check_usable(self) -> None:
+        """Refuse a closed environment, and a process that was forked since."""
         if not self._is_open:
-            return StaleStateError(f"{self.name}: {GONE}")
-        return ForkedProcessError(  # its states would have the names of the parent's
-            f"{self.name} was made before this process was forked; make it here. {_forks.SPAWN}"
-        )
+            raise StaleStateError(f"{self.name}: {GONE}")
+        if self._made_in != _forks.generation:
+            raise ForkedProcessError(  # its states would have the names of the parent's
+                f"{self.name} was made before this process was forked; make it here. {_forks.SPAWN}"
+            )
 
     # The lanes of a step.
 

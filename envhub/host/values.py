@@ -84,7 +84,7 @@ class Observations(Leaves):
         """
         size = len(batch)
         if self.is_single and type(batch) is not Stacked:  # as in most steps
-            return [_conformed(batch, size, self.forms[0], "the observation")]
+            return [conformed(batch, size, self.forms[0], "the observation")]
         try:
             if isinstance(batch, Stacked):
                 leaves = to_leaves(self.space, batch.tree)
@@ -93,7 +93,7 @@ class Observations(Leaves):
         except Exception as error:  # there is no common base of what indexing anything raises
             raise ValueError(f"the observation is not in {self.space}: {error!r}") from error
         return [
-            _conformed(leaf, size, form, "a leaf of the observation")
+            conformed(leaf, size, form, "a leaf of the observation")
             for leaf, form in zip(leaves, self.forms, strict=True)
         ]
 
@@ -156,7 +156,7 @@ class Values:
         snapshots: the form of snapshots; `None` for an environment without snapshots.
 
     Attributes:
-        actions, snapshots: as above.
+        actions, observations, snapshots: as above.
     """
 
     def __init__(
@@ -166,8 +166,8 @@ class Values:
         observations: Observations,
         snapshots: SnapshotForm | None,
     ) -> None:
-        self.actions, self.snapshots = actions, snapshots
-        self._protocol, self._observations = protocol, observations
+        self.actions, self.observations, self.snapshots = actions, observations, snapshots
+        self._protocol = protocol
         self._flag = protocol.shown[TERMINATED]
 
     def read(self, inputs: Columns, size: int) -> Given:
@@ -195,15 +195,15 @@ class Values:
             ValueError: if a value does not fit its space, or changed its form.
         """
         size, protocol = len(outcomes.obs), self._protocol
-        obs = self._observations.columns(outcomes.obs)
+        obs = self.observations.columns(outcomes.obs)
         columns: Columns = dict(zip(protocol.obs, obs, strict=True))
         if len(outcomes.rewards):
             reward, flag = protocol.shown[REWARD], self._flag
-            columns[REWARD] = _conformed(outcomes.rewards, size, reward, "the reward")
-            terminated = _conformed(outcomes.terminated, size, flag, "terminated")
-            truncated = _conformed(outcomes.truncated, size, flag, "truncated")
+            columns[REWARD] = conformed(outcomes.rewards, size, reward, "the reward")
+            terminated = conformed(outcomes.terminated, size, flag, "terminated")
+            truncated = conformed(outcomes.truncated, size, flag, "truncated")
             for name, entry in zip(protocol.info, protocol.entries, strict=True):
-                columns[name] = _entries(outcomes.infos, entry)
+                columns[name] = entry_column(outcomes.infos, entry)
         else:  # after a reset
             terminated = truncated = np.zeros((size, *self._flag.shape), np.bool_)
             for name in protocol.of_the_step:
@@ -211,7 +211,7 @@ class Values:
                 columns[name] = np.zeros((size, *shape), dtype)
         columns[TERMINATED], columns[TRUNCATED] = terminated, truncated
         if self.snapshots:
-            packed = self._observations.to_bytes(obs)
+            packed = self.observations.to_bytes(obs)
             columns[SNAPSHOT] = self.snapshots.pack(outcomes.saved, packed, terminated, truncated)
         return columns
 
@@ -247,7 +247,7 @@ class Values:
     def of_snapshots(self, rows: Array) -> Columns:
         """Return the columns of ended states from their snapshots: no reward, and no `info`."""
         assert self.snapshots is not None
-        obs = self._observations.of_bytes(self.snapshots.obs(rows))
+        obs = self.observations.of_bytes(self.snapshots.obs(rows))
         terminated, truncated = self.snapshots.flags(rows)
         columns = dict(zip(self._protocol.obs, obs, strict=True))
         return columns | {SNAPSHOT: rows, TERMINATED: terminated, TRUNCATED: truncated}
@@ -255,8 +255,8 @@ class Values:
     def saved(self, rows: Array) -> tuple[list[bytes], list[Any]]:
         """Return the saved bytes and the observations in snapshots."""
         assert self.snapshots is not None
-        obs = self._observations.of_bytes(self.snapshots.obs(rows))
-        return self.snapshots.saved(rows), self._observations.values(obs)
+        obs = self.observations.of_bytes(self.snapshots.obs(rows))
+        return self.snapshots.saved(rows), self.observations.values(obs)
 
 
 def params_of(inputs: Columns) -> Array:
@@ -269,7 +269,7 @@ def stretch(column: Array, size: int) -> Array:
     return column if len(column) == size else np.broadcast_to(column, (size, *column.shape[1:]))
 
 
-def _entries(infos: Any, entry: InfoEntry) -> Array:
+def entry_column(infos: Any, entry: InfoEntry) -> Array:
     """Return an entry of `info` (see `Outcomes`) as a column, with `absent` for missing values.
 
     Raises:
@@ -278,18 +278,18 @@ def _entries(infos: Any, entry: InfoEntry) -> Array:
     name, shape, dtype = entry
     what = f"info[{name!r}]"
     if isinstance(infos, Mapping):
-        return _conformed(infos[name], len(infos[name]), Form(shape, dtype), what)
+        return conformed(infos[name], len(infos[name]), Form(shape, dtype), what)
     if not all(isinstance(info, Mapping) for info in infos):
         wrong = next(info for info in infos if not isinstance(info, Mapping))
         raise ValueError(f"info must be a dict, not {wrong!r:.100}")
     column = [info.get(name) for info in infos]
     there = [lane for lane, value in enumerate(column) if value is not None]
     if len(there) == len(column):
-        return _conformed(column, len(column), Form(shape, dtype), what)
+        return conformed(column, len(column), Form(shape, dtype), what)
     filled = np.full((len(column), *shape), absent(dtype), dtype)
     if there:
         values = [column[lane] for lane in there]
-        filled[there] = _conformed(values, len(there), Form(shape, dtype), what)
+        filled[there] = conformed(values, len(there), Form(shape, dtype), what)
     return filled
 
 
@@ -311,7 +311,7 @@ def _joined(column: Any) -> Array:
     return np.concatenate(column).reshape(len(column), *first.shape)
 
 
-def _conformed(column: Any, size: int, form: Form, what: str) -> Array:
+def conformed(column: Any, size: int, form: Form, what: str) -> Array:
     """Convert values to the declared column; a value that does not fit is refused, not rounded.
 
     An array of one number counts as a number.

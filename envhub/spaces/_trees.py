@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from envhub.spaces._arrays import Discrete
 from envhub.spaces._nested import Dict, Tuple
 from envhub.spaces._space import Space
 
@@ -40,6 +41,12 @@ def space_of(tree: Any) -> Space:
 def zero_of(leaf: Any) -> Any:
     """Return the element of a space of arrays that is nearest to zero: Gymnasium's "zero"."""
     return np.maximum(np.minimum(0, leaf.high), leaf.low).astype(leaf.dtype)
+
+
+def observed(space: Any, leaf: Any) -> Any:
+    """Convert a leaf to NumPy: an array, or an integer for a `Discrete` space."""
+    array = np.asarray(leaf, space.dtype)
+    return array[()] if isinstance(space, Discrete) else array
 
 
 def map_space(function: Callable[..., Any], space: Space, value: Any) -> Any:

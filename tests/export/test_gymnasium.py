@@ -213,6 +213,8 @@ def test_gymnasiums_wrappers_and_vector_environments_take_it() -> None:
     ("env_id", "options"),
     [
         ("gymnasium::CartPole-v1", {"max_episode_steps": 5}),
+        ("gymnasium::CartPole-v1", {"forkable": False}),  # whose batches are stepped in one go
+        ("gymnasium::CartPole-v1", {"workers": "thread", "num_workers": 1}),
         ("gymnasium::Pendulum-v1", {"forkable": False, "max_episode_steps": 5}),
         ("gymnasium::FrozenLake-v1", {}),  # whose `info` has an entry
         ("gymnasium::Blackjack-v1", {}),  # whose observations have parts
