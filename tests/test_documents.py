@@ -163,7 +163,7 @@ WRITTEN = {
     path
     for pattern in (
         *("*.*", ".ci/*", ".github/**/*.yml", "constraints/*"),
-        *("{}/**/*.py", "{}/**/*.md", "{}/**/*.html", "{}/**/*.json", "{}/**/*.txt"),
+        *("{}/**/*.py", "{}/**/*.md", "{}/**/*.html", "{}/**/*.json", "{}/**/*.txt", "{}/**/*.js"),
     )
     for folder in ("adapters", "benchmarks", "docs", "envhub", "examples", "scripts", "tests")
     for path in REPOSITORY.glob(pattern.format(folder))

@@ -13,7 +13,7 @@ from envhub.cli._facts import Facts
 from envhub.cli._options import AsJson
 from envhub.errors import UnknownSuiteError, did_you_mean
 from envhub.flags import FLAGS
-from envhub.matrix import results, staleness, summary
+from envhub.matrix import results, staleness, summary, timing
 from envhub.matrix.markdown import OLD
 from envhub.matrix.results import AS_SAMPLED, COLUMNS, NOT_RUN, Results, Row
 
@@ -65,7 +65,7 @@ def _facts(found: Results, suite: str | None, set_name: str | None, check: bool)
     return {
         "sets": dict(found.sets),
         "rows": [_entry(row) for row in found.of(suite, set_name)],
-        "timed": summary.costs(found),
+        "timed": timing.said(found),
         **(_out_of_date() if check else {"stale": [], "unlisted": []}),
         "never_run": [
             {"set": name, "command": staleness.command_for(name)}

@@ -21,6 +21,7 @@ def documents(results: Results) -> dict[str, str]:
         "envhub/matrix/results.json": files.small(results),
         "compat_matrix.md": markdown.document(results),
         "docs/matrix.html": page.document(results),
+        **{f"docs/matrix/{name}.js": page.details(results, name) for name in results.suites},
         **{f"docs/badges/{name}.svg": badges.badge(results, name) for name in results.suites},
     }
 

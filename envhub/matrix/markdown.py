@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from envhub import registry
 from envhub.errors import EnvHubError
 from envhub.flags import FLAGS
-from envhub.matrix import summary
+from envhub.matrix import summary, timing
 from envhub.matrix.merged import DIFFERS, OPTION, Environment, environments, say_sets
 from envhub.matrix.results import AS_SAMPLED, COLUMNS, GAPS, NOT_RUN, Results
 
@@ -74,8 +74,8 @@ def document(results: Results) -> str:
 
 
 def _costs(results: Results) -> str:
-    lines = [f"- {name}: {text}." for name, text in summary.costs(results).items()]
-    return "\n".join(["What the largest run of a set took:\n", *lines, ""]) if lines else ""
+    lines = [f"- {name}: {text}" for name, text in timing.said(results).items()]
+    return "\n".join(["What the examination took:\n", *lines, ""]) if lines else ""
 
 
 class Notes:

@@ -162,7 +162,9 @@ class Results:
         rows: one row per environment and set.
         costs: the mean CPU seconds of a row, by set, suite and column; `START` is what a process
             needs before its first row.
-        timed: the largest run of each set: date, rows, cells, seconds, and CPU seconds by suite.
+        timed: the largest run of each set: date, rows, cells, runs (more than one if it was
+            interrupted), seconds, and CPU seconds by suite; `alone` has the same of each suite that
+            was run by itself.
     """
 
     sets: Mapping[str, str]

@@ -74,19 +74,6 @@ def _in_set(results: Results, suite: str, name: str) -> str:
     return LEFT_OUT if name.startswith(f"without-{suite}-") else NOT_RUN
 
 
-def costs(results: Results) -> dict[str, str]:
-    """Say, for each set, how long its largest run took, and how many CPU seconds by suite."""
-    said = {}
-    for name, run in sorted(results.timed.items()):
-        each = ", ".join(f"{suite} {cpu:,.0f} s" for suite, cpu in sorted(run["cpu"].items()))
-        total = sum(run["cpu"].values())
-        said[name] = (
-            f"{run['rows']} rows on {run['date']} in {run['seconds'] / 60:,.0f} min, "
-            f"{total:,.0f} s of CPU: {each}"
-        )
-    return said
-
-
 def count_flags(results: Results) -> dict[str, tuple[int, list[str]]]:
     """Count, for each suite, the environments that were run and those with each flag on any set.
 

@@ -17,13 +17,13 @@ import envhub
 import tasks
 from envhub import registry
 from envhub.flags import FLAGS
-from envhub.matrix import staleness
+from envhub.matrix import staleness, timing
 from envhub.matrix.results import COLUMNS
 
 from . import cases
 from .cases import Case
 
-EVERY_NAME = "newest-py3.11"
+EVERY_NAME = timing.EVERY_NAME
 OF_A_MEMBER = ("makes", "resets", "observations", "ends")
 # Some of Atari's episodes last for 27,000 steps.
 LONGEST, LONGEST_OF_A_MEMBER = 3_000, 1_000

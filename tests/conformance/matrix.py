@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import datetime
 import functools
 import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import tasks
 from envhub import registry
@@ -155,38 +157,53 @@ def with_marks(row: Row, present: Present) -> Row:
 
 
 def timed(
-    known: results.Results, set_name: str, journal: Journal, entries: Sequence[Mapping[str, object]]
+    known: results.Results, set_name: str, journal: Journal, entries: Sequence[Mapping[str, Any]]
 ) -> results.Results:
     """The results with what the run took: as a whole, and a row of each suite by column."""
     means: dict[str, dict[str, list[float]]] = {}
-    cpu: dict[str, float] = {}
     for entry in entries:
-        suite = str(entry["case"]).partition("::")[0]
+        suite = entry["case"].partition("::")[0]
         for column, seconds in seconds_by_column(entry).items():
             means.setdefault(suite, {}).setdefault(column, []).append(seconds)
-            cpu[suite] = round(cpu.get(suite, 0) + seconds, 1)
     before = known.costs.get(set_name, {})
     costs = {**before, **{
         suite: {**before.get(suite, {}),
                 **{name: round(sum(each) / len(each), 2) for name, each in columns.items()}}
         for suite, columns in means.items()
     }}  # fmt: skip
-    seconds = sum(line["seconds"] for line in journal.lines() if "seconds" in line)
-    date = next((str(entry["run"]["date"]) for entry in entries), "")  # type: ignore[index]
-    cells = sum(map(len, (entry["columns"] for entry in entries)))  # type: ignore[arg-type]
+    return dataclasses.replace(
+        known,
+        costs={**known.costs, set_name: costs},
+        timed={**known.timed, set_name: with_run(known.timed.get(set_name, {}), journal, entries)},
+    )
+
+
+def with_run(
+    known: Mapping[str, Any], journal: Journal, entries: Sequence[Mapping[str, Any]]
+) -> Mapping[str, Any]:
+    """What is known of the time that a set takes, with what the journal says.
+
+    All of the journal counts, with what was examined again. The largest run is kept: a part says
+    little of what the whole takes. A run of one suite is that suite's.
+    """
+    lines, cpu = journal.lines(), dict[str, float]()
+    for line in lines:
+        if "case" in line:
+            suite = line["case"].partition("::")[0]
+            cpu[suite] = round(cpu.get(suite, 0) + sum(seconds_by_column(line).values()), 1)
     last = {
-        "date": date,
+        "date": max(entry["run"]["date"] for entry in entries),
         "rows": len(entries),
-        "cells": cells,
-        "seconds": round(seconds),
+        "cells": sum(len(entry["columns"]) for entry in entries),
+        "runs": sum("began" in line for line in lines),
+        "seconds": round(sum(line.get("seconds", 0) for line in lines)),
         "cpu": cpu,
     }
-    largest = known.timed.get(set_name, last)
-    if largest.get("cells", 0) > cells:  # a part of a set says little of what the whole takes
-        last = largest
-    return dataclasses.replace(
-        known, costs={**known.costs, set_name: costs}, timed={**known.timed, set_name: last}
-    )
+    if len(cpu) == 1:
+        (suite,), alone = cpu, known.get("alone", {})
+        largest = max(alone.get(suite, last), last, key=lambda run: run["cells"])
+        return {**known, "alone": {**alone, suite: largest}}
+    return {**known, **(last if last["cells"] >= known.get("cells", 0) else {})}
 
 
 def write(known: results.Results) -> None:
@@ -245,14 +262,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"{len(entries)} rows are in the journal of {name}")
     say_estimate(name, todo)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    began = time.monotonic()
+    if todo:
+        journal.write({"began": datetime.datetime.now(datetime.UTC).isoformat("T", "seconds")})
     try:
         examine(todo, arguments, journal, present)
     except KeyboardInterrupt:
         print("\nInterrupted; the same command goes on from here.")
         return 130
-    finally:
-        journal.write({"seconds": time.monotonic() - began})
     finish(known, name, journal, present)
     return 0
 
@@ -261,14 +277,15 @@ def examine(
     todo: Sequence[Task], arguments: argparse.Namespace, journal: Journal, present: Present
 ) -> None:
     """Examine all of it, and write each report into the journal."""
-    began, waiting = time.monotonic(), sum(task.seconds or 1 for task in todo)
-    total = waiting
+    began = before = time.monotonic()
+    total = waiting = sum(task.seconds or 1 for task in todo)
     with (JOURNALS / f"{arguments.set}.log").open("a", encoding="utf-8") as log:
         for done, (task, report) in enumerate(examine_all(todo, arguments.limit, log), start=1):
             run = current_run(task.case.suite)
-            journal.add(task, report, run, present)
-            waiting -= task.seconds or 1
-            left = (time.monotonic() - began) / max(total - waiting, 1e-9) * waiting
+            now = time.monotonic()
+            journal.add(task, {**report, "seconds": now - before}, run, present)
+            waiting, before = waiting - (task.seconds or 1), now
+            left = (now - began) / max(total - waiting, 1e-9) * waiting
             entry = {**report, "case": str(task.case), "columns": task.columns, "run": vars(run),
                      "adapter": "", "facts": {}}  # fmt: skip
             row = row_of(entry, arguments.set, depth_of(task.case, arguments.set))

@@ -236,6 +236,26 @@ def test_an_interrupted_run_goes_on_from_its_journal(
     assert written.read(present, {"gymnax": run}) == {}
 
 
+def test_all_of_a_journal_is_what_a_run_took(tmp_path: Path) -> None:
+    """With what was examined again after an interruption; a run of one suite is that suite's."""
+    written = journal.Journal(tmp_path / "a-set.jsonl")
+    cpu = {"cpu_seconds": {"makes": 2.0}, "seconds": 3.0}
+    other = Case("brax", "ant", (("backend", "mjx"),))
+    for line in ({"began": "1"}, entry_of(CASE, **cpu), {"began": "2"}, entry_of(CASE, **cpu)):
+        written.write(line)
+    of_one = matrix.with_run({}, written, [entry_of(CASE, **cpu)])
+    alone = of_one["alone"]["gymnax"]
+    assert (alone["rows"], alone["cells"], alone["runs"]) == (1, len(COLUMNS), 2)
+    assert (alone["seconds"], alone["cpu"]) == (6, {"gymnax": 4.0})
+    written.write(entry_of(other, **cpu))
+    of_two = matrix.with_run(of_one, written, [entry_of(each, **cpu) for each in (CASE, other)])
+    assert of_two["alone"] == of_one["alone"]
+    assert (of_two["rows"], of_two["cpu"]) == (2, {"gymnax": 4.0, "brax": 2.0})
+    # A part says little of what the whole takes.
+    fewer = [entry_of(CASE, ("makes",)), entry_of(other, ("makes",))]
+    assert matrix.with_run(of_two, written, fewer) == of_two
+
+
 def test_rows_of_one_set_are_not_found_on_another(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -268,7 +288,8 @@ def test_a_run_joins_the_results_and_writes_the_documents(
     assert states.pop(str(CASE)) == "pass"
     assert set(states.values()) == {NOT_RUN}
     assert known.costs == {depth.EVERY_NAME: {"gymnax": seconds}}
-    assert known.timed[depth.EVERY_NAME]["cpu"] == {"gymnax": 4.0}
+    alone = known.timed[depth.EVERY_NAME]["alone"]["gymnax"]
+    assert (alone["cpu"], alone["rows"], alone["runs"]) == ({"gymnax": 4.0}, 1, 1)
     assert "| `gymnax::CartPole-v1` | ✓ |" in (tmp_path / "compat_matrix.md").read_text(
         encoding="utf-8"
     )

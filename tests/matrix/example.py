@@ -58,7 +58,7 @@ RESULTS = Results(
     SETS,
     ROWS,
     {NEW: {"gymnax": {"start": 1.5, "makes": 0.25}}},
-    {NEW: {"date": "2026-01-31", "rows": 3, "seconds": 120, "cpu": {"gymnax": 200.5}}},
+    {NEW: {"date": "2026-01-31", "rows": 3, "cells": 60, "seconds": 120, "cpu": {"gymnax": 200.5}}},
 )
 SAMPLED = Row(
     "gymnax::Catch-bsuite",

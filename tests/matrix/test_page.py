@@ -15,6 +15,7 @@ import pytest
 from envhub import registry
 from envhub.flags import FLAGS
 from envhub.matrix import page, results
+from envhub.matrix.results import Results
 
 from .example import EXCEPTION, RESULTS
 
@@ -28,11 +29,18 @@ LOOK = """
 const seen = [];
 const widths = selector => [...document.querySelectorAll(selector)]
   .map(each => each.getBoundingClientRect());
+const loaded = async () => {
+  while (Object.keys(received).length < requested.size) {
+    await new Promise(done => setTimeout(done, 10));
+  }
+};
+(async () => {
 for (const [place, clicks] of PLACES) {
   location.hash = place;
   read();
   show();
   for (const selector of clicks) document.querySelector(selector).click();
+  await loaded();
   const rows = [...document.querySelectorAll("tr.env")];
   const first = rows[0]?.children[0].getBoundingClientRect();
   seen.push({
@@ -52,19 +60,33 @@ for (const [place, clicks] of PLACES) {
     marks: widths("tr.env:first-child td[title]").filter(box => box.right <= innerWidth).length,
     inside: widths(".inside")[0]?.right ?? 0,
     broken: rows.filter(tr => tr.children[0].scrollWidth > tr.children[0].clientWidth).length,
+    requested: [...requested],
   });
 }
 parent.postMessage(JSON.stringify(seen), "*");
+})();
 """
 
 
 def look(
-    text: str, folder: Path, places: list[tuple[str, list[str]]], width: int = 1400
+    found: Results,
+    folder: Path,
+    places: list[tuple[str, list[str]]],
+    width: int = 1400,
+    without: str = "",
 ) -> list[Any]:
-    """What is seen at each place, after the clicks there; the browser starts once."""
+    """What is seen at each place, after the clicks there, of files on a disk.
+
+    The browser starts once. The file of the suite `without` is not there.
+    """
     assert CHROMIUM
     script = LOOK.replace("PLACES", json.dumps(places))
+    text = page.document(found)
     (folder / "matrix.html").write_text(f"{text}<script>{script}</script>", encoding="utf-8")
+    (folder / "matrix").mkdir()
+    for suite in {*found.suites} - {without}:
+        file = folder / "matrix" / f"{suite}.js"
+        file.write_text(page.details(found, suite), encoding="utf-8")
     # A window has a least width, and a frame has not.
     path = folder / "frame.html"
     path.write_text(
@@ -85,11 +107,13 @@ def look(
     return seen
 
 
-def test_the_page_loads_nothing() -> None:
+def test_the_page_loads_nothing_from_elsewhere_and_has_no_details() -> None:
     text = page.document(RESULTS)
     assert not re.search(r"""(src|href|url|import)\s*[=(]\s*["']?\s*(https?:)?//""", text)
     assert "{{" not in text
     assert "fetch(" not in text
+    assert EXCEPTION not in text
+    assert json.dumps(EXCEPTION, ensure_ascii=False) in page.details(RESULTS, "gymnax")
 
 
 FILTERS = {
@@ -110,7 +134,7 @@ def test_a_row_an_environment_which_opens_and_filters(tmp_path: Path) -> None:
     places += [("#", ['tr.env[data-id="gymnax::CartPole-v1"] th']), ("#open=brax::swimmer", [])]
     places += [("#q=x", ['#suites button[data-suite="gymnax"]'])]
     places += [("#", ['[data-flag="forkable"][data-suite="gymnax"]'])]
-    first, *seen = look(page.document(RESULTS), tmp_path, places)
+    first, *seen = look(RESULTS, tmp_path, places)
     filtered, (opened, gap, of_suite, of_flag) = seen[: len(FILTERS)], seen[len(FILTERS) :]
 
     rows = {row["id"]: row for row in first["rows"]}
@@ -121,12 +145,16 @@ def test_a_row_an_environment_which_opens_and_filters(tmp_path: Path) -> None:
     assert list(cart)[: len(FLAGS)] == list(FLAGS)  # the capabilities come first
     value, mark, why = cart["differentiable"]
     assert (value, mark) == ("fail", "✗")
-    assert EXCEPTION in why
+    assert why == "differentiable: fail"
+    assert first["requested"] == []
     navix = rows["navix::Navix-Empty-5x5-v0"]["cells"]
     assert {navix[flag][0] for flag in FLAGS} == {"not run"}
 
     for (place, names), shown in zip(FILTERS.items(), filtered, strict=True):
         assert [row["id"].partition("::")[2] for row in shown["rows"]] == names, place
+    assert opened["requested"] == ["brax", "gymnax"]  # brax was asked for by a filter
+    reasons = {row["id"]: row["cells"]["differentiable"][2] for row in opened["rows"]}
+    assert EXCEPTION in reasons["gymnax::CartPole-v1"]
     assert EXCEPTION in opened["details"]
     assert "newest-py3.11: gymnax" in opened["details"]
     assert gap["link"] == registry.get("brax").reference("swimmer")
@@ -138,10 +166,17 @@ def test_a_row_an_environment_which_opens_and_filters(tmp_path: Path) -> None:
 
 
 @needs_chromium
+def test_a_file_of_details_that_is_not_there_is_named(tmp_path: Path) -> None:
+    places: list[tuple[str, list[str]]] = [("#open=gymnax::CartPole-v1", [])]
+    (seen,) = look(RESULTS, tmp_path, places, without="gymnax")
+    assert "matrix/gymnax.js, which cannot be loaded" in seen["details"]
+
+
+@needs_chromium
 @pytest.mark.parametrize("width", [1400, 390])
 def test_what_is_committed_can_be_read_on_a_desk_and_on_a_phone(width: int, tmp_path: Path) -> None:
     places: list[tuple[str, list[str]]] = [("#q=ale::pong", ["tr.env td"]), ("#", [])]
-    pong, every = look(page.document(results.load()), tmp_path, places, width)
+    pong, every = look(results.load(), tmp_path, places, width)
     assert every["width"] == width
     assert every["page"] <= width  # the tables scroll, and not the page
     assert every["first"] <= width * 0.4

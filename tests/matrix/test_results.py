@@ -234,7 +234,10 @@ def test_what_is_out_of_date_says_so() -> None:
 
 
 def test_what_the_last_run_took_is_said() -> None:
-    said = "newest-py3.11: 3 rows on 2026-01-31 in 2 min, 200 s of CPU: gymnax 200 s."
+    said = (
+        "newest-py3.11: 3 rows and 60 cells on 2026-01-31, in 2 min (120 s), with 200 s of CPU. "
+        "It covers every cell of the set: gymnax 200 s."
+    )
     assert said in markdown.document(RESULTS)
 
 

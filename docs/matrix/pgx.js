@@ -1,0 +1,1 @@
+receive("pgx", {"reasons":[],"entries":[[]],"numbers":{"2048":0,"animal_shogi":0,"backgammon":0,"chess":0,"connect_four":0,"gardner_chess":0,"go_19x19":0,"go_9x9":0,"hex":0,"kuhn_poker":0,"leduc_holdem":0,"minatar-asterix":0,"minatar-breakout":0,"minatar-freeway":0,"minatar-seaquest":0,"minatar-space_invaders":0,"othello":0,"shogi":0,"sparrow_mahjong":0,"tic_tac_toe":0}});

@@ -1,0 +1,79 @@
+"""What it took to examine a set, as the tool timed it, and whether that kept the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from envhub.matrix.results import AS_SAMPLED, COLUMNS, Results, Row
+
+EVERY_NAME = "newest-py3.11"
+"""The set on which every name is examined; on the others, a sample of each suite."""
+
+EIGHT = ("ale", "brax", "craftax", "gymnasium", "gymnax", "jumanji", "navix", "pufferlib")
+LARGE = 1_000
+# Minutes, on two cores, from an empty compilation cache.
+OF_THE_EIGHT, OF_A_SAMPLE, OF_A_LARGE_SUITE = 60, 12, 20
+
+Entry = Mapping[str, Any]
+
+
+def said(results: Results) -> dict[str, str]:
+    """Say what the largest run took, and each suite that was run alone, by set."""
+    return {name: " ".join(_of_set(results, name)) for name in sorted(results.timed)}
+
+
+def _of_set(results: Results, name: str) -> Iterator[str]:
+    entry = results.timed[name]
+    if "rows" in entry:
+        suites = ", ".join(f"{suite} {cpu:,.0f} s" for suite, cpu in sorted(entry["cpu"].items()))
+        part = _part(entry, results.of(set_name=name))
+        yield f"{_took(entry)}. It covers {part or 'every cell'} of the set: {suites}."
+        if not part:
+            yield from _budgets(results, name, entry)
+    for suite, alone in sorted(entry.get("alone", {}).items()):
+        part = _part(alone, results.of(suite, name))
+        is_large = not part and _names(results, suite, name) >= LARGE
+        verdict = f": {_verdict(alone['seconds'] / 60, OF_A_LARGE_SUITE)}" if is_large else ""
+        yield f"{suite} alone, {part or 'every cell'}: {_took(alone)}{verdict}."
+
+
+def _part(entry: Entry, rows: Sequence[Row]) -> str:
+    """Say how many of the cells a run covers; empty if it covers all of them."""
+    ran = [row.cell(column).value for row in rows if row.run for column in COLUMNS]
+    known = len(ran) - ran.count(AS_SAMPLED)
+    return f"{entry['cells']:,} of {known:,} cells" if entry["cells"] < known else ""
+
+
+def _names(results: Results, suite: str, set_name: str) -> int:
+    return len({row.env_name for row in results.of(suite, set_name) if row.run})
+
+
+def _took(entry: Entry) -> str:
+    cpu = sum(entry["cpu"].values())
+    runs = f" in {entry['runs']} runs" if entry.get("runs", 1) > 1 else ""
+    return (
+        f"{entry['rows']:,} rows and {entry['cells']:,} cells on {entry['date']}{runs}, in "
+        f"{entry['seconds'] / 60:,.0f} min ({entry['seconds']:,.0f} s), with {cpu:,.0f} s of CPU"
+    )
+
+
+def _budgets(results: Results, name: str, entry: Entry) -> Iterator[str]:
+    """Compare a run of a whole set; the time of some of its suites is their share by CPU time."""
+    if name != EVERY_NAME:
+        yield f"The sample took {_verdict(entry['seconds'] / 60, OF_A_SAMPLE)}."
+        return
+    cpu = entry["cpu"]
+    minutes = entry["seconds"] / 60 / max(sum(cpu.values()), 1e-9)
+    if set(EIGHT) <= set(cpu):
+        eight = _verdict(minutes * sum(cpu[suite] for suite in EIGHT), OF_THE_EIGHT)
+        yield f"The share of {', '.join(EIGHT)} by CPU time is {eight}."
+    for suite in sorted(cpu):
+        if (number := _names(results, suite, name)) >= LARGE:
+            share = _verdict(minutes * cpu[suite], OF_A_LARGE_SUITE)
+            yield f"The share of {suite}, which has {number:,} names, is {share}."
+
+
+def _verdict(minutes: float, budget: int) -> str:
+    how = "over" if minutes > budget else "under"
+    return f"{minutes:,.0f} min ({how} the budget of {budget} min)"
