@@ -101,3 +101,13 @@ def test_small_calls_are_compared_with_the_library() -> None:
     result = result_of("calls.py", *chosen, "--steps", "4")["rows"]
     assert list(result) == rows
     assert all(row["ratio"]["median"] > 0 for row in result.values())
+
+
+@pytest.mark.full
+def test_the_memory_of_a_tree_is_measured() -> None:
+    needed("mctx")
+    needed("ale_py")
+    command = [sys.executable, "benchmarks/tree.py", "--nodes", "20"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    result = json.loads(done.stdout[done.stdout.index("{") :])
+    assert result["snapshot_bytes"] > 28_224

@@ -22,7 +22,9 @@ def step_then_reset(pool: Pool, inputs: Columns, outputs: Columns, size: int) ->
     pool.step(inputs, outputs, size)
     for final, obs in zip(pool.protocol.final_obs, pool.protocol.obs, strict=True):
         outputs[final][:] = outputs[obs]
-    ended = (outputs[TERMINATED] | outputs[TRUNCATED]).reshape(size, -1).all(-1)
+    ended = outputs[TERMINATED] | outputs[TRUNCATED]
+    if ended.ndim > 1:  # of several agents
+        ended = ended.reshape(size, -1).all(-1)
     lanes = np.flatnonzero(ended)
     if len(lanes) and not pool.restart(inputs, outputs, lanes):
         _on_lanes(pool, Pool.reset, inputs, outputs, lanes, size)
