@@ -108,6 +108,8 @@ def test_the_memory_of_a_tree_is_measured() -> None:
     needed("mctx")
     needed("ale_py")
     command = [sys.executable, "benchmarks/tree.py", "--nodes", "20"]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command, cwd=REPOSITORY, capture_output=True, text=True, check=True, encoding="utf-8"
+    )
     result = json.loads(done.stdout[done.stdout.index("{") :])
     assert result["snapshot_bytes"] > 28_224

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -52,36 +51,3 @@ class WithSpec:
             spec = copy.copy(spec)
             spec.max_episode_steps = limit
         self._spec = spec
-
-
-class WithGenerator:
-    """An export whose generator is made when somebody asks for it.
-
-    `gymnasium.Env.reset(seed=…)` makes it at once, which takes as long as most resets do.
-    """
-
-    _generator: Any = None
-    _np_random_seed: Any = None
-
-    def begin(self, seed: Any) -> None:
-        """Do what `gymnasium.Env.reset(seed=seed)` does.
-
-        Raises:
-            gymnasium.error.Error: if the seed is no integer, or negative.
-        """
-        if type(seed) is int and seed >= 0:
-            self._generator, self._np_random_seed = None, seed
-        else:
-            base: Any = super()
-            base.reset(seed=seed)
-
-    @property
-    def _np_random(self) -> Any:
-        if self._generator is None and self._np_random_seed is not None:
-            seeding: Any = importlib.import_module("gymnasium.utils.seeding")
-            self._generator, _ = seeding.np_random(self._np_random_seed)
-        return self._generator
-
-    @_np_random.setter
-    def _np_random(self, generator: Any) -> None:
-        self._generator = generator

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import re
 from typing import Any
 
@@ -10,7 +11,7 @@ from envhub import registry, spaces
 from envhub.environment import Environment
 from envhub.errors import MissingCapabilityError
 from envhub.export.checks import check_one_episode, check_reset_options
-from envhub.export.copies import Copied, WithGenerator, WithSpec
+from envhub.export.copies import Copied, WithSpec
 from envhub.export.driver import Driver
 from envhub.flags import Capabilities
 
@@ -75,6 +76,39 @@ def render_metadata(capabilities: Capabilities, render_mode: str | None) -> dict
         reason = capabilities.why("renderable") or 'the only mode is "rgb_array".'
         raise MissingCapabilityError(f"there is no render_mode={render_mode!r}: {reason}")
     return {"render_modes": modes, "render_fps": 30}
+
+
+class WithGenerator:
+    """An export whose generator is made when somebody asks for it.
+
+    `gymnasium.Env.reset(seed=…)` makes it at once, which takes as long as most resets do.
+    """
+
+    _generator: Any = None
+    _np_random_seed: Any = None
+
+    def begin(self, seed: Any) -> None:
+        """Do what `gymnasium.Env.reset(seed=seed)` does.
+
+        Raises:
+            gymnasium.error.Error: if the seed is no integer, or negative.
+        """
+        if type(seed) is int and seed >= 0:
+            self._generator, self._np_random_seed = None, seed
+        else:
+            base: Any = super()
+            base.reset(seed=seed)
+
+    @property
+    def _np_random(self) -> Any:
+        if self._generator is None and self._np_random_seed is not None:
+            seeding: Any = importlib.import_module("gymnasium.utils.seeding")
+            self._generator, _ = seeding.np_random(self._np_random_seed)
+        return self._generator
+
+    @_np_random.setter
+    def _np_random(self, generator: Any) -> None:
+        self._generator = generator
 
 
 @functools.cache
