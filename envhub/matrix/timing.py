@@ -27,10 +27,13 @@ def _of_set(results: Results, name: str) -> Iterator[str]:
     entry = results.timed[name]
     if "rows" in entry:
         suites = ", ".join(f"{suite} {cpu:,.0f} s" for suite, cpu in sorted(entry["cpu"].items()))
-        part = _part(entry, results.of(set_name=name))
-        yield f"{_took(entry)}. It covers {part or 'every cell'} of the set: {suites}."
+        rows = [row for row in results.of(set_name=name) if row.run]
+        part = _part(entry, [row for row in rows if row.suite in entry["cpu"]])
+        absent = sorted({row.suite for row in rows} - set(entry["cpu"]))
+        without = f", and nothing of {', '.join(absent)}" if absent else ""
+        yield f"{_took(entry)}. It covers {part or 'every cell'} of its suites ({suites}){without}."
         if not part:
-            yield from _budgets(results, name, entry)
+            yield from _budgets(results, name, entry, is_whole=not absent)
     for suite, alone in sorted(entry.get("alone", {}).items()):
         part = _part(alone, results.of(suite, name))
         is_large = not part and _names(results, suite, name) >= LARGE
@@ -58,10 +61,11 @@ def _took(entry: Entry) -> str:
     )
 
 
-def _budgets(results: Results, name: str, entry: Entry) -> Iterator[str]:
-    """Compare a run of a whole set; the time of some of its suites is their share by CPU time."""
+def _budgets(results: Results, name: str, entry: Entry, is_whole: bool) -> Iterator[str]:
+    """Compare a run of whole suites; the time of some of them is their share by CPU time."""
     if name != EVERY_NAME:
-        yield f"The sample took {_verdict(entry['seconds'] / 60, OF_A_SAMPLE)}."
+        if is_whole:
+            yield f"The sample took {_verdict(entry['seconds'] / 60, OF_A_SAMPLE)}."
         return
     cpu = entry["cpu"]
     minutes = entry["seconds"] / 60 / max(sum(cpu.values()), 1e-9)
@@ -76,4 +80,4 @@ def _budgets(results: Results, name: str, entry: Entry) -> Iterator[str]:
 
 def _verdict(minutes: float, budget: int) -> str:
     how = "over" if minutes > budget else "under"
-    return f"{minutes:,.0f} min ({how} the budget of {budget} min)"
+    return f"{minutes:,.1f} min ({how} the budget of {budget} min)"

@@ -236,7 +236,7 @@ def test_what_is_out_of_date_says_so() -> None:
 def test_what_the_last_run_took_is_said() -> None:
     said = (
         "newest-py3.11: 3 rows and 60 cells on 2026-01-31, in 2 min (120 s), with 200 s of CPU. "
-        "It covers every cell of the set: gymnax 200 s."
+        "It covers every cell of its suites (gymnax 200 s)"
     )
     assert said in markdown.document(RESULTS)
 

@@ -38,8 +38,8 @@ def test_a_sample_has_its_budget(minutes: float, how: str) -> None:
     said = timing.said(results_of(entry_of(suites, minutes), SAMPLE, suites))[SAMPLE]
     assert said == (
         f"3 rows and 57 cells on 2026-01-31, in {minutes:.0f} min ({60 * minutes:.0f} s), with "
-        "120 s of CPU. It covers every cell of the set: brax 60 s, gymnax 60 s. "
-        f"The sample took {minutes:.0f} min ({how} the budget of 12 min)."
+        "120 s of CPU. It covers every cell of its suites (brax 60 s, gymnax 60 s). "
+        f"The sample took {minutes} min ({how} the budget of 12 min)."
     )
 
 
@@ -48,8 +48,8 @@ def test_the_eight_suites_and_a_large_one_have_the_share_of_their_cpu_time() -> 
     cpu = {**dict.fromkeys(timing.EIGHT, 75.0), LARGE: 200.0}
     found = results_of(entry_of(suites, 80, **cpu), timing.EVERY_NAME, suites)
     said = timing.said(found)[timing.EVERY_NAME]
-    assert "pufferlib by CPU time is 60 min (under the budget of 60 min)" in said
-    assert "large, which has 1,000 names, is 20 min (under the budget of 20 min)" in said
+    assert "pufferlib by CPU time is 60.0 min (under the budget of 60 min)" in said
+    assert "large, which has 1,000 names, is 20.0 min (under the budget of 20 min)" in said
     slower = results_of(entry_of(suites, 88, **cpu), timing.EVERY_NAME, suites)
     assert timing.said(slower)[timing.EVERY_NAME].count("(over the budget of") == 2
 
@@ -58,8 +58,18 @@ def test_a_part_says_what_it_covers_and_is_held_to_no_budget() -> None:
     suites = {"brax": 2}
     entry = entry_of({"brax": 1}, 30)
     said = timing.said(results_of(entry, SAMPLE, suites))[SAMPLE]
-    assert "It covers 19 of 38 cells of the set: brax 60 s." in said
+    assert "It covers 19 of 38 cells of its suites (brax 60 s)." in said
     assert "budget" not in said
+
+
+def test_suites_that_joined_later_do_not_hide_what_the_eight_took() -> None:
+    eight = dict.fromkeys(timing.EIGHT, 1)
+    found = results_of(entry_of(eight, 61), timing.EVERY_NAME, {**eight, "later": 2})
+    said = timing.said(found)[timing.EVERY_NAME]
+    assert "pufferlib 60 s), and nothing of later. The share of ale" in said
+    assert "is 61.0 min (over the budget of 60 min)" in said
+    found = results_of(entry_of({"brax": 1}, 30), SAMPLE, {"brax": 1, "later": 2})
+    assert "budget" not in timing.said(found)[SAMPLE]
 
 
 def test_a_suite_that_was_run_alone_and_again_after_an_interruption() -> None:
@@ -68,7 +78,7 @@ def test_a_suite_that_was_run_alone_and_again_after_an_interruption() -> None:
     known = results_of({"alone": {LARGE: alone}}, timing.EVERY_NAME, suites)
     assert timing.said(known)[timing.EVERY_NAME] == (
         "large alone, every cell: 1,000 rows and 19,000 cells on 2026-01-31 in 2 runs, in 21 min "
-        "(1,260 s), with 60 s of CPU: 21 min (over the budget of 20 min)."
+        "(1,260 s), with 60 s of CPU: 21.0 min (over the budget of 20 min)."
     )
     part = dataclasses.replace(known, rows=(*known.rows, dataclasses.replace(known.rows[0])))
     assert timing.said(part)[timing.EVERY_NAME].startswith("large alone, 19,000 of 19,019 cells:")
