@@ -119,6 +119,10 @@ NAMED = {
     "envhub/_forks.py": ({"gymnasium"}, "a class of Gymnasium's that forks, in an error"),
     "envhub/host/proof.py": ({"gymnasium"}, "Gymnasium's interface, in an error"),
     "envhub/wrappers/episodic_life.py": ({"ale"}, "ids as an example, in an error"),
+    "envhub/matrix/timing.py": (
+        set(registry.BUILTIN) - {"envpool", "pgx"},
+        "the suites that a budget of time is about",
+    ),
     "envhub/spaces/__init__.py": ({"gymnasium"}, "Gymnasium's spaces, which are converted"),
     "envhub/spaces/_gymnasium.py": ({"gymnasium"}, "Gymnasium's spaces, which are converted"),
     "envhub/export/__init__.py": ({"brax", "gymnasium", "gymnax"}, "interfaces to export to"),
