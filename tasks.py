@@ -44,7 +44,13 @@ OF_VERSIONS += ["test_make.py", "test_values.py", "test_wrap.py", "test_coming_f
 
 
 class TaskError(Exception):
-    """A task that cannot go on, and why, in one line."""
+    """A task that cannot go on, and why, in one line.
+
+    Attributes:
+        output: what the command that failed printed.
+    """
+
+    output = ""
 
 
 class PythonNotFoundError(TaskError):
@@ -389,7 +395,9 @@ def run(command: Sequence[str]) -> None:
     )
     if done.returncode:
         print("\n".join(done.stdout.splitlines()[-30:]), file=sys.stderr)
-        raise TaskError(f"failed with exit status {done.returncode}: {' '.join(command)}")
+        error = TaskError(f"failed with exit status {done.returncode}: {' '.join(command)}")
+        error.output = done.stdout
+        raise error
 
 
 def _status(command: Sequence[str]) -> int:

@@ -3,11 +3,14 @@
     python3 tasks.py extras                                    all of them, on every Python
     python3 tasks.py extras --python 3.11 --extra gymnax       one, on one
     python3 tasks.py extras --here --extra gymnax,video        two together, on this Python
+    python3 tasks.py extras --here --client tianshou           a trainer that no set can hold
 
 The newest versions that fit each other are installed from an empty environment, pinned by nothing.
 Tried are the extras of the suites, `video` and `all`, each alone, and the combinations that a
 document names. Those for the work on envhub itself (`dev`, `docs`, `examples`, `trainers`) are in
-the sets.
+the sets. A client is a program that `docs/trainers.md` shows with an install command of its own:
+the command installs it, and the block behind the command is run. A client that does not fit this
+Python, or the newest versions of what envhub needs, is `not run`, with what pip says.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -23,6 +27,7 @@ import time
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import tasks
 
@@ -32,6 +37,13 @@ USERS = re.findall(r"\w+", EXTRAS["all"][0].partition("[")[2])
 # Several devices are examined too; and compiling, of what runs a few times, is most of the time.
 XLA_FLAGS = "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"
 IN_A_DOCUMENT = re.compile(rf"(?:{PROJECT['name']}|[\"' ]\.)\[([\w,]+)\]")
+TRAINERS = tasks.ROOT / "docs" / "trainers.md"
+OF_A_CLIENT = re.compile(
+    r"```bash\npip install ([^\n]+)\n```\n+```python title=\"(\w+) [\d.]+\"\n(.*?)```", re.DOTALL
+)
+NO_FIT = re.compile(
+    r"^ERROR: (?:Cannot install|No matching distribution|Ignored the following).*", re.M
+)
 # Run elsewhere than in the checkout, whose modules must not take the place of the installed ones.
 TRY = """
 import sys
@@ -56,6 +68,27 @@ for word in sys.argv[1:]:
     found.update(fingerprints.versions(suite))
 print(*(f"{name} {version}" for name, version in sorted(found.items())), sep=", ")
 """
+# Behind the block of a client.
+VERSIONS = """
+import importlib.metadata
+import sys
+
+print(*(f"{name} {importlib.metadata.version(name)}" for name in sys.argv[1:]), sep=", ")
+"""
+
+
+class NoFitError(tasks.TaskError):
+    """The newest versions of what is to be installed together exclude each other."""
+
+
+class Trial(NamedTuple):
+    """What is installed, beside the bare wheel, and then run."""
+
+    name: str
+    extras: str
+    others: Sequence[str]
+    code: str
+    arguments: Sequence[str]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,8 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as temporary:
         wheel = build_wheel(Path(temporary))
         for version in options.python or tasks.PYTHONS:
-            for extras in options.extra or [*combinations()]:
-                outcomes.append(attempt(wheel, extras, version))
+            for trial in trials(options.extra, options.client):
+                outcomes.append(attempt(wheel, trial, version))
                 print(line(outcomes[-1]), flush=True)
     print("\n" + "\n".join(map(line, outcomes)))
     states = {outcome.state for outcome in outcomes}
@@ -87,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--extra", action="append", type=_extras, help="such as gymnax, or gymnax,video"
     )
+    parser.add_argument("--client", action="append", choices=clients(), help="such as tianshou")
     return parser
 
 
@@ -95,6 +129,34 @@ def _extras(text: str) -> str:
     if unknown:
         raise argparse.ArgumentTypeError(f"no extra {', '.join(unknown)}; there are {[*EXTRAS]}")
     return text
+
+
+def trials(extras: Sequence[str] | None, named: Sequence[str] | None) -> list[Trial]:
+    """What is asked for; all extras and all clients if nothing is."""
+    if not extras and not named:
+        extras, named = combinations(), [*clients()]
+    return [*map(of_extras, extras or ()), *(clients()[name] for name in named or ())]
+
+
+def of_extras(extras: str) -> Trial:
+    """Examine the example of each suite that these extras name."""
+    given = USERS if extras == "all" else [each for each in extras.split(",") if each in USERS]
+    return Trial(extras, extras, (), TRY, given)
+
+
+def clients() -> dict[str, Trial]:
+    """The clients that the document shows with an install command, each with its block."""
+    found = OF_A_CLIENT.findall(TRAINERS.read_text(encoding="utf-8"))
+    return {
+        title.lower(): of_client(title.lower(), command, code) for command, title, code in found
+    }
+
+
+def of_client(name: str, command: str, code: str) -> Trial:
+    """Run a client's block, with what its install command installs."""
+    ours, *others = shlex.split(command)
+    (extras,) = re.findall(rf"^{PROJECT['name']}\[([\w,]+)\]$", ours)
+    return Trial(name, extras, others, code + VERSIONS, [each.partition("[")[0] for each in others])
 
 
 def combinations() -> list[str]:
@@ -123,35 +185,49 @@ def build_wheel(temporary: Path) -> Path:
     return wheel
 
 
-def attempt(wheel: Path, extras: str, version: str) -> tasks.Outcome:
-    """Install some extras into an empty environment of this Python, and examine their examples."""
-    name, started = f"{extras} py{version}", time.monotonic()
+def attempt(wheel: Path, trial: Trial, version: str) -> tasks.Outcome:
+    """Install what a trial needs into an empty environment of this Python, and run the trial."""
+    name, started = f"{trial.name} py{version}", time.monotonic()
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary) / "environment"
         python = tasks.tool(directory, "python")
         try:
             tasks.create(tasks.find_python(version), directory)
-            tasks.run([python, "-m", "pip", "install", "--no-input", f"{wheel}[{extras}]"])
-            detail, state = examine(python, extras, Path(temporary)), "passed"
-        except tasks.PythonNotFoundError as error:
+            install(python, [f"{wheel}[{trial.extras}]", *trial.others])
+            detail, state = examine(python, trial, Path(temporary)), "passed"
+        except (tasks.PythonNotFoundError, NoFitError) as error:
             detail, state = str(error), "not run"
         except tasks.TaskError as error:
             detail, state = str(error), "FAILED"
     return tasks.Outcome(name, state, detail, time.monotonic() - started)
 
 
-def examine(python: str, extras: str, folder: Path) -> str:
-    """Examine the example of each suite that these extras name.
+def install(python: str, requirements: Sequence[str]) -> None:
+    """Install the newest versions.
+
+    Raises:
+        NoFitError: if something that is not envhub's own cannot be installed beside the rest.
+        TaskError: if installing fails otherwise.
+    """
+    try:
+        tasks.run([python, "-m", "pip", "install", "--no-input", *requirements])
+    except tasks.TaskError as error:
+        if len(requirements) > 1 and (reason := NO_FIT.search(error.output)):
+            raise NoFitError(f"does not install: {reason[0]}") from error
+        raise
+
+
+def examine(python: str, trial: Trial, folder: Path) -> str:
+    """Run a trial.
 
     Returns:
-        The versions that decided what they did.
+        Its last line: the versions that decided what it did.
 
     Raises:
         TaskError: if anything failed.
     """
-    given = USERS if extras == "all" else [each for each in extras.split(",") if each in USERS]
     done = subprocess.run(
-        [python, "-P", "-c", TRY, *given],
+        [python, "-P", "-c", trial.code, *trial.arguments],
         cwd=folder,
         env={**os.environ, "XLA_FLAGS": XLA_FLAGS},
         check=False,

@@ -64,6 +64,65 @@ def test_an_extra_is_installed_unpinned_and_runs(
     assert " passed " in shown
 
 
+def test_a_client_is_installed_as_the_document_says_and_its_block_runs(
+    no_network: list[Sequence[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    document = tmp_path / "trainers.md"
+    command = f'pip install "{try_extras.PROJECT["name"]}[gymnax]" "gymnasium[box2d]" pytest'
+    block = "from sys import argv\nassert len(argv) == 3"
+    document.write_text(f'```bash\n{command}\n```\n\n```python title="Some 1.0"\n{block}\n```\n')
+    monkeypatch.setattr(try_extras, "TRAINERS", document)
+    assert try_extras.main(["--here", "--client", "some"]) == 0
+    (install,) = no_network
+    assert install[-2:] == ["gymnasium[box2d]", "pytest"]
+    assert install[-3].endswith("envhub_rl.whl[gymnax]")
+    shown = capsys.readouterr().out
+    assert f"some py{tasks.RUNNING}" in shown
+    assert f"pytest {pytest.__version__}" in shown
+
+
+def test_every_client_of_the_document_trains_and_says_that_it_learned() -> None:
+    clients = try_extras.clients()
+    assert set(clients) == {"memorax", "rllib", "tianshou"}
+    assert all("train" in each.code and "\nassert " in each.code for each in clients.values())
+    assert [*clients.values()] == try_extras.trials(None, None)[-len(clients) :]
+    assert try_extras.trials(["video"], ["rllib"])[1:] == [clients["rllib"]]
+    assert len(try_extras.trials(None, ["rllib"])) == 1
+
+
+@pytest.mark.parametrize(
+    ("last_line", "state"),
+    [
+        ("ERROR: Cannot install tianshou and pandas>=3: they exclude each other", "not run"),
+        ("ERROR: No matching distribution found for tianshou", "not run"),
+        ("ERROR: Could not install packages due to an OSError", "FAILED"),
+    ],
+)
+def test_a_client_that_does_not_fit_is_no_success(
+    no_network: list[Sequence[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    last_line: str,
+    state: str,
+) -> None:
+    def pip_fails(command: Sequence[str]) -> None:
+        error = tasks.TaskError("failed with exit status 1")
+        error.output = f"Collecting tianshou\n{last_line}\n"
+        raise error
+
+    monkeypatch.setattr(tasks, "run", pip_fails)
+    assert try_extras.main(["--here", "--client", "tianshou"]) == 1
+    shown = capsys.readouterr().out
+    assert f" {state} " in shown
+    assert (f"does not install: {last_line}" in shown) == (state == "not run")
+    # Our own extras have no such excuse.
+    assert try_extras.main(ONE) == 1
+    assert " FAILED " in capsys.readouterr().out
+
+
 def test_what_does_not_work_is_a_failure(
     no_network: list[Sequence[str]],
     monkeypatch: pytest.MonkeyPatch,
