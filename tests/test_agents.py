@@ -13,7 +13,6 @@ import envhub
 from envhub import spaces, wrappers
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidActionError, InvalidOptionError
-from envhub.export import to_pettingzoo
 from envhub.flags import Capabilities
 from envhub.testing import Trial, check_env
 from envhub.testing.checks import step_returns_the_documented_types
@@ -139,8 +138,6 @@ def test_what_fits_one_observation_refuses_observations_by_name() -> None:
         env, lambda obs: jax.tree.map(jnp.square, obs), env.observation_space()
     )
     assert advised.reset(KEY)[0]["bob"].tolist() == [0.0] * 4
-    with pytest.raises(InvalidOptionError, match=r"name rewards and flags with env\.by_agent"):
-        to_pettingzoo(env)
 
 
 def test_a_missing_action_of_an_agent_is_refused() -> None:

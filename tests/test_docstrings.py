@@ -26,7 +26,9 @@ GIVEN = {"envhub": envhub, "jax": jax, "jnp": jnp, "np": np}
 MODULES = [*PACKAGES, "envhub.errors", "envhub.host", "envhub.limits", "envhub.params"]
 # The library that an example shows, where not every set has it.
 NEEDS = {
+    "envhub.export.to_jaxmarl": "jaxmarl",
     "envhub.export.to_pettingzoo": "pettingzoo",
+    "envhub.export.to_pettingzoo_aec": "pettingzoo",
     "envhub.export.to_sb3": "stable_baselines3",
     "envhub.export.to_stoa": "stoa",
     "envhub.export.to_torchrl": "torchrl",

@@ -13,6 +13,7 @@ from .test_documents import FENCE, TRAINERS
 
 MODULES = {
     "Gymnasium": "gymnasium",
+    "JaxMARL": "jaxmarl",
     "PettingZoo": "pettingzoo",
     "Stable-Baselines3": "stable_baselines3",
     "Stoa": "stoa",

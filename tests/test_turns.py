@@ -106,9 +106,9 @@ def test_what_joins_steps_of_several_players_is_refused() -> None:
             wrapper(env)
     with pytest.raises(InvalidOptionError, match="one agent"):
         wrappers.RepeatAction(env, 2)
-    with pytest.raises(InvalidOptionError, match="to_pettingzoo takes environments whose agents"):
+    with pytest.raises(InvalidOptionError, match="to_pettingzoo_aec takes it"):
         to_pettingzoo(env)
-    with pytest.raises(InvalidOptionError, match=r"name rewards and flags with env\.by_agent"):
+    with pytest.raises(InvalidOptionError, match="to_pettingzoo_aec takes games of turns"):
         to_gymnasium(env)
 
 

@@ -9,7 +9,9 @@ from envhub.export.dm_env import to_dm_env
 from envhub.export.gymnasium import to_gymnasium
 from envhub.export.gymnasium_vec import to_gymnasium_vec
 from envhub.export.gymnax import to_gymnax
+from envhub.export.jaxmarl import to_jaxmarl
 from envhub.export.pettingzoo import to_pettingzoo
+from envhub.export.pettingzoo_aec import to_pettingzoo_aec
 from envhub.export.sb3 import to_sb3
 from envhub.export.stoa import to_stoa
 from envhub.export.torchrl import to_torchrl
@@ -20,7 +22,9 @@ __all__ = [
     "to_gymnasium",
     "to_gymnasium_vec",
     "to_gymnax",
+    "to_jaxmarl",
     "to_pettingzoo",
+    "to_pettingzoo_aec",
     "to_sb3",
     "to_stoa",
     "to_torchrl",

@@ -19,13 +19,11 @@ def check_one_agent(env: Any, target: str) -> None:
         InvalidOptionError: if there are several; the message names an export that fits.
     """
     if env.num_agents > 1:
+        other = "to_pettingzoo_aec takes games of turns"
+        if not env.turn_based:
+            other = "to_pettingzoo and to_jaxmarl take several agents"
         raise InvalidOptionError(
-            f"{target} needs an environment with one agent; {env} has {env.num_agents}. "
-            + (
-                "to_pettingzoo takes several agents."
-                if env.observation_agents == "leading"
-                else "Step it with envhub, and name rewards and flags with env.by_agent."
-            )
+            f"{target} needs an environment with one agent; {env} has {env.num_agents}. {other}."
         )
 
 

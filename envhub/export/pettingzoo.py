@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -11,14 +10,20 @@ import numpy as np
 
 from envhub import spaces
 from envhub.environment import Environment
-from envhub.errors import InvalidActionError, InvalidOptionError
-from envhub.export.checks import check_reset, check_whole, load
+from envhub.errors import InvalidActionError
+from envhub.export.agents import (
+    MASK,
+    check_agents_at_once,
+    mask_apart,
+    part_of,
+    space_of,
+    together,
+)
+from envhub.export.checks import check_reset, load
 from envhub.export.copies import Copied
 from envhub.export.driver import Driver
 from envhub.export.gymnasium import render_metadata
 from envhub.spaces._trees import map_space, observed, tree_of, zero_of
-
-MASK = "action_mask"
 
 
 def to_pettingzoo(
@@ -44,13 +49,14 @@ def to_pettingzoo(
     `parallel_api_test` requires that it takes any options. `close()` closes the environment.
 
     Args:
-        env: one environment of several agents, without `AutoReset`.
+        env: one environment of several agents that act at once, without `AutoReset`.
         params: the params of all calls; by default the environment's default params.
         seed: the seed of the episodes until `reset` gets one; by default it is random.
         render_mode: `"rgb_array"` to let `render()` draw: uint8[H, W, 3].
 
     Raises:
-        InvalidOptionError: if the environment is not of this kind.
+        InvalidOptionError: if the environment is not of this kind; a game of turns is for
+            `to_pettingzoo_aec`.
         MissingCapabilityError: if it cannot be drawn in this mode.
         MissingDependencyError: if PettingZoo is not installed.
 
@@ -61,21 +67,18 @@ def to_pettingzoo(
         >>> obs["agent_0"]["action_mask"].shape
         (5,)
     """
-    check_whole(env, "to_pettingzoo")
-    if env.num_agents < 2:
-        raise InvalidOptionError(
-            f"to_pettingzoo takes environments of several agents, and {env} has one: to_gymnasium "
-            "takes it."
-        )
-    if env.observation_agents != "leading":
-        raise InvalidOptionError(
-            "to_pettingzoo takes environments whose agents act at once and are the leading axis of "
-            f"observations, and {env} has another form: step it with envhub, and name rewards and "
-            "flags with env.by_agent."
-        )
-    metadata = render_metadata(env.capabilities, render_mode)
-    metadata |= {"name": env.spec.id if env.spec else type(env).__name__}
-    return _env_class()(Driver(env, params, seed), metadata, render_mode)
+    check_agents_at_once(env, "to_pettingzoo")
+    return _env_class()(Driver(env, params, seed), metadata_of(env, render_mode), render_mode)
+
+
+def metadata_of(env: Environment, render_mode: str | None) -> dict[str, Any]:
+    """Return the metadata of an export to PettingZoo.
+
+    Raises:
+        MissingCapabilityError: if the environment cannot be drawn in this mode.
+    """
+    name = env.spec.id if env.spec else type(env).__name__
+    return {**render_metadata(env.capabilities, render_mode), "name": name}
 
 
 class _ParallelEnv(Copied):
@@ -83,13 +86,13 @@ class _ParallelEnv(Copied):
 
     def __init__(self, driver: Driver, metadata: dict[str, Any], render_mode: str | None) -> None:
         self.driver, self.metadata, self.render_mode = driver, metadata, render_mode
-        places = range(driver.env.num_agents)
-        self.possible_agents = list(driver.env.agents)
+        env: Any = driver.env
+        self.possible_agents = list(env.agents)
         self.agents: list[str] = []
-        self._seen = [_of_agent(driver.observations, place) for place in places]
-        self._taken = [_of_agent(driver.actions, place) for place in places]
+        self._seen = [space_of(driver.observations, env, agent) for agent in env.agents]
+        self._taken = [space_of(driver.actions, env, agent) for agent in env.agents]
         self.observation_spaces = self._by_name(
-            [spaces.to_gymnasium(_with_mask_apart(space)) for space in self._seen]
+            [spaces.to_gymnasium(with_mask(space)) for space in self._seen]
         )
         self.action_spaces = self._by_name([spaces.to_gymnasium(space) for space in self._taken])
 
@@ -140,26 +143,27 @@ class _ParallelEnv(Copied):
                 f"step takes the actions of the agents that are live ({wanted}), and got those of "
                 f"{', '.join(map(str, actions)) or 'none'}."
             )
-        each = []
+        each = {}
         for agent, space in zip(self.possible_agents, self._taken, strict=True):
             if agent not in actions:
-                each.append(jax.tree.map(zero_of, tree_of(space)))
+                each[agent] = jax.tree.map(zero_of, tree_of(space))
                 continue
             try:
-                each.append(map_space(_of_form, space, actions[agent]))
+                each[agent] = map_space(_of_form, space, actions[agent])
             except (TypeError, ValueError, KeyError) as error:
                 raise InvalidActionError(
                     f"the action {actions[agent]!r} of {agent} does not fit {space}: {error}"
                 ) from error
-        return jax.tree.map(lambda *leaves: np.stack(leaves), *each)
+        env: Any = self.driver.env
+        return together(each, env)
 
     def _observed(self, obs: Any) -> dict[str, Any]:
         return {agent: self._of(agent, obs) for agent in self.agents}
 
     def _of(self, agent: str, obs: Any) -> Any:
-        place = self.possible_agents.index(agent)
-        part = jax.tree.map(lambda leaf: leaf[place], obs)
-        return _with_mask_apart(map_space(observed, self._seen[place], part))
+        env: Any = self.driver.env
+        space = self._seen[self.possible_agents.index(agent)]
+        return with_mask(map_space(observed, space, part_of(obs, env, agent)))
 
     def _by_name(self, each: list[Any]) -> dict[str, Any]:
         return dict(zip(self.possible_agents, each, strict=True))
@@ -188,30 +192,11 @@ def _of_form(space: Any, leaf: Any) -> Any:
     return array
 
 
-def _of_agent(space: Any, place: int) -> spaces.Space:
-    """Return the space of one agent, from the space of all agents."""
-    if isinstance(space, spaces.Dict):
-        return spaces.Dict({name: _of_agent(child, place) for name, child in space.items()})
-    if isinstance(space, spaces.Tuple):
-        return spaces.Tuple(_of_agent(child, place) for child in space)
-    if isinstance(space, spaces.MultiDiscrete):
-        nvec, start = space.nvec[place], space.start[place]
-        if nvec.ndim:
-            return spaces.MultiDiscrete(nvec, space.dtype, start)
-        return spaces.Discrete(int(nvec), int(start), space.dtype)
-    if isinstance(space, spaces.MultiBinary) and len(space.shape) > 1:
-        return spaces.MultiBinary(space.shape[1:])
-    low, high = space.low[place], space.high[place]
-    return spaces.Box(low, high, space.shape[1:], space.dtype)
-
-
-def _with_mask_apart(seen: Any) -> Any:
+def with_mask(seen: Any) -> Any:
     """Return one agent's observation, or its space, with a mask in PettingZoo's form."""
-    if not isinstance(seen, Mapping) or MASK not in seen:
+    rest, mask = mask_apart(seen)
+    if mask is None:
         return seen
-    mask, rest = seen[MASK], {name: part for name, part in seen.items() if name != MASK}
-    is_whole = set(rest) == {"observation"}  # as envhub.wrappers.ActionMask has it
     if isinstance(seen, spaces.Dict):
-        shown = rest["observation"] if is_whole else spaces.Dict(rest)
-        return spaces.Dict({"observation": shown, MASK: spaces.Box(0, 1, mask.shape, np.int8)})
-    return {"observation": rest["observation"] if is_whole else rest, MASK: mask.astype(np.int8)}
+        return spaces.Dict({"observation": rest, MASK: spaces.Box(0, 1, mask.shape, np.int8)})
+    return {"observation": rest, MASK: mask.astype(np.int8)}

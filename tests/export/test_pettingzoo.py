@@ -15,6 +15,7 @@ import envhub
 from envhub import errors
 from envhub.export import to_pettingzoo
 from tests.packages import needed
+from tests.test_agents import Crypto
 from tests.test_forks import in_a_fork
 
 needed("pettingzoo")
@@ -47,6 +48,24 @@ def test_it_passes_the_test_of_pettingzoo(env_id: str, options: dict[str, Any]) 
         warnings.simplefilter("error")
         parallel_api_test(env, num_cycles=60)
     env.close()
+
+
+def test_agents_with_spaces_of_their_own_have_their_parts_by_name() -> None:
+    env = to_pettingzoo(Crypto(), seed=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        parallel_api_test(env, num_cycles=12)
+    env.reset(seed=0)
+    assert env.possible_agents == ["eve", "alice", "bob"]
+    assert env.observation_space("bob").shape == (4,)
+    assert env.step({"bob": 3, "eve": 1, "alice": 2})[1] == {"eve": 1, "alice": 12, "bob": 23}
+    seen, _, terminated, *_ = env.step({"bob": 3, "eve": 1, "alice": 2})
+    assert (seen["alice"].tolist(), terminated["eve"], env.agents) == (
+        [2] * 3,
+        True,
+        ["alice", "bob"],
+    )
+    assert env.step({"bob": 1, "alice": 0})[1] == {"alice": 10, "bob": 21}
 
 
 def test_an_episode_is_that_of_the_environment() -> None:
