@@ -18,6 +18,7 @@ from tests.test_forks import in_a_fork
 from tests.test_turns import Count
 
 needed("pettingzoo")
+api_test = needed("pettingzoo.test").api_test
 
 
 @pytest.mark.parametrize("name", ["tic_tac_toe", "connect_four"])
@@ -31,7 +32,7 @@ def test_it_passes_the_test_of_pettingzoo(name: str) -> None:
         # PettingZoo names the games of its own that may have a mask, and begin with an empty board.
         for words in ("is not a NumPy array", "is all zeros", "should be gymnasium.spaces.box"):
             warnings.filterwarnings("ignore", f".*{words}")
-        needed("pettingzoo.test").api_test(env, num_cycles=20)
+        api_test(env, num_cycles=20)
     env.close()
 
 
