@@ -30,7 +30,8 @@ def compile_step(env: Any) -> Any:
 
     def step(key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
         env.check_params(params)
-        action = _inputs.conform_action(env._actions, action)
+        is_checked = not env.capabilities.jax_native
+        action = _inputs.conform_action(env._actions, action, is_checked=is_checked)
         dtypes = jax.tree.map(lambda leaf: leaf.dtype, state)
         agents = () if env.num_agents == 1 else (env.num_agents,)
         with jax.numpy_rank_promotion("allow"):

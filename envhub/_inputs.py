@@ -4,7 +4,9 @@ Shapes, dtypes and structures are static in JAX, so these checks run while a pro
 and cost nothing in the compiled one.
 """
 
-from collections.abc import Sequence
+import contextlib
+import functools
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -22,7 +24,7 @@ from envhub.errors import (
     MissingCapabilityError,
     brief,
 )
-from envhub.spaces._trees import map_space
+from envhub.spaces._trees import leaves_of, map_space
 
 _ARRAYS = (jax.Array, np.ndarray, np.generic, bool, int, float)
 
@@ -190,25 +192,36 @@ def check_arrays(what: str, tree: Any, error: type[Exception]) -> None:
             raise error(f"{where} is {leaf!r}, which is neither an array nor a number.")
 
 
-def conform_action(space: spaces.Space, action: Any) -> Any:
+def conform_action(space: spaces.Space, action: Any, *, is_checked: bool = False) -> Any:
     """Convert an action to the dtypes of its space, which some suites require.
 
     Integers of any width fit an integer space, and integers and floats fit a float space. An
     integer that the dtype of the space cannot hold becomes the nearest one that it can hold.
     navix 4.0 and craftax 1.6 fail inside a `lax.cond` on integers other than int32.
 
+    Args:
+        space: the space.
+        action: the action.
+        is_checked: whether the environment refuses values outside the space. An integer that the
+            dtype cannot hold then becomes one outside the space, if the dtype has one.
+
     Raises:
         InvalidActionError: if the structure, a shape or a kind does not fit the space.
     """
-    try:
-        return map_space(_conform_leaf, space, action)
-    except (TypeError, ValueError, KeyError, OverflowError) as error:
-        message = f"the action {brief(action)} does not fit {space}: {error}"
-        raise InvalidActionError(message) from error
+    conform = functools.partial(_conform_leaf, is_checked=is_checked)
+    with _naming(space, action):
+        return map_space(conform, space, action)
 
 
-def check_widths(action: Any) -> None:
-    """Refuse integers of Python or NumPy in an action that JAX would cut to 32 bits.
+def check_values(env: Any, action: Any) -> None:
+    """Refuse concrete integers in an action that would silently become others.
+
+    JAX cuts integers of Python or NumPy to 32 bits. A callback environment refuses what its space
+    lacks, but cannot see an integer that the dtype of the space could not hold.
+
+    Args:
+        env: one environment.
+        action: an action, or those of a batch.
 
     Raises:
         InvalidActionError: if there is such an integer.
@@ -221,6 +234,18 @@ def check_widths(action: Any) -> None:
                 raise InvalidActionError(
                     f"the action {brief(action)} does not fit: {error}"
                 ) from None
+    if env._fills_dtypes and not env.capabilities.jax_native:
+        with _naming(env._actions, action):
+            map_space(_check_held, env._actions, action)
+
+
+def fills_dtypes(space: spaces.Space) -> bool:
+    """Tell whether a bound of integers is the last one that their dtype can hold."""
+    for leaf in leaves_of(space):
+        limits = _limits(leaf)
+        if limits and ((leaf.low <= limits.min).any() or (leaf.high >= limits.max).any()):
+            return True
+    return False
 
 
 def check_split(env: Any, error: Exception, *given: Any) -> None:
@@ -258,7 +283,31 @@ def _check_width(leaf: Any) -> None:
             raise ValueError("it does not fit in 32 bits, and the x64 mode of JAX is off")
 
 
-def _conform_leaf(space: Any, leaf: Any) -> jax.Array:
+@contextlib.contextmanager
+def _naming(space: spaces.Space, action: Any) -> Iterator[None]:
+    try:
+        yield
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
+        message = f"the action {brief(action)} does not fit {space}: {error}"
+        raise InvalidActionError(message) from error
+
+
+def _limits(space: Any) -> Any:
+    """Return the limits of the dtype that JAX has for a space of integers; `None` for floats."""
+    dtype = np.dtype(jax.dtypes.canonicalize_dtype(space.dtype))
+    return np.iinfo(dtype) if dtype.kind in "iu" else None
+
+
+def _check_held(space: Any, leaf: Any) -> None:
+    limits = _limits(space)
+    if limits is None or isinstance(leaf, jax.core.Tracer) or not isinstance(leaf, _ARRAYS):
+        return
+    array = np.asarray(leaf)
+    if array.dtype.kind in "iu" and ((array < limits.min) | (array > limits.max)).any():
+        raise ValueError(f"{limits.dtype} cannot hold it")
+
+
+def _conform_leaf(space: Any, leaf: Any, *, is_checked: bool) -> jax.Array:
     if not isinstance(leaf, _ARRAYS):
         raise TypeError("it is not an array")
     shape, kind = form(leaf)
@@ -268,7 +317,19 @@ def _conform_leaf(space: Any, leaf: Any) -> jax.Array:
         raise TypeError(f"its dtype is {jnp.result_type(leaf)}, not {space.dtype}")
     _check_width(leaf)
     array, dtype = jnp.asarray(leaf), jax.dtypes.canonicalize_dtype(space.dtype)
-    if np.dtype(dtype).kind in "iu" and not np.can_cast(array.dtype, dtype):
-        own, most = np.iinfo(array.dtype), np.iinfo(dtype)
-        array = jnp.clip(array, max(own.min, most.min), min(own.max, most.max))
-    return array.astype(dtype)
+    most = _limits(space)
+    if most is None or np.can_cast(array.dtype, dtype):
+        return array.astype(dtype)
+    own = np.iinfo(array.dtype)
+    held = jnp.clip(array, max(own.min, most.min), min(own.max, most.max))
+    outside = _outside(space, most) if is_checked else None
+    if outside is None:
+        return held.astype(dtype)
+    return jnp.where(held == array, held.astype(dtype), dtype.type(outside))
+
+
+def _outside(space: Any, limits: Any) -> int | None:
+    """Return a number that the dtype of a space holds and the space lacks; `None` for none."""
+    if (space.low > limits.min).all():
+        return int(limits.min)
+    return int(limits.max) if (space.high < limits.max).all() else None

@@ -231,7 +231,7 @@ class Environment(Agents, Value, abc.ABC, Generic[Obs, State, Params]):
         """
         refuse_after_fork()
         _inputs.check_key(key)
-        _inputs.check_widths(action)
+        _inputs.check_values(self, action)
         params = self._params_in_force(params)
         try:
             result: StepResult[Obs, State] = self._run(
@@ -380,6 +380,10 @@ class Environment(Agents, Value, abc.ABC, Generic[Obs, State, Params]):
         # Suites compute sizes with jax.numpy, which a surrounding trace would make abstract.
         with jax.ensure_compile_time_eval():
             return self.action_space(self.default_params)
+
+    @functools.cached_property
+    def _fills_dtypes(self) -> bool:
+        return _inputs.fills_dtypes(self._actions)
 
     @functools.cached_property
     def reset_shapes(self) -> tuple[Any, Any]:

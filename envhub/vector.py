@@ -190,7 +190,7 @@ class VectorEnv(Value, Generic[Obs, State, Params]):
                 `Environment.step`.
         """
         refuse_after_fork()
-        _inputs.check_widths(action)
+        _inputs.check_values(self.env, action)
         params = self._params_in_force(params)
         try:
             result: StepResult = self._step(key, state, action, params)

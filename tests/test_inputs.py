@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -127,6 +128,60 @@ def test_an_action_beyond_32_bits_is_refused_and_not_cut(action: Any) -> None:
     venv, _ = envhub.make_vec("gymnax::CartPole-v1", LANES)
     with pytest.raises(errors.InvalidActionError, match=r"32|dtype"):
         venv.step(KEY, venv.reset(KEY)[1], np.array([0, action]))
+
+
+class Echo(gymnasium.Env[Any, Any]):
+    """Shows the action that it was given."""
+
+    def __init__(self, low: int, high: int, dtype: Any) -> None:
+        self.action_space = gymnasium.spaces.Box(low, high, (), dtype)
+        self.observation_space = gymnasium.spaces.Box(-1e9, 1e9, (), np.float32)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, Any]:
+        super().reset(seed=seed)
+        return np.float32(0), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        return np.float32(action), 0.0, False, False, {}
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "dtype", "action", "inside_jit"),
+    [
+        (0, 255, np.uint8, 300, 255),  # which fills its dtype
+        (-128, 127, np.int8, np.int16(-129), -128),
+        (0, 3, np.uint8, -1, None),
+        (0, 3, np.uint8, np.uint16(256), None),
+        (5, 255, np.uint8, 300, None),
+        (0, 10, np.uint32, -1, None),
+    ],
+)
+def test_what_a_dtype_cannot_hold_is_refused_and_not_made_to_fit(
+    low: int, high: int, dtype: Any, action: Any, inside_jit: int | None
+) -> None:
+    env, _ = envhub.wrap(lambda: Echo(low, high, dtype))
+    given = jnp.asarray(action)
+    ways: list[tuple[Any, Any]] = [
+        (env, action),
+        (env, given),
+        (envhub.wrappers.TimeLimit(env, max_episode_steps=9), action),
+        (envhub.VectorEnv(env, LANES), np.stack([np.asarray(action)] * LANES)),
+        (envhub.MultiEnv({"echo": env}), {"echo": action}),
+    ]
+    before = env.counts.steps
+    for each, wrong in ways:
+        _, state = each.reset(KEY)
+        with pytest.raises(errors.InvalidActionError):
+            each.step(KEY, state, wrong)
+    _, state = env.reset(KEY)
+    compiled = jax.jit(env.step)
+    if inside_jit is None:
+        with pytest.raises(Exception, match="outside"):
+            jax.block_until_ready(compiled(KEY, state, given))
+    assert env.counts.steps == before
+    if inside_jit is not None:
+        assert compiled(KEY, state, given).obs == inside_jit
+    env.close()
 
 
 @pytest.mark.parametrize("name", ["gymnax::Pendulum-v1", "gymnasium::Pendulum-v1"])

@@ -24,7 +24,7 @@ from envhub.errors import (
     InvalidParamsError,
     InvalidStateError,
 )
-from envhub.multi._groups import MISFITS, TAKES, Group, Member, grouped, naming
+from envhub.multi._groups import MISFITS, TAKES, Group, Member, grouped, naming, one
 from envhub.multi._members import Members
 
 
@@ -162,6 +162,9 @@ class MultiEnv(Value, Members):
         _inputs.check_key(key)
         self._check_names("states", states, InvalidStateError)
         self._check_names("actions", actions, InvalidActionError)
+        for name, env in self.envs.items():
+            with naming(name):
+                _inputs.check_values(one(env), actions[name])
         params = self._params_in_force(params)
         return MultiStepResult(*self._call("step", key, dict(states), dict(actions), params))
 
@@ -310,7 +313,10 @@ class MultiEnv(Value, Members):
         conformed = {}
         for name in self.names:
             with naming(name):
-                conformed[name] = _inputs.conform_action(self.action_spaces[name], actions[name])
+                is_checked = not self.envs[name].capabilities.jax_native
+                conformed[name] = _inputs.conform_action(
+                    self.action_spaces[name], actions[name], is_checked=is_checked
+                )
         return conformed
 
     def _params_in_force(self, params: Mapping[str, Any] | None) -> dict[str, Any]:
