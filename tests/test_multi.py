@@ -358,6 +358,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_stepped(fleet: MultiEnv
         (errors.InvalidActionError, "'polo'.*Did you mean 'pole'", (states, actions | {"polo": 1})),
         (errors.InvalidActionError, "a dict by name", (states, 0)),
         (errors.InvalidActionError, "shape", (states, actions | {"short": jnp.zeros(2, int)})),
+        (errors.InvalidActionError, "32 bits", (states, actions | {"short": np.int64(2**32 + 1)})),
         (
             errors.InvalidActionError,
             "action of 'short' is 'up'",
@@ -397,6 +398,17 @@ def test_what_does_not_fit_is_refused_before_anything_is_stepped(fleet: MultiEnv
 def test_fleets_that_make_no_sense(envs: Any, match: str) -> None:
     with pytest.raises(errors.InvalidOptionError, match=match):
         envhub.make_multi(envs)
+
+
+def test_a_keyword_of_fleets_that_nobody_knows_is_answered_as_by_make() -> None:
+    wrong: Any = {"wrapers": []}
+    with pytest.raises(errors.InvalidOptionError, match="Did you mean 'wrappers'"):
+        envhub.make_multi({"a": POLE}, **wrong)
+    gravity: Any = {"gravity": 5.0}
+    with pytest.raises(errors.InvalidOptionError, match="beside its id"):
+        envhub.make_multi_vec({"a": POLE}, 2, **gravity)
+    _, params = envhub.make_multi_vec({"a": (POLE, gravity)}, 2)
+    assert params["a"].gravity == 5
 
 
 @pytest.mark.parametrize("num_envs", [0, True, 2.0, {"a": 2}, {"a": 2, "b": 1, "c": 3}])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Never
 
 import jax
 import numpy as np
@@ -13,7 +13,7 @@ from envhub import hub, registry
 from envhub._foreign import quiet
 from envhub._keywords import OWN, override_params
 from envhub.environment import Environment
-from envhub.errors import InvalidOptionError
+from envhub.errors import InvalidOptionError, did_you_mean
 from envhub.multi._environment import MultiEnv
 from envhub.multi._groups import naming
 from envhub.suite import is_accepted
@@ -30,6 +30,7 @@ def make_multi(
     *,
     wrappers: Iterable[Callable[[Environment], Environment]] = (),
     autoreset: Mode | None = None,
+    **unknown: Never,
 ) -> tuple[MultiEnv, dict[str, Any]]:
     """Make a fleet: different environments that are driven together.
 
@@ -42,13 +43,14 @@ def make_multi(
             ids are the names.
         wrappers: the wrappers of each member that has no keyword `wrappers`; see `make`.
         autoreset: the mode of the automatic reset, for each member that has no such keyword.
+        **unknown: other keywords are refused, with the one that was probably meant.
 
     Returns:
         The fleet, and the default params of its members by name.
 
     Raises:
-        InvalidOptionError: if there are no members, or a name occurs twice; and every error that
-            `make` raises, with a note that names the member.
+        InvalidOptionError: if there are no members, a name occurs twice, or a keyword is unknown;
+            and every error that `make` raises, with a note that names the member.
 
     Examples:
         >>> pair = {"pole": "gymnax::CartPole-v1", "catch": "gymnax::Catch-bsuite"}
@@ -56,6 +58,7 @@ def make_multi(
         >>> fleet.names, fleet.sizes.action
         (('pole', 'catch'), {'pole': 2, 'catch': 3})
     """
+    _refuse(unknown, "make_multi", "autoreset", "wrappers")
     members, params = _make_members(_entries(envs, wrappers, autoreset))
     return MultiEnv(members, params), params
 
@@ -67,6 +70,7 @@ def make_multi_vec(
     wrappers: Iterable[Callable[[Environment], Environment]] = (),
     autoreset: Mode | None = "same_step",
     batched_params: bool = False,
+    **unknown: Never,
 ) -> tuple[MultiEnv, dict[str, Any]]:
     """Make a fleet of batches, each as `make_vec` makes it.
 
@@ -76,6 +80,7 @@ def make_multi_vec(
         wrappers: as for `make_multi`.
         autoreset: as for `make_multi`.
         batched_params: whether calls take params with a leading axis, one set per environment.
+        **unknown: as for `make_multi`.
 
     Returns:
         The fleet, and the default params of its members by name.
@@ -89,6 +94,7 @@ def make_multi_vec(
         >>> fleet.observation_spaces["pole"].shape
         (8, 4)
     """
+    _refuse(unknown, "make_multi_vec", "autoreset", "batched_params", "num_envs", "wrappers")
     entries = _entries(envs, wrappers, autoreset)
     counts = num_envs if isinstance(num_envs, Mapping) else dict.fromkeys(entries, num_envs)
     if set(counts) != set(entries):
@@ -106,6 +112,15 @@ def make_multi_vec(
             lanes = [params[name]] * batch.num_envs
             params[name] = jax.tree.map(lambda *leaves: np.stack(leaves), *lanes)
     return MultiEnv(batches, params), params
+
+
+def _refuse(unknown: Mapping[str, Any], function: str, *known: str) -> None:
+    for name in unknown:
+        raise InvalidOptionError(
+            f"{function} does not take {name!r}.{did_you_mean(name, known)} It takes: "
+            f"{', '.join(known)}. A keyword of one member stands beside its id: "
+            f"{{'name': (id, {{{name!r}: …}})}}."
+        )
 
 
 def _entries(
