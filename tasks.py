@@ -117,6 +117,9 @@ def _parser() -> argparse.ArgumentParser:
     matrix = tasks.add_parser("matrix", help="examine every environment; interrupted, it goes on")
     matrix.add_argument("--suite", help="one suite; by default all")
     matrix.add_argument("--all", action="store_true", help="what is up to date, too")
+    matrix.add_argument(
+        "--check", action="store_true", help="run nothing, and fail if a cell is out of date"
+    )
     sets = matrix.add_mutually_exclusive_group()
     sets.add_argument("--set", choices=set_names(), help="this set; by default the newest")
     sets.add_argument("--all-sets", action="store_true", help="one set after another")
@@ -335,6 +338,8 @@ def write_matrix(options: argparse.Namespace, extra: Sequence[str]) -> int:
 
     A failure that was found is a cell, and no failure of this.
     """
+    if options.check:
+        return _status([tool(set_up(newest(RUNNING)), "envhub"), "matrix", "--check"])
     names = set_names() if options.all_sets else [options.set or newest(RUNNING)]
     arguments = ["--all"] * options.all + ["--suite", options.suite] * bool(options.suite)
     statuses = []

@@ -643,6 +643,10 @@ def test_the_matrix_is_of_one_set_or_of_all_whose_python_is_here(
     assert [command[-1] for command in ran] == here
     assert f"{tasks.newest(absent)}: not run: it is absent" in capfd.readouterr().out
     assert tasks.main(["matrix", "--set", tasks.newest(absent)]) == 1
+    ran.clear()
+    assert tasks.main(["matrix", "--check"]) == 0
+    envhub = tasks.tool(tasks.ROOT / ".venv" / name, "envhub")
+    assert ran == [[envhub, "matrix", "--check"]]
 
 
 def test_the_weekly_matrix_covers_every_set_and_opens_no_door() -> None:
