@@ -690,7 +690,8 @@ def test_ci_runs_everything() -> None:
     assert "set -euo pipefail" in text
     everything = [
         "python3 tasks.py test --all-sets || status=$?",
+        "python3 tasks.py matrix --check || status=$?",
         "python3 tasks.py extras --here --extra gymnax --extra ale || status=$?",
         'exit "$status"',
     ]
-    assert text.splitlines()[-3:] == everything
+    assert text.splitlines()[-4:] == everything

@@ -73,7 +73,8 @@ def test_a_client_is_installed_as_the_document_says_and_its_block_runs(
     document = tmp_path / "trainers.md"
     command = f'pip install "{try_extras.PROJECT["name"]}[gymnax]" "gymnasium[box2d]" pytest'
     block = "from sys import argv\nassert len(argv) == 3"
-    document.write_text(f'```bash\n{command}\n```\n\n```python title="Some 1.0"\n{block}\n```\n')
+    text = f'```bash\n{command}\n```\n\n```python title="Some 1.0"\n{block}\n```\n'
+    document.write_text(text, encoding="utf-8")
     monkeypatch.setattr(try_extras, "TRAINERS", document)
     assert try_extras.main(["--here", "--client", "some"]) == 0
     (install,) = no_network
