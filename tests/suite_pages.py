@@ -7,6 +7,7 @@ writes it anew, between the marks of each page whose newest tested version is in
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
 import importlib.util
@@ -51,6 +52,7 @@ PARTS = {
     )
 }
 CALLBACK = "*callback options*"
+MOST_NAMES = 120  # in one cell; the site has a page for each environment
 
 
 def page(suite: Suite) -> Path:
@@ -129,8 +131,22 @@ def environments(suite: Suite) -> list[str]:
         *([f"Params of all: {_code(common[1])}.", ""] if common[1] else []),
         "| environments | options of their own | params of their own |",
         "|---|---|---|",
-        *(f"| {_code(names)} | {' | '.join(own)} |" for own, names in rows.items()),
+        *(f"| {_named(suite, names)} | {' | '.join(own)} |" for own, names in rows.items()),
     ]
+
+
+def _named(suite: Suite, names: list[str]) -> str:
+    """The names; of many, how many of each family, with the first one."""
+    if len(names) <= MOST_NAMES:
+        return _code(names)
+    titles = collections.Counter(map(suite.family, suite.known_names()))
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(suite.family(name), []).append(name)
+    return "; ".join(
+        f"{title}: {len(own)} of {titles[title]}, such as `{own[0]}`"
+        for title, own in sorted(found.items())
+    )
 
 
 def _options(suite: Suite, name: str) -> list[str]:

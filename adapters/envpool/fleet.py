@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from envhub.errors import MissingCapabilityError
 from envhub.host.fleet import Fleet
 from envhub.host.outcomes import Outcomes
 
+from .facts import NEEDS_OPENGL
 from .pools import Pool, Recipe
 from .specs import Array
 
@@ -77,6 +79,8 @@ class PoolFleet(Fleet):
         return Outcomes(reader.obs(columns), rewards, terminated, truncated, info, ())
 
     def render(self, number: int) -> Any:
+        if self._recipe.drawn == NEEDS_OPENGL:
+            raise MissingCapabilityError(NEEDS_OPENGL)
         return self._pools[self._home[number]].picture(self._place[number])
 
     def restore(self, numbers: Any, saved: Any, obs: Sequence[Any]) -> None:

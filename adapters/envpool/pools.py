@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from envhub.flags import Claim
+
 from .specs import Array, Reader, terminated_by
 
 
@@ -20,6 +22,7 @@ class Recipe:
         config: EnvPool's keywords, checked.
         limit: of steps of an episode, which the fleet counts; 0 for none.
         num_threads: of a pool; 0 for as many as there are cores, and at most one a lane.
+        drawn: whether pools can be drawn, or why not.
     """
 
     def __init__(
@@ -30,8 +33,10 @@ class Recipe:
         config: dict[str, Any],
         limit: int,
         num_threads: int,
+        drawn: Claim,
     ) -> None:
         self._spec, self._pool, self._config = spec, pool, config
+        self.drawn = drawn
         self.family, self.limit, self._threads = family, limit, num_threads
         self.spec = spec(spec.gen_config(**config))
         self.reader = Reader(self.spec)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes.util
 import functools
 import importlib
 from collections.abc import Callable, Iterable, Mapping
@@ -10,7 +9,7 @@ from typing import Any
 
 from envhub._foreign import blaming, quiet
 from envhub.environment import Environment
-from envhub.errors import InvalidOptionError
+from envhub.errors import InvalidOptionError, UnavailableEnvError
 from envhub.flags import Claim
 from envhub.host import BRIDGE_OPTIONS, HostSuite
 from envhub.host.options import FIXED, OF_EPISODES, own_options
@@ -66,7 +65,8 @@ class EnvpoolSuite(HostSuite):
         return super().resolve(canonical(self.installed()).get(name, name))
 
     def options(self, name: str) -> Iterable[str]:
-        return [*kinds_of(family_of(name), self._classes(name)[0]._config_keys), *BRIDGE_OPTIONS]
+        keys = () if self.gap(name, {}) else self._classes(name)[0]._config_keys
+        return [*kinds_of(family_of(name), keys), *BRIDGE_OPTIONS]
 
     def family(self, name: str) -> str:
         return _family(name).title
@@ -78,21 +78,24 @@ class EnvpoolSuite(HostSuite):
         return "max_episode_steps"
 
     def gap(self, name: str, options: Mapping[str, Any]) -> Gap | None:
-        if family_of(name) == "procgen" and not self.at_least("1.2.6") and not _has_qt():
+        if family_of(name) == "procgen" and not self.at_least("1.2.6"):
             return Gap("upstream", NEEDS_QT)
         if name in NO_PUZZLES and not self.at_least("1.2.6"):
             return Gap("upstream", "its puzzles are not among the assets of EnvPool 1.2.5.")
         return gap_of(name, family_of(name))
 
     def claims(self, name: str, options: Mapping[str, Any]) -> Mapping[str, Claim]:
-        family = family_of(name)
-        drawn: Claim = _family(name).is_drawn or NOT_DRAWN
         return {
             **dict.fromkeys(OF_EPISODES, seeding_of(name, options) == EXACT or STREAMS),
             "forkable": NOT_SAVED,
             "has_env_params": FIXED,
-            "renderable": NEEDS_OPENGL if family.startswith("mujoco.") else drawn,
+            "renderable": self._drawn(name),
         }
+
+    def _drawn(self, name: str) -> Claim:
+        if family_of(name).startswith("mujoco."):
+            return self.at_least("1.2.7") or NEEDS_OPENGL
+        return _family(name).is_drawn or NOT_DRAWN
 
     def replays(self, name: str, options: Mapping[str, Any]) -> Claim:
         return _family(name).frees or NOT_FREED
@@ -101,6 +104,9 @@ class EnvpoolSuite(HostSuite):
         return functools.partial(_instance, self, name, dict(options))
 
     def make(self, name: str, options: Mapping[str, Any]) -> Environment:
+        gap = self.gap(name, options)
+        if gap:  # and do not try: some of them end the process
+            raise UnavailableEnvError(f"envpool::{name} does not run here: {gap.reason}")
         construct = self.instances(name, own_options(options))
         first: Any = self.trial(name, options).first(construct)
         fleet = None
@@ -124,9 +130,9 @@ class EnvpoolSuite(HostSuite):
         threads = given.pop("num_threads", 0)
         limits, own = _limits(name, asked, keywords.get("max_episode_steps", INT_MAX))
         with quiet():
-            return Recipe(
-                spec, pool, family_of(name), {**keywords, **given, **own}, limits, threads
-            )
+            config = {**keywords, **given, **own}
+            drawn = self._drawn(name)
+            return Recipe(spec, pool, family_of(name), config, limits, threads, drawn)
 
     def _classes(self, name: str) -> tuple[Any, Any, dict[str, Any]]:
         """EnvPool's classes of an environment, and the keywords that make it."""
@@ -136,11 +142,6 @@ class EnvpoolSuite(HostSuite):
         with blaming(f"importing {path!r}, which envpool::{name} needs,"), quiet():
             module = importlib.import_module(path)
             return getattr(module, spec), getattr(module, pool), dict(keywords)
-
-
-@functools.cache
-def _has_qt() -> bool:
-    return ctypes.util.find_library("Qt5Gui") is not None
 
 
 def _instance(suite: EnvpoolSuite, name: str, options: dict[str, Any]) -> PoolInstance:

@@ -81,6 +81,7 @@ class Binding:
     Attributes:
         sample: names and options that stand for the suite in the default run.
         incomparable: why the suite's own cannot be run beside it here.
+        of_families: the name that stands for a family, if it is not the first that runs.
         comparable: options without which the suite's own would draw from another generator, or a
             limit would count more than steps.
         direct: from the environment, the suite's reset and its step that never resets, as
@@ -94,6 +95,7 @@ class Binding:
     own_state: Callable[[Any], Any] = lambda state: state
     own_done: Callable[[Any], Any] = lambda result: result.done
     incomparable: str = ""
+    of_families: Mapping[str, str] = dataclasses.field(default_factory=dict)
     comparable: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -320,6 +322,13 @@ BINDINGS = {
     "envpool": Binding(
         sample=(("CartPole-v1", {}), ("MiniGrid-DoorKey-5x5-v0", {})),
         direct=_of_envpool,
+        # Of other names the first episodes end in a few steps, or every reset is the same.
+        of_families={
+            "highway": "Parking-v0",
+            "jumanji": "Snake-v1",
+            "mujoco.myosuite": "MyoHandWineglassRandom-v0",
+            "vizdoom": "DefendTheCenter-v1",
+        },
         own_state=lambda state: (),
         own_done=lambda result: result.terminated,
     ),

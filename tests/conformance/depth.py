@@ -69,10 +69,17 @@ def samples(suite: str) -> Mapping[str, list[Case]]:
     """Return what stands for each family, and under "" for all that has none."""
     every = [case for case in cases.sample_cases() if case.suite == suite]
     found: dict[str, list[Case]] = {"": every}
-    for name, family in sorted(families(suite).items()):
+    for family in sorted(set(families(suite).values())):
         own = [case for case in every if families(suite).get(case.name) == family]
-        found.setdefault(family, own or cases.variants(suite, name))
+        found[family] = own or cases.variants(suite, _standing(suite, family))
     return found
+
+
+def _standing(suite: str, family: str) -> str:
+    """Return the name that stands for a family: its binding's, or the first one without a gap."""
+    names = sorted(name for name, other in families(suite).items() if other == family)
+    running = [name for name in names if not registry.get(suite).gap(name, {})]
+    return cases.BINDINGS[suite].of_families.get(family) or [*running, *names][0]
 
 
 @functools.cache
