@@ -682,6 +682,17 @@ def test_an_unknown_task_or_set_is_a_usage_error(arguments: list[str]) -> None:
     assert caught.value.code == 2
 
 
+def test_no_file_of_the_repository_is_a_link() -> None:
+    """PufferLib links its `resources` into the working directory, and that link was once committed."""
+    if not (REPOSITORY / ".git").exists():
+        pytest.skip(reason="this is no checkout")
+    listed = subprocess.run(
+        ["git", "ls-files", "--stage"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert len(listed) > 400
+    assert not [line for line in listed if line.startswith("120000")]
+
+
 def test_ci_runs_everything() -> None:
     script = REPOSITORY / ".ci" / "run"
     assert os.access(script, os.X_OK)
