@@ -683,7 +683,7 @@ def test_an_unknown_task_or_set_is_a_usage_error(arguments: list[str]) -> None:
 
 
 def test_no_file_of_the_repository_is_a_link() -> None:
-    """PufferLib links its `resources` into the working directory, and that link was once committed."""
+    """PufferLib links its `resources` into the working directory; that was committed once."""
     if not (REPOSITORY / ".git").exists():
         pytest.skip(reason="this is no checkout")
     listed = subprocess.run(
