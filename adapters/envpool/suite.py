@@ -52,6 +52,7 @@ class EnvpoolSuite(HostSuite):
     distribution = "envpool"
     supported = ">=1.2.5,<2"  # older ones have fewer families, and were not tried
     example = "CartPole-v1"
+    references = (("*", "https://github.com/sail-sg/envpool/issues"),)
     enabling = ({"seeding": EXACT}, {"forkable": True})
 
     def known_names(self) -> Iterable[str]:

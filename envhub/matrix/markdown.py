@@ -48,7 +48,8 @@ MARKS = {
     NOT_RUN: "?",
 }
 OLD = "°"
-MOST_NAMES, FEW_NAMES = 40, 8
+SAMPLED = "as sampled: what was examined of its suite or family; `docs/matrix.html` names it"
+MOST_NAMES, FEW_NAMES = 16, 4
 
 
 def document(results: Results) -> str:
@@ -129,7 +130,7 @@ def _line(group: Sequence[Environment], notes: Notes, *, is_rule: bool) -> list[
     for flag in FLAGS:
         value = group[0].values[flag]
         said = {
-            str(note): None
+            SAMPLED if note.value == AS_SAMPLED else str(note): None
             for each in group
             for note in each.notes(flag)
             if note.reason and note.value not in GAPS
@@ -159,6 +160,12 @@ def _code(texts: Sequence[str]) -> str:
     return ", ".join(f"`{text}`" for text in texts)
 
 
+def _some(labels: Sequence[str]) -> str:
+    """Return the first labels, and how many more there are."""
+    more = f" and {len(labels) - FEW_NAMES} others" if len(labels) > FEW_NAMES else ""
+    return _code(labels[:FEW_NAMES]) + more
+
+
 def _clauses(results: Results) -> str:
     """Return each reason once, with its column and its number of environments."""
     found: dict[tuple[str, str], dict[str, Environment]] = defaultdict(dict)
@@ -169,9 +176,7 @@ def _clauses(results: Results) -> str:
                     found[column, str(dataclasses.replace(note, options=""))][each.id] = each
     lines = []
     for (column, said), by_id in sorted(found.items()):
-        some = list(by_id)[:8]
-        more = f" and {len(by_id) - len(some)} others" if len(by_id) > len(some) else ""
-        lines.append(f"- {column.replace('_', ' ')}, {_plain(said)} ({_code(some)}{more})")
+        lines.append(f"- {column.replace('_', ' ')}, {_plain(said)} ({_some(list(by_id))})")
     return "\n".join(lines) or "None."
 
 
@@ -185,7 +190,7 @@ def _gaps(results: Results) -> str:
             found[cell.value, cell.reason, reference][row.set_name].add(row.label.partition(",")[0])
     lines = []
     for (kind, reason, reference), by_set in sorted(found.items()):
-        labels = ", ".join(f"`{label}`" for label in sorted(set.union(*by_set.values())))
+        labels = _some(sorted(set.union(*by_set.values())))
         link = reference and f" [Upstream]({reference})."
         where = say_sets(sorted(by_set), list(results.sets)) or "every set"
         lines.append(f"- {kind}, {labels} ({where}): {_plain(reason)}{link}")

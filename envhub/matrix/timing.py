@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from envhub.matrix.results import AS_SAMPLED, COLUMNS, Results, Row
+from envhub.matrix.results import AS_SAMPLED, COLUMNS, GAPS, Results, Row
 
 EVERY_NAME = "newest-py3.11"
 """The set on which every name is examined; on the others, a sample of each suite."""
@@ -43,7 +43,8 @@ def _of_set(results: Results, name: str) -> Iterator[str]:
 
 def _part(entry: Entry, rows: Sequence[Row]) -> str:
     """Say how many of the cells a run covers; empty if it covers all of them."""
-    ran = [row.cell(column).value for row in rows if row.run for column in COLUMNS]
+    ran = [row.cell(column).value for row in rows if row.run for column in COLUMNS
+           if row.state not in GAPS]  # fmt: skip
     known = len(ran) - ran.count(AS_SAMPLED)
     return f"{entry['cells']:,} of {known:,} cells" if entry["cells"] < known else ""
 
