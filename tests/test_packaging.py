@@ -687,7 +687,11 @@ def test_no_file_of_the_repository_is_a_link() -> None:
     if not (REPOSITORY / ".git").exists():
         pytest.skip(reason="this is no checkout")
     listed = subprocess.run(
-        ["git", "ls-files", "--stage"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+        ["git", "ls-files", "--stage"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        check=True,
+        encoding="utf-8",
     ).stdout.splitlines()
     assert len(listed) > 400
     assert not [line for line in listed if line.startswith("120000")]
