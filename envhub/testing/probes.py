@@ -10,7 +10,8 @@ import collections
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
@@ -39,7 +40,7 @@ from envhub.testing.subject import STEPS, Subject
 MANY = 4000
 EVERY = 16  # steps between two resets within a run
 SIDE = 37  # steps of another branch; no usual length of an episode
-PICTURES = 20
+LATER = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,8 +200,9 @@ def checkpointable(subject: Subject) -> None:
 def differentiable(subject: Subject) -> None:
     """The gradient of the next observation with respect to the action is finite, and not zero.
 
-    It is computed at `2 * STEPS` states. It must be finite at all of them, and not zero at one:
-    where nothing touches the ground, for example, an action may change nothing.
+    It is computed at `2 * STEPS` states, and at `LATER` more while it is zero. It must be finite at
+    all of them, and not zero at one: where nothing touches the ground, for example, an action may
+    change nothing.
     """
     if not all(map(_is_float, jax.tree.leaves(subject.actions))):
         raise Refuted("the actions are discrete")
@@ -210,15 +212,35 @@ def differentiable(subject: Subject) -> None:
         floats = filter(_is_float, jax.tree.leaves(obs))
         return sum(map(jnp.sum, floats), jnp.float32(0))
 
-    states = [subject.start[1], *(result.state for result in subject.path[:-1])]
+    first = [subject.start[1], *(result.state for result in subject.path[:-1])]
     gradient_of, is_zero = jax.jit(jax.grad(observed)), True
-    for index, (action, state) in enumerate(zip(subject.actions, states, strict=True)):
-        gradient = jax.tree.leaves(gradient_of(action, state, subject.keys[index + 1]))
+    for index, state in enumerate(itertools.chain(first, _later_states(subject))):
+        if index >= len(first) and not is_zero:
+            return
+        turn = index % len(first)
+        gradient = jax.tree.leaves(
+            gradient_of(subject.actions[turn], state, subject.keys[turn + 1])
+        )
         if not all(np.isfinite(leaf).all() for leaf in gradient):
-            raise Refuted(f"the gradient is not finite after {index} steps: {gradient}")
+            raise Refuted(f"the gradient is not finite at state {index}: {gradient}")
         is_zero = is_zero and not any(np.any(leaf) for leaf in gradient)
     if is_zero:
-        raise Refuted(f"the gradient is zero at all of {len(states)} states")
+        raise Refuted(f"the gradient is zero at all of {len(first) + LATER} states")
+
+
+def _later_states(subject: Subject) -> Iterator[Any]:
+    """Yield `LATER` states: that of a reset, then one every `2 * STEPS` steps.
+
+    An episode that ended is followed by another: what comes after the end shows nothing. Each
+    state is the last that was computed, so one that cannot be forked is still valid.
+    """
+    is_over = True
+    for index in range(LATER):
+        if is_over:
+            _, state = subject.env.reset(jax.random.fold_in(subject.keys[0], index), subject.params)
+        yield state
+        results = subject.walk(state, 0, 2 * STEPS)
+        state, is_over = results[-1].state, any(result.done.all() for result in results)
 
 
 def multi_device(subject: Subject) -> None:
@@ -251,11 +273,10 @@ def multi_device(subject: Subject) -> None:
 
 def renderable(subject: Subject) -> None:
     """An image of the right type is not empty, at once or soon; some games begin dark."""
-    env, state = subject.env, subject.path[-1].state
-    for _ in range(PICTURES):
+    for state in _later_states(subject):
         try:
             # `render` refuses what is not claimed, which is a finding too where it can be drawn.
-            frame = np.asarray(env.render_env(state, subject.params))
+            frame = np.asarray(subject.env.render_env(state, subject.params))
         except RenderError as error:
             raise NotRunError(str(error)) from error
         if frame.dtype != np.uint8:
@@ -264,8 +285,7 @@ def renderable(subject: Subject) -> None:
             raise Refuted(f"render gives the shape {frame.shape}, not (H, W, 3)")
         if frame.min() != frame.max():
             return
-        state = subject.walk(state, 0, 2 * STEPS)[-1].state
-    raise Refuted(f"{PICTURES} pictures, one every {2 * STEPS} steps, are empty")
+    raise Refuted(f"{LATER} pictures, one every {2 * STEPS} steps, are empty")
 
 
 PROBES: dict[str, Callable[[Subject], None]] = {

@@ -344,17 +344,28 @@ class DrawsNothing(Honest):
 
 
 class BeginsDark(Honest):
-    """Its pictures show nothing for 60 steps."""
+    """Its pictures show nothing for 40 steps, as those of ALE's Elevator Action."""
 
     def render_env(self, state: Any, params: Any) -> Any:
-        return super().render_env(state, params) * (state["time"] > 60)
+        return super().render_env(state, params) * (state["time"] > 40)
+
+
+class IsDrawnUntilItsEnd(Honest):
+    """Its episodes take 3 steps, and there is no picture of what follows an end."""
+
+    def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
+        return super().step_env(key, state, action, Params(limit=3))
+
+    def render_env(self, state: Any, params: Any) -> Any:
+        assert state["time"] < 3
+        return super().render_env(state, params)
 
 
 class StandsStill(Honest):
-    """Its actions move nothing in the first two steps."""
+    """Its actions move nothing in the first 20 steps."""
 
     def move(self, key: Any, state: Any, action: Any, params: Any) -> Any:
-        return super().move(key, state, action * (state["time"] > 1), params)
+        return super().move(key, state, action * (state["time"] > 20), params)
 
 
 class ActsLate(Honest):

@@ -71,11 +71,18 @@ def test_the_probe_says_no_to_what_a_library_shows_late(
     assert "record" in finding.detail
 
 
-def test_where_an_action_changes_nothing_the_gradient_is_sought_elsewhere(
-    other_process: SecondProcess,
+@pytest.mark.parametrize(
+    ("kind", "flag"),
+    [
+        (bad_environments.StandsStill, "differentiable"),
+        (bad_environments.BeginsDark, "renderable"),
+        (bad_environments.IsDrawnUntilItsEnd, "renderable"),
+    ],
+)
+def test_what_is_shown_late_or_before_the_end_is_found(
+    kind: type, flag: str, other_process: SecondProcess
 ) -> None:
-    found = examine(bad_environments.StandsStill, other_process, ["differentiable"])
-    assert found["differentiable"].holds
+    assert examine(kind, other_process, [flag])[flag].holds
 
 
 def test_render_refuses_a_picture_of_floats() -> None:

@@ -60,12 +60,6 @@ def test_params_that_are_slow_to_show_an_effect_have_one(kind: type) -> None:
     assert [each.value for each in check(kind, ["has_env_params"]).verdicts] == [YES]
 
 
-def test_what_begins_in_the_dark_is_renderable() -> None:
-    """As ALE's Elevator Action does."""
-    verdict = check(bad_environments.BeginsDark, ["renderable"]).verdicts[0]
-    assert verdict.value == YES, verdict.reason
-
-
 def test_control_flow_is_right_though_programs_round_otherwise() -> None:
     report = check(bad_environments.RoundsAlikeInNoTwoPrograms, [CONTROL_FLOW, "vmap_safe"])
     assert [each.value for each in report.verdicts] == [PASS, FAIL], str(report)

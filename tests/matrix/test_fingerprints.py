@@ -70,7 +70,7 @@ def test_what_changes_no_meaning_changes_no_fingerprint(change: Change) -> None:
 
 ONE_COLUMN = {
     "forkable": (PROBES, "if bits(state) != before:", "if bits(state) == before:"),
-    "renderable": (PROBES, "PICTURES = 20", "PICTURES = 21"),
+    "renderable": (PROBES, "frame.dtype != np.uint8", "frame.dtype == np.uint8"),
     "has_env_params": (PROBES, "MANY = 4000", "MANY = 4001"),
     "differentiable": (PROBES, "if is_zero:", "if not is_zero:"),
     "jax_native": (PROBES, 'if "callback" in name', 'if "callbacks" in name'),
@@ -90,6 +90,7 @@ def test_a_change_of_one_check_changes_its_column_and_no_other(column: str) -> N
 def test_a_change_of_what_several_checks_use_changes_those() -> None:
     whole_episodes = {"observations", "ends", "truncation", "final_obs"}
     assert columns_changed((EPISODES, "CHUNK = 50", "CHUNK = 51")) == whole_episodes
+    assert columns_changed((PROBES, "LATER = 20", "LATER = 21")) == {"differentiable", "renderable"}
     elsewhere = {"reproducible", "checkpointable"}
     reading = ("envhub._descriptors", "import codecs\n", "import codecs\n\nANYTHING = 1\n")
     assert columns_changed(reading) == set()  # a constant that nothing uses
