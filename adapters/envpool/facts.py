@@ -69,6 +69,7 @@ NEW = Family("", PASSED, STREAM, is_drawn=False)
 NOT_SAVED = (
     "EnvPool cannot save the state of an environment; with forkable=True its episodes are replayed."
 )
+NOT_OF_SEVERAL = "EnvPool cannot save the state of an environment, and replays have one agent."
 NOT_FREED = "EnvPool keeps 46 MB of each environment of football that is made, for a replay too."
 NOT_DRAWN = "EnvPool does not draw it."
 NEEDS_OPENGL = (
@@ -112,11 +113,16 @@ GAPS = (
         ),
     ),
     (
-        ".*MultiAgent.*|MarlGrid-[2-9]Agent.*|DmcSoccer.*",
-        Gap("notimpl", "pools of several agents are not driven yet."),
+        ".*MultiAgent.*|DmcSoccer.*",
+        Gap("notimpl", "its several agents are not driven yet; those of MarlGrid are."),
     ),
 )
 """What does not run, by a pattern of its name."""
+
+SEVERAL_AGENTS = ("marlgrid",)
+"""Families with environments of several agents that are driven."""
+
+DRIVEN = re.compile("MarlGrid-[2-9]Agent")
 
 
 def gap_of(name: str, family: str) -> Gap | None:

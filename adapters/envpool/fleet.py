@@ -74,6 +74,10 @@ class PoolFleet(Fleet):
         truncated = reader.column(columns, "trunc") | (reader.column(columns, "done") & ~terminated)
         if recipe.limit:
             truncated = truncated | (elapsed >= recipe.limit)
+        if reader.agents > 1:  # EnvPool ends an episode for all of them at once
+            terminated, truncated = (
+                np.repeat(flag[:, None], reader.agents, axis=1) for flag in (terminated, truncated)
+            )
         rewards = reader.column(columns, "reward")
         info = reader.info(columns, elapsed)
         return Outcomes(reader.obs(columns), rewards, terminated, truncated, info, ())

@@ -24,6 +24,7 @@ class PoolInstance(Instance):
         self.recipe = recipe
         self.observation_space = recipe.reader.observation_space
         self.action_space = recipe.reader.action_space
+        self.num_agents = recipe.reader.agents if recipe.reader.agents > 1 else None
         self.episode_limit = recipe.limit or None
         self._fleet = PoolFleet(recipe, is_exact=True)
 
@@ -37,7 +38,7 @@ class PoolInstance(Instance):
     def step(self, action: Any) -> InstanceStep:
         out: Outcomes = self._fleet.step([0], np.asarray([action]))
         info = {name: column[0] for name, column in out.infos.items()}  # type: ignore[union-attr]
-        ended = bool(out.terminated[0]), bool(out.truncated[0])
+        ended = out.terminated[0], out.truncated[0]
         return InstanceStep(_first(out.obs), out.rewards[0], *ended, info)
 
     def render(self) -> Any:

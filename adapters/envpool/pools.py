@@ -10,6 +10,7 @@ import numpy as np
 
 from envhub.flags import Claim
 
+from .facts import SEVERAL_AGENTS
 from .specs import Array, Reader, terminated_by
 
 
@@ -39,20 +40,23 @@ class Recipe:
         self.drawn = drawn
         self.family, self.limit, self._threads = family, limit, num_threads
         self.spec = spec(spec.gen_config(**config))
-        self.reader = Reader(self.spec)
+        agents = self.spec.config.max_num_players if family in SEVERAL_AGENTS else 1
+        self.reader = Reader(self.spec, agents)
         self.terminated = terminated_by(family, self.reader)
 
     def make(self, seeds: Sequence[int]) -> Pool:
         """Make a pool with an environment for each seed, each about to begin an episode."""
         threads = self._threads or min(len(seeds), os.cpu_count() or 1)
+        several = self.reader.agents > 1
         config = {
             **self._config,
             "num_envs": len(seeds),
-            "batch_size": len(seeds),
+            "batch_size": 1 if several else len(seeds),
             "env_seed": list(seeds),
             "num_threads": min(threads, len(seeds)),
         }
-        return Pool(self._pool(self._spec(self._spec.gen_config(**config))), self.reader)
+        made = self._pool(self._spec(self._spec.gen_config(**config)))
+        return (SharedPool if several else Pool)(made, self.reader)
 
 
 class Pool:
@@ -84,3 +88,35 @@ class Pool:
         frames: Array = self._pool._render(np.array([place], np.int32), 0, 0, -1)
         picture: Array = frames[0]
         return picture
+
+
+class SharedPool(Pool):
+    """A pool whose environments have several agents each.
+
+    There EnvPool answers in the order in which the environments finish, and a batch that is smaller
+    than the pool hangs (envpool 1.2.7). So a batch is one environment.
+    """
+
+    def __init__(self, pool: Any, reader: Reader) -> None:
+        super().__init__(pool, reader)
+        self._reader = reader
+
+    def begin(self, places: Array) -> list[Array]:
+        self._pool._reset(places)
+        return self._answers(places)
+
+    def send(self, places: Array, actions: Array) -> None:
+        self._sent = places
+        whose = np.repeat(places, self._reader.agents)
+        self._pool._send([places, whose, np.ascontiguousarray(actions, self._dtype).reshape(-1)])
+
+    def finish(self) -> list[Array]:
+        return self._answers(self._sent)
+
+    def _answers(self, places: Array) -> list[Array]:
+        """One answer for each of these environments, in their order."""
+        found: dict[int, list[Array]] = {}
+        for _ in places:
+            answer = self._pool._recv()
+            found[int(self._reader.column(answer, "info:env_id")[0])] = answer
+        return self._reader.stacked([found[place] for place in places.tolist()])

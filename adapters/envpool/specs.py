@@ -20,6 +20,7 @@ class Reader:
 
     Args:
         spec: EnvPool's, of one environment.
+        agents: how many act in it; several have a leading axis.
 
     Attributes:
         observation_space, action_space: of one environment.
@@ -27,15 +28,19 @@ class Reader:
         action_dtype: what the pool takes.
     """
 
-    def __init__(self, spec: Any) -> None:
+    def __init__(self, spec: Any, agents: int = 1) -> None:
+        self.agents = agents
         keys, forms = (
             list(spec._state_keys),
             dict(zip(spec._state_keys, spec._state_spec, strict=True)),
         )
         observed = [key for key in keys if key.partition(":")[0] == "obs"]
-        self.observation_space, paths = _observed({key: space_of(forms[key]) for key in observed})
+        self.observation_space, paths = _observed(
+            {key: space_of(forms[key], agents) for key in observed}
+        )
         self._places = {key: place for place, key in enumerate(keys)}
         self._paths = {self._places[key]: path for key, path in paths.items()}
+        self._is_each = [-1 in forms[key][1] for key in keys]
         kept = [
             key
             for key in keys
@@ -44,7 +49,7 @@ class Reader:
         self._infos = {key.removeprefix("info:"): self._places[key] for key in kept}
         self.infos = [*self._infos, "elapsed_step"]
         self.action_dtype = np.dtype(spec._action_spec[-1][0])
-        self.action_space = acted(spec)
+        self.action_space = acted(spec, agents)
 
     def has(self, key: str) -> bool:
         """Whether a pool sends an array of this name."""
@@ -66,17 +71,24 @@ class Reader:
             "elapsed_step": elapsed,
         }
 
+    def stacked(self, sent: Sequence[Sequence[Array]]) -> list[Array]:
+        """What environments of several agents sent one by one, as if they were one batch."""
+        return [
+            np.stack(column) if is_each else np.concatenate(column)
+            for is_each, column in zip(self._is_each, zip(*sent, strict=True), strict=True)
+        ]
+
     def column(self, sent: Sequence[Array], key: str) -> Array:
         """One array by EnvPool's name."""
         return sent[self._places[key]]
 
 
-def space_of(form: Any) -> spaces.Space:
+def space_of(form: Any, agents: int = 1) -> spaces.Space:
     """The space of an observation.
 
     Text is an array of bytes. Doubles are float32, for JAX has no others.
     """
-    dtype, shape, low, high = _bounds(form)
+    dtype, shape, low, high = _bounds(form, agents)
     if dtype.kind == "b":
         return spaces.Box(False, True, shape, np.bool_)
     if dtype.kind == "f":
@@ -86,9 +98,9 @@ def space_of(form: Any) -> spaces.Space:
     return spaces.Box(low, high, shape, dtype)
 
 
-def acted(spec: Any) -> spaces.Space:
+def acted(spec: Any, agents: int = 1) -> spaces.Space:
     """The space of an action."""
-    dtype, shape, low, high = _bounds(spec._action_spec[-1])
+    dtype, shape, low, high = _bounds(spec._action_spec[-1], agents)
     is_counted = dtype.kind in "iu" or bool(spec._action_spec[-1][4])
     if is_counted and not shape:
         return spaces.Discrete(int(high) - int(low) + 1, int(low))
@@ -101,10 +113,10 @@ def acted(spec: Any) -> spaces.Space:
     return spaces.Box(low, high, shape, np.float32)
 
 
-def _bounds(form: Any) -> tuple[np.dtype[Any], tuple[int, ...], Any, Any]:
+def _bounds(form: Any, agents: int) -> tuple[np.dtype[Any], tuple[int, ...], Any, Any]:
     """The dtype and shape of one lane, and the bounds; the least positive float is no bound."""
     dtype, shape, (low, high), (each_low, each_high), _ = form
-    shape = tuple(size for size in shape if size != -1)
+    shape = tuple(agents if size == -1 else size for size in shape if size != -1 or agents > 1)
     if dtype.kind == "f":
         limits = np.finfo(dtype)
         low = -np.inf if low in (float(limits.tiny), float(limits.min)) else low

@@ -115,6 +115,52 @@ def test_episodes_are_envpools_own_bit_for_bit(name: str, seeding: str) -> None:
     fleet.close()
 
 
+@pytest.mark.parametrize("seeding", [EXACT, STREAM])
+def test_several_agents_have_a_leading_axis_and_play_as_in_a_pool_of_one(seeding: str) -> None:
+    """Three lanes, in another order in each step, until the limit ends all of them."""
+    name, agents = "MarlGrid-3AgentCluttered11x11-v0", 3
+    needs(name)
+    made = recipe(name)
+    fleet, rng = PoolFleet(made, is_exact=seeding == EXACT), np.random.default_rng(0)
+    fleet.grow(2)
+    seeds = [3, 1, 2]
+    obs = fleet.reset(np.arange(3), seeds).obs
+    if seeding == STREAM:
+        seeds = np.random.default_rng(seeds[0]).integers(2**31, size=3).tolist()
+    theirs = [own(name, [seed]) for seed in seeds]
+    for pool, seen in zip(theirs, obs, strict=True):
+        np.testing.assert_equal(seen, pool.reset()[0])
+    for steps in range(1, 101):
+        order, actions = rng.permutation(3), rng.integers(7, size=(3, agents))
+        outcomes = fleet.step(order, actions)
+        for lane, number in enumerate(order):
+            whose, action = np.zeros(agents, np.int32), actions[lane].astype(np.int32)
+            given = {"env_id": whose[:1], "players": {"env_id": whose, "action": action}}
+            seen, reward, terminated, truncated, info = theirs[number].step(given)
+            np.testing.assert_equal(outcomes.obs[lane], seen)
+            np.testing.assert_equal(outcomes.rewards[lane], reward)
+            np.testing.assert_equal(outcomes.terminated[lane], np.repeat(terminated, agents))
+            np.testing.assert_equal(outcomes.truncated[lane], np.repeat(truncated, agents))
+            for entry in made.reader.infos[:-1]:
+                np.testing.assert_equal(outcomes.infos[entry][lane], part(info, entry))
+        assert truncated.all() == (steps == 100)
+    fleet.close()
+
+
+def test_several_agents_go_through_the_hub() -> None:
+    name = "envpool::MarlGrid-3AgentCluttered11x11-v0"
+    needs(name.partition("::")[2])
+    with pytest.raises(errors.MissingCapabilityError, match="of one agent"):
+        envhub.make(name, forkable=True)
+    env, params = envhub.make_vec(name, 2)
+    assert (env.num_agents, env.observation_agents) == (3, "leading")
+    trajectory = envhub.rollout(env, None, params, jax.random.key(1), num_steps=101)
+    ends = np.zeros((101, 2, 3), bool)
+    ends[99] = True
+    np.testing.assert_equal(np.asarray(trajectory.truncated), ends)
+    env.close()
+
+
 def test_lanes_in_several_pools_are_as_alone() -> None:
     """Each of them was reset at another time, and some steps are of some lanes, in any order."""
     made = recipe("CartPole-v1")
