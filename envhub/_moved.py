@@ -51,4 +51,6 @@ def install() -> None:
     for old in MOVED:
         module = sys.modules[old] = _Moved(old, f"What was {old} has moved.")
         module.__spec__ = importlib.machinery.ModuleSpec(old, None)  # `find_spec` needs it
-        package.setdefault(old.rpartition(".")[2], module)
+        own = old.rpartition(".")[2]
+        if own not in package["__all__"]:  # `envhub.rollout` is the function
+            package.setdefault(own, module)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal
 
-from envhub._display import lines, table
 from envhub.errors import InvalidOptionError
 
 Claim = Literal[True] | str
@@ -130,10 +129,14 @@ class Capabilities:
         return {name: getattr(self, name) for name in FLAGS}
 
     def __repr__(self) -> str:
+        from envhub._display import lines
+
         return lines("Capabilities", self.answers())
 
     def _repr_html_(self) -> str:
         """Return a table, for notebooks."""
+        from envhub._display import table
+
         return table(self.answers().items())
 
     def answers(self) -> dict[str, str]:

@@ -5,10 +5,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, dataclass_transform
 
-import jax
 import numpy as np
-
-from envhub import _flax
 
 __all__ = ["params_dataclass"]
 
@@ -26,6 +23,10 @@ def params_dataclass(cls: type[T]) -> type[T]:
         >>> WalkParams().replace(goal=4.0)
         WalkParams(goal=4.0)
     """
+    import jax
+
+    from envhub import _flax
+
     made = dataclasses.dataclass(frozen=True)(cls)
     made.replace = _replace  # type: ignore[attr-defined]
     names = [field.name for field in dataclasses.fields(made)]  # type: ignore[arg-type]

@@ -9,14 +9,12 @@ import importlib.util
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
 from types import ModuleType
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import jax
 import numpy as np
 
 from envhub import _distribution, _versions
 from envhub._foreign import blaming, quiet
-from envhub.environment import Environment
 from envhub.errors import (
     InvalidOptionError,
     MissingDependencyError,
@@ -25,6 +23,9 @@ from envhub.errors import (
     did_you_mean,
 )
 from envhub.flags import Capabilities
+
+if TYPE_CHECKING:
+    from envhub.environment import Environment
 
 ANY_KEYWORD = "**kwargs"
 
@@ -370,6 +371,8 @@ def is_accepted(keyword: str, options: Collection[str]) -> bool:
 
 def in_x64_mode() -> bool:
     """Tell whether JAX's x64 mode is on; several suites fail in this mode."""
+    import jax
+
     return jax.dtypes.canonicalize_dtype(np.float64) == np.float64
 
 

@@ -203,7 +203,7 @@ def test_importing_envhub_loads_nothing_else() -> None:
     before, after = in_a_fresh_process(
         "import json, sys, jax, numpy\n"
         "before = sorted(sys.modules)\n"
-        "import envhub\n"
+        "from envhub import *\n"  # public names are loaded when they are used
         "print(json.dumps([before, sorted(sys.modules)]))"
     )
     assert "envhub.hub" in set(after) - set(before)
@@ -211,6 +211,20 @@ def test_importing_envhub_loads_nothing_else() -> None:
     added = {module.partition(".")[0] for module in set(after) - set(before)}
     assert added - sys.stdlib_module_names <= {"envhub", *JAX_AND_NUMPY}
     assert not MUST_STAY_OUT & set(after)
+
+
+def test_importing_envhub_waits_for_jax_until_a_name_is_used() -> None:
+    loaded = in_a_fresh_process(
+        "import json, sys, envhub, envhub.host, envhub.spaces\n"
+        "print(json.dumps(sorted(sys.modules.keys() & {'jax', 'envhub.hub'})))"
+    )
+    assert loaded == []
+    assert in_a_fresh_process(
+        "import json, sys, envhub\n"
+        "from envhub import *\n"
+        "names = [name for name in envhub.__all__ if vars(envhub)[name] is not globals()[name]]\n"
+        "print(json.dumps([names, 'jax' in sys.modules, hasattr(envhub, 'nothing')]))"
+    ) == [[], True, False]
 
 
 def test_importing_envhub_does_nothing(tmp_path: Path) -> None:
@@ -221,7 +235,7 @@ def test_importing_envhub_does_nothing(tmp_path: Path) -> None:
         "before = dict(jax.config.values)\n"
         "warnings.simplefilter('error')\n"
         "filters = list(warnings.filters)\n"
-        "import envhub\n"
+        "from envhub import *\n"
         "after = dict(jax.config.values)\n"
         "print(json.dumps({\n"
         "    'backends': list(xla_bridge._backends),\n"
@@ -254,7 +268,7 @@ def test_an_import_and_the_first_question_take_few_calls(env_id: str) -> None:
         "    result = work()\n"
         "    sys.setprofile(None)\n"
         "    return result\n"
-        "envhub = counted(lambda: __import__('envhub'))\n"
+        "envhub = counted(lambda: __import__('envhub', fromlist=['*']))\n"
         f"flags = counted(lambda: envhub.capabilities({env_id!r}))\n"
         "print(json.dumps([calls, flags.jax_native, sorted(sys.modules)]))"
     )

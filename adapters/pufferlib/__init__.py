@@ -4,6 +4,13 @@
 environments. Both are imported as `pufferlib`.
 """
 
-from .suite import SUITE
+from typing import TYPE_CHECKING
+
+from envhub._lazy import lazy
+
+if TYPE_CHECKING:
+    from .suite import SUITE
 
 __all__ = ["SUITE"]
+
+__getattr__ = lazy(__name__, {f"{__name__}.suite": "SUITE"})

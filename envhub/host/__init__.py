@@ -11,11 +11,14 @@ fleets that run instances (`fleet` and `parallel`), their values (`values`), and
 without a program (`direct`), and an export steps one instance without the pool (`detached`).
 """
 
-# `environment` is not imported here, because it makes JAX load its callbacks. An adapter imports it
-# in the function that makes an environment.
-from envhub.host.instance import Instance, InstanceStep, unrounded
-from envhub.host.options import BRIDGE_OPTIONS, host_capabilities, of_one_instance
-from envhub.host.suite import HostSuite
+from typing import TYPE_CHECKING
+
+from envhub._lazy import lazy
+
+if TYPE_CHECKING:
+    from envhub.host.instance import Instance, InstanceStep, unrounded
+    from envhub.host.options import BRIDGE_OPTIONS, host_capabilities, of_one_instance
+    from envhub.host.suite import HostSuite
 
 __all__ = [
     "BRIDGE_OPTIONS",
@@ -26,3 +29,12 @@ __all__ = [
     "of_one_instance",
     "unrounded",
 ]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "envhub.host.instance": "Instance InstanceStep unrounded",
+        "envhub.host.options": "BRIDGE_OPTIONS host_capabilities of_one_instance",
+        "envhub.host.suite": "HostSuite",
+    },
+)

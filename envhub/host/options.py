@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import jax
-
 from envhub.errors import InvalidOptionError, MissingCapabilityError
 from envhub.flags import FLAGS, Capabilities, Claim
 
@@ -63,6 +61,8 @@ def capabilities_of(options: Mapping[str, Any], claims: Mapping[str, Claim]) -> 
         "checkpointable": forkable if forkable in (True, UNKNOWN) else f"{leaves}{forkable}",
         "differentiable": "no gradient flows through a callback.",
     }
+    import jax
+
     if jax.__version_info__ < (0, 5) and claims["multi_device"] is True:
         decided["multi_device"] = CALLBACKS_HANG
     found = Capabilities.claim(**claims | decided)

@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
 from envhub import spaces
@@ -392,4 +391,6 @@ def _rounded_bounds(space: Any) -> tuple[Any, Any]:
 
 
 def _canonical(dtype: Any) -> Any:
+    import jax
+
     return np.dtype(jax.dtypes.canonicalize_dtype(dtype))

@@ -1,22 +1,21 @@
 """The spaces of single arrays."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from envhub._display import flat_text
 from envhub._forks import refuse_after_fork
-from envhub._tracing import is_traced, numpy_for
+from envhub.spaces._late import is_traced, jax, jnp, numpy_for
 from envhub.spaces._numbers import to_array, to_dtype, to_integers, to_scalar, to_traced
 from envhub.spaces._sampling import draw_floats, draw_integers, draw_legal
 from envhub.spaces._space import Space
 
 
-class ArraySpace(Space[jax.Array]):
+class ArraySpace(Space["jax.Array"]):
     """A set of arrays with one shape and dtype, from `low` to `high`."""
 
     shape: tuple[int, ...]
@@ -130,6 +129,8 @@ class Box(ArraySpace):
     def __repr__(self) -> str:
         if is_traced(self.low, self.high):
             return f"Box(traced, traced, {self.shape}, {self.dtype})"
+        from envhub._display import flat_text
+
         low, high = (
             flat_text(bound.flat[0] if bound.size and (bound == bound.flat[0]).all() else bound)
             for bound in (self.low, self.high)
@@ -227,6 +228,8 @@ class MultiDiscrete(ArraySpace):
         )
 
     def __repr__(self) -> str:
+        from envhub._display import flat_text
+
         start = f", start={flat_text(self.start)}" if self.start.any() else ""
         return f"MultiDiscrete({flat_text(self.nvec)}{start})"
 

@@ -2,8 +2,8 @@
 
 from typing import overload
 
-from envhub._tracing import numpy_for
 from envhub.spaces._arrays import ArraySpace, Box, Discrete, MultiBinary, MultiDiscrete
+from envhub.spaces._late import numpy_for
 from envhub.spaces._nested import Dict, Tuple
 from envhub.spaces._space import Space
 

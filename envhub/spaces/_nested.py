@@ -1,12 +1,12 @@
 """The spaces made of other spaces."""
 
+from __future__ import annotations
+
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
-import jax
-import jax.numpy as jnp
-
+from envhub.spaces._late import jax, jnp
 from envhub.spaces._space import Space
 
 

@@ -1,13 +1,15 @@
 """Check the numbers of spaces, and convert them to read-only arrays."""
 
+from __future__ import annotations
+
 import operator
 from collections.abc import Iterable
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+
+from envhub.spaces._late import jax, jnp
 
 
 def to_dtype(dtype: DTypeLike, kinds: str = "iu") -> np.dtype[Any]:

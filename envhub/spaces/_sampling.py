@@ -1,13 +1,13 @@
 """Random numbers between two bounds."""
 
+from __future__ import annotations
+
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from envhub._tracing import is_traced, numpy_for
+from envhub.spaces._late import is_traced, jax, jnp, numpy_for
 
 
 def draw_integers(key: jax.Array, low: NDArray[Any], high: NDArray[Any]) -> jax.Array:

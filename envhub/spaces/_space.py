@@ -1,14 +1,15 @@
 """The base class of spaces: read-only and compared by value."""
 
+from __future__ import annotations
+
 import abc
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Generic
 
-import jax
 import numpy as np
 
-from envhub._display import table
 from envhub._typing import Element_co
+from envhub.spaces._late import is_array, jax
 
 
 class Space(abc.ABC, Generic[Element_co]):
@@ -70,6 +71,8 @@ class Space(abc.ABC, Generic[Element_co]):
 
     def _repr_html_(self) -> str:
         """Returns a table with a row for each array, for notebooks."""
+        from envhub._display import table
+
         return table(_rows("", self))
 
     def _freeze(self, **attributes: Any) -> None:
@@ -101,7 +104,7 @@ def _rows(path: str, space: Any) -> Iterator[tuple[str, str]]:
 
 
 def _hashable(value: Any) -> Any:
-    if isinstance(value, jax.Array):
+    if is_array(value):
         return "traced", id(value)
     if not isinstance(value, np.ndarray):
         return value

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
 
 from envhub.spaces._arrays import Discrete
@@ -24,8 +23,11 @@ def tree_of(space: Space) -> Any:
 
 def leaves_of(space: Space) -> list[Any]:
     """Return the spaces of the single arrays, in the order in which JAX flattens an element."""
-    leaves: list[Any] = jax.tree.leaves(tree_of(space))
-    return leaves
+    if isinstance(space, Dict):  # whose names are sorted
+        return [leaf for child in space.values() for leaf in leaves_of(child)]
+    if isinstance(space, Tuple):
+        return [leaf for child in space for leaf in leaves_of(child)]
+    return [space]
 
 
 def space_of(tree: Any) -> Space:

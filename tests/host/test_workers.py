@@ -39,6 +39,7 @@ from tests.host.toy import (
     STEP,
     STUCK,
     Toy,
+    loaded,
 )
 
 KINDS = ("thread", "process")
@@ -158,10 +159,11 @@ def test_params_and_pictures(fleet: Any) -> None:
     assert len(set(fleet.step([0, 1, 2], [STEP] * 3).rewards)) == 1, "they are fresh"
 
 
-def test_a_worker_touches_no_device_of_jax(fleets: dict[str, Any]) -> None:
+def test_a_worker_imports_no_jax(fleets: dict[str, Any]) -> None:
     fleets["process"].reset([0], [0])
     (error,) = fleets["process"].step([0], [LOOK]).failures.values()
     assert error.args == ([],)
+    assert loaded(), "the test itself runs JAX"
 
 
 # What goes wrong in an instance.
@@ -473,6 +475,19 @@ def test_the_same_episodes_as_serially(parallel: Any, serial: Any) -> None:
         results.append(jax.jit(lambda e=env, b=body: jax.lax.scan(b, started(e), None, 30)[1])())
     assert results[0].terminated.any()
     check_the_same(*results)
+
+
+@pytest.mark.parametrize("name", [CARTPOLE, "ale::pong"])
+def test_a_worker_of_a_suite_imports_no_jax(name: str) -> None:
+    env, _ = envhub.make(name, workers="process", num_workers=1)
+    try:
+        first, second = env.reset(KEY)[1], env.reset(jax.random.key(1))[1]
+        for state in (first, second, first):  # a restore, too
+            env.step(KEY, state, 1)
+        fleet: Any = env._pool._fleet  # noqa: SLF001 (what runs in a worker is not public)
+        assert fleet._command(loaded, {0: ()}) == [[]]  # noqa: SLF001
+    finally:
+        env.close()
 
 
 def test_states_outlive_a_worker(parallel: Any, serial: Any) -> None:
