@@ -30,10 +30,12 @@ from envhub.errors import (
     UnpicklableError,
 )
 from envhub.flags import Capabilities
+from envhub.params import register_waiting
 from envhub.spec import EnvSpec, show
 
 __all__ = ["Environment", "StepResult"]
 
+register_waiting()
 E = TypeVar("E")
 COMPARED = ("capabilities", "default_params", "spec", "unwrapped")
 

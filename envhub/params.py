@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, dataclass_transform
 
@@ -23,16 +24,35 @@ def params_dataclass(cls: type[T]) -> type[T]:
         >>> WalkParams().replace(goal=4.0)
         WalkParams(goal=4.0)
     """
+    made = _frozen(cls)
+    _register(made)
+    return made
+
+
+def _frozen(cls: type[T]) -> type[T]:
+    made = dataclasses.dataclass(frozen=True)(cls)
+    made.replace = _replace  # type: ignore[attr-defined]
+    return made
+
+
+def _register(made: Any) -> None:
+    """Make a dataclass a pytree."""
     import jax
 
     from envhub import _flax
 
-    made = dataclasses.dataclass(frozen=True)(cls)
-    made.replace = _replace  # type: ignore[attr-defined]
-    names = [field.name for field in dataclasses.fields(made)]  # type: ignore[arg-type]
+    names = [field.name for field in dataclasses.fields(made)]
     jax.tree_util.register_dataclass(made, data_fields=names, meta_fields=[])
     _flax.accept_kind(made)
-    return made
+
+
+_waiting: list[Any] = []  # named classes that were made before the hub was imported
+
+
+def register_waiting() -> None:
+    """Make pytrees of the classes that instances made before; workers never do."""
+    while _waiting:
+        _register(_waiting.pop())
 
 
 Rule = tuple[set[str], Callable[[Any], Any]]
@@ -62,7 +82,11 @@ def _named_class(name: str, fields: tuple[str, ...]) -> Any:
         return _restored, (name, fields, tuple(getattr(self, field) for field in fields))
 
     namespace = {"__annotations__": dict.fromkeys(fields, Any), "__reduce__": reduce}
-    return params_dataclass(type(f"{name}Params", (), namespace))
+    made = _frozen(type(f"{name}Params", (), namespace))
+    _waiting.append(made)
+    if "envhub.environment" in sys.modules:
+        register_waiting()
+    return made
 
 
 def _restored(name: str, fields: tuple[str, ...], values: tuple[Any, ...]) -> Any:
