@@ -24,14 +24,12 @@ def params_dataclass(cls: type[T]) -> type[T]:
         >>> WalkParams().replace(goal=4.0)
         WalkParams(goal=4.0)
     """
-    made = _frozen(cls)
-    _register(made)
-    return made
-
-
-def _frozen(cls: type[T]) -> type[T]:
     made = dataclasses.dataclass(frozen=True)(cls)
     made.replace = _replace  # type: ignore[attr-defined]
+    if sys.modules.keys() & {"jax", "envhub.environment"}:
+        _register(made)
+    else:
+        _waiting.append(made)
     return made
 
 
@@ -46,11 +44,11 @@ def _register(made: Any) -> None:
     _flax.accept_kind(made)
 
 
-_waiting: list[Any] = []  # named classes that were made before the hub was imported
+_waiting: list[Any] = []  # the classes that were made before JAX was imported
 
 
 def register_waiting() -> None:
-    """Make pytrees of the classes that instances made before; workers never do."""
+    """Make pytrees of the classes that wait. The hub does; a worker, which needs no JAX, never."""
     while _waiting:
         _register(_waiting.pop())
 
@@ -82,11 +80,7 @@ def _named_class(name: str, fields: tuple[str, ...]) -> Any:
         return _restored, (name, fields, tuple(getattr(self, field) for field in fields))
 
     namespace = {"__annotations__": dict.fromkeys(fields, Any), "__reduce__": reduce}
-    made = _frozen(type(f"{name}Params", (), namespace))
-    _waiting.append(made)
-    if "envhub.environment" in sys.modules:
-        register_waiting()
-    return made
+    return params_dataclass(type(f"{name}Params", (), namespace))
 
 
 def _restored(name: str, fields: tuple[str, ...], values: tuple[Any, ...]) -> Any:
