@@ -32,6 +32,7 @@ BUILTIN: Mapping[str, str] = MappingProxyType(
         "gymnasium": "envhub.adapters.gymnasium:SUITE",
         "gymnax": "envhub.adapters.gymnax:SUITE",
         "jumanji": "envhub.adapters.jumanji:SUITE",
+        "minigrid": "envhub.adapters.plugins:MINIGRID",
         "navix": "envhub.adapters.navix:SUITE",
         "pgx": "envhub.adapters.pgx:SUITE",
         "pufferlib": "envhub.adapters.pufferlib:SUITE",
