@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import os
@@ -37,6 +38,7 @@ SUPPORTED = [python for python in SUPPORTED if _versions.admits(PROJECT["require
 CONSTRAINTS = sorted(REPOSITORY.glob("constraints/*"))
 # Where a package of the tree is, and what it is called once it is installed.
 TREE = {"envhub": "envhub", "adapters": "envhub.adapters"}
+ADAPTERS, TABLE = REPOSITORY / "adapters", "envhub.adapters.plugins"
 EXAMPLES = {"envhub.examples": "examples"}  # no package: its files are data of `envhub example`
 COMMAND = "_envhub_rl"  # the module where the command starts
 BACKEND = "scripts/build_backend.py"
@@ -96,16 +98,24 @@ def test_there_is_one_extra_a_suite_of_its_name() -> None:
 def test_an_adapter_and_its_extra_say_the_same(name: str) -> None:
     suite = SUITES[name]
     assert suite.name == name
-    assert registry.BUILTIN[name] == f"envhub.adapters.{name}:SUITE"
+    own, row = f"envhub.adapters.{name}:SUITE", f"{TABLE}:{name.upper()}"
+    assert registry.BUILTIN[name] == (own if has_adapter(name) else row)
     assert (suite.distribution, suite.supported) in map(requirement, EXTRAS[name])
     assert _versions.admits(suite.supported, "0") is False
 
 
 def test_every_adapter_is_registered() -> None:
-    folder = REPOSITORY / "adapters"
-    packages = {path.parent.name for path in folder.glob("*/__init__.py")}
-    modules = {path.stem for path in folder.glob("*.py")} | packages
-    assert modules - {"__init__"} == set(registry.BUILTIN)
+    rows = {name for name, place in registry.BUILTIN.items() if place.startswith(f"{TABLE}:")}
+    table = importlib.import_module(TABLE)
+    assert sorted(table.__all__) == sorted(name.upper() for name in rows)
+    packages = {path.parent.name for path in ADAPTERS.glob("*/__init__.py")}
+    modules = {path.stem for path in ADAPTERS.glob("*.py")} | packages
+    assert modules - {"__init__", TABLE.rpartition(".")[2]} == set(registry.BUILTIN) - rows
+
+
+def has_adapter(name: str) -> bool:
+    """The others are rows of the table of what Gymnasium's registry makes."""
+    return (ADAPTERS / name).exists() or (ADAPTERS / f"{name}.py").exists()
 
 
 def test_the_versions_of_python_agree() -> None:

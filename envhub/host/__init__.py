@@ -9,6 +9,7 @@ fleets that run instances (`fleet` and `parallel`), their values (`values`), and
 `walks`. What cannot be saved is replayed: `forking` finds out how, `replay` restores from the
 `logs` of episodes, and `copies` is a cache in front of it. Calls outside `jit` go to the pool
 without a program (`direct`), and an export steps one instance without the pool (`detached`).
+`hushing` keeps what a suite prints off the terminal.
 """
 
 from typing import TYPE_CHECKING

@@ -35,6 +35,7 @@ BUDGETS = {
     "gymnasium": Budget(60, 4, 45, 2),
     "gymnax": Budget(60, 5, 45, 2),
     "jumanji": Budget(80, 10, 45, 2),
+    "minigrid": Budget(0, 5, 30, 0.5),
     "navix": Budget(0, 13, 30, 1.3),
     "pgx": Budget(0, 20, 30, 4),
     "pufferlib": Budget(0, 4, 30, 0.5),

@@ -15,6 +15,7 @@ from envhub.adapters.pufferlib.facts import OCEAN
 import envhub
 from envhub import registry
 from envhub.host import BRIDGE_OPTIONS
+from envhub.spaces._text import encode_text
 from envhub.suite import keywords
 from envhub.testing import Own, Trial, label
 from envhub.testing.comparison import NotRunError
@@ -195,6 +196,27 @@ def _of_gymnasium(env: Any) -> tuple[Callable[..., Any], Callable[..., Transitio
     return reset, step
 
 
+def _of_plugin(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
+    """What Gymnasium makes of the package, whose missions are encoded as the hub encodes text."""
+    import gymnasium
+
+    registers = registry.get(env.spec.suite).registers  # type: ignore[attr-defined]
+    own = gymnasium.make(f"{registers}:{env.spec.name}", **_own_options(env))
+
+    def shown(obs: Any) -> Any:
+        return jax.tree.map(jnp.asarray, encode_text(env.observation_space(), obs))
+
+    def reset(key: Any, params: Any) -> tuple[Any, Any]:
+        return shown(own.reset(seed=envhub.host_seed(key))[0]), ()
+
+    def step(key: Any, state: Any, action: Any, params: Any) -> Transition:
+        obs, reward, terminated, _, info = own.step(np.asarray(action))
+        kept = {name: jnp.asarray(info[name], dtype) for name, _, dtype in env.info_entries}
+        return shown(obs), (), reward, terminated, kept
+
+    return reset, step
+
+
 def _of_functional(own: Any, env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
     """What `FunctionalJaxEnv` does, with a key given and not split off its own."""
 
@@ -299,6 +321,16 @@ def _of_pufferlib(env: Any) -> tuple[Callable[..., Any], Callable[..., Transitio
     return reset, step
 
 
+def _plugin(*sample: tuple[str, dict[str, Any]]) -> Binding:
+    """That of a row of the table of what Gymnasium's registry makes."""
+    return Binding(
+        sample=sample,
+        direct=_of_plugin,
+        own_state=lambda state: (),
+        own_done=lambda result: result.terminated,
+    )
+
+
 GYMNASIUM_1_1 = registry.get("gymnasium").at_least("1.1")
 GYMNAX_1 = registry.get("gymnax").at_least("1.0")
 HAS_OCEAN = "breakout" in registry.get("pufferlib").known_names()
@@ -360,6 +392,9 @@ BINDINGS = {
         direct=_of_gymnasium,
         own_state=lambda state: getattr(state, "env", ()),
         own_done=lambda result: result.terminated,
+    ),
+    "minigrid": _plugin(
+        ("MiniGrid-Empty-Random-5x5-v0", {}), ("BabyAI-GoToLocal-v0", {"forkable": True})
     ),
     "pufferlib": Binding(
         sample=(

@@ -22,6 +22,7 @@ BASES = {
     "gymnasium": ("Pendulum-v1", {"max_episode_steps": 20}),
     "gymnax": ("CartPole-v1", {}),
     "jumanji": ("Maze-v0", {"time_limit": 20}),
+    "minigrid": ("MiniGrid-Empty-5x5-v0", {"keep": ["image"], "max_episode_steps": 20}),
     "navix": ("Navix-Empty-5x5-v0", {"max_steps": 20}),
     "pgx": ("minatar-breakout", {}),
     "pufferlib": ("CartPole-v1", {}),

@@ -1,0 +1,126 @@
+"""`PluginSuite`: what the rows of the table share."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from envhub import _versions
+from envhub.environment import Environment
+from envhub.flags import Claim
+from envhub.host import HostSuite, Instance
+from envhub.host.hushing import hushed
+from envhub.host.options import FIXED, OF_EPISODES
+from envhub.suite import Gap, import_named
+
+from ..gymnasium import SUITE as GYMNASIUM
+from ..gymnasium.facts import NOT_DRAWN
+
+T = TypeVar("T")
+
+REPLAYED = "its state cannot be saved; with forkable=True its episodes are replayed."
+
+
+class PluginSuite(HostSuite):
+    """A package whose environments are made through Gymnasium's registry.
+
+    A subclass states facts. Its claims hold for every name, because each was probed over whole
+    episodes, and what does not hold for a name is in `exceptions`.
+
+    Attributes:
+        registers: the module that registers the environments when it is imported.
+        gaps: by the start of names, why these do not run.
+        longest: by the start of names, the steps of an episode, if they are more than a log has
+            room for by default.
+    """
+
+    registers: ClassVar[str]
+    gaps: ClassVar[Mapping[str, Gap]] = {}
+    longest: ClassVar[Mapping[str, int]] = {}
+    enabling = ({"forkable": True},)
+    relies_on = ("gymnasium",)
+
+    @classmethod
+    def family_of(cls, name: str, entry_point: str) -> str:
+        """Return the family of a name, by its entry point; `scripts/plugin_names.py` asks."""
+        return entry_point.rpartition(":")[2]
+
+    def known_names(self) -> Iterable[str]:
+        data, found = names_of(self.name), self.installed()
+        known = list(data["absent"])  # the oldest version first
+        there = [each for each in known if found is None or _versions.admits(f">={each}", found)]
+        absent = set(data["absent"][there[-1] if there else known[0]])
+        return [name for name in self.families() if name not in absent]
+
+    def live_names(self) -> Iterable[str]:
+        self.load()
+        import_named(f"the list of {self.name}", self.registers)
+        live = GYMNASIUM.load("envs.registration").registry
+        return [name for name in GYMNASIUM.live_names() if self.is_own(live[name].entry_point)]
+
+    def is_own(self, entry_point: Any) -> bool:
+        """Tell whether an entry point of Gymnasium's registry is in this package."""
+        path = entry_point if isinstance(entry_point, str) else entry_point.__module__
+        return _versions.is_inside(path.partition(":")[0], self.module)
+
+    def options(self, name: str) -> Iterable[str]:
+        self.load()
+        return GYMNASIUM.options(f"{self.registers}:{name}")
+
+    def families(self) -> Mapping[str, str]:
+        families = names_of(self.name)["families"]
+        return {name: family for family, names in families.items() for name in names.split()}
+
+    def family(self, name: str) -> str:
+        return self.families().get(name, "")
+
+    def limit(self, name: str, options: Mapping[str, Any]) -> str | None:
+        return "max_episode_steps"
+
+    def claims(self, name: str, options: Mapping[str, Any]) -> Mapping[str, Claim]:
+        return {
+            **dict.fromkeys(OF_EPISODES, True),
+            "forkable": REPLAYED,
+            "has_env_params": FIXED,
+            "renderable": NOT_DRAWN if options.get("render_mode", 0) is None else True,
+        }
+
+    def replays(self, name: str, options: Mapping[str, Any]) -> Claim:
+        return True
+
+    def gap(self, name: str, options: Mapping[str, Any]) -> Gap | None:
+        return of_start(self.gaps, name)
+
+    def make(self, name: str, options: Mapping[str, Any]) -> Environment:
+        steps = of_start(self.longest, name)
+        if steps and options.get("max_episode_steps", -1) == -1:
+            options = {"replay_steps": steps, **options}
+        return super().make(name, options)
+
+    def instances(self, name: str, options: Mapping[str, Any]) -> Callable[[], Instance]:
+        self.load()
+        create = GYMNASIUM.instances(f"{self.registers}:{name}", options)
+        return functools.partial(instance_of, create)
+
+
+def of_start(facts: Mapping[str, T], name: str) -> T | None:
+    """Return the fact of the first start of a name that is in a table."""
+    return next((fact for start, fact in facts.items() if name.startswith(start)), None)
+
+
+def instance_of(create: Callable[[], Instance]) -> Instance:
+    """Make an instance that prints nothing; its suite has made the claims."""
+    instance = create()
+    instance.claims = {}
+    instance.reset = functools.partial(hushed, instance.reset)  # type: ignore[method-assign]
+    instance.step = functools.partial(hushed, instance.step)  # type: ignore[method-assign]
+    return instance
+
+
+@functools.cache
+def names_of(suite: str) -> Any:
+    """Return the names of a suite by family, and by version those that it lacks."""
+    return json.loads(Path(__file__).with_name(f"{suite}.json").read_text(encoding="utf-8"))

@@ -1,0 +1,46 @@
+"""The table: a class for each package, with its facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from envhub.suite import Gap
+
+from .suite import PluginSuite
+
+
+class MinigridSuite(PluginSuite):
+    """MiniGrid and BabyAI."""
+
+    name = "minigrid"
+    title = "MiniGrid's and BabyAI's gridworlds with missions, on the CPU"
+    module = distribution = registers = "minigrid"
+    supported = ">=3,<4"
+    example = "MiniGrid-Empty-5x5-v0"
+    gaps: ClassVar[Mapping[str, Gap]] = {
+        "MiniGrid-WFC": Gap("upstream", "minigrid's wheel lacks the pictures that it starts from.")
+    }
+    # A level of BabyAI has up to eight goals, with room for 576 steps each.
+    longest: ClassVar[Mapping[str, int]] = {
+        "BabyAI-": 4608,
+        "MiniGrid-DoorKey-16x16": 2560,
+        "MiniGrid-Dynamic-Obstacles-16x16": 1024,
+        "MiniGrid-Empty-16x16": 1024,
+        "MiniGrid-KeyCorridorS6R3": 1080,
+        "MiniGrid-MemoryS17": 1445,
+        "MiniGrid-ObstructedMaze-2Q": 1584,
+        "MiniGrid-ObstructedMaze-Full": 3600,
+        "MiniGrid-RedBlueDoors-8x8": 1280,
+    }
+    references = (
+        ("*", "https://github.com/Farama-Foundation/Minigrid/tree/master/minigrid/envs/wfc/patterns"),
+    )
+
+    @classmethod
+    def family_of(cls, name: str, entry_point: str) -> str:
+        own = super().family_of(name, entry_point)
+        return "BabyAI" if ".babyai" in entry_point else "WFC" if own.startswith("WFC") else own
+
+
+MINIGRID = MinigridSuite()
