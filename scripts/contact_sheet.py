@@ -48,6 +48,16 @@ SOME: Mapping[str, Sequence[str]] = {
         *("PacMan-v1", "Parking-v0", "Play2048-v1", "Pong-v5", "Racetrack-v0", "Roundabout-v0"),
         *("RubiksCube-v0", "Snake-v1", "SpaceInvaders-v5", "TakeCover-v1"),
     ],
+    "minigrid": [
+        *("BabyAI-BossLevel-v0", "BabyAI-GoToLocal-v0", "BabyAI-KeyInBox-v0"),
+        *("BabyAI-PutNextS7N4-v0", "MiniGrid-BlockedUnlockPickup-v0", "MiniGrid-DistShift1-v0"),
+        *("MiniGrid-DoorKey-8x8-v0", "MiniGrid-Dynamic-Obstacles-8x8-v0", "MiniGrid-Empty-8x8-v0"),
+        *("MiniGrid-Fetch-8x8-N3-v0", "MiniGrid-FourRooms-v0", "MiniGrid-GoToDoor-8x8-v0"),
+        *("MiniGrid-GoToObject-8x8-N2-v0", "MiniGrid-KeyCorridorS6R3-v0", "MiniGrid-LavaGapS7-v0"),
+        *("MiniGrid-LavaCrossingS11N5-v0", "MiniGrid-LockedRoom-v0", "MiniGrid-MemoryS13-v0"),
+        *("MiniGrid-MultiRoom-N6-v0", "MiniGrid-ObstructedMaze-Full-v1", "MiniGrid-Playground-v0"),
+        *("MiniGrid-PutNear-8x8-N3-v0", "MiniGrid-RedBlueDoors-8x8-v0", "MiniGrid-UnlockPickup-v0"),
+    ],
 }
 
 # What README.md shows of each suite.
