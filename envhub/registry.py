@@ -35,6 +35,7 @@ BUILTIN: Mapping[str, str] = MappingProxyType(
         "minigrid": "envhub.adapters.plugins:MINIGRID",
         "navix": "envhub.adapters.navix:SUITE",
         "pgx": "envhub.adapters.pgx:SUITE",
+        "popgym": "envhub.adapters.plugins:POPGYM",
         "pufferlib": "envhub.adapters.pufferlib:SUITE",
     }
 )

@@ -4,6 +4,6 @@
 `suite` has what they share, and `scripts/plugin_names.py` writes the names.
 """
 
-from .table import MINIGRID
+from .table import MINIGRID, POPGYM
 
-__all__ = ["MINIGRID"]
+__all__ = ["MINIGRID", "POPGYM"]

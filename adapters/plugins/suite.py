@@ -27,8 +27,8 @@ REPLAYED = "its state cannot be saved; with forkable=True its episodes are repla
 class PluginSuite(HostSuite):
     """A package whose environments are made through Gymnasium's registry.
 
-    A subclass states facts. Its claims hold for every name, because each was probed over whole
-    episodes, and what does not hold for a name is in `exceptions`.
+    A subclass states facts. The claims are about the names in its file: each was probed over whole
+    episodes. What else the package registers is tried when it is made.
 
     Attributes:
         registers: the module that registers the environments when it is imported.
@@ -81,15 +81,21 @@ class PluginSuite(HostSuite):
         return "max_episode_steps"
 
     def claims(self, name: str, options: Mapping[str, Any]) -> Mapping[str, Claim]:
+        if name not in self.families():
+            return GYMNASIUM.claims(name, options)
         return {
             **dict.fromkeys(OF_EPISODES, True),
             "forkable": REPLAYED,
             "has_env_params": FIXED,
-            "renderable": NOT_DRAWN if options.get("render_mode", 0) is None else True,
+            "renderable": NOT_DRAWN if options.get("render_mode", 0) is None else self.draws(name),
         }
 
-    def replays(self, name: str, options: Mapping[str, Any]) -> Claim:
+    def draws(self, name: str) -> Claim:
+        """Return whether an environment can be drawn: `True`, or the reason why not."""
         return True
+
+    def replays(self, name: str, options: Mapping[str, Any]) -> Claim:
+        return True if name in self.families() else super().replays(name, options)
 
     def gap(self, name: str, options: Mapping[str, Any]) -> Gap | None:
         return of_start(self.gaps, name)
@@ -103,7 +109,7 @@ class PluginSuite(HostSuite):
     def instances(self, name: str, options: Mapping[str, Any]) -> Callable[[], Instance]:
         self.load()
         create = GYMNASIUM.instances(f"{self.registers}:{name}", options)
-        return functools.partial(instance_of, create)
+        return functools.partial(instance_of, create, is_probed=name in self.families())
 
 
 def of_start(facts: Mapping[str, T], name: str) -> T | None:
@@ -111,10 +117,11 @@ def of_start(facts: Mapping[str, T], name: str) -> T | None:
     return next((fact for start, fact in facts.items() if name.startswith(start)), None)
 
 
-def instance_of(create: Callable[[], Instance]) -> Instance:
-    """Make an instance that prints nothing; its suite has made the claims."""
+def instance_of(create: Callable[[], Instance], *, is_probed: bool) -> Instance:
+    """Make an instance that prints nothing; its suite makes the claims if it was probed."""
     instance = create()
-    instance.claims = {}
+    if is_probed:
+        instance.claims = {}
     instance.reset = functools.partial(hushed, instance.reset)  # type: ignore[method-assign]
     instance.step = functools.partial(hushed, instance.step)  # type: ignore[method-assign]
     return instance

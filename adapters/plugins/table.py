@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from envhub.flags import Claim
 from envhub.suite import Gap
 
 from .suite import PluginSuite
@@ -43,4 +44,29 @@ class MinigridSuite(PluginSuite):
         return "BabyAI" if ".babyai" in entry_point else "WFC" if own.startswith("WFC") else own
 
 
-MINIGRID = MinigridSuite()
+class PopgymSuite(PluginSuite):
+    """POPGym: tasks that need a memory."""
+
+    name = "popgym"
+    title = "POPGym's tasks that need a memory, on the CPU"
+    module = distribution = registers = "popgym"
+    supported = ">=1.0.7,<2"
+    example = "popgym-RepeatFirstEasy-v0"
+
+    @classmethod
+    def family_of(cls, name: str, entry_point: str) -> str:
+        own = super().family_of(name, entry_point)
+        return own.removesuffix("Easy").removesuffix("Medium").removesuffix("Hard")
+
+    def draws(self, name: str) -> Claim:
+        # popgym 1.0.7: the constructors of the others drop `render_mode`, or print text.
+        return name in DRAWN_BY_POPGYM or "popgym does not draw it."
+
+
+DRAWN_BY_POPGYM = (
+    "popgym-PositionOnlyCartPoleEasy-v0",
+    "popgym-PositionOnlyPendulumEasy-v0",
+    "popgym-VelocityOnlyCartpoleEasy-v0",
+)
+
+MINIGRID, POPGYM = MinigridSuite(), PopgymSuite()
