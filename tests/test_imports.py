@@ -20,7 +20,7 @@ REPOSITORY = Path(__file__).parent.parent
 PRIVATE = {"build", "dist"}
 CONVERTS = "envhub/spaces/_gymnasium.py"  # from and to the spaces of Gymnasium
 SUITE_MODULES = {registry.get(name).module for name in registry.BUILTIN}
-ON_HOST = ("ale::", "envpool::", "gymnasium::", "minigrid::", "pufferlib::")
+ON_HOST = ("ale::", "envpool::", "gymnasium::", "minigrid::", "popgym::", "pufferlib::")
 MUST_STAY_OUT = SUITE_MODULES | {"flax", "gymnasium", "matplotlib", "mujoco", "rich", "typer"}
 # What `import jax` itself may load late.
 JAX_AND_NUMPY = {"jax", "jaxlib", "ml_dtypes", "numpy", "opt_einsum", "scipy"}
@@ -120,7 +120,7 @@ NAMED = {
     "envhub/host/proof.py": ({"gymnasium"}, "Gymnasium's interface, in an error"),
     "envhub/wrappers/episodic_life.py": ({"ale"}, "ids as an example, in an error"),
     "envhub/matrix/timing.py": (
-        set(registry.BUILTIN) - {"envpool", "minigrid", "pgx"},
+        set(registry.BUILTIN) - {"envpool", "minigrid", "pgx", "popgym"},
         "the suites that a budget of time is about",
     ),
     "envhub/spaces/__init__.py": ({"gymnasium"}, "Gymnasium's spaces, which are converted"),

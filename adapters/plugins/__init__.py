@@ -4,6 +4,13 @@
 `suite` has what they share, and `scripts/plugin_names.py` writes the names.
 """
 
-from .table import MINIGRID, POPGYM
+from typing import TYPE_CHECKING
+
+from envhub._lazy import lazy
+
+if TYPE_CHECKING:
+    from .table import MINIGRID, POPGYM
 
 __all__ = ["MINIGRID", "POPGYM"]
+
+__getattr__ = lazy(__name__, {f"{__name__}.table": "MINIGRID POPGYM"})

@@ -12,12 +12,12 @@ from envhub import _versions
 from envhub.environment import Environment
 from envhub.flags import Claim
 from envhub.host import HostSuite, Instance
-from envhub.host.hushing import hushed
 from envhub.host.options import FIXED, OF_EPISODES
-from envhub.suite import Gap, import_named
+from envhub.suite import Gap
 
-from ..gymnasium import SUITE as GYMNASIUM
 from ..gymnasium.facts import NOT_DRAWN
+from ..gymnasium.suite import SUITE as GYMNASIUM
+from .instances import instance_of
 
 T = TypeVar("T")
 
@@ -25,19 +25,17 @@ REPLAYED = "its state cannot be saved; with forkable=True its episodes are repla
 
 
 class PluginSuite(HostSuite):
-    """A package whose environments are made through Gymnasium's registry.
+    """A package that registers environments with Gymnasium when it is imported.
 
     A subclass states facts. The claims are about the names in its file: each was probed over whole
     episodes. What else the package registers is tried when it is made.
 
     Attributes:
-        registers: the module that registers the environments when it is imported.
         gaps: by the start of names, why these do not run.
         longest: by the start of names, the steps of an episode, if they are more than a log has
             room for by default.
     """
 
-    registers: ClassVar[str]
     gaps: ClassVar[Mapping[str, Gap]] = {}
     longest: ClassVar[Mapping[str, int]] = {}
     enabling = ({"forkable": True},)
@@ -57,7 +55,6 @@ class PluginSuite(HostSuite):
 
     def live_names(self) -> Iterable[str]:
         self.load()
-        import_named(f"the list of {self.name}", self.registers)
         live = GYMNASIUM.load("envs.registration").registry
         return [name for name in GYMNASIUM.live_names() if self.is_own(live[name].entry_point)]
 
@@ -68,7 +65,7 @@ class PluginSuite(HostSuite):
 
     def options(self, name: str) -> Iterable[str]:
         self.load()
-        return GYMNASIUM.options(f"{self.registers}:{name}")
+        return GYMNASIUM.options(f"{self.module}:{name}")
 
     def families(self) -> Mapping[str, str]:
         families = names_of(self.name)["families"]
@@ -108,23 +105,13 @@ class PluginSuite(HostSuite):
 
     def instances(self, name: str, options: Mapping[str, Any]) -> Callable[[], Instance]:
         self.load()
-        create = GYMNASIUM.instances(f"{self.registers}:{name}", options)
+        create = GYMNASIUM.instances(f"{self.module}:{name}", options)
         return functools.partial(instance_of, create, is_probed=name in self.families())
 
 
 def of_start(facts: Mapping[str, T], name: str) -> T | None:
     """Return the fact of the first start of a name that is in a table."""
     return next((fact for start, fact in facts.items() if name.startswith(start)), None)
-
-
-def instance_of(create: Callable[[], Instance], *, is_probed: bool) -> Instance:
-    """Make an instance that prints nothing; its suite makes the claims if it was probed."""
-    instance = create()
-    if is_probed:
-        instance.claims = {}
-    instance.reset = functools.partial(hushed, instance.reset)  # type: ignore[method-assign]
-    instance.step = functools.partial(hushed, instance.step)  # type: ignore[method-assign]
-    return instance
 
 
 @functools.cache

@@ -16,7 +16,7 @@ class MinigridSuite(PluginSuite):
 
     name = "minigrid"
     title = "MiniGrid's and BabyAI's gridworlds with missions, on the CPU"
-    module = distribution = registers = "minigrid"
+    module = distribution = "minigrid"
     supported = ">=3,<4"
     example = "MiniGrid-Empty-5x5-v0"
     gaps: ClassVar[Mapping[str, Gap]] = {
@@ -49,7 +49,7 @@ class PopgymSuite(PluginSuite):
 
     name = "popgym"
     title = "POPGym's tasks that need a memory, on the CPU"
-    module = distribution = registers = "popgym"
+    module = distribution = "popgym"
     supported = ">=1.0.7,<2"
     example = "popgym-RepeatFirstEasy-v0"
 

@@ -38,6 +38,7 @@ BUDGETS = {
     "minigrid": Budget(0, 5, 30, 0.5),
     "navix": Budget(0, 13, 30, 1.3),
     "pgx": Budget(0, 20, 30, 4),
+    "popgym": Budget(0, 4, 20, 0.4),
     "pufferlib": Budget(0, 4, 30, 0.5),
 }
 

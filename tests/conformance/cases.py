@@ -200,8 +200,8 @@ def _of_plugin(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]
     """What Gymnasium makes of the package, whose missions are encoded as the hub encodes text."""
     import gymnasium
 
-    registers = registry.get(env.spec.suite).registers  # type: ignore[attr-defined]
-    own = gymnasium.make(f"{registers}:{env.spec.name}", **_own_options(env))
+    module = registry.get(env.spec.suite).module
+    own = gymnasium.make(f"{module}:{env.spec.name}", **_own_options(env))
 
     def shown(obs: Any) -> Any:
         return jax.tree.map(jnp.asarray, encode_text(env.observation_space(), obs))
@@ -395,6 +395,9 @@ BINDINGS = {
     ),
     "minigrid": _plugin(
         ("MiniGrid-Empty-Random-5x5-v0", {}), ("BabyAI-GoToLocal-v0", {"forkable": True})
+    ),
+    "popgym": _plugin(
+        ("popgym-RepeatFirstEasy-v0", {}), ("popgym-PositionOnlyPendulumEasy-v0", {"forkable": True})
     ),
     "pufferlib": Binding(
         sample=(

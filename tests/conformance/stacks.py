@@ -25,6 +25,7 @@ BASES = {
     "minigrid": ("MiniGrid-Empty-5x5-v0", {"keep": ["image"], "max_episode_steps": 20}),
     "navix": ("Navix-Empty-5x5-v0", {"max_steps": 20}),
     "pgx": ("minatar-breakout", {}),
+    "popgym": ("popgym-PositionOnlyPendulumEasy-v0", {"max_episode_steps": 20}),
     "pufferlib": ("CartPole-v1", {}),
 }
 
