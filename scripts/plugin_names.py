@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from envhub.adapters.gymnasium import SUITE as GYMNASIUM
 from packaging.version import Version
 
 from envhub import registry
-from envhub.adapters.gymnasium import SUITE as GYMNASIUM
 
 FOLDER = Path(__file__).parent.parent / "adapters" / "plugins"
 
@@ -34,9 +34,7 @@ def main(name: str) -> None:
     for each in sorted(here):
         family = suite.family_of(each, live[each].entry_point)
         families.setdefault(family, set()).add(each)
-    absent = {
-        other: sorted({*names, *(here - before)}) for other, names in known["absent"].items()
-    }
+    absent = {other: sorted({*names, *(here - before)}) for other, names in known["absent"].items()}
     absent[version] = sorted(before - here)
     written = {
         "families": {family: " ".join(sorted(families[family])) for family in sorted(families)},

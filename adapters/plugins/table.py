@@ -35,7 +35,7 @@ class MinigridSuite(PluginSuite):
         "MiniGrid-RedBlueDoors-8x8": 1280,
     }
     references = (
-        ("*", "https://github.com/Farama-Foundation/Minigrid/tree/master/minigrid/envs/wfc/patterns"),
+        ("*", "https://github.com/Farama-Foundation/Minigrid/tree/master/minigrid/envs/wfc"),
     )
 
     @classmethod

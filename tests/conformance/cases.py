@@ -397,7 +397,8 @@ BINDINGS = {
         ("MiniGrid-Empty-Random-5x5-v0", {}), ("BabyAI-GoToLocal-v0", {"forkable": True})
     ),
     "popgym": _plugin(
-        ("popgym-RepeatFirstEasy-v0", {}), ("popgym-PositionOnlyPendulumEasy-v0", {"forkable": True})
+        ("popgym-RepeatFirstEasy-v0", {}),
+        ("popgym-PositionOnlyPendulumEasy-v0", {"forkable": True}),
     ),
     "pufferlib": Binding(
         sample=(

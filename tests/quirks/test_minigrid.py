@@ -112,5 +112,5 @@ def test_what_babyai_prints_stays_off_the_terminal(
 
 
 def test_what_lacks_its_pictures_is_a_gap() -> None:
-    with pytest.raises(errors.UnavailableEnvError, match="upstream: .* lacks the pictures"):
+    with pytest.raises(errors.UnavailableEnvError, match="lacks the pictures"):
         envhub.make("minigrid::MiniGrid-WFC-MazeSimple-v0")

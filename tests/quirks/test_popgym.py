@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import jax
 import numpy as np
+from envhub.adapters.gymnasium.suite import SUITE as GYMNASIUM
 
 import envhub
 from envhub import registry
-from envhub.adapters.gymnasium.suite import SUITE as GYMNASIUM
 from tests.packages import needed
 
 popgym = needed("popgym")
