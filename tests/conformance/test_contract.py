@@ -21,6 +21,10 @@ from .cases import Case, candidates, gap_of, sample_cases
 from .committed import here, must_run
 from .conftest import chosen
 
+WITHOUT_PICTURES = (
+    "DungeonMazeScaled MazeSimple ObstaclesAngular ObstaclesBlackdots ObstaclesHogs3 RoomsFabric"
+)
+
 
 def test_nothing_but_declared_gaps_is_left_out(pytestconfig: pytest.Config) -> None:
     """Each of them is shown to be one in `tests/quirks`."""
@@ -30,12 +34,13 @@ def test_nothing_but_declared_gaps_is_left_out(pytestconfig: pytest.Config) -> N
         case for case in sample_cases() if case.suite not in without and case not in running
     ]
     expected = {"gymnax::MNISTBandit-bsuite", "gymnasium::Pusher-v4", "jumanji::Sokoban-v0"}
+    expected |= {f"minigrid::MiniGrid-WFC-{name}-v0" for name in WITHOUT_PICTURES.split()}
     if not registry.get("gymnax").at_least("1.0"):
         expected.add("gymnax::SimpleBandit-bsuite")
     if not registry.get("gymnasium").at_least("1.2"):
         expected |= {f"gymnasium::{name}-v2" for name in MUJOCO.split()}
         expected |= {f"gymnasium::{name}-v3" for name in MUJOCO_V3.split()}
-    suites = {"gymnasium", "gymnax", "jumanji"} - set(without)  # whose need no build
+    suites = {"gymnasium", "gymnax", "jumanji", "minigrid"} - set(without)  # whose need no build
     found = {case.id for suite in suites for case in candidates(suite) if gap_of(case)}
     assert found == {each for each in expected if each.partition("::")[0] not in without}
 
