@@ -41,7 +41,7 @@ def hushed(function: Callable[..., T], /, *args: Any) -> T:
     with _lock:
         _hushed.add(threading.get_ident())
         if not isinstance(sys.stdout, _StandIn | None):
-            sys.stdout = _StandIn(sys.stdout)  # type: ignore[assignment]
+            sys.stdout = _StandIn(sys.stdout)
     try:
         return function(*args)
     finally:
