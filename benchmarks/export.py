@@ -92,9 +92,49 @@ def batches_of(row: str, steps: int) -> tuple[Program, Program, float | None]:
         return rolling(to_torchrl(*made, seed=0)), rolling(GymWrapper(sync())), 1.5
     if row == "torchrl-share":
         return rolling(to_torchrl(*made, seed=0)), stepping(exported()), 0.8
+    if row == "torchrl-idle-share":
+        return rolling(idle_env()), stepping(exported()), None
     if row == "gymwrapper-share":
         return rolling(GymWrapper(exported())), stepping(exported()), None
     return rolling(GymWrapper(sync())), stepping(sync()), None
+
+
+def idle_env() -> Any:
+    """CartPoles of TorchRL that compute nothing, so that a rollout takes what is its own."""
+    import torch
+    from tensordict import TensorDict
+    from torchrl.data import Categorical, Composite, Unbounded
+    from torchrl.envs import EnvBase
+
+    started = torch.zeros(BATCH, 1, dtype=torch.bool)
+    ended = started.clone()
+    ended[:3] = True  # as many of 64 CartPoles end in each step under random actions
+    shown = {"observation": torch.zeros(BATCH, 4), "terminated": started, "truncated": started}
+    first = {**shown, "done": started}
+    then = {**shown, "done": ended, "terminated": ended, "reward": torch.ones(BATCH, 1)}
+
+    class Idle(EnvBase):
+        def __init__(self) -> None:
+            super().__init__(batch_size=[BATCH])
+            flag = Categorical(2, shape=(BATCH, 1), dtype=torch.bool)
+            flags = {name: flag.clone() for name in ("done", "terminated", "truncated")}
+            self.observation_spec = Composite(
+                {"observation": Unbounded((BATCH, 4))}, shape=(BATCH,)
+            )
+            self.action_spec = Categorical(2, shape=(BATCH,))
+            self.reward_spec = Unbounded((BATCH, 1))
+            self.full_done_spec = Composite(flags, shape=(BATCH,))
+
+        def _reset(self, tensordict: Any = None, **_: Any) -> Any:
+            return TensorDict(first, self.batch_size)
+
+        def _step(self, tensordict: Any) -> Any:
+            return TensorDict(then, self.batch_size)
+
+        def _set_seed(self, seed: int | None) -> None:
+            pass
+
+    return Idle()
 
 
 def compare_batches(row: str, steps: int, repeats: int) -> Facts:
@@ -111,6 +151,7 @@ BATCHES = [
     "sb3-cartpole-64",
     "torchrl-cartpole-64",
     "torchrl-share",
+    "torchrl-idle-share",
     "gymwrapper-share",
     "gymwrapper-share-of-gymnasiums-own",
 ]

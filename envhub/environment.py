@@ -264,6 +264,7 @@ class Environment(Agents, Value, abc.ABC, Generic[Obs, State, Params]):
             RenderError: if this machine lacks what drawing needs, or the suite fails.
             InvalidStateError: if the state belongs to another environment.
         """
+        refuse_after_fork()
         if not self.capabilities.renderable:
             raise MissingCapabilityError(
                 f"{self} cannot be rendered: {self.capabilities.why('renderable')}"

@@ -226,6 +226,7 @@ class VectorEnv(Value, Generic[Obs, State, Params]):
             InvalidOptionError: if the index is out of range.
             InvalidStateError: if the states are not those of a batch of this size.
         """
+        refuse_after_fork()
         is_integer = isinstance(index, int | np.integer) and not isinstance(index, bool)
         if not is_integer or index not in range(-self.num_envs, self.num_envs):
             raise InvalidOptionError(f"{self} has no environment {index!r} to render.")

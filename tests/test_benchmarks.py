@@ -61,7 +61,14 @@ def test_exports_are_compared_with_the_compiled_step() -> None:
 
 @pytest.mark.full
 @pytest.mark.parametrize(
-    "name", ["sb3-cartpole-64", "torchrl-cartpole-64", "torchrl-share", "gymwrapper-share"]
+    "name",
+    [
+        "sb3-cartpole-64",
+        "torchrl-cartpole-64",
+        "torchrl-share",
+        "torchrl-idle-share",
+        "gymwrapper-share",
+    ],
 )
 def test_batches_are_compared_with_those_of_the_trainer(name: str) -> None:
     needed("stable_baselines3")

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from envhub._forks import refuse_after_fork
 from envhub.errors import InvalidActionError, InvalidOptionError, MissingDependencyError
 
 Kind = Literal["numpy", "jax", "torch"]
@@ -60,6 +61,7 @@ def _to_tensors(tree: Any) -> Any:
 
 
 def _from_tensors(action: Any) -> Any:
+    refuse_after_fork()
     try:
         return jax.tree.map(_from_tensor, action)
     except Exception as error:  # there is no common base of what the two libraries raise

@@ -103,6 +103,7 @@ def _autoreset_metadata(mode: Mode | None) -> dict[str, Any]:
     )
 
 
+@functools.cache  # what is installed is read from files, which takes longer than a step
 def _gymnasium() -> Any:
     return registry.get("gymnasium").load()
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from envhub import registry, spaces
+from envhub._forks import refuse_after_fork
 from envhub._tracing import numpy_for
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
@@ -192,6 +193,7 @@ class _Environment(Copied):
         return self.env.reset(key, params)
 
     def step(self, key: jax.Array, state: Any, action: Any, params: Any = None) -> Any:
+        refuse_after_fork()
         result = self._resetting.step(key, state, self._reshaped(action), params)
         info = self._with_discount(result)
         last_obs = info.pop("final_obs")
@@ -202,6 +204,7 @@ class _Environment(Copied):
         return result.obs, result.state, result.reward, *flags.values(), info
 
     def step_env(self, key: jax.Array, state: Any, action: Any, params: Any = None) -> Any:
+        refuse_after_fork()
         result = self.env.step(key, state, self._reshaped(action), params)
         ended = result.done if self._is_old else result.terminated
         return result.obs, result.state, result.reward, ended, self._with_discount(result)
@@ -213,6 +216,7 @@ class _Environment(Copied):
         return state.truncated
 
     def is_terminal(self, state: State, params: Any = None) -> jax.Array:
+        refuse_after_fork()
         return state.terminated | state.truncated if self._is_old else state.terminated
 
     def discount(self, state: State, params: Any = None) -> jax.Array:
@@ -222,6 +226,7 @@ class _Environment(Copied):
         return self._action_space
 
     def observation_space(self, params: Any = None) -> Any:
+        refuse_after_fork()
         return _space(self.env.observation_space(params), of_actions=False)
 
     def get_obs(self, *given: Any, **named: Any) -> Any:

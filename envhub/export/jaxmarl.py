@@ -100,9 +100,11 @@ class _MultiAgentEnv(Copied):
         return self._stepped(self.env, key, state, actions)
 
     def get_obs(self, state: State) -> dict[str, Any]:
+        refuse_after_fork()
         return {agent: mask_apart(part_of(state.obs, self.env, agent))[0] for agent in self.agents}
 
     def get_avail_actions(self, state: State) -> dict[str, Any]:
+        refuse_after_fork()
         return {agent: self._available(agent, state.obs) for agent in self.agents}
 
     @property

@@ -81,9 +81,11 @@ class _Environment(Copied):
         return self._shown(key, after, step_type, reward, ~terminated, obs, info)
 
     def observation_space(self, env_params: Any = None) -> Any:
+        refuse_after_fork()
         return _space(self.env.observation_space(self._in_force(env_params)))
 
     def action_space(self, env_params: Any = None) -> Any:
+        refuse_after_fork()
         return _space(self.env.action_space(self._in_force(env_params)))
 
     def state_space(self, env_params: Any = None) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import jax
@@ -14,6 +15,7 @@ from envhub import errors, registry, spaces
 from envhub.export import to_brax
 from envhub.wrappers import FlattenObservation, RecordEpisodeStatistics, TransformAction
 from tests.packages import needed
+from tests.test_forks import in_a_fork
 
 needed("brax")
 KEY = jax.random.PRNGKey(0)
@@ -205,6 +207,15 @@ def test_keys_and_actions_are_those_of_one_environment() -> None:
         with pytest.raises(errors.InvalidActionError, match=r"has 1 numbers.*vmap"):
             env.step(state, wrong)
     np.testing.assert_array_equal(env.step(state, 0.5).obs, env.step(state, jnp.array([0.5])).obs)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork")  # of Python and JAX, which only warn
+def test_it_travels_and_a_fork_is_told_to_spawn() -> None:
+    env = to_brax(*envhub.make(PENDULUM))
+    again, state = pickle.loads(pickle.dumps(env)), env.reset(KEY)
+    np.testing.assert_array_equal(again.reset(KEY).obs, state.obs)
+    for call in (lambda: env.reset(KEY), lambda: env.step(state, 0.5)):
+        assert "spawn" in in_a_fork(call)
 
 
 @pytest.mark.full

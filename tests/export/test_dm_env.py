@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from envhub import errors, spaces
 from envhub.export import to_dm_env
 from envhub.wrappers import TransformAction
 from tests.packages import needed
+from tests.test_forks import in_a_fork
 
 dm_env = needed("dm_env")
 absltest = needed("absl.testing.absltest")
@@ -79,3 +81,14 @@ def test_specs() -> None:
     env.reset()
     action = {name: part.generate_value() for name, part in spec.items() if name != "tuple"}
     env.step(action | {"tuple": (spec["tuple"][0].generate_value(),)})
+
+
+@pytest.mark.filterwarnings("ignore:.*fork")  # of Python and JAX, which only warn
+def test_it_travels_and_a_fork_is_told_to_spawn() -> None:
+    env = to_dm_env(*envhub.make("gymnax::Pendulum-v1"), seed=0)
+    env.reset()
+    again = pickle.loads(pickle.dumps(env))
+    found, expected = again.step([0.5]), env.step([0.5])
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    for call in (env.reset, lambda: env.step([0.5])):
+        assert "spawn" in in_a_fork(call)

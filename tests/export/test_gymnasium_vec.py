@@ -108,6 +108,22 @@ def test_the_last_observation_and_info_of_an_episode() -> None:
     assert ends >= 4
 
 
+@with_modes
+def test_the_end_of_an_episode_reads_no_file_of_what_is_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It took longer than the step itself."""
+    env = to_gymnasium_vec(*envhub.make_vec(CART, NUM), seed=0)
+    env.reset()
+
+    def read(*_: Any) -> Any:
+        raise AssertionError("a step reads what is installed")
+
+    monkeypatch.setattr("importlib.metadata.version", read)
+    monkeypatch.setattr("importlib.metadata.distribution", read)
+    assert any("final_obs" in env.step(np.ones(NUM, int))[-1] for _ in range(12))
+
+
 def test_spaces_are_batched() -> None:
     env = made("gymnasium::FrozenLake-v1")
     assert isinstance(env, gymnasium.vector.VectorEnv)

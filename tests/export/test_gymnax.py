@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,6 +16,7 @@ from envhub import errors, registry, spaces
 from envhub.export import to_gymnax
 from envhub.wrappers import FlattenAction, TimeLimit, TransformAction
 from tests.packages import needed
+from tests.test_forks import in_a_fork
 
 gymnax = needed("gymnax")
 gymnax_spaces = needed("gymnax.environments.spaces")
@@ -234,6 +237,23 @@ def test_it_works_under_gymnaxs_wrappers() -> None:
     assert obs.shape == (NUM, env.observation_space(None).low.size)
     lengths = rest[-1]["returned_episode_lengths"]
     assert lengths.max() == 5
+
+
+@pytest.mark.filterwarnings("ignore:.*fork")  # of Python and JAX, which only warn
+def test_it_travels_and_a_fork_is_told_to_spawn() -> None:
+    env = to_gymnax(*envhub.make("gymnax::Pendulum-v1"))
+    again = pickle.loads(pickle.dumps(env))
+    state = env.reset(KEY)[1]
+    jax.tree.map(np.testing.assert_array_equal, again.reset(KEY)[1], state)
+    calls: list[Callable[[], Any]] = [
+        lambda: env.reset(KEY),
+        lambda: env.step(KEY, state, 0.0),
+        lambda: env.step_env(KEY, state, 0.0),
+        lambda: env.discount(state),
+        lambda: env.observation_space(env.default_params),
+    ]
+    for call in calls:
+        assert "spawn" in in_a_fork(call)
 
 
 def test_an_api_that_there_is_not() -> None:

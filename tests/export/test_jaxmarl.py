@@ -6,6 +6,7 @@ import functools
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -18,6 +19,7 @@ from envhub import errors, wrappers
 from envhub.export import to_jaxmarl
 from tests.packages import needed
 from tests.test_agents import ACTIONS, NAMES, Crypto
+from tests.test_forks import in_a_fork
 from tests.test_turns import Count
 
 needed("jaxmarl")
@@ -131,6 +133,20 @@ def test_it_travels(exported: Any) -> None:
     other = pickle.loads(pickle.dumps(exported))
     found, wanted = (each.reset(jax.random.key(0))[0] for each in (other, exported))
     jax.tree.map(np.testing.assert_array_equal, found, wanted)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork")  # of Python and JAX, which only warn
+def test_a_fork_is_told_to_spawn(exported: Any) -> None:
+    key = jax.random.key(0)
+    state = exported.reset(key)[1]
+    calls: list[Callable[[], Any]] = [
+        lambda: exported.reset(key),
+        lambda: exported.step(key, state, {}),
+        lambda: exported.get_obs(state),
+        lambda: exported.get_avail_actions(state),
+    ]
+    for call in calls:
+        assert "spawn" in in_a_fork(call)
 
 
 @pytest.mark.full

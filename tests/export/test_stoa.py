@@ -134,7 +134,8 @@ def test_it_travels_and_is_equal_to_itself_alone() -> None:
 def test_a_fork_is_told_to_spawn() -> None:
     env = to_stoa(*envhub.make(CARTPOLE))
     state, _ = env.reset(KEY)
-    for call in (lambda: env.reset(KEY), lambda: env.step(state, 0)):
+    calls = [lambda: env.reset(KEY), lambda: env.step(state, 0), env.observation_space]
+    for call in calls:
         assert "spawn" in in_a_fork(call)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import jax
@@ -15,6 +16,7 @@ from envhub.export import to_gymnasium_vec
 from envhub.export.exchange import exchange_of
 from tests.devices import needs_devices
 from tests.packages import needed
+from tests.test_forks import in_a_fork
 
 torch = needed("torch")
 needed("gymnasium")
@@ -119,6 +121,17 @@ def test_an_action_that_does_not_fit_is_an_error() -> None:
         with pytest.raises(errors.InvalidActionError):
             env.step(wrong)
     env.step(torch.zeros(NUM, 1))
+
+
+@pytest.mark.parametrize("array", ["torch", "jax"])
+@pytest.mark.filterwarnings("ignore:.*fork")  # of Python and JAX, which only warn
+def test_it_travels_and_a_fork_is_told_to_spawn(array: Any) -> None:
+    env, action = made("gymnax::Pendulum-v1", array), np.zeros((NUM, 1), np.float32)
+    env.reset()
+    again = pickle.loads(pickle.dumps(env))
+    np.testing.assert_array_equal(again.step(action)[0], env.step(action)[0])
+    for call in (env.reset, lambda: env.step(action), lambda: env.step(torch.zeros(NUM, 1))):
+        assert "spawn" in in_a_fork(call)
 
 
 @needs_devices(2)

@@ -14,6 +14,7 @@ from envhub import errors
 from envhub.export import to_gymnasium, to_gymnasium_vec, to_torchrl
 from envhub.wrappers import FlattenObservation
 from tests.packages import needed
+from tests.test_forks import in_a_fork
 
 torch = needed("torch")
 needed("torchrl")
@@ -26,6 +27,7 @@ IDS = ["gymnax::CartPole-v1", "gymnax::Pendulum-v1"]
 def test_one_passes_its_check(env_id: str) -> None:
     exported = to_gymnasium(*envhub.make(env_id), seed=0)
     envs.check_env_specs(envs.GymWrapper(exported))
+    envs.check_env_specs(envs.GymEnv(f"envhub.gym:{env_id.replace('::', '/')}"))
 
 
 @pytest.mark.parametrize("mode", ["same_step", None])
@@ -120,6 +122,7 @@ def test_some_lanes_are_reset_in_the_middle_of_their_episodes() -> None:
     assert (again["observation"].abs() <= 0.05).all()
 
 
+@pytest.mark.filterwarnings("ignore:.*fork")  # of Python and JAX, which only warn
 def test_a_copy_goes_on_alone() -> None:
     env = made()
     last = env.reset()
@@ -130,6 +133,8 @@ def test_a_copy_goes_on_alone() -> None:
         found, last = stepped(copied, last, action)
         assert torch.equal(found["next", "observation"], expected["next", "observation"])
         assert torch.equal(last["observation"], after["observation"])
+    for call in (env.reset, lambda: stepped(env, last, action)):
+        assert "spawn" in in_a_fork(call)
 
 
 def test_what_it_refuses() -> None:
