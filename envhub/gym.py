@@ -21,7 +21,7 @@ from typing import Any
 
 import envhub
 from envhub import registry
-from envhub.errors import InvalidEnvIdError
+from envhub.errors import InvalidEnvIdError, InvalidOptionError
 from envhub.export.exchange import Kind
 from envhub.export.gymnasium import to_gymnasium
 from envhub.export.gymnasium_vec import to_gymnasium_vec
@@ -57,7 +57,14 @@ def make_env(envhub_id: str, *, render_mode: str | None = None, **kwargs: Any) -
         >>> env.spec.max_episode_steps, env.reset(seed=0)[0].shape
         (100, (4,))
     """
-    env, params = envhub.make(envhub_id, **kwargs)
+    try:
+        env, params = envhub.make(envhub_id, **kwargs)
+    except InvalidOptionError as error:
+        # torchrl 0.14's GymEnv gives `frameskip` to every id, and goes on without it where a
+        # TypeError has these words.
+        if "does not take 'frameskip'" not in str(error):
+            raise
+        raise InvalidOptionError(f"unexpected keyword argument 'frameskip': {error}") from error
     return to_gymnasium(env, params, render_mode=render_mode)
 
 
