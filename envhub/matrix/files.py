@@ -14,8 +14,8 @@ from typing import Any
 
 from envhub.matrix.results import COLUMNS, LETTERS, Cell, Results, Row, Run
 
-SCHEMA = 2
-EVERYWHERE = "*"
+SCHEMA = 3
+EVERYWHERE = ANY_NAME = "*"
 
 
 def whole(results: Results) -> str:
@@ -32,8 +32,8 @@ def small(results: Results) -> str:
     labels, such as `"0-3 7"`.
     """
     shared, groups = _Shared(), dict[str, list[int]]()
-    labels = sorted({row.label for row in results.rows})
-    place = {label: number for number, label in enumerate(labels)}
+    names = _names_by_form(row.label for row in results.rows)
+    place = {label: number for number, label in enumerate(_labels(names))}
     sets = sorted(results.sets)
     bare = dataclasses.replace(results, costs={})
     for row in _sorted(results.rows):
@@ -45,7 +45,7 @@ def small(results: Results) -> str:
     rows = [
         f"{key[:-1]},{json.dumps(_ranges(numbers))}]" for key, numbers in sorted(groups.items())
     ]
-    parts = {"patterns": _lines(shared.patterns), "labels": _compact(labels)}
+    parts = {"patterns": _lines(shared.patterns), "names": _lines(names)}
     return _file(bare, shared, parts, rows)
 
 
@@ -60,8 +60,11 @@ def parse(text: str) -> Results:
         raise ValueError(f"its schema is {data['schema']}, and this version reads {SCHEMA}")
     runs = {key: Run(**run) for key, run in data["runs"].items()}
     cells_of = _reader(data["columns"], data["reasons"], runs)
-    if "labels" in data:
-        rows = [row for entry in data["rows"] for row in _group(entry, data, runs, cells_of)]
+    if "names" in data:
+        labels = list(_labels(data["names"]))
+        rows = [
+            row for entry in data["rows"] for row in _group(entry, data, labels, cells_of, runs)
+        ]
     else:
         rows = [_row(entry, data, runs, cells_of) for entry in data["rows"]]
     return Results(data["sets"], tuple(rows), data["costs"], data["timed"])
@@ -188,15 +191,34 @@ def _row(
 
 
 def _group(
-    entry: Sequence[Any], data: Mapping[str, Any], runs: Mapping[str, Run], cells_of: Cells
+    entry: Sequence[Any],
+    data: Mapping[str, Any],
+    labels: Sequence[str],
+    cells_of: Cells,
+    runs: Mapping[str, Run],
 ) -> list[Row]:
     place, run, pattern, compile_class, speed_class, numbers = entry
     letters, why = data["patterns"][pattern] if pattern else ("", {})
     cells, set_name = cells_of(letters, why, {}), sorted(data["sets"])[place]
     return [
         Row(label, set_name, runs[run] if run else None, cells, compile_class, speed_class)
-        for label in map(data["labels"].__getitem__, _numbers(numbers))
+        for label in map(labels.__getitem__, _numbers(numbers))
     ]
+
+
+def _names_by_form(labels: Iterable[str]) -> dict[str, str]:
+    """Group labels by suite and options: `{"ale::*,engine=python": "adventure pong"}`."""
+    names: dict[str, list[str]] = {}
+    for label in sorted(set(labels)):
+        suite, _, rest = label.partition("::")
+        name, comma, options = rest.partition(",")
+        names.setdefault(f"{suite}::{ANY_NAME}{comma}{options}", []).append(name)
+    return {form: " ".join(names[form]) for form in sorted(names)}
+
+
+def _labels(names: Mapping[str, str]) -> Iterable[str]:
+    for form in sorted(names):
+        yield from (form.replace(ANY_NAME, name, 1) for name in names[form].split(" "))
 
 
 def _ranges(numbers: Sequence[int]) -> str:

@@ -167,17 +167,19 @@ def _some(labels: Sequence[str]) -> str:
 
 
 def _clauses(results: Results) -> str:
-    """Return each reason once, with its column and its number of environments."""
-    found: dict[tuple[str, str], dict[str, Environment]] = defaultdict(dict)
+    """Return each reason once, with its columns and its environments."""
+    found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for each in environments(results):
         for column in COLUMNS:
             for note in each.notes(column):
                 if note.value == "fail" or (note.value == NOT_RUN and column not in FLAGS):
-                    found[column, str(dataclasses.replace(note, options=""))][each.id] = each
+                    said = _plain(str(dataclasses.replace(note, options="")))
+                    found[said][each.id].add(column.replace("_", " "))
     lines = []
-    for (column, said), by_id in sorted(found.items()):
-        lines.append(f"- {column.replace('_', ' ')}, {_plain(said)} ({_some(list(by_id))})")
-    return "\n".join(lines) or "None."
+    for said, by_id in found.items():
+        columns = sorted(set.union(*by_id.values()))
+        lines.append(f"- {', '.join(columns)}, {said} ({_some(list(by_id))})")
+    return "\n".join(sorted(lines)) or "None."
 
 
 def _gaps(results: Results) -> str:

@@ -26,7 +26,10 @@ def said(results: Results) -> dict[str, str]:
 def _of_set(results: Results, name: str) -> Iterator[str]:
     entry = results.timed[name]
     if "rows" in entry:
-        suites = ", ".join(f"{suite} {cpu:,.0f} s" for suite, cpu in sorted(entry["cpu"].items()))
+        suites = ", ".join(
+            f"{suite} {cpu:,.0f} s" if name == EVERY_NAME else suite
+            for suite, cpu in sorted(entry["cpu"].items())
+        )
         rows = [row for row in results.of(set_name=name) if row.run]
         part = _part(entry, [row for row in rows if row.suite in entry["cpu"]])
         absent = sorted({row.suite for row in rows} - set(entry["cpu"]))

@@ -100,7 +100,7 @@ def test_a_cell_of_a_later_run_keeps_its_circumstances(file: Path) -> None:
 
 def test_another_schema_or_a_damaged_file_is_refused(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
-    for bad in (text.replace('"schema": 2', '"schema": 3'), text[:100], "[]"):
+    for bad in (text.replace('"schema": 3', '"schema": 4'), text[:100], "[]"):
         file.write_text(bad, encoding="utf-8")
         with pytest.raises(results.UnreadableResultsError, match=r"python3 tasks\.py matrix"):
             results.load(file)
