@@ -33,6 +33,7 @@ from envhub.suite import Suite
 TESTING, CHECKS = "envhub.testing", "envhub.testing.checks"
 REPORTS, TRIAL = f"{TESTING}.reports", (f"{TESTING}.trial", "Trial")
 ADVICE = f"{TESTING}.remedies"
+JUDGE = (REPORTS, "judge")
 TABLES = ((CHECKS, "CHECKS"), (CHECKS, "CHECKS_BY_COLUMN"), (CHECKS, "COMPARED"),
           (f"{TESTING}.probes", "PROBES"))  # fmt: skip
 EVERYWHERE = ("jax", "jaxlib", "numpy")
@@ -52,7 +53,7 @@ def of_checks(text_of: Callable[[str], str | None] = read) -> Mapping[str, str]:
     found = {"makes": short_hash("\n".join(sources.closure(makes, cut).texts))}
     for column, checks in CHECKS_BY_COLUMN.items():
         roots: list[Place] = [(check.__module__, check.__name__) for check in checks]
-        judges = [(REPORTS, "judge"), (REPORTS, "trial_of"), (REPORTS, "Report.columns"), TRIAL]
+        judges = [JUDGE, (REPORTS, "trial_of"), (REPORTS, "Report.columns"), TRIAL]
         texts = sources.closure([*roots, *judges], TABLES).texts
         compared = [check.__name__ in COMPARED for check in checks]
         found[column] = short_hash("\n".join([*texts, str(compared)]))
@@ -114,12 +115,21 @@ def of_facts(suite: Suite, name: str, options: Mapping[str, Any]) -> dict[str, s
     claimed = {flag: [getattr(claims, flag), claims.why(flag)] for flag in FLAGS}
     columns = {"makes": short_hash(repr(common))}
     for column, checks in CHECKS_BY_COLUMN.items():
-        said = [common, claimed.get(column)]
+        said: list[Any] = [common, claimed.get(column)]
         if any(check.__name__ in COMPARED for check in checks):
             said.append(claimed["reproducible"])
+            if column not in FLAGS and not claims.reproducible:
+                said.append(_of_what_is_not_decided())
         columns[column] = short_hash(repr(said))
     assert list(columns) == list(COLUMNS)
     return columns
+
+
+@functools.cache
+def _of_what_is_not_decided() -> str:
+    """Return the fingerprint of the rule for comparisons of runs that may differ."""
+    rule = Sources(_is_instrument, read).closure([(REPORTS, "verdict_on")], {*TABLES, JUDGE})
+    return short_hash("\n".join(rule.texts))
 
 
 def versions(suite: Suite) -> dict[str, str]:

@@ -190,6 +190,19 @@ def judge(check: str, trial: Trial) -> Verdict:
     return Verdict(check, FAIL, f"a false claim: {refusal}" if claimed else unclaimed)
 
 
+def verdict_on(check: str, trial: Trial) -> Verdict:
+    """Run one check, unless it cannot be decided.
+
+    A clause that compares two runs is not run if the key does not determine a run: equal results
+    would be luck, and so would different ones.
+    """
+    claims = trial.env.capabilities
+    if check in COMPARED and check not in FLAGS and not claims.reproducible:
+        why = f"two runs of one key may differ: {claims.why(REPRODUCIBLE)}"
+        return Verdict(check, NOT_RUN, why)
+    return judge(check, trial)
+
+
 def describe(error: BaseException) -> str:
     """Return an exception in one line: its type and the first line of its message."""
     first, *_ = [*str(error).splitlines(), ""]
@@ -245,7 +258,7 @@ def check_env(
         return Report(subject, (Verdict(next(iter(CHECKS)), FAIL, describe(error)),))
     verdicts = []
     for check in checks:
-        verdicts.append(judge(check, trial))
+        verdicts.append(verdict_on(check, trial))
         told(verdicts[-1])
     measured = vars(trial).get("episodes")  # a cached property: there if a check needed it
     seconds = measured and measured.compile_seconds

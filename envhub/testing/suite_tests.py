@@ -18,7 +18,7 @@ from envhub.errors import (
 )
 from envhub.suite import Gap
 from envhub.testing.checks import CHECKS
-from envhub.testing.reports import FAIL, NOT_RUN, judge, label, trial_of
+from envhub.testing.reports import FAIL, NOT_RUN, label, trial_of, verdict_on
 from envhub.testing.second_process import SecondProcess
 from envhub.testing.trial import Own, Trial
 
@@ -112,7 +112,7 @@ class SuiteTests:
     def _examine(self, check: str, case: Case) -> None:
         if case.gap:
             _skip(f"{case.gap.kind}: {case.gap.reason}")
-        verdict = judge(check, self._trial(case))
+        verdict = verdict_on(check, self._trial(case))
         if verdict.value == NOT_RUN and check in self.not_run:
             _skip(self.not_run[check])
         if verdict.value == NOT_RUN:

@@ -185,6 +185,16 @@ def test_what_comes_out_equal_by_luck_is_no_capability() -> None:
     assert [(verdict.value, verdict.reason) for verdict in verdicts] == [(NO, why)] * 3
 
 
+def test_a_clause_that_compares_runs_is_not_run_where_equal_runs_are_luck() -> None:
+    env, params = bad_environments.make(Honest)
+    checks = ["typed_and_legacy_keys_give_the_same_episode", "no_array_of_a_state_is_empty"]
+    before = testing.check_env(env, params, checks=checks).verdicts
+    env.capabilities = env.capabilities.without(reproducible="it draws from the clock.")
+    after = testing.check_env(env, params, checks=checks).verdicts
+    assert [verdict.value for verdict in (*before, *after)] == [PASS, PASS, NOT_RUN, PASS]
+    assert "it draws from the clock" in after[0].reason
+
+
 def test_nothing_that_ends_is_not_run() -> None:
     env, _ = bad_environments.make(Honest)
     trial = Trial(env, Params(limit=10_000), longest=100)

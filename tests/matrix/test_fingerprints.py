@@ -195,6 +195,23 @@ def test_facts_decide_the_columns_that_they_are_about() -> None:
     }
 
 
+def test_the_rule_for_what_luck_would_decide_counts_where_it_is_applied(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    suite, exact = registry.get("envpool"), {"seeding": "exact"}
+
+    def found(options: dict[str, str]) -> dict[str, str]:
+        return fingerprints.of_facts(suite, "CartPole-v1", options)
+
+    before = found({"seeding": "stream"}), found(exact)
+    monkeypatch.setattr(fingerprints, "_of_what_is_not_decided", lambda: "another rule")
+    after = found({"seeding": "stream"}), found(exact)
+    assert {column for column in COLUMNS if before[0][column] != after[0][column]} == {
+        "resets", "truncation", "final_obs", "control_flow", "own_bits"
+    }  # fmt: skip
+    assert before[1] == after[1]
+
+
 @pytest.mark.parametrize("name", registry.BUILTIN)
 def test_every_adapter_has_a_fingerprint_that_its_own_code_decides(name: str) -> None:
     suite = registry.get(name)
