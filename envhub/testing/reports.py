@@ -155,17 +155,10 @@ class SuiteReport:
 
 
 def judge(check: str, trial: Trial) -> Verdict:
-    """Run one check.
+    """Run one check of `CHECKS`; any exception except `NotRunError` is a failure with this reason.
 
-    Args:
-        check: a name in `CHECKS`.
-        trial: the environment to examine.
-
-    Returns:
-        The verdict. Any exception except `NotRunError` is a failure, with the exception as the
-        reason. A capability fails if the claim and the probe disagree, either way. If the key does
-        not determine a run, a comparison of two runs proves nothing: a clause cannot fail by it,
-        and equal results do not show a denied capability.
+    A capability fails if the claim and the probe disagree, either way. Equal results of runs that
+    the key does not determine show no denied capability.
     """
     refusal = ""
     try:
@@ -191,16 +184,11 @@ def judge(check: str, trial: Trial) -> Verdict:
 
 
 def verdict_on(check: str, trial: Trial) -> Verdict:
-    """Run one check, unless it cannot be decided.
-
-    A clause that compares two runs is not run if the key does not determine a run: equal results
-    would be luck, and so would different ones.
-    """
+    """Run one check, unless it compares runs of a key that determines none, and is no flag's."""
     claims = trial.env.capabilities
-    if check in COMPARED and check not in FLAGS and not claims.reproducible:
-        why = f"two runs of one key may differ: {claims.why(REPRODUCIBLE)}"
-        return Verdict(check, NOT_RUN, why)
-    return judge(check, trial)
+    if check in FLAGS or check not in COMPARED or claims.reproducible:
+        return judge(check, trial)
+    return Verdict(check, NOT_RUN, f"two runs of one key may differ: {claims.why(REPRODUCIBLE)}")
 
 
 def describe(error: BaseException) -> str:
