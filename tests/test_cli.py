@@ -616,8 +616,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_bench_measures_each_number_of_environments() -> None:
     arguments = ("bench", "toy::Three", "--num-envs", " 4, 1,4", "--repeats", "2", "--seed", "3")
     answer = ask(*arguments, "--steps", "300")
-    assert (answer["id"], answer["seed"], answer["repeats"]) == ("toy::Three", 3, 2)
+    assert (answer["ids"], answer["seed"], answer["repeats"]) == (["toy::Three"], 3, 2)
     assert not answer["interrupted"]
+    assert {row["id"] for row in answer["measured"]} == {"toy::Three"}
     assert [row["num_envs"] for row in answer["measured"]] == [1, 4]
     for row in answer["measured"]:
         assert (row["steps"], row["repeats"]) == (300, 2)
@@ -645,6 +646,33 @@ def test_bench_shows_the_same_to_a_reader() -> None:
     rows = [line.split() for line in result.stdout.splitlines() if set(line) & BAR]
     assert [(row[0], len(row)) for row in rows] == [("1", 6), ("4", 6)]
     assert result.stderr.strip() == ""
+
+
+@pytest.mark.usefixtures("quick")
+def test_bench_measures_several_environments_in_turn(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    needed("matplotlib")
+    measured: list[tuple[int, int]] = []
+
+    class Watched(Speed):
+        def __iter__(self) -> Iterator[int]:
+            for repeat in super().__iter__():
+                measured.append((self._venv.num_envs, repeat))
+                yield repeat
+
+    monkeypatch.setattr("envhub.cli.bench.Speed", Watched)
+    path, ids = tmp_path / "speed.svg", ["toy::Three", CARTPOLE]
+    arguments = ("bench", *ids, ids[0], "--num-envs", "1,2", "--repeats", "2", "--steps", "3")
+    answer = ask(*arguments, "--out", str(path))
+    assert measured == [(1, 1), (1, 1), (1, 2), (1, 2), (2, 1), (2, 1), (2, 2), (2, 2)]
+    assert answer["ids"] == ids
+    rows = [(row["id"], row["num_envs"]) for row in answer["measured"]]
+    assert rows == [(ids[0], 1), (ids[1], 1), (ids[0], 2), (ids[1], 2)]
+    assert "gymnax" in answer["versions"]
+    assert path.read_text(encoding="utf-8").count("<!-- gymnax::CartPole-v1 -->") == 1
+    shown = invoke(*arguments).stdout
+    assert [line.split()[0] for line in shown.splitlines() if set(line) & BAR] == ids * 2
 
 
 @pytest.mark.usefixtures("quick")

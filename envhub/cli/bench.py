@@ -1,8 +1,9 @@
-"""`envhub bench`: steps per second, by the number of environments."""
+"""`envhub bench`: steps per second of one environment or several, by the size of the batch."""
 
 import importlib
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,10 +18,13 @@ from envhub._speed import CALL_SECONDS, Speed
 from envhub.cli._answer import answer, is_interrupted
 from envhub.cli._drawing import say, say_versions, sheet, watched
 from envhub.cli._facts import Facts, find, version_facts
-from envhub.cli._options import MOST, AsJson, EnvId, Options, Seed, check_folder, parse
+from envhub.cli._options import MOST, AsJson, Options, Seed, check_folder, parse
 from envhub.errors import InvalidOptionError, MissingDependencyError
 from envhub.vector import VectorEnv
 
+EnvIds = Annotated[
+    list[str], typer.Argument(metavar="ID...", help="The environments: suite::Name.")
+]
 NumEnvs = Annotated[
     str, typer.Option("--num-envs", metavar="N,N,…", help="Batch sizes to measure.")
 ]
@@ -42,7 +46,7 @@ FORMATS = ("png", "svg")
 
 
 def bench(
-    env_id: EnvId,
+    ids: EnvIds,
     *,
     num_envs: NumEnvs = "1,8,64,512",
     steps: StepsOrTime = None,
@@ -52,30 +56,35 @@ def bench(
     option: Options = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure steps per second for each number of environments."""
+    """Measure steps per second for each number of environments, of several ids in turn."""
     options = {"autoreset": "same_step", **parse(option or [])}
-    counts = _parse_counts(num_envs)
+    counts, env_ids = _parse_counts(num_envs), list(dict.fromkeys(ids))
     if out:
         check_folder(out)
 
     def measure() -> Facts:
         figure = _new_figure(out) if out else None  # now, and not after measuring
-        machine = _machine(env_id)
-        env, params = hub.make(env_id, **options)
-        speeds = [
-            Speed(VectorEnv(env, count), params, steps=steps, repeats=repeats, seed=seed)
+        machine = _machine(env_ids)
+        made = {env_id: hub.make(env_id, **options) for env_id in env_ids}
+        speeds = {
+            count: {
+                env_id: Speed(
+                    VectorEnv(env, count), params, steps=steps, repeats=repeats, seed=seed
+                )
+                for env_id, (env, params) in made.items()
+            }
             for count in counts
-        ]
+        }
         interrupted, error = False, None
         try:
-            interrupted = is_interrupted(lambda: _measure(speeds, counts, repeats, as_json))
+            interrupted = is_interrupted(lambda: _measure(speeds, repeats, as_json))
         except Exception as raised:  # the largest may be too large for the memory
-            if not speeds[0].report():
+            if not _reports(speeds):
                 raise
             error = f"{type(raised).__name__}: {raised}"
-        measured = [report for speed in speeds if (report := speed.report())]
+        measured = _reports(speeds)
         facts = {
-            "id": env_id,
+            "ids": env_ids,
             "options": options,
             "seed": seed,
             "repeats": repeats,
@@ -105,11 +114,14 @@ def _parse_counts(text: str) -> list[int]:
     return sorted(set(map(int, words)))
 
 
-def _machine(env_id: str) -> Facts:
+def _machine(env_ids: Sequence[str]) -> Facts:
     """Return the machine that is measured, and its present load."""
-    suite, _ = find(env_id)
+    suites = [find(env_id)[0] for env_id in env_ids]
     return {
-        "versions": {suite.distribution: suite.installed(), **version_facts()},
+        "versions": {
+            **{suite.distribution: suite.installed() for suite in suites},
+            **version_facts(),
+        },
         "device": jax.devices()[0].device_kind,
         "cores": os.cpu_count(),
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,  # not on Windows
@@ -117,19 +129,34 @@ def _machine(env_id: str) -> Facts:
     }
 
 
-def _measure(speeds: list[Speed], counts: list[int], repeats: int, as_json: bool) -> None:
+Speeds = dict[int, dict[str, Speed]]
+"""By the number of environments, and by the id."""
+
+
+def _measure(speeds: Speeds, repeats: int, as_json: bool) -> None:
     with watched(len(speeds) * repeats, "", as_json) as report:
-        for place, (speed, count) in enumerate(zip(speeds, counts, strict=True)):
+        for place, (count, of_ids) in enumerate(speeds.items()):
             report(place * repeats, f"{count} environments, compiling")
-            for done in speed:
+            # In turn, so that other work of the machine slows down all of them.
+            for done, _ in enumerate(zip(*of_ids.values(), strict=True), 1):
                 report(place * repeats + done, f"{count} environments")
+
+
+def _reports(speeds: Speeds) -> list[Facts]:
+    """Return what was measured so far."""
+    return [
+        {"id": env_id, **report}
+        for of_ids in speeds.values()
+        for env_id, speed in of_ids.items()
+        if (report := speed.report())
+    ]
 
 
 def _draw_bench(facts: Facts) -> RenderableType:
     cache, autoreset = facts["compilation_cache"], facts["options"]["autoreset"]
     head = sheet(
         {
-            "id": facts["id"] + (" (interrupted)" if facts["interrupted"] else ""),
+            "id": ", ".join(facts["ids"]) + (" (interrupted)" if facts["interrupted"] else ""),
             "measured": f"random actions in a compiled loop, autoreset {autoreset!r}: the median, "
             f"least and greatest of {facts['repeats']} repeats",
             "device": f"{facts['device']}, {facts['cores']} cores, load {say(facts['load'])} "
@@ -148,14 +175,17 @@ def _bars(rows: list[Facts]) -> tuple[RenderableType, ...]:
     medians = [row["steps_per_second"]["median"] for row in rows]
     least = math.floor(math.log10(min(medians) / 2))  # no bar is empty
     decades = max(1, math.ceil(math.log10(max(medians))) - least)
-    table = Table(box=None, pad_edge=False)
+    table, several = Table(box=None, pad_edge=False), len({row["id"] for row in rows}) > 1
+    if several:
+        table.add_column("id")
     for title in ("environments", "steps/s", "least", "greatest", "compile s"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column()
     for row, median in zip(rows, medians, strict=True):
         spread = row["steps_per_second"]
         numbers = row["num_envs"], median, spread["min"], spread["max"], row["compile_seconds"]
-        table.add_row(*map(say, numbers), Bar(decades, 0, math.log10(median) - least))
+        bar = Bar(decades, 0, math.log10(median) - least)
+        table.add_row(*[row["id"]] * several, *map(say, numbers), bar)
     ends = say(10.0**least), say(10.0 ** (least + decades))
     return table, f"The bars are logarithmic, from {ends[0]} to {ends[1]}."
 
@@ -182,19 +212,26 @@ def _new_figure(out: Path) -> Any:
 
 
 def _plot(figure: Any, facts: Facts) -> None:
-    counts = [row["num_envs"] for row in facts["measured"]]
-    spreads = [row["steps_per_second"] for row in facts["measured"]]
-    medians = [spread["median"] for spread in spreads]
-    below = [spread["median"] - spread["min"] for spread in spreads]
-    above = [spread["max"] - spread["median"] for spread in spreads]
     axes = figure.subplots()
-    axes.errorbar(counts, medians, yerr=[below, above], marker="o", capsize=4)
+    for env_id in facts["ids"]:
+        rows = [row for row in facts["measured"] if row["id"] == env_id]
+        spreads = [row["steps_per_second"] for row in rows]
+        medians = [spread["median"] for spread in spreads]
+        below = [spread["median"] - spread["min"] for spread in spreads]
+        above = [spread["max"] - spread["median"] for spread in spreads]
+        counts = [row["num_envs"] for row in rows]
+        axes.errorbar(counts, medians, yerr=[below, above], marker="o", capsize=4, label=env_id)
     axes.set(xscale="log", yscale="log", xlabel="environments")
     axes.set_ylabel("steps per second: median, least, greatest")
-    axes.set_xticks(counts, map(str, counts))
+    ticks = sorted({row["num_envs"] for row in facts["measured"]})
+    axes.set_xticks(ticks, map(str, ticks))
     axes.minorticks_off()
     axes.grid(alpha=0.3)
-    axes.set_title(f"{facts['id']}, random actions", fontsize="medium")
+    if len(facts["ids"]) > 1:
+        axes.legend(fontsize="small")
+        axes.set_title("random actions", fontsize="medium")
+    else:
+        axes.set_title(f"{facts['ids'][0]}, random actions", fontsize="medium")
     versions = say_versions(facts["versions"])
     figure.supxlabel(f"{facts['device']}, {facts['cores']} cores; {versions}", fontsize=7)
     figure.savefig(facts["path"])
