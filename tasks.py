@@ -217,8 +217,8 @@ def set_names() -> list[str]:
 def set_up(name: str, full: bool = False) -> Path:
     """Make the virtual environment of a set, unless an up-to-date one is there.
 
-    With `full` it has the trainers of the examples too, if the set has them: PyTorch alone is
-    larger than all the rest.
+    With `full` it has the trainers of the examples and Ray too, if the set has them: PyTorch alone
+    is larger than all the rest.
 
     Raises:
         PythonNotFoundError: if there is no such Python.
@@ -228,8 +228,8 @@ def set_up(name: str, full: bool = False) -> Path:
     if not _is_up_to_date(name, directory):
         _make(name, directory, constraint)
     if full and pins(name, "torch"):
-        say(f"{name}: installing what the examples and trainers need, if it is not there")
-        install(directory, "examples,trainers", *constraint)
+        say(f"{name}: installing what the examples and trainers need and Ray, if it is not there")
+        install(directory, "examples,ray,trainers", *constraint)
     return directory
 
 

@@ -7,7 +7,7 @@
 
 The newest versions that fit each other are installed from an empty environment, pinned by nothing.
 Tried are the extras of the suites, `video` and `all`, each alone, and the combinations that a
-document names. Those for the work on envhub itself (`dev`, `docs`, `examples`, `trainers`) are in
+document names (`ray` beside a suite). Those for the work on envhub itself (`dev`, `docs`, `examples`, `trainers`) are in
 the sets. A client is a program that `docs/trainers.md` shows with an install command of its own:
 the command installs it, and the block behind the command is run. A client that does not fit this
 Python, or the newest versions of what envhub needs, is `not run`, with what pip says.
@@ -48,6 +48,7 @@ NO_FIT = re.compile(
 TRY = """
 import sys
 
+import jax
 import numpy as np
 
 import envhub
@@ -60,6 +61,12 @@ for word in sys.argv[1:]:
     if word == "video":
         for ending in ("mp4", "gif", "png"):
             video.write(f"try.{ending}", np.zeros((2, 8, 8, 3), np.uint8))
+        continue
+    if word == "ray":
+        env, params = envhub.make("gymnasium::CartPole-v1", workers="ray", num_workers=1)
+        env.step(jax.random.key(0), env.reset(jax.random.key(0), params)[1], 1, params)
+        print("instances live on", env.workers)
+        env.close()
         continue
     suite = registry.get(word)
     report = testing.check_id(f"{word}::{suite.example}")
@@ -139,8 +146,9 @@ def trials(extras: Sequence[str] | None, named: Sequence[str] | None) -> list[Tr
 
 
 def of_extras(extras: str) -> Trial:
-    """Examine the example of each suite that these extras name."""
-    given = USERS if extras == "all" else [each for each in extras.split(",") if each in USERS]
+    """Examine the example of each suite that these extras name, and what else users install."""
+    users = [*USERS, "ray"]
+    given = USERS if extras == "all" else [each for each in extras.split(",") if each in users]
     return Trial(extras, extras, (), TRY, given)
 
 

@@ -42,7 +42,7 @@ def write(name: str) -> None:
         directory = Path(temporary) / name
         tasks.say(f"{name}: resolving the newest versions (minutes)")
         tasks.create(python, directory)
-        trainers = ",examples,trainers" * tasks.pins(name, "torch")
+        trainers = ",examples,ray,trainers" * tasks.pins(name, "torch")
         tasks.install(directory, tasks.extras(name) + trainers)
         if tasks.pins(name, "pufferlib"):
             tasks.install_ocean(directory)

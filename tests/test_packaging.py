@@ -25,6 +25,7 @@ from packaging.version import Version
 import tasks
 from envhub import __version__, _versions, registry
 from envhub._distribution import NAME
+from envhub.host.parallel import actors
 
 REPOSITORY = Path(__file__).parent.parent
 PYPROJECT: dict[str, Any] = tomllib.loads(
@@ -90,7 +91,9 @@ def test_every_package_of_the_tree_is_declared() -> None:
 
 def test_there_is_one_extra_a_suite_of_its_name() -> None:
     assert PROJECT["name"] == NAME
-    assert set(EXTRAS) == {*SUITES, "all", "dev", "docs", "examples", "trainers", "video"}
+    others = {"all", "dev", "docs", "examples", "ray", "trainers", "video"}
+    assert set(EXTRAS) == {*SUITES, *others}
+    assert list(map(requirement, EXTRAS["ray"])) == [("ray", actors.SUPPORTED)]
     assert EXTRAS["all"] == [f"{NAME}[{','.join([*sorted(SUITES), 'video'])}]"]
 
 
@@ -364,7 +367,8 @@ class TestConstraints:
         held = [name for name in [*SUITES, "video"] if name not in absent]
         asked += [text for name in held for text in EXTRAS[name]]
         assert tasks.extras(path.stem).startswith(",".join(held) if absent else "all")
-        for extra, sign in (("docs", "mkdocs"), ("examples", "torch"), ("trainers", "torchrl")):
+        signs = {"docs": "mkdocs", "examples": "torch", "ray": "torch", "trainers": "torchrl"}
+        for extra, sign in signs.items():
             asked += EXTRAS[extra] if tasks.pins(path.stem, sign) else []
         for distribution, range_ in map(requirement, asked):
             if distribution == "pufferlib-core" and tasks.pins(path.stem, "pufferlib"):

@@ -22,7 +22,7 @@ from envhub.host import proof, transport
 from envhub.host.autoresets import step_or_reset, step_then_reset
 from envhub.host.detached import Detached
 from envhub.host.direct import Direct, flat, is_outside
-from envhub.host.fleet import Fleet, SerialFleet
+from envhub.host.fleet import Fleet, Place, SerialFleet
 from envhub.host.instance import Instance
 from envhub.host.options import BRIDGE_OPTIONS, check_options
 from envhub.host.outcomes import Counts
@@ -118,6 +118,7 @@ class HostEnvironment(Environment):
             rewards and flags; `None` for one agent without that axis.
         fleet: the suite's own runner of the instances, if it has one; it does not run `first`.
         is_claimed: whether the suite claims `forkable`, so that the proof has no time limit.
+        packages: the distributions that must have the same versions wherever instances live.
 
     Attributes:
         num_agents: the number of agents that act.
@@ -144,6 +145,7 @@ class HostEnvironment(Environment):
         num_agents: int | None = None,
         fleet: Fleet | None = None,
         is_claimed: bool = False,
+        packages: Sequence[str] = (),
     ) -> None:
         super().__init__(unwrapped, default_params, capabilities)
         self.num_agents = num_agents or 1
@@ -177,8 +179,15 @@ class HostEnvironment(Environment):
             actions.forms, observations.forms, self.info_entries, agents, num_params, size
         )
         if fleet is None:
-            saves, info = capabilities.forkable, [entry.name for entry in self.info_entries]
-            fleet = make_fleet(construct, first, options, saves=saves, info=info)
+            fleet = make_fleet(
+                construct,
+                first,
+                options,
+                saves=capabilities.forkable,
+                info=[entry.name for entry in self.info_entries],
+                env_id=env_id,
+                packages=packages,
+            )
         self._values = Values(self._protocol, actions, observations, snapshots)
         # One agent may have a leading axis, which results of the protocol do not have.
         self._is_plain = num_agents != 1
@@ -194,6 +203,11 @@ class HostEnvironment(Environment):
     def counts(self) -> Counts:
         """The number of live instances, and of their calls, resets and steps."""
         return self._pool.counts
+
+    @property
+    def workers(self) -> list[Place]:
+        """Where the instances live: a place for each worker that has started."""
+        return self._fleet.workers
 
     def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
         given = {SEED: traced_seed(key), **_flat(params)}

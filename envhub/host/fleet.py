@@ -19,7 +19,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -32,6 +32,21 @@ SIGINT = int(signal.SIGINT)
 
 Method = Callable[..., Any]
 """A method of a fleet, taken from its class."""
+
+
+class Place(NamedTuple):
+    """Where some instances live.
+
+    Attributes:
+        process: the id of their process; `None` for a thread of this one.
+        node: the address and the beginning of the id of their node in a cluster of Ray; empty for
+            this machine.
+        instances: their numbers.
+    """
+
+    process: int | None
+    node: str
+    instances: list[int]
 
 
 class Fleet(abc.ABC):
@@ -53,6 +68,11 @@ class Fleet(abc.ABC):
     @property
     def processes(self) -> list[int]:
         """The ids of the processes that run instances, in order; empty if this process does."""
+        return []
+
+    @property
+    def workers(self) -> list[Place]:
+        """Where the workers are that have started; empty if there are none."""
         return []
 
     @abc.abstractmethod

@@ -11,12 +11,17 @@ from envhub.flags import FLAGS, Capabilities, Claim
 
 BRIDGE_OPTIONS = (
     "forkable", "snapshots", "replay_steps", "replay_cache", "max_instances", "snapshot_size",
-    "snapshot_key", "workers", "num_workers", "timeout",
+    "snapshot_key", "workers", "num_workers", "ray_options", "timeout",
 )  # fmt: skip
 SNAPSHOTS = ("saved", "replay")
 BY_REPLAY = "by replay: a restore resets an instance with the seed and plays the actions again"
 BY_SAVING = "by saving: a restore puts an instance into the state that was saved"
-WORKERS = ("serial", "thread", "process")
+WORKERS = ("serial", "thread", "process", "ray")
+# Ray would restart an actor without its instances, and repeat calls that have moved some.
+DECIDED_OF_ACTORS = (
+    "name", "lifetime", "get_if_exists", "max_restarts", "max_task_retries", "max_concurrency",
+    "max_pending_calls", "concurrency_groups", "allow_out_of_order_execution",
+)  # fmt: skip
 # jax 0.4.35 does in one program of a few hundred; 0.10 and newer do not, and what lies between was
 # not tried.
 CALLBACKS_HANG = "before 0.5, jax sometimes hangs in callbacks on several CPU devices."
@@ -112,8 +117,12 @@ def check_options(env_id: str, options: Mapping[str, Any], capabilities: Capabil
         raise InvalidOptionError(f"workers must be one of {known}, got {workers!r}.")
     if workers in (None, "serial") and options.get("num_workers") is not None:
         raise InvalidOptionError(
-            "num_workers needs workers='thread' or workers='process'; serial instances have none."
+            "num_workers needs workers='thread', 'process' or 'ray'; serial instances have none."
         )
+    if options.get("ray_options") is not None:
+        if workers != "ray":
+            raise InvalidOptionError("ray_options needs workers='ray', which runs actors of Ray.")
+        _check_ray_options(options["ray_options"])
 
 
 def check_snapshots(options: Mapping[str, Any]) -> None:
@@ -151,6 +160,19 @@ def check_timeout(options: Mapping[str, Any]) -> None:
     timeout = options.get("timeout")
     if timeout is not None and (type(timeout) not in (int, float) or not 0 < timeout < math.inf):
         raise InvalidOptionError(f"timeout must be a positive number of seconds, got {timeout!r}.")
+
+
+def _check_ray_options(given: Any) -> None:
+    """Refuse options of actors that envhub decides; Ray checks the others."""
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise InvalidOptionError(
+            f"ray_options must be a dict of the options of Ray's actors, got {given!r}."
+        )
+    decided = [name for name in given if name in DECIDED_OF_ACTORS]
+    if decided:
+        raise InvalidOptionError(
+            f"envhub decides {', '.join(map(repr, decided))} of an actor; omit it from ray_options."
+        )
 
 
 def own_options(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -96,7 +96,7 @@ class Counts(NamedTuple):
         instances: the number of live instances.
         calls: the number of calls from programs.
         resets, steps: the number of resets and of steps.
-        processes: the ids of the processes that run instances, with `workers="process"`.
+        processes: the ids of the processes that run instances, with `workers="process"` or `"ray"`.
     """
 
     instances: int

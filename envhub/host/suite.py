@@ -245,6 +245,7 @@ class HostSuite(Suite):
             fleet=fleet,
             capabilities=capabilities,
             is_claimed="forkable" in said,
+            packages=(self.provider(), self.origin(name, first.unwrapped)[0], *self.relies_on),
         )
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import envhub
-from envhub import errors
+from envhub import _versions, errors
 from envhub.host import BRIDGE_OPTIONS, Instance
 from envhub.host.fleet import Fleet, SerialFleet, admitting, deferred
 from envhub.host.options import check_options
@@ -53,7 +53,11 @@ pytestmark = pytest.mark.usefixtures("ctrl_c")
 
 def fleet_of(kind: str, *, size: int = 6, count: int = 2, **how: Any) -> Any:
     construct = functools.partial(Toy, **how)
-    options = {"workers": kind, **({} if kind == "serial" else {"num_workers": count})}
+    options: dict[str, Any] = {"workers": kind}
+    if kind != "serial":
+        options["num_workers"] = count
+    if kind == "ray":
+        options["ray_options"] = {"num_cpus": 0.1}
     fleet = make_fleet(construct, construct(), options, saves=True, info=INFO)
     fleet.grow(size - 1)
     return fleet
@@ -414,14 +418,35 @@ def test_options() -> None:
     assert isinstance(make_fleet(Toy, Toy(), {}, saves=False, info=INFO), SerialFleet)
     capabilities = envhub.capabilities("gymnasium::CartPole-v1")
     wrong: Sequence[tuple[dict[str, Any], str]] = [
-        ({"workers": "processes"}, "'serial', 'thread', 'process', got 'processes'"),
+        ({"workers": "processes"}, "'serial', 'thread', 'process', 'ray', got 'processes'"),
         ({"workers": "thread", "num_workers": 0}, "num_workers must be a positive integer"),
         ({"num_workers": 2}, "serial instances have none"),
         ({"workers": "serial", "num_workers": 2}, "serial instances have none"),
+        ({"workers": "process", "ray_options": {"num_cpus": 1}}, "needs workers='ray'"),
+        ({"workers": "ray", "ray_options": 0.5}, "must be a dict of the options of Ray's actors"),
+        ({"workers": "ray", "ray_options": {"max_restarts": 1}}, "envhub decides 'max_restarts'"),
     ]
     for options, message in wrong:
         with pytest.raises(errors.InvalidOptionError, match=message):
             check_options("id", options, capabilities)
+
+
+@pytest.mark.parametrize(
+    ("version", "kind", "message"),
+    [
+        (None, errors.MissingDependencyError, r'Run: pip install "envhub-rl\[ray\]"'),
+        ("2.9.3", errors.UnsupportedVersionError, r"ray 2\.9\.3 is installed; envhub supports"),
+    ],
+)
+def test_ray_that_cannot_be_used_is_refused_with_the_way_out(
+    version: str | None, kind: type[Exception], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = _versions.installed_version
+    monkeypatch.setattr(
+        _versions, "installed_version", lambda name: version if name == "ray" else found(name)
+    )
+    with pytest.raises(kind, match=message):
+        envhub.make(CARTPOLE, workers="ray")
 
 
 # Through the hub.

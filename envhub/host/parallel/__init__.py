@@ -1,7 +1,8 @@
-"""Fleets that run instances in parallel, in threads or in processes. `make_fleet` makes them.
+"""Fleets that run instances in parallel: in threads, processes or actors. `make_fleet` makes them.
 
-A fleet consists of parts (`fleet`). Each part has a worker (`parts`), which is a thread (`threads`)
-or a process (`processes`) and answers requests (`serving`).
+A fleet consists of parts (`fleet`). Each part has a worker (`parts`), which answers requests
+(`serving`): a thread (`threads`), a process (`processes`), or an actor of Ray (`actors` here, and
+`hosted` on its node). The latter two send their replies (`replies`).
 """
 
 from __future__ import annotations
@@ -13,10 +14,9 @@ from typing import Any
 from envhub.host.fleet import Fleet, SerialFleet
 from envhub.host.instance import Instance
 from envhub.host.parallel.fleet import ParallelFleet
+from envhub.host.parallel.parts import MOST_WORKERS
 from envhub.host.parallel.processes import process_part
 from envhub.host.parallel.threads import thread_part
-
-MOST_WORKERS = 16  # the most by default: a process takes a second to start and 200 MB
 
 
 def make_fleet(
@@ -26,8 +26,10 @@ def make_fleet(
     *,
     saves: bool,
     info: Sequence[str],
+    env_id: str = "",
+    packages: Sequence[str] = (),
 ) -> Fleet:
-    """Return the fleet for the options `workers`, `num_workers` and `timeout`.
+    """Return the fleet for the options `workers`, `num_workers`, `ray_options` and `timeout`.
 
     Args:
         construct: a function that makes one instance.
@@ -35,12 +37,23 @@ def make_fleet(
         options: the keywords of `make`, which were checked.
         saves: whether to save each instance after each reset and step.
         info: the names of the entries of `info` that the environment keeps.
+        env_id: the id of the environment, for the names of actors.
+        packages: the distributions whose versions must be the same on every node.
 
     Raises:
-        InvalidOptionError: if the workers are processes and `construct` cannot be pickled.
+        InvalidOptionError: if the workers are no threads and `construct` cannot be pickled.
+        MissingDependencyError: if the workers are actors, and Ray is absent.
     """
-    count, timeout = number_of_workers(options), options.get("timeout")
     kind = options.get("workers") or "serial"
+    if kind == "ray":
+        # Workers that are processes import this module too, and need nothing of that one.
+        from envhub.host.parallel.actors import actor_parts
+
+        parts = actor_parts(
+            construct, options, env_id=env_id, packages=packages, saves=saves, info=info
+        )
+        return ParallelFleet(parts, first, is_lazy=True)
+    count, timeout = number_of_workers(options), options.get("timeout")
     if kind == "serial" and timeout is None:
         return SerialFleet(construct, first, saves=saves)
     if kind == "process":

@@ -1,4 +1,4 @@
-"""A fleet in parts that work in parallel, each with its own thread or process.
+"""A fleet in parts that work in parallel, each with its own thread, process or actor.
 
 Of n parts, part i % n has instance i of the fleet, under the number i // n. A call is sent to all
 parts before the fleet waits for an answer.
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from envhub.host.fleet import Fleet, Method, SerialFleet, deferred
+from envhub.host.fleet import Fleet, Method, Place, SerialFleet, deferred
 from envhub.host.instance import Instance
 from envhub.host.outcomes import OF_LANES, Outcomes
 from envhub.host.parallel.columns import Places, join, pick
@@ -83,19 +83,23 @@ class ParallelFleet(Fleet):
     Args:
         parts: the parts, with one instance each.
         first: an instance that belongs to no part; `close` closes it.
+        is_lazy: whether a worker starts when an instance of it is needed, except for the first.
 
     Raises:
         Exception: if constructing an instance in a part raises it.
     """
 
-    def __init__(self, parts: Sequence[Part], first: Instance | None = None) -> None:
+    def __init__(
+        self, parts: Sequence[Part], first: Instance | None = None, *, is_lazy: bool = False
+    ) -> None:
         self._parts, self._first = parts, first
         self._size = 1
         self._last: tuple[list[int], list[Share]] = ([], [])
         self._process = os.getpid()
         self._end = weakref.finalize(self, _end, parts, self._process)
-        # All workers start at once, so that one that cannot start is found here.
-        calls, interrupt = self._ask(SerialFleet.grow, dict.fromkeys(range(len(parts)), (0,)))
+        # These workers start at once, so that one that cannot start is found here.
+        starting = range(1 if is_lazy else len(parts))
+        calls, interrupt = self._ask(SerialFleet.grow, dict.fromkeys(starting, (0,)))
         errors = [interrupt, *[call.reply and call.reply.error for call in calls]]
         for error in errors:
             if error is not None:
@@ -109,7 +113,16 @@ class ParallelFleet(Fleet):
 
     @property
     def processes(self) -> list[int]:
-        return [part.process for part in self._parts if part.process is not None]
+        return [place.process for place in self.workers if place.process is not None]
+
+    @property
+    def workers(self) -> list[Place]:
+        found = enumerate(part.worker for part in self._parts)
+        return [
+            Place(worker.process, worker.node, list(self._all_of(part)))
+            for part, worker in found
+            if worker is not None
+        ]
 
     def grow(self, count: int) -> None:
         size, n = self._size + count, len(self._parts)

@@ -10,6 +10,7 @@ from typing import Any
 from envhub.host.fleet import Method, admitting
 from envhub.host.parallel.serving import Reply
 
+MOST_WORKERS = 16  # the most by default
 STARTING = 60.0  # the seconds that a worker has to start, in addition to the timeout of a call
 
 
@@ -32,13 +33,20 @@ class WorkerError(RuntimeError):
 
 
 class Worker(abc.ABC):
-    """A thread or a process that runs `serve`.
+    """A thread, a process or an actor that answers requests.
 
     Attributes:
-        process: the id of the process; `None` for a thread.
+        process: the id of the process; `None` for a thread, and before an actor has started.
+        node: the address and the id of the node of a cluster; empty for this machine.
     """
 
     process: int | None = None
+    node: str = ""
+
+    @property
+    def title(self) -> str:
+        """What errors call it."""
+        return "its worker"
 
     @abc.abstractmethod
     def send(self, method: Method, arguments: Sequence[Any]) -> None:
@@ -68,7 +76,7 @@ class Worker(abc.ABC):
 
     @abc.abstractmethod
     def end(self, deadline: float) -> None:
-        """Wait for the end of the worker, and kill a process at the deadline."""
+        """Wait for the end of the worker, and kill it at the deadline, unless it is a thread."""
 
 
 class Part:
@@ -92,9 +100,9 @@ class Part:
         self._worker: Worker | None = None
 
     @property
-    def process(self) -> int | None:
-        """The id of the worker's process; `None` for a thread or without a worker."""
-        return None if self._worker is None else self._worker.process
+    def worker(self) -> Worker | None:
+        """The worker; `None` before the first request, and after it was lost."""
+        return self._worker
 
     def begin(self, method: Method, arguments: Sequence[Any]) -> None:
         """Send a request, to a new worker if the part has none."""
@@ -122,7 +130,8 @@ class Part:
         if deadline is None:
             if not admitting(lambda: worker.wait(self._due)):
                 self.give_up()
-                hung = f"its worker did not answer within timeout={self._timeout} s and was stopped"
+                limit = f"timeout={self._timeout} s"
+                hung = f"{worker.title} did not answer within {limit} and was stopped"
                 return Reply(error=WorkerError(hung), is_lost=True)
         elif not worker.wait(deadline):
             return None

@@ -12,17 +12,16 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from envhub.errors import InvalidOptionError
 from envhub.host.fleet import Method, SerialFleet
 from envhub.host.instance import Instance
-from envhub.host.outcomes import OF_LANES, Outcomes
 from envhub.host.parallel.channel import Channel, shared_file
-from envhub.host.parallel.columns import compact, compact_infos, expand
+from envhub.host.parallel.columns import compact, expand
 from envhub.host.parallel.parts import Part, Worker
+from envhub.host.parallel.replies import decode, encode, what_can_be_sent
 from envhub.host.parallel.serving import Reply, Request, build, serve
 
 GRACE = 1.0  # the seconds that a running call of an instance has after the parent's end
@@ -127,7 +126,7 @@ def process_part(
     return Part(lambda size: ProcessWorker(pickled, size, saves, info), timeout)
 
 
-# The program of the worker's process. Both processes use the last four definitions.
+# The program of the worker's process.
 
 
 def main(connection: int, memory: int, parent: int) -> None:
@@ -158,7 +157,7 @@ def main(connection: int, memory: int, parent: int) -> None:
         except OSError:
             raise
         except Exception as error:
-            channel.send(encode(_what_can_be_sent(reply, info, error), info))
+            channel.send(encode(what_can_be_sent(reply, info, error), info))
 
     with contextlib.suppress(EOFError, OSError):  # the parent closed its end, or ended
         serve(start, receive, send)
@@ -188,73 +187,3 @@ def _end_with(connection: socket.socket, parent: int) -> None:
         pass
     time.sleep(GRACE)
     os._exit(1)
-
-
-def _what_can_be_sent(reply: Reply, info: Sequence[str], error: Exception) -> Reply:
-    """Return the reply without the lanes that cannot be pickled; `error` if it has no lanes."""
-    value = reply.value
-    if not isinstance(value, Outcomes):
-        return Reply(error=error)
-    failures, kept = dict(value.failures), []
-    for place, lane in enumerate(value.lanes or range(len(value.obs))):
-        try:
-            pickle.dumps(encode(Reply(value.some([place])), info))
-            kept.append((place, lane))
-        except Exception as wrong:
-            failures[lane] = wrong
-    return Reply(value.some([place for place, _ in kept], [lane for _, lane in kept], failures))
-
-
-def encode(reply: Reply, info: Sequence[str]) -> Any:
-    """Return a form of a reply that can be pickled, with these entries of `info`."""
-    value: Any = reply.value
-    if isinstance(value, Outcomes):
-        columns = {name: compact(getattr(value, name)) for name in OF_LANES}
-        columns["infos"] = compact_infos(value.infos, info)
-        failures: Any = {lane: Raised.of(error) for lane, error in value.failures.items()}
-        value = value._replace(**columns, failures=failures)
-    error = None if reply.error is None else Raised.of(reply.error)
-    return value, error, reply.is_lost
-
-
-def decode(encoded: Any) -> Reply:
-    """Return the reply that `encode` was given."""
-    value, error, is_lost = encoded
-    if isinstance(value, Outcomes):
-        columns = {name: expand(getattr(value, name)) for name in OF_LANES}
-        raised: Any = value.failures
-        failures = {lane: each.load() for lane, each in raised.items()}
-        value = value._replace(**columns, failures=failures)
-    return Reply(value, None if error is None else error.load(), is_lost)
-
-
-class Raised(NamedTuple):
-    """An exception in a form that can be pickled.
-
-    Attributes:
-        pickled: the pickled exception; empty if it cannot be pickled.
-        text: the exception with its traceback.
-    """
-
-    pickled: bytes
-    text: str
-
-    @classmethod
-    def of(cls, error: BaseException) -> Raised:
-        """Return this form of an exception, to which the traceback is added as a note."""
-        text = "".join(traceback.format_exception(error)).rstrip()
-        try:
-            error.add_note(f"In its worker:\n{text}")
-            pickled = pickle.dumps(error)
-            is_same = type(pickle.loads(pickled)) is type(error)
-        except Exception:  # it takes other arguments than it keeps, or holds a lock
-            return cls(b"", text)
-        return cls(pickled if is_same else b"", text)
-
-    def load(self) -> BaseException:
-        """Return the exception, or a `RuntimeError` that quotes it."""
-        try:
-            error: BaseException = pickle.loads(self.pickled)
-        except Exception:  # it could not be pickled, or its class cannot be imported here
-            return RuntimeError(self.text)
-        return error

@@ -41,6 +41,14 @@ def build(
     return fleet
 
 
+def answer(fleet: SerialFleet, method: Method, arguments: Sequence[Any]) -> Reply:
+    """Answer one request."""
+    try:
+        return Reply(method(fleet, *arguments))
+    except BaseException as error:
+        return Reply(error=error)
+
+
 def serve(
     start: Callable[[], SerialFleet], receive: Callable[[], Request], send: Callable[[Reply], None]
 ) -> None:
@@ -60,12 +68,7 @@ def serve(
         return
     try:
         while True:
-            method, arguments = receive()
-            try:
-                reply = Reply(method(fleet, *arguments))
-            except BaseException as error:
-                reply = Reply(error=error)
-            send(reply)
+            send(answer(fleet, *receive()))
     except EOFError:
         pass
     finally:

@@ -1,0 +1,303 @@
+"""Instances in actors of Ray: what holds of all workers, and what is peculiar to a cluster."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import envhub
+from envhub import errors
+from envhub.host.parallel import actors, make_fleet, parts
+
+# These run here over `fleet`, which is one of actors.
+from tests.host.test_workers import (  # noqa: F401
+    ACTIONS,
+    CARTPOLE,
+    INFO,
+    KEY,
+    check_same,
+    check_the_same,
+    fleet_of,
+    play,
+    started,
+    stepped,
+    test_a_state_goes_on_in_any_worker,
+    test_a_worker_imports_no_jax,
+    test_an_exception_that_cannot_be_sent_is_quoted,
+    test_an_interrupt_in_an_instance_is_one_of_its_failures,
+    test_params_and_pictures,
+    test_the_others_of_a_part_stay_where_they_are,
+    test_the_same_episodes_as_serially,
+    test_the_same_outcomes_as_in_one_thread,
+)
+from tests.host.toy import CRASH, EXIT, KILL, STEP, STUCK, Toy
+from tests.packages import needed
+
+SMALL = {"num_cpus": 0.1}
+
+pytestmark = [pytest.mark.full, pytest.mark.usefixtures("ctrl_c")]
+
+
+# With a cluster on this machine, which the first environment begins.
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[Any]:
+    module = needed("ray")
+    assert not module.is_initialized()
+    actors.connect()
+    assert "RAY_USAGE_STATS_ENABLED" not in os.environ
+    yield module
+    module.shutdown()
+
+
+@pytest.fixture(scope="module")
+def fleets(ray: Any) -> Iterator[dict[str, Any]]:
+    """The fleet of actors, under the name by which tests of workers ask for one of processes."""
+    fleet = fleet_of("ray")
+    yield {"process": fleet}
+    fleet.close()
+
+
+@pytest.fixture
+def fleet(fleets: dict[str, Any]) -> Any:
+    return fleets["process"]
+
+
+@pytest.fixture(scope="module")
+def parallel(ray: Any) -> Iterator[Any]:
+    env, _ = envhub.make(CARTPOLE, workers="ray", num_workers=2, ray_options=SMALL)
+    yield env
+    env.close()
+
+
+@pytest.fixture(scope="module")
+def serial() -> Any:
+    return envhub.make(CARTPOLE)[0]
+
+
+def test_nested_and_large_observations(ray: Any) -> None:
+    how = {"nested": True, "side": 600}  # more than Ray sends in a message
+    fleet = fleet_of("ray", **how)
+    for expected, found in zip(play(fleet_of("serial", **how)), play(fleet), strict=True):
+        check_same(expected, found)
+    fleet.close()
+
+
+def test_where_instances_live(parallel: Any, ray: Any) -> None:
+    stepped(parallel, started(parallel))
+    (node,) = ray.nodes()
+    places = parallel.workers
+    assert [place.instances[0] for place in places] == [0, 1]
+    for place in places:
+        assert place.node.startswith(node["NodeManagerAddress"])
+        assert node["NodeID"][:8] in place.node
+    assert [place.process for place in places] == parallel.counts.processes
+    names = [name for name in ray.util.list_named_actors() if name.startswith(f"{CARTPOLE}#")]
+    assert len(names) == 2
+
+
+def test_an_actor_starts_when_it_has_an_instance(ray: Any) -> None:
+    env, params = envhub.make(CARTPOLE, workers="ray", num_workers=3, ray_options=SMALL)
+    assert len(env.workers) == 1
+    jax.vmap(env.reset, (0, None))(jax.random.split(KEY, 2), params)
+    assert len(env.workers) == 2
+    env.close()
+    assert env.workers == []
+
+
+@pytest.mark.parametrize("fault", [KILL, EXIT, CRASH])
+def test_an_actor_dies_in_a_step(fault: int, fleet: Any) -> None:
+    before = fleet.reset([0, 1, 2, 3], [0] * 4)
+    odd, even = fleet.processes[1], fleet.processes[0]
+    node = fleet.workers[1].node
+    found = fleet.step([0, 1, 3], [STEP, fault, STEP])
+    assert found.lanes == [0]
+    assert sorted(found.failures) == [1, 2]
+    assert found.lost == [5]
+    for error in found.failures.values():
+        assert str(error).startswith(f"its actor on node {node} died: ")
+        assert str(error).endswith("; it ran the instances 1, 3, 5")
+    # The others, and in a new actor its states, go on.
+    fleet.restore([5, 3], [before.saved[1], before.saved[3]], [before.obs[1], before.obs[3]])
+    assert [obs[0, 0] for obs in fleet.step([0, 5, 3], [STEP] * 3).obs] == [2, 1, 1]
+    assert fleet.processes[0] == even
+    assert fleet.processes[1] != odd
+
+
+def test_states_outlive_an_actor(parallel: Any, serial: Any) -> None:
+    heavy = parallel.default_params.replace(masspole=jnp.float32(3))
+    states = stepped(parallel, started(parallel), heavy).state
+    expected = stepped(serial, stepped(serial, started(serial), heavy).state, heavy)
+    os.kill(parallel.counts.processes[1], signal.SIGKILL)
+    with pytest.raises(errors.HostEnvError, match=r"instance 1, .*its actor on node .* died"):
+        stepped(parallel, states, heavy)
+    check_the_same(stepped(parallel, states, heavy), expected)
+    # A state goes on where there are no actors, and there again.
+    moved = jax.tree.map(jnp.asarray, stepped(serial, states, heavy).state)
+    check_the_same(stepped(parallel, moved, heavy), stepped(serial, moved, heavy))
+
+
+def test_opaque_states_of_a_dead_actor_are_stale(ray: Any) -> None:
+    how = {"workers": "ray", "num_workers": 2, "ray_options": SMALL}
+    env, _ = envhub.make(CARTPOLE, **how, forkable=False)
+    states = started(env)
+    one = [jax.tree.map(lambda leaf, lane=lane: leaf[lane], states) for lane in range(4)]
+    slots = np.asarray(states.handle)[:, 0].tolist()
+    os.kill(env.counts.processes[1], signal.SIGKILL)
+    with pytest.raises(errors.HostEnvError, match=r"instance 1, .*its actor on node"):
+        env.step(KEY, one[slots.index(1)], 1)
+    with pytest.raises(errors.StaleStateError):
+        env.step(KEY, one[slots.index(3)], 1)
+    assert not env.step(KEY, one[slots.index(0)], 1).terminated
+    env.close()
+
+
+def test_an_actor_that_hangs_is_replaced(ray: Any) -> None:
+    options = {"workers": "ray", "num_workers": 2, "timeout": 2.0, "ray_options": SMALL}
+    fleet: Any = make_fleet(Toy, Toy(), options, saves=True, info=())
+    fleet.grow(5)
+    before = fleet.reset([0, 1, 2, 3], [0] * 4)
+    found = fleet.step([0, 1, 3], [STUCK, STEP, STEP])
+    assert found.lanes == [1, 2]
+    assert "its actor on node" in str(found.failures[0])
+    assert "did not answer within timeout=2.0 s" in str(found.failures[0])
+    assert found.lost == [2, 4]
+    fleet.restore([0], before.saved[:1], before.obs[:1])
+    assert [obs[0, 0] for obs in fleet.step([0, 1], [STEP, STEP]).obs] == [1, 2]
+    fleet.close()
+
+
+def test_an_interrupted_call_is_finished(parallel: Any) -> None:
+    states = started(parallel)
+    scan = jax.jit(
+        lambda states: jax.lax.scan(
+            lambda states, _: (jax.vmap(lambda key: parallel.reset(key)[1])(keys), None),
+            states,
+            None,
+            100_000,
+        )[0]
+    )
+    keys = jax.random.split(KEY, 4)
+    compiled = scan.lower(states).compile()
+    before = parallel.counts.processes
+    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(BaseException, match="KeyboardInterrupt") as caught:
+        jax.block_until_ready(compiled(states))
+    assert "KeyboardInterrupt" in repr(caught.value)
+    assert stepped(parallel, started(parallel)).obs.shape == (4, 4)
+    assert parallel.counts.processes == before
+
+
+# Starting.
+
+
+def test_what_no_module_defines_travels(ray: Any) -> None:
+    options = {"workers": "ray", "num_workers": 1, "ray_options": SMALL}
+    fleet: Any = make_fleet(lambda: Toy(side=3), Toy(), options, saves=False, info=INFO)
+    assert fleet.reset([0], [1]).obs[0].shape == (3, 3)
+    fleet.close()
+
+
+def test_what_cannot_be_pickled_is_refused_with_the_way_out(ray: Any) -> None:
+    held = threading.Lock()
+    options = {"workers": "ray", "num_workers": 1}
+    with pytest.raises(errors.InvalidOptionError, match=r"cannot be pickled.*workers='thread'"):
+        make_fleet(functools.partial(Toy, held), Toy(), options, saves=False, info=INFO)
+
+
+def test_a_module_that_the_node_lacks_is_named(
+    ray: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "only_here.py").write_text("from tests.host.toy import Toy\nclass Mine(Toy): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import only_here
+
+    options = {"workers": "ray", "num_workers": 1, "ray_options": SMALL}
+    fleet: Any = make_fleet(only_here.Mine, Toy(), options, saves=False, info=INFO)  # from its path
+    fleet.close()
+    (tmp_path / "only_here.py").unlink()
+    for left in (tmp_path / "__pycache__").glob("*"):
+        left.unlink()
+    with pytest.raises(errors.InvalidOptionError, match=r"node .*'only_here'.*on every node"):
+        make_fleet(only_here.Mine, Toy(), options, saves=False, info=INFO)
+    del sys.modules["only_here"]
+
+
+@pytest.mark.parametrize("package", ["envhub", "gymnasium"])
+def test_other_versions_on_a_node_are_named(
+    package: str, ray: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = actors.versions_of
+    monkeypatch.setattr(actors, "versions_of", lambda names: found(names) | {package: "0.0.7"})
+    with pytest.raises(
+        errors.UnsupportedVersionError, match=rf"node .*{package} is 0\.0\.7 here and \d.* there"
+    ):
+        envhub.make(CARTPOLE, workers="ray", num_workers=1, ray_options=SMALL)
+
+
+def test_actors_that_find_no_room_are_an_error_that_says_what_is_free(
+    ray: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "STARTING", 3.0)
+    with pytest.raises(errors.EnvHubError, match=r"within 3 s: it needs 4\d\d CPU, .* of \d+ CPU"):
+        envhub.make(CARTPOLE, workers="ray", num_workers=1, ray_options={"num_cpus": 444})
+    # What the error advises.
+    env, _ = envhub.make(CARTPOLE, workers="ray", num_workers=1, ray_options={"num_cpus": 0.5})
+    env.close()
+
+
+def test_what_ray_refuses_is_refused(ray: Any) -> None:
+    with pytest.raises(errors.InvalidOptionError, match=r"Ray refuses ray_options: .*num_cpuz"):
+        envhub.make(CARTPOLE, workers="ray", ray_options={"num_cpuz": 1})
+
+
+@pytest.mark.parametrize("ending", ["close", "collect"])
+def test_nothing_is_left(ending: str, ray: Any) -> None:
+    fleet = fleet_of("ray")
+    fleet.reset([0, 1], [0, 0])
+    pids = fleet.processes
+    assert len(pids) == 2
+    if ending == "close":
+        fleet.close()
+        with pytest.raises(RuntimeError, match="closed"):
+            fleet.step([0], [STEP])
+    del fleet
+    deadline = time.monotonic() + 20
+    while any(map(_lives, pids)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(map(_lives, pids))
+
+
+def _lives(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().split()[2] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_cluster_that_goes_away(ray: Any, serial: Any) -> None:
+    """The last one: it ends the module's cluster, and begins another."""
+    env, _ = envhub.make(CARTPOLE, workers="ray", num_workers=1, ray_options=SMALL)
+    states = stepped(env, started(env)).state
+    ray.shutdown()
+    with pytest.raises(errors.HostEnvError, match="the cluster of Ray that ran it is gone"):
+        stepped(env, states)
+    with pytest.raises(errors.HostEnvError, match=r"after ray\.init"):
+        stepped(env, states)
+    actors.connect()
+    expected = stepped(serial, stepped(serial, started(serial)).state)
+    check_the_same(stepped(env, states), expected)
+    env.close()
