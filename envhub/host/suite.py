@@ -72,7 +72,7 @@ class HostSuite(Suite):
 
     @abc.abstractmethod
     def instances(self, name: str, options: Mapping[str, Any]) -> Callable[[], Instance]:
-        """Return a function that makes one instance per call; `workers="process"` pickles it.
+        """Return a function that makes one instance per call; processes and actors unpickle it.
 
         Args:
             name: the name of the environment.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import signal
 import sys
 import threading
@@ -20,10 +21,10 @@ import pytest
 import envhub
 from envhub import errors
 from envhub.host.parallel import actors, make_fleet, parts
+from tests.conftest import REPOSITORY
 
 # These run here over `fleet`, which is one of actors.
 from tests.host.test_workers import (  # noqa: F401
-    ACTIONS,
     CARTPOLE,
     INFO,
     KEY,
@@ -46,6 +47,7 @@ from tests.host.toy import CRASH, EXIT, KILL, STEP, STUCK, Toy
 from tests.packages import needed
 
 SMALL = {"num_cpus": 0.1}
+PAGE = (REPOSITORY / "docs" / "scaling.md").read_text(encoding="utf-8")
 
 pytestmark = [pytest.mark.full, pytest.mark.usefixtures("ctrl_c")]
 
@@ -94,6 +96,15 @@ def test_nested_and_large_observations(ray: Any) -> None:
     for expected, found in zip(play(fleet_of("serial", **how)), play(fleet), strict=True):
         check_same(expected, found)
     fleet.close()
+
+
+def test_the_block_of_the_page_runs(ray: Any) -> None:
+    found = re.findall(
+        r'^```python title="Ray ([\d.]+)"\n(.*?)^```$', PAGE, re.DOTALL | re.MULTILINE
+    )
+    ((version, block),) = found
+    assert version == ray.__version__
+    exec(compile(block, "scaling.md", "exec"), {})
 
 
 def test_where_instances_live(parallel: Any, ray: Any) -> None:
