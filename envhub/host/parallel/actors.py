@@ -106,7 +106,7 @@ class ActorWorker(Worker):
                 self._arrive(ray.get(self._started, timeout=_left(first)))
             self._answer = ray.get(self._asked, timeout=_left(deadline))
         except ray.exceptions.GetTimeoutError:
-            if self.process is not None or time.monotonic() < self._due:
+            if self.process is not None or (deadline is not None and deadline < self._due):
                 return False
             self._answer = EOFError(self._why_not_started())
         except Exception as error:
@@ -185,8 +185,9 @@ class ActorWorker(Worker):
         )
         return (
             f"its actor did not start within {self._cast.patience:g} s: it needs "
-            f"{needs or 'a node'}, and free are {there or 'no nodes'}. Take fewer actors with "
-            "num_workers=, ask for less with ray_options={'num_cpus': 0.5}, or add nodes"
+            f"{needs or 'nothing'}, and the cluster has {there or 'nothing'} free. If that is too "
+            "little, take fewer actors with num_workers=, ask for less with "
+            "ray_options={'num_cpus': 0.5}, or add nodes"
         )
 
 
