@@ -179,15 +179,7 @@ class HostEnvironment(Environment):
             actions.forms, observations.forms, self.info_entries, agents, num_params, size
         )
         if fleet is None:
-            fleet = make_fleet(
-                construct,
-                first,
-                options,
-                saves=capabilities.forkable,
-                info=[entry.name for entry in self.info_entries],
-                env_id=env_id,
-                packages=packages,
-            )
+            fleet = self._new_fleet(construct, first, options, env_id, packages)
         self._values = Values(self._protocol, actions, observations, snapshots)
         # One agent may have a leading axis, which results of the protocol do not have.
         self._is_plain = num_agents != 1
@@ -344,6 +336,18 @@ class HostEnvironment(Environment):
             return self._obs(outputs, self._protocol.obs), _state(outputs)
 
         return Direct(self._pool, self._protocol, started, self._result)
+
+    def _new_fleet(
+        self,
+        construct: Callable[[], Instance],
+        first: Instance,
+        options: Mapping[str, Any],
+        env_id: str,
+        packages: Sequence[str],
+    ) -> Fleet:
+        saves, info = self.capabilities.forkable, [entry.name for entry in self.info_entries]
+        how: dict[str, Any] = {"env_id": env_id, "packages": packages}
+        return make_fleet(construct, first, options, saves=saves, info=info, **how)
 
     @property
     def _default_flat(self) -> Columns:

@@ -262,11 +262,11 @@ def test_other_versions_on_a_node_are_named(
 def test_actors_that_find_no_room_are_an_error_that_says_what_is_free(
     ray: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parts, "STARTING", 3.0)
     told = r"within 3 s: it needs 444 CPU, .* of \d+ CPU free"
+    monkeypatch.setattr(parts, "STARTING", 3.0)
     with pytest.raises(errors.EnvHubError, match=told):
         envhub.make(CARTPOLE, workers="ray", num_workers=1, ray_options={"num_cpus": 444})
-    # What the error advises.
+    monkeypatch.undo()  # what the error advises
     env, _ = envhub.make(CARTPOLE, workers="ray", num_workers=1, ray_options={"num_cpus": 0.5})
     env.close()
 
