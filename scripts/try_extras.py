@@ -8,9 +8,10 @@
 The newest versions that fit each other are installed from an empty environment, pinned by nothing.
 Tried are the extras of the suites, `video` and `all`, each alone, and the combinations that a
 document names (`ray` beside a suite). Those for the work on envhub itself (`dev`, `docs`,
-`examples`, `trainers`) are in the sets. A client is a program that `docs/trainers.md` shows with an install command of its own:
-the command installs it, and the block behind the command is run. A client that does not fit this
-Python, or the newest versions of what envhub needs, is `not run`, with what pip says.
+`examples`, `trainers`) are in the sets. A client is a program that `docs/trainers.md` shows with an
+install command of its own: the command installs it, and the block behind the command is run. A
+client that does not fit this Python, or the newest versions of what envhub needs, is `not run`,
+with what pip says.
 """
 
 from __future__ import annotations

@@ -232,7 +232,8 @@ def test_what_cannot_be_pickled_is_refused_with_the_way_out(ray: Any) -> None:
 def test_a_module_that_the_node_lacks_is_named(
     ray: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "only_here.py").write_text("from tests.host.toy import Toy\nclass Mine(Toy): ...\n")
+    source = "from tests.host.toy import Toy\nclass Mine(Toy): ...\n"
+    (tmp_path / "only_here.py").write_text(source, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     import only_here
 
@@ -295,7 +296,7 @@ def test_nothing_is_left(ending: str, ray: Any) -> None:
 
 def _lives(process: int) -> bool:
     try:
-        return Path(f"/proc/{process}/stat").read_text().split()[2] != "Z"
+        return Path(f"/proc/{process}/stat").read_text(encoding="utf-8").split()[2] != "Z"
     except FileNotFoundError:
         return False
 
