@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 import tasks
 
 from .conftest import REPOSITORY
+from .processes import fresh
 from .test_documents import COMING_FROM, FENCE, blocks
 
 LIBRARIES = {"Memorax": "memorax", "Envrax": "envrax", "Stoa": "stoa-env"}
@@ -29,16 +29,7 @@ def test_its_program_and_ours_run(library: str) -> None:
     setup, *_ = blocks(COMING_FROM, "python")
     program = "\n".join([setup, *(code for _, _, code in FENCE.findall(section))])
     path = os.pathsep.join([str(INSTALLED), os.environ["PYTHONPATH"]])
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, "PYTHONPATH": path},
-        encoding="utf-8",
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    fresh(program, timeout=300, env={**os.environ, "PYTHONPATH": path})
 
 
 def test_the_page_names_the_versions_that_run() -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 import multiprocessing
 import os
-import subprocess
-import sys
 import textwrap
 import time
 from collections.abc import Callable
@@ -19,6 +17,8 @@ import envhub
 from envhub import errors
 from envhub.export import to_gymnasium, to_gymnasium_vec
 from tests.packages import needed
+
+from .processes import fresh
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork"),
@@ -162,9 +162,4 @@ def test_a_fork_before_jax_runs_works_and_takes_no_environment_along() -> None:
         assert here.reset(key, params)[0].shape == (4,)
         os._exit(0)
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        check=False, capture_output=True, text=True, timeout=120,
-        encoding="utf-8",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    fresh(textwrap.dedent(code))

@@ -6,7 +6,6 @@ import ast
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Any
 import pytest
 
 from envhub import registry
+
+from .processes import fresh
 
 REPOSITORY = Path(__file__).parent.parent
 PRIVATE = {"build", "dist"}
@@ -33,17 +34,7 @@ ENVIRONMENT = {
 
 def in_a_fresh_process(code: str, cwd: Path = REPOSITORY) -> Any:
     """Run code that prints one line of JSON and nothing else."""
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        check=False,
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=ENVIRONMENT,
-        encoding="utf-8",
-    )
-    assert done.returncode == 0, done.stderr
+    done = fresh(code, cwd=cwd, env=ENVIRONMENT)
     assert done.stderr == ""
     return json.loads(done.stdout)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import importlib
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from envhub.wrappers import TimeLimit
 from envhub.wrappers._base import Wrapper
 
 from .packages import needed
+from .processes import fresh
 
 
 @pytest.mark.parametrize(
@@ -160,13 +160,7 @@ def test_a_package_that_fails_to_import_is_not_called_absent(
         "try: envhub.make('gymnax::CartPole-v1')\n"
         "except envhub.errors.MissingDependencyError as e: print(e, '|', repr(e.__cause__))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        check=True,
-        encoding="utf-8",
-    )
+    done = fresh(program)
     assert "is installed, but importing 'gymnax' failed" in done.stdout
     assert f"| {cause}" in done.stdout
     assert remedy in done.stdout

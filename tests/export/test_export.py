@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -28,6 +27,8 @@ from envhub.export import (
 )
 from envhub.export.packing import pack, unpacker
 
+from ..processes import fresh
+
 OF_ONE = [export.to_gymnasium, export.to_gymnax, export.to_dm_env, export.to_brax, export.to_stoa]
 
 OF_BATCHES = {"gymnasium_vec", "sb3", "torchrl"}
@@ -43,14 +44,7 @@ OF_NO_SUITE = {
 
 def test_importing_it_imports_no_other_library() -> None:
     code = "import json, sys, envhub.export; print(json.dumps(sorted(sys.modules)))"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        encoding="utf-8",
-    )
+    done = fresh(code)
     modules = set(json.loads(done.stdout))
     assert "envhub.export.brax" in modules
     suites = {registry.get(name).module for name in registry.BUILTIN}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from envhub.matrix import closures, fingerprints
 from envhub.matrix.results import COLUMNS
 
 from ..conftest import REPOSITORY
+from ..processes import fresh
 
 Change = tuple[str, str, str]  # module, what stands there, what stands there instead
 CHECKS, PROBES = "envhub.testing.checks", "envhub.testing.probes"
@@ -233,13 +232,7 @@ def test_the_check_imports_no_suite() -> None:
         "staleness.stale(results.load_whole())\n"
         "print({name.partition('.')[0] for name in sys.modules})\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=REPOSITORY,
-        capture_output=True,
-        check=True,
-        encoding="utf-8",
-    )
+    done = fresh(code, cwd=REPOSITORY)
     seen = set(re.findall(r"\w+", done.stdout))
     suites = {registry.get(name).module for name in registry.BUILTIN}
     assert not seen & suites

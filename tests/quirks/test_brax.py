@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,8 @@ from envhub.adapters.brax import CLIP_STILL_TAKES_THEM
 
 import envhub
 from envhub import errors, registry
+
+from ..processes import fresh
 
 SPRING = {"backend": "spring"}
 
@@ -100,14 +100,7 @@ def test_mujoco_leaves_no_log_and_nothing_on_stdout(tmp_path: Path) -> None:
         "import jax, envhub; env, p = envhub.make('brax::halfcheetah', backend='spring'); "
         "env.reset(jax.random.key(0), p)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-        encoding="utf-8",
-    )
+    done = fresh(program, cwd=tmp_path, timeout=300)
     assert done.stdout == ""
     assert list(tmp_path.iterdir()) == []
 
@@ -131,13 +124,7 @@ sys.modules["mujoco.egl"] = None  # as where EGL is not installed
 try: env.render(state, params)
 except envhub.errors.RenderError as error: print(error)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        check=True,
-        encoding="utf-8",
-    )
+    done = fresh(program, timeout=300)
     assert "apt-get install libegl1" in done.stdout
 
 

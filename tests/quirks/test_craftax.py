@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import jax
@@ -12,6 +10,8 @@ import pytest
 
 import envhub
 from envhub import registry
+
+from ..processes import fresh
 
 SUITE = registry.get("craftax")
 CLASSIC = "craftax::Craftax-Classic-Symbolic-v1"
@@ -87,14 +87,7 @@ suite.prepare_textures("craftax_classic")
 print(constants.TEXTURE_CACHE_FILE)
 """
     environ = {**__import__("os").environ, "XDG_CACHE_HOME": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=environ,
-        encoding="utf-8",
-    )
+    done = fresh(program, env=environ, timeout=300)
     kept = tmp_path / "envhub" / f"craftax-{SUITE.installed()}-craftax_classic.pbz2"
     assert done.stdout.strip() == str(kept)
     assert kept.stat().st_size

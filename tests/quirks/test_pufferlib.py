@@ -27,6 +27,7 @@ from envhub import _versions, errors, registry, spaces
 
 from ..conftest import REPOSITORY
 from ..packages import needed
+from ..processes import fresh
 
 SUITE = registry.get("pufferlib")
 USERS = "pufferlib::tests.quirks.puffer_envs"
@@ -77,14 +78,7 @@ def test_importing_it_leaves_no_trace(tmp_path: Path, kept: bool) -> None:
         "env, _ = envhub.make('pufferlib::CartPole-v1')\n"
         "print(json.dumps([before == state(), 'pufferlib' in sys.modules]))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        check=False,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-    )
+    done = fresh(code, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == [True, True]
     assert [path.name for path in tmp_path.iterdir()] == ["resources"] * kept

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import subprocess
 import sys
 import types
 from collections.abc import Sequence
@@ -27,6 +26,8 @@ from envhub.wrappers import (
     TransformObservation,
 )
 from tests.devices import EXAMINED
+
+from ..processes import fresh
 
 KEY = jax.random.key(0)
 CARTPOLE = "gymnasium::CartPole-v1"
@@ -412,14 +413,7 @@ def test_ctrl_c_writes_the_video(tmp_path: Path, file_format: str) -> None:
         "        os.kill(os.getpid(), signal.SIGINT)\n"
         "    state = env.step(key, state, step % 2).state\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        encoding="utf-8",
-    )
+    done = fresh(code, fails=True)
     assert done.returncode != 0
     assert "KeyboardInterrupt" in done.stderr
     assert "gnored" not in done.stderr
