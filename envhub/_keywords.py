@@ -86,7 +86,11 @@ def override_params(
         InvalidOptionError: if a field is unknown, or a value has another shape or kind.
     """
     params = env.default_params
-    fields = [field.name for field in dataclasses.fields(params)] if params is not None else []
+    fields = (
+        [field.name for field in dataclasses.fields(params)]
+        if dataclasses.is_dataclass(params)
+        else []
+    )
     for name in overrides:
         if name not in fields:
             raise _unknown(env_id, name, accepted | set(fields))

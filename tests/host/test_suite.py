@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -116,6 +117,15 @@ class Everything(Saved):
         return np.full((64, 64, 3), self.steps, np.uint8)
 
 
+class Plain(Saved):
+    """With params that are no dataclass."""
+
+    default_params: ClassVar[Any] = {"stride": np.float32(1)}
+
+    def set_params(self, values: Any) -> None:
+        self.stride = int(values[0])
+
+
 class Walks(HostSuite):
     name, title, example = "hostwalks", "walks on a line", "Walk"
     module = distribution = "numpy"
@@ -123,7 +133,7 @@ class Walks(HostSuite):
 
     def known_names(self) -> list[str]:
         return ["Walk", "Saved", "Forgetful", "Strict", "StrictAndForgetful", "Everything",
-                "Refuses"]  # fmt: skip
+                "Refuses", "Plain"]  # fmt: skip
 
     def instances(self, name: str, options: Any) -> Callable[[], Instance]:
         return functools.partial(globals()[name], **options)
@@ -137,7 +147,7 @@ def _registered() -> Iterator[None]:
 
 
 def test_its_options_are_those_of_the_constructor() -> None:
-    names = ["Everything", "Forgetful", "Refuses", "Saved", "Strict", "StrictAndForgetful", "Walk"]
+    names = sorted(Walks().known_names())
     assert envhub.list_envs("hostwalks") == [f"hostwalks::{name}" for name in names]
     env, params = envhub.make("hostwalks::Walk", stride=3, max_instances=4)
     assert params is None
@@ -176,6 +186,14 @@ def test_params_agents_and_pictures() -> None:
     after = env.step(KEY, state, np.ones(2, np.int32), params.replace(stride=5.0))
     np.testing.assert_array_equal(after.obs - obs, [5, 5])
     assert (env.render(after.state, params) == 1).all()
+
+
+def test_params_are_any_pytree() -> None:
+    env, params = envhub.make("hostwalks::Plain", forkable=False)
+    obs, state = env.reset(KEY, params)
+    assert env.step(KEY, state, 1, {"stride": jnp.float32(5)}).obs - obs == 5
+    with pytest.raises(errors.InvalidOptionError, match="does not take 'gait'"):
+        envhub.make("hostwalks::Plain", gait=2.0)
 
 
 def test_what_is_forgotten_by_a_snapshot_and_matters_late_is_found() -> None:
