@@ -71,14 +71,15 @@ def wrap(
     refuse_after_fork()
     given = {"timeout": timeout, "forkable": forkable}
     options = {name: value for name, value in given.items() if value is not None}
-    env = _ask_suites(obj, None, options)
+    env, made, given_by = _ask_suites(obj, None, options), obj, ""
     if env is None and callable(obj):
-        env = _ask_suites(_called(obj, timeout), obj, options)
+        made, given_by = _called(obj, timeout), f" of {obj!r}"
+        env = _ask_suites(made, obj, options)
     if env is None:
         interfaces = (registry.get(name).interface for name in _own())
         raise InvalidOptionError(
             f"envhub.wrap takes {', '.join(filter(None, interfaces))}, or a function that makes "
-            f"one, of a supported version of the package; got {obj!r}. {_why_not(obj)}"
+            f"one, of a supported version of the package; got {made!r}{given_by}. {_why_not(made)}"
         )
     return env, env.default_params
 
@@ -169,8 +170,8 @@ def _adopted(
         return None
     if adopted and options and (not is_taken or adopted[1].capabilities.jax_native):
         raise InvalidOptionError(
-            f"{' and '.join(options)} must be left out for {obj!r} of {suite.name}, which does not "
-            "run on the host."
+            f"{' and '.join(options)} must be left out for {obj!r} of {suite.name}, which is not a "
+            "callback environment."
         )
     return adopted
 

@@ -40,7 +40,8 @@ def make_env(envhub_id: str, *, render_mode: str | None = None, **kwargs: Any) -
 
     The environment's `spec.max_episode_steps` is the episode limit, which the registry does not
     know in advance. `gymnasium.make` does not pass on its own keyword `max_episode_steps`: it adds
-    a `TimeLimit`, which can only shorten episodes. To make episodes longer, pass the suite's own
+    a `TimeLimit`, which can only shorten episodes, and whose number `spec` reports, even if the
+    environment's own limit is lower. To make episodes longer, pass the suite's own
     keyword; if it has the same name, pass `options={"max_episode_steps": 1000}`.
 
     Args:

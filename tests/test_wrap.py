@@ -439,11 +439,13 @@ def refuse(obj: Any, match: str) -> None:
 
 def test_what_it_does_not_take() -> None:
     refuse(object(), r"a gymnasium\.Env, .*; got <object")
-    refuse(lambda: 3, "envhub.wrap takes")
+    refuse(lambda: 3, r"envhub\.wrap takes .*; got 3 of <function .*none of these interfaces")
     refuse(envhub.make("gymnax::CartPole-v1")[0], "under the contract already")
     refuse(object(), "none of these interfaces")
     gymnasium = needed("gymnasium")
-    refuse(gymnasium.make_vec("CartPole-v1", num_envs=2), "It is a batch")
+    batch = gymnasium.make_vec("CartPole-v1", num_envs=2)
+    refuse(batch, "It is a batch")
+    refuse(lambda: batch, "It is a batch")
 
 
 def test_what_it_refuses_of_jumanji_gets_the_true_reason() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from typing import Any
 
 from envhub.environment import Environment
@@ -97,8 +98,10 @@ def check_reset_options(options: Any, *known: str) -> None:
     """Refuse options of a `reset` that would be ignored.
 
     Raises:
-        InvalidOptionError: if there are unknown options.
+        InvalidOptionError: if there are unknown options, or they are not a dict.
     """
+    if not isinstance(options, Mapping | None):
+        raise InvalidOptionError(f"the options of reset must be a dict or None, got {options!r}.")
     unknown = sorted(set(options or ()) - set(known), key=str)
     if unknown:
         raise InvalidOptionError(

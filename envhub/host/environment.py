@@ -155,6 +155,8 @@ class HostEnvironment(Environment):
         identity = identity_of(env_id, version, options, first)
         self._observation_space, self._action_space = observation_space, action_space
         why_not = why_not_held(observation_space) or why_not_held(action_space)
+        if not (why_not or leaves_of(action_space)):
+            why_not = f"its action space {action_space} has no array. Give it a Discrete(1)."
         if why_not:
             raise UnavailableEnvError(f"{env_id}: {why_not}")
         actions, observations = Actions(action_space), Observations(observation_space)

@@ -149,6 +149,8 @@ def test_options_of_reset_are_refused_and_not_dropped() -> None:
     env.reset(options={})
     with pytest.raises(errors.InvalidOptionError, match=r"'low'.*reset_options="):
         env.reset(options={"low": 0.0})
+    with pytest.raises(errors.InvalidOptionError, match="a dict or None, got 3"):
+        env.reset(options=3)
     batch = to_gymnasium_vec(*envhub.make_vec("gymnax::CartPole-v1", 2, autoreset="next_step"))
     batch.reset(options={})
     with pytest.raises(errors.InvalidOptionError, match=r"'low'.*reset_options="):

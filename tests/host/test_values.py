@@ -93,6 +93,17 @@ def test_integers_that_fit_nothing_are_refused_when_it_is_made() -> None:
             envhub.make(ODD, space=space, obs=[np.zeros(space.shape, np.int64)])
 
 
+class Passive(Odd):
+    """Takes actions that hold nothing."""
+
+    action_space = gymnasium.spaces.Dict({})
+
+
+def test_actions_that_hold_nothing_are_refused_when_it_is_made() -> None:
+    with pytest.raises(errors.UnavailableEnvError, match=r"no array.*Discrete\(1\)"):
+        envhub.wrap(Passive)
+
+
 def test_an_array_of_one_number_is_taken_for_it() -> None:
     assert last_of(reward=after(1.0, np.array([2.5]))).reward == 2.5
     env, _ = envhub.make(ODD, reward=[np.array([0.5])])
