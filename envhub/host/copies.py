@@ -28,10 +28,12 @@ class Copies:
         kind: how copies are made: `"pickle"`, `"deepcopy"`, or `None` for not at all.
     """
 
+    _measure_at: int  # steps of a log
+
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.kind: str | None = KINDS[0] if limit else None
-        self._estimate: int | None = None
+        self._lock = threading.Lock()
         self._clear()
 
     def __len__(self) -> int:
@@ -42,12 +44,14 @@ class Copies:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self._lock = threading.Lock()
         self._clear()
 
     def switch(self, kind: str | None) -> None:
         """Make copies in this way from now on, and forget those that there are."""
-        self.kind = kind
-        self._clear()
+        with self._lock:
+            self.kind = kind
+            self._clear()
 
     def put(self, log: Log, live: Any) -> None:
         """Keep a copy of what a log led to. What cannot be copied switches copying off."""
@@ -56,13 +60,13 @@ class Copies:
             return
         key = log.key(log.count)
         try:
-            taken, size = self._pickled(live) if kind == "pickle" else self._copied(live)
+            taken, size = _pickled(live) if kind == "pickle" else self._copied(live, log.count)
         except Exception:  # anything may come from the code of an environment
             self.switch(None)
             return
         size += len(key[-1])
         with self._lock:
-            if size > self.limit or key in self._held:
+            if size > self.limit or key in self._held or kind != self.kind:
                 return
             self._held[key] = (log.count, taken, size)
             self._lengths[log.seed][log.count] += 1
@@ -77,9 +81,10 @@ class Copies:
             The step, and what was given to `put`, copied; `None` if there is no copy.
         """
         with self._lock:
-            for count in sorted(self._lengths.get(log.seed, ()), reverse=True):
-                key = log.key(min(count, log.count))
-                if count <= log.count and key in self._held:
+            counts = [each for each in self._lengths.get(log.seed, ()) if each <= log.count]
+            for count in sorted(counts, reverse=True):
+                key = log.key(count)
+                if key in self._held:
                     self._held.move_to_end(key)
                     taken = self._held[key][1]
                     break
@@ -91,13 +96,9 @@ class Copies:
             self.switch(None)
             return None
 
-    def _pickled(self, live: Any) -> tuple[Callable[[], Any], int]:
-        data = pickle.dumps(live, pickle.HIGHEST_PROTOCOL)
-        return lambda: pickle.loads(data), len(data)
-
-    def _copied(self, live: Any) -> tuple[Callable[[], Any], int]:
-        if self._estimate is None:
-            self._estimate = _size_of_copy(live)
+    def _copied(self, live: Any, count: int) -> tuple[Callable[[], Any], int]:
+        if count >= self._measure_at:  # to measure takes long, and an instance may grow
+            self._measure_at, self._estimate = 2 * count, _size_of_copy(live)
         taken = copy.deepcopy(live)
         return lambda: copy.deepcopy(taken), self._estimate
 
@@ -114,9 +115,12 @@ class Copies:
         self._held: collections.OrderedDict[Key, Any] = collections.OrderedDict()
         self._lengths: collections.defaultdict[int, collections.Counter[int]]
         self._lengths = collections.defaultdict(collections.Counter)
-        self._size = 0
-        self._estimate = None
-        self._lock = threading.Lock()
+        self._size = self._estimate = self._measure_at = 0
+
+
+def _pickled(live: Any) -> tuple[Callable[[], Any], int]:
+    data = pickle.dumps(live, pickle.HIGHEST_PROTOCOL)
+    return lambda: pickle.loads(data), len(data)
 
 
 def _size_of_copy(live: Any) -> int:

@@ -187,9 +187,9 @@ class Detached:
             return self._instance
         if self._row is None:
             raise StaleStateError(f"{self._pool.name}: {self._why} Call reset.")
-        instance = self._made()
         (saved,), (obs,) = self._values.saved(self._row[None])
         try:
+            instance = self._made()
             instance.restore(saved, obs)
         except EnvHubError:
             raise

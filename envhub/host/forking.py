@@ -63,17 +63,18 @@ def by_replay(
     Raises:
         MissingCapabilityError: if nothing makes replays exact, or a log takes too many bytes.
     """
-    form, advice = _form_of(env_id, first, options)
+    form = _form_of(env_id, first, options)
     limit = options.get("replay_cache", CACHE)
 
     def replaying(mode: Mode) -> Replaying:
         params = _bytes_of(first.default_params)
-        return Replaying(env_id, construct, form, mode, Copies(limit), params, advice)
+        return Replaying(env_id, construct, form, mode, Copies(limit), params)
 
-    key = f"{identity} {form.size}", type(first), type(first.unwrapped)
+    # Where there is no room for copies, the proof has not tried them.
+    key = f"{identity} {form.size} {limit > 0}", type(first), type(first.unwrapped)
     proved = _proved.get(key)
     if proved is None:
-        proved = _proved[key] = _prove(identity, trial, replaying, first)
+        proved = _proved[key] = _prove(trial, replaying, first)
     by = replaying(proved.mode)
     by.copies.switch(proved.copies if limit else None)
     by.note = _in_words(form, proved, limit)
@@ -83,10 +84,13 @@ def by_replay(
 _proved: dict[tuple[str, type, type], Proved] = {}
 
 
-def _form_of(env_id: str, first: Instance, options: Mapping[str, Any]) -> tuple[LogForm, str]:
-    """The form of the logs, and what to do where an episode outgrows them."""
-    given = options.get("replay_steps")
-    steps = given or first.episode_limit or STEPS
+def _form_of(env_id: str, first: Instance, options: Mapping[str, Any]) -> LogForm:
+    """Return the form of the logs.
+
+    Raises:
+        MissingCapabilityError: if a log takes too many bytes.
+    """
+    steps = options.get("replay_steps") or first.episode_limit or STEPS
     form = LogForm(first.action_space, len(_bytes_of(first.default_params)) // 4, steps)
     most = options.get("snapshot_size") or LARGEST
     if form.size > most:
@@ -95,12 +99,10 @@ def _form_of(env_id: str, first: Instance, options: Mapping[str, Any]) -> tuple[
             f"a snapshot may have {most:,}. Make it with snapshot_size={form.size}, or with "
             "replay_steps= for shorter episodes."
         )
-    return form, f"Make it with replay_steps={2 * steps} if episodes may be so long."
+    return form
 
 
-def _prove(
-    identity: str, trial: Trial, replaying: Callable[[Mode], Replaying], first: Instance
-) -> Proved:
+def _prove(trial: Trial, replaying: Callable[[Mode], Replaying], first: Instance) -> Proved:
     spaces = Actions(first.action_space), Observations(first.observation_space)
     refused: MissingCapabilityError | None = None
     for mode in MODES:
@@ -113,7 +115,7 @@ def _prove(
             other = trial.another(by)
             made.callback(other.close)
             try:
-                with refusals(identity):
+                with refusals(trial.env_id):
                     walker = Walker(*spaces, longest=by.form.steps)
                     tried = [trial.instance(each, is_long=True) for each in (one, other)]
                     coverage = walker.prove(*tried)

@@ -178,7 +178,7 @@ def prove_forkable(
     if proved not in _proved:
         is_known = type(first).__module__.startswith("envhub.adapters.")
         one, other = trial.instance(first), trial.another(construct)
-        with closing(other), refusals(identity):
+        with closing(other), refusals(trial.env_id):
             if is_known:
                 other.reset(1)
                 sizes = [
@@ -193,7 +193,7 @@ def prove_forkable(
 
 
 @contextlib.contextmanager
-def refusals(identity: str) -> Iterator[None]:
+def refusals(env_id: str) -> Iterator[None]:
     """Say of what a test of snapshots raises that the environment cannot be forkable.
 
     Raises:
@@ -203,18 +203,18 @@ def refusals(identity: str) -> Iterator[None]:
         yield
     except walks.DiffersError as error:
         raise MissingCapabilityError(
-            f"{identity}: a state that was saved and restored did not continue the same way "
+            f"{env_id}: a state that was saved and restored did not continue the same way "
             f"({error}), so it cannot be forkable with the installed packages; make it with "
             "forkable=False."
         ) from error
     except OverdueError as error:
         raise MissingCapabilityError(
-            f"{identity}: its steps are slow, so whether a state can be saved and restored was "
+            f"{env_id}: its steps are slow, so whether a state can be saved and restored was "
             f"not found out in {BUDGET:.0f} s. With forkable=True the test has no time limit."
         ) from error
     except Exception as error:  # an action that it refuses, say, or what cannot be saved
         raise MissingCapabilityError(
-            f"{identity}: a test of saving and restoring a state raised "
+            f"{env_id}: a test of saving and restoring a state raised "
             f"{type(error).__name__}: {error}. So it is not known to be forkable; make it with "
             "forkable=False."
         ) from error

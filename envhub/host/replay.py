@@ -47,7 +47,6 @@ class Replaying:
         mode: how instances are made and played.
         copies: the cache.
         params: the params of an instance that was given none, float32[P].
-        advice: what to do where an episode outgrows its log.
 
     Attributes:
         note: what was proved, in words.
@@ -63,10 +62,9 @@ class Replaying:
         mode: Mode,
         copies: Copies,
         params: bytes,
-        advice: str,
     ) -> None:
         self.env_id, self.construct, self.form, self.mode = env_id, construct, form, mode
-        self.copies, self.params, self.advice = copies, params, advice
+        self.copies, self.params = copies, params
 
     def __call__(self) -> Replay:
         """Make an instance."""
@@ -126,7 +124,8 @@ class Replay(Instance):
         if form.room(log, is_change=is_change) < 0:
             raise HostEnvError(
                 f"the episode of {self._by.env_id} has outgrown its log: a snapshot of {form.size} "
-                f"bytes has no room for step {log.count + 1}. {self._by.advice}"
+                f"bytes has no room for step {log.count + 1}. Make it with "
+                f"replay_steps={2 * max(form.steps, log.count)} if episodes may be so long."
             )
         entry = form.encode(action)
         with self._playing():
@@ -231,12 +230,12 @@ class Replay(Instance):
     def _own_generators(self, seed: int | None) -> Iterator[None]:
         with _generators:
             before = random.getstate(), np.random.get_state()
-            if seed is None:
-                _set(self._states)
-            else:
-                random.seed(seed)
-                np.random.seed(seed)
             try:
+                if seed is None:
+                    _set(self._states)
+                else:
+                    random.seed(seed)
+                    np.random.seed(seed)
                 yield
             finally:
                 self._states = random.getstate(), np.random.get_state()

@@ -42,10 +42,13 @@ class Trial:
     Args:
         env_id: the id, for errors.
         timeout: the seconds that a call may take; `None` for no limit.
+
+    Attributes:
+        env_id: as above.
     """
 
     def __init__(self, env_id: str, timeout: float | None) -> None:
-        self._env_id, self._timeout = env_id, timeout
+        self.env_id, self._timeout = env_id, timeout
 
     def __enter__(self) -> Trial:
         return self
@@ -118,7 +121,7 @@ class Trial:
         except queue.Empty:
             raise Unfit(
                 HostEnvError(
-                    f"{self._env_id}: {doing} did not end within timeout={self._timeout} s when it "
+                    f"{self.env_id}: {doing} did not end within timeout={self._timeout} s when it "
                     "was tried; its thread was left behind."
                 )
             ) from None
@@ -129,7 +132,7 @@ class Trial:
 
     def _without_jax(self, doing: str, function: Callable[..., Value], *arguments: Any) -> Value:
         reason = UnavailableEnvError(
-            f"{self._env_id} is written in JAX, at least in part: {doing} calls JAX, which "
+            f"{self.env_id} is written in JAX, at least in part: {doing} calls JAX, which "
             "deadlocks inside a callback of a compiled program. Compute with NumPy there, or give "
             "the JAX-native environment inside to envhub.wrap directly."
         )

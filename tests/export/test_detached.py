@@ -178,6 +178,23 @@ def test_a_state_is_a_value_where_it_can_be_saved() -> None:
     np.testing.assert_array_equal(other.step(1)[0], export.step(1)[0])
 
 
+def test_an_instance_for_a_copy_that_cannot_be_made_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    export = to_gymnasium(*envhub.make(CARTPOLE), seed=0)
+    export.reset(seed=1)
+    other = copy.deepcopy(export)
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError("no more windows")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(export.driver.env.unwrapped), "__init__", fail)
+        with pytest.raises(errors.HostEnvError, match=r"CartPole-v1: OSError: no more windows"):
+            other.step(1)
+    np.testing.assert_array_equal(other.step(1)[0], export.step(1)[0])
+
+
 def test_seeds_are_those_of_jax() -> None:
     rng = np.random.default_rng(0)
     for data in rng.integers(2**32, size=(20, 2), dtype=np.uint32):

@@ -15,7 +15,7 @@ import pytest
 
 import envhub
 from envhub import errors, registry
-from envhub.host import forking, replay
+from envhub.host import forking, replay, walks
 from envhub.host.copies import Copies
 from envhub.host.environment import HostState
 from envhub.host.logs import Log, LogForm
@@ -29,7 +29,7 @@ KEY = jax.random.key(0)
 LANDER = "gymnasium::LunarLander-v3"
 
 
-def proved(make: Callable[[], Any]) -> tuple[replay.Replaying, replay.Replay]:
+def proved(make: Callable[[], Any], **options: Any) -> tuple[replay.Replaying, replay.Replay]:
     """What is found out about the instances of a function, as plain as Gymnasium has them."""
     registry.get("gymnasium").load()
     from envhub.adapters.gymnasium.instances import GymnasiumInstance
@@ -38,7 +38,7 @@ def proved(make: Callable[[], Any]) -> tuple[replay.Replaying, replay.Replay]:
         return GymnasiumInstance(make())
 
     name = f"{make!r}"
-    return forking.by_replay(name, name, Trial(name, None), construct, construct(), {})
+    return forking.by_replay(name, name, Trial(name, None), construct, construct(), options)
 
 
 def walk(env: Any, state: Any, actions: Any) -> tuple[Any, Any]:
@@ -86,8 +86,18 @@ def test_it_is_found_out_what_makes_replays_exact(
 
 
 def test_a_simulator_that_all_share_is_refused() -> None:
-    with pytest.raises(errors.MissingCapabilityError, match="with an instance made for each"):
+    with pytest.raises(errors.MissingCapabilityError, match="with an instance made for each") as at:
         proved(awkward.Shared)
+    assert str(at.value).startswith(f"{awkward.Shared!r}: a state that was saved")
+
+
+def test_a_proof_without_room_for_copies_says_nothing_about_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(walks, "ENOUGH", 0.2)
+    make = functools.partial(awkward.Drift)
+    assert proved(make, replay_cache=0)[0].copies.kind is None
+    assert proved(make)[0].copies.kind == "pickle"
 
 
 def test_a_bipedal_walker_needs_an_instance_for_each_episode() -> None:
@@ -168,7 +178,7 @@ def test_an_episode_that_outgrows_its_log_says_so_by_name(steps: int | None) -> 
         assert state.snapshot.shape == (28 + 8 + 16 * room + 4,)
         if steps:
             state, _ = walk(env, state, np.full((3, 2), 0.1, np.float32))
-            with pytest.raises(errors.HostEnvError, match=r"outgrown its log.*replay_steps=6"):
+            with pytest.raises(errors.HostEnvError, match=r"outgrown its log.*replay_steps=6 "):
                 env.step(KEY, state, np.zeros(2, np.float32))
             longer, _ = envhub.make("gymnasium::Bends-v0", forkable=True, replay_steps=6)
             walk(longer, longer.reset(KEY)[1], np.full((4, 2), 0.1, np.float32))
@@ -316,6 +326,17 @@ def test_the_copies_used_least_recently_go_first_and_all_stay_in_the_process() -
     copies.put(log_of(0, 2), np.zeros(10_000, np.uint8))
     assert copies.nearest(log_of(0, 2))[0] == 0, "larger than all of them may be"  # type: ignore[index]
     assert not len(pickle.loads(pickle.dumps(copies)))
+
+
+def test_copies_of_what_grows_are_measured_again() -> None:
+    copies, live, taken = Copies(2**20), [np.zeros(1000, np.uint8)], 300
+    copies.switch("deepcopy")
+    for count in range(3, taken):
+        live.append(np.zeros(1000, np.uint8))
+        copies.put(log_of(0, *[0] * count), live)
+    held = [1000 * (count - 1) for count in range(taken - len(copies), taken)]
+    assert held
+    assert sum(held) < 2 * copies.limit, "an estimate, which at worst is half of it"
 
 
 class Counting(gymnasium.Wrapper[Any, Any, Any, Any]):
