@@ -222,9 +222,9 @@ def _labels(names: Mapping[str, str]) -> Iterable[str]:
 
 
 def _ranges(numbers: Sequence[int]) -> str:
-    """Return sorted numbers as ranges: `"0-3 7"`."""
+    """Return numbers as ranges: `"0-3 7"`."""
     ranges: list[list[int]] = []
-    for number in numbers:
+    for number in sorted(numbers):
         if ranges and ranges[-1][1] == number - 1:
             ranges[-1][1] = number
         else:
