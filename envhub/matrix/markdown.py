@@ -49,7 +49,7 @@ MARKS = {
 }
 OLD = "°"
 SAMPLED = "as sampled: what was examined of its suite or family; `docs/matrix.html` names it"
-MOST_NAMES, FEW_NAMES = 16, 4
+MOST_NAMES, FEW_NAMES = 8, 4
 
 
 def document(results: Results) -> str:

@@ -19,25 +19,25 @@ Entry = Mapping[str, Any]
 
 
 def said(results: Results) -> dict[str, str]:
-    """Say what the largest run took, and each suite that was run alone, by set."""
+    """Say what the largest run took, and each other suite that was run alone, by set."""
     return {name: " ".join(_of_set(results, name)) for name in sorted(results.timed)}
 
 
 def _of_set(results: Results, name: str) -> Iterator[str]:
     entry = results.timed[name]
     if "rows" in entry:
-        suites = ", ".join(
-            f"{suite} {cpu:,.0f} s" if name == EVERY_NAME else suite
-            for suite, cpu in sorted(entry["cpu"].items())
-        )
+        suites = ", ".join(f"{suite} {cpu:,.0f} s" for suite, cpu in sorted(entry["cpu"].items()))
+        listed = f" ({suites})" if name == EVERY_NAME else ""
         rows = [row for row in results.of(set_name=name) if row.run]
         part = _part(entry, [row for row in rows if row.suite in entry["cpu"]])
         absent = sorted({row.suite for row in rows} - set(entry["cpu"]))
         without = f", and nothing of {', '.join(absent)}" if absent else ""
-        yield f"{_took(entry)}. It covers {part or 'every cell'} of its suites ({suites}){without}."
+        yield f"{_took(entry)}. It covers {part or 'every cell'} of its suites{listed}{without}."
         if not part:
             yield from _budgets(results, name, entry, is_whole=not absent)
     for suite, alone in sorted(entry.get("alone", {}).items()):
+        if suite in entry.get("cpu", {}):
+            continue  # the largest run says what it took
         part = _part(alone, results.of(suite, name))
         is_large = not part and _names(results, suite, name) >= LARGE
         verdict = f": {_verdict(alone['seconds'] / 60, OF_A_LARGE_SUITE)}" if is_large else ""
