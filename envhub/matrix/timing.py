@@ -36,8 +36,8 @@ def _of_set(results: Results, name: str) -> Iterator[str]:
         if not part:
             yield from _budgets(results, name, entry, is_whole=not absent)
     for suite, alone in sorted(entry.get("alone", {}).items()):
-        if suite in entry.get("cpu", {}):
-            continue  # the largest run says what it took
+        if suite in entry.get("cpu", {}) or name != EVERY_NAME:
+            continue  # the largest run says what it took; a sample of one suite takes a minute
         part = _part(alone, results.of(suite, name))
         is_large = not part and _names(results, suite, name) >= LARGE
         verdict = f": {_verdict(alone['seconds'] / 60, OF_A_LARGE_SUITE)}" if is_large else ""
