@@ -6,6 +6,7 @@ several rows share is written once.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import hashlib
 import json
@@ -146,12 +147,12 @@ def _letters(row: Row) -> str:
 
 
 def _why(row: Row, shared: _Shared) -> dict[str, str]:
-    cells = [row.cell(column) for column in COLUMNS]
-    why = {column: shared.reason(cell.reason)
-           for column, cell in zip(COLUMNS, cells, strict=True) if cell.reason}  # fmt: skip
-    if len(why) == len(COLUMNS) and len(set(why.values())) == 1:
-        return {EVERYWHERE: next(iter(why.values()))}
-    return why
+    why = {column: row.cell(column).reason for column in COLUMNS}
+    counted = collections.Counter(filter(None, why.values())).most_common(1)
+    usual = counted[0][0] if counted and counted[0][1] > len(COLUMNS) / 2 else ""
+    rest = {column: reason for column, reason in why.items() if reason != usual}
+    keys = {column: shared.reason(reason) if reason else "" for column, reason in rest.items()}
+    return {EVERYWHERE: shared.reason(usual), **keys} if usual else keys
 
 
 Cells = Callable[[str, Mapping[str, str], Mapping[str, str]], dict[str, Cell]]
