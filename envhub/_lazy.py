@@ -14,7 +14,7 @@ from typing import Any
 
 
 def lazy(package: str, names: Mapping[str, str]) -> Callable[[str], Any]:
-    """Return the `__getattr__` of a package.
+    """Return the `__getattr__` of a package, which imports its submodules by name, too.
 
     Args:
         package: the name of the package.
@@ -28,7 +28,8 @@ def lazy(package: str, names: Mapping[str, str]) -> Callable[[str], Any]:
             setattr(sys.modules[package], name, value)
             return value
         own = f"{package}.{name}"
-        if name.startswith("__") or importlib.util.find_spec(own) is None:
+        is_module = name.isidentifier() and not name.startswith("__")
+        if not is_module or importlib.util.find_spec(own) is None:
             raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name)
         return importlib.import_module(own)
 

@@ -26,10 +26,10 @@ def params_dataclass(cls: type[T]) -> type[T]:
     """
     made = dataclasses.dataclass(frozen=True)(cls)
     made.replace = _replace  # type: ignore[attr-defined]
-    if sys.modules.keys() & {"jax", "envhub.environment"}:
-        _register(made)
-    else:
+    if _is_worker and "jax" not in sys.modules:
         _waiting.append(made)
+    else:
+        _register(made)
     return made
 
 
@@ -44,11 +44,18 @@ def _register(made: Any) -> None:
     _flax.accept_kind(made)
 
 
-_waiting: list[Any] = []  # the classes that were made before JAX was imported
+_is_worker = False
+_waiting: list[Any] = []  # the classes that a worker made
+
+
+def wait_with_jax() -> None:
+    """Import no JAX for new classes from now on, as a worker that never flattens them wants it."""
+    global _is_worker  # noqa: PLW0603
+    _is_worker = True
 
 
 def register_waiting() -> None:
-    """Make pytrees of the classes that wait. The hub does; a worker, which needs no JAX, never."""
+    """Make pytrees of the classes that wait: what the worker imported needs JAX after all."""
     while _waiting:
         _register(_waiting.pop())
 

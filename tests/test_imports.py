@@ -313,3 +313,21 @@ def test_no_text_is_in_the_encoding_of_the_machine(path: Path) -> None:
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _opens_text(node)]
     for call in calls:
         assert "encoding" in [each.arg for each in call.keywords], f"line {call.lineno}"
+
+
+def test_params_of_ones_own_are_a_pytree_whatever_was_imported_first() -> None:
+    code = (
+        "from envhub.params import params_dataclass\n"
+        "@params_dataclass\n"
+        "class Walk:\n"
+        "    goal: float = 3.0\n"
+        "import jax, json; print(json.dumps(jax.tree.leaves(Walk())))"
+    )
+    assert in_a_fresh_process(code) == [3.0]
+
+
+def test_a_name_of_no_module_is_an_attribute_that_is_absent() -> None:
+    import envhub
+
+    assert not hasattr(envhub, "a.b")
+    assert not hasattr(envhub, "nothing")

@@ -1,7 +1,8 @@
 """Packages that register environments with Gymnasium, each as a suite: a table of facts.
 
-`minigrid::Name` is short for `gymnasium::minigrid:Name`. `table` has a class for each package,
-`suite` has what they share, and `scripts/plugin_names.py` writes the names.
+`minigrid::Name` makes what `gymnasium::minigrid:Name` makes, with what is known of it. `table` has
+a class for each package, `suite` has what they share, and `scripts/plugin_names.py` writes the
+names.
 """
 
 from typing import TYPE_CHECKING

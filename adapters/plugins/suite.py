@@ -51,7 +51,7 @@ class PluginSuite(HostSuite):
         known = list(data["absent"])  # the oldest version first
         there = [each for each in known if found is None or _versions.admits(f">={each}", found)]
         absent = set(data["absent"][there[-1] if there else known[0]])
-        return [name for name in self.families() if name not in absent]
+        return [name for name in family_by_name(self.name) if name not in absent]
 
     def live_names(self) -> Iterable[str]:
         self.load()
@@ -68,17 +68,16 @@ class PluginSuite(HostSuite):
         return GYMNASIUM.options(f"{self.module}:{name}")
 
     def families(self) -> Mapping[str, str]:
-        families = names_of(self.name)["families"]
-        return {name: family for family, names in families.items() for name in names.split()}
+        return {name: self.family(name) for name in self.known_names()}
 
     def family(self, name: str) -> str:
-        return self.families().get(name, "")
+        return family_by_name(self.name).get(name, "")
 
     def limit(self, name: str, options: Mapping[str, Any]) -> str | None:
         return "max_episode_steps"
 
     def claims(self, name: str, options: Mapping[str, Any]) -> Mapping[str, Claim]:
-        if name not in self.families():
+        if name not in family_by_name(self.name):
             return GYMNASIUM.claims(name, options)
         return {
             **dict.fromkeys(OF_EPISODES, True),
@@ -92,7 +91,7 @@ class PluginSuite(HostSuite):
         return True
 
     def replays(self, name: str, options: Mapping[str, Any]) -> Claim:
-        return True if name in self.families() else super().replays(name, options)
+        return True if name in family_by_name(self.name) else super().replays(name, options)
 
     def gap(self, name: str, options: Mapping[str, Any]) -> Gap | None:
         return of_start(self.gaps, name)
@@ -106,12 +105,20 @@ class PluginSuite(HostSuite):
     def instances(self, name: str, options: Mapping[str, Any]) -> Callable[[], Instance]:
         self.load()
         create = GYMNASIUM.instances(f"{self.module}:{name}", options)
-        return functools.partial(instance_of, create, is_probed=name in self.families())
+        is_probed = name in family_by_name(self.name)
+        return functools.partial(instance_of, create, is_probed=is_probed)
 
 
 def of_start(facts: Mapping[str, T], name: str) -> T | None:
     """Return the fact of the first start of a name that is in a table."""
     return next((fact for start, fact in facts.items() if name.startswith(start)), None)
+
+
+@functools.cache
+def family_by_name(suite: str) -> Mapping[str, str]:
+    """Return the families of the names of every version of a suite."""
+    families = names_of(suite)["families"]
+    return {name: family for family, names in families.items() for name in names.split()}
 
 
 @functools.cache

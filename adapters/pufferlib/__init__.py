@@ -4,13 +4,6 @@
 environments. Both are imported as `pufferlib`.
 """
 
-from typing import TYPE_CHECKING
-
-from envhub._lazy import lazy
-
-if TYPE_CHECKING:
-    from .suite import SUITE
+from .suite import SUITE
 
 __all__ = ["SUITE"]
-
-__getattr__ = lazy(__name__, {f"{__name__}.suite": "SUITE"})

@@ -38,6 +38,8 @@ def hushed(function: Callable[..., T], /, *args: Any) -> T:
     Examples:
         >>> hushed(print, "Sampling rejected")
     """
+    if threading.get_ident() in _hushed:
+        return function(*args)  # the outer call goes on being hushed
     with _lock:
         _hushed.add(threading.get_ident())
         if not isinstance(sys.stdout, _StandIn | None):

@@ -16,7 +16,8 @@ from typing import Any
 from envhub.matrix.results import COLUMNS, LETTERS, Cell, Results, Row, Run
 
 SCHEMA = 3
-EVERYWHERE = ANY_NAME = "*"
+USUAL = "*"  # for the reason of most columns
+ANY_NAME = "*"
 
 
 def whole(results: Results) -> str:
@@ -147,12 +148,13 @@ def _letters(row: Row) -> str:
 
 
 def _why(row: Row, shared: _Shared) -> dict[str, str]:
+    """Return the reasons by column; beside a usual one, `""` marks a column that has none."""
     why = {column: row.cell(column).reason for column in COLUMNS}
     counted = collections.Counter(filter(None, why.values())).most_common(1)
     usual = counted[0][0] if counted and counted[0][1] > len(COLUMNS) / 2 else ""
     rest = {column: reason for column, reason in why.items() if reason != usual}
     keys = {column: shared.reason(reason) if reason else "" for column, reason in rest.items()}
-    return {EVERYWHERE: shared.reason(usual), **keys} if usual else keys
+    return {USUAL: shared.reason(usual), **keys} if usual else keys
 
 
 Cells = Callable[[str, Mapping[str, str], Mapping[str, str]], dict[str, Cell]]
@@ -165,7 +167,7 @@ def _reader(columns: Sequence[str], reasons: Mapping[str, str], runs: Mapping[st
         return {
             column: Cell(
                 values[letter.lower()],
-                reasons.get(why.get(column, why.get(EVERYWHERE, "")), ""),
+                reasons.get(why.get(column, why.get(USUAL, "")), ""),
                 letter.isupper(),
                 runs[later[column]] if column in later else None,
             )

@@ -19,7 +19,7 @@ Entry = Mapping[str, Any]
 
 
 def said(results: Results) -> dict[str, str]:
-    """Say what the largest run took, and each other suite that was run alone, by set."""
+    """Say what the largest run of a set took, and other suites alone on `EVERY_NAME`."""
     return {name: " ".join(_of_set(results, name)) for name in sorted(results.timed)}
 
 
@@ -35,9 +35,11 @@ def _of_set(results: Results, name: str) -> Iterator[str]:
         yield f"{_took(entry)}. It covers {part or 'every cell'} of its suites{listed}{without}."
         if not part:
             yield from _budgets(results, name, entry, is_whole=not absent)
+    if name != EVERY_NAME:
+        return  # a sample of one suite takes a minute
     for suite, alone in sorted(entry.get("alone", {}).items()):
-        if suite in entry.get("cpu", {}) or name != EVERY_NAME:
-            continue  # the largest run says what it took; a sample of one suite takes a minute
+        if suite in entry.get("cpu", {}):
+            continue  # the largest run says what it took
         part = _part(alone, results.of(suite, name))
         is_large = not part and _names(results, suite, name) >= LARGE
         verdict = f": {_verdict(alone['seconds'] / 60, OF_A_LARGE_SUITE)}" if is_large else ""

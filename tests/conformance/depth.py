@@ -61,10 +61,7 @@ def depth_of(case: Case, set_name: str) -> Depth:
 
 @functools.cache
 def families(suite: str) -> Mapping[str, str]:
-    """Return the families of the names that the installed version has."""
-    known = set(registry.get(suite).known_names())
-    every = registry.get(suite).families()
-    return {name: family for name, family in every.items() if name in known}
+    return registry.get(suite).families()
 
 
 @functools.cache

@@ -27,6 +27,17 @@ def test_what_is_printed_goes_to_the_log(
     assert "Sampling rejected" in caplog.text
 
 
+def test_a_call_within_a_call_leaves_the_outer_one_hushed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def outer() -> None:
+        hushed(print, "hidden")
+        print("hidden too")
+
+    hushed(outer)
+    assert capsys.readouterr().out == ""
+
+
 def test_an_exception_comes_through_and_the_next_print_is_seen(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -14,6 +14,7 @@ from envhub.host.fleet import SerialFleet
 from envhub.host.parallel.columns import expand
 from envhub.host.parallel.replies import encode, what_can_be_sent
 from envhub.host.parallel.serving import Reply, answer, build
+from envhub.params import wait_with_jax
 
 
 class Plan(NamedTuple):
@@ -56,6 +57,7 @@ class Hosted:
     """
 
     def __init__(self, pickled: bytes) -> None:
+        wait_with_jax()
         self._plan: Plan = pickle.loads(pickled)
         self._fleet: SerialFleet | None = None
 

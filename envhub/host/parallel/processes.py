@@ -23,6 +23,7 @@ from envhub.host.parallel.columns import compact, expand
 from envhub.host.parallel.parts import Part, Worker
 from envhub.host.parallel.replies import decode, encode, what_can_be_sent
 from envhub.host.parallel.serving import Reply, Request, build, serve
+from envhub.params import wait_with_jax
 
 GRACE = 1.0  # the seconds that a running call of an instance has after the parent's end
 OFTEN = 5000  # the milliseconds between checks that the parent is alive
@@ -137,6 +138,7 @@ def main(connection: int, memory: int, parent: int) -> None:
         memory: the descriptor of a shared file.
         parent: the id of the process that started this one.
     """
+    wait_with_jax()
     other = socket.socket(fileno=connection)
     threading.Thread(target=_end_with, args=(other, parent), daemon=True).start()
     channel = Channel(other, memory)
