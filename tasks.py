@@ -18,6 +18,7 @@ import argparse
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -114,6 +115,11 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="the default set, then what depends on versions on the other Pythons and the oldest",
     )
+    tests.add_argument(
+        "--discard",
+        action="store_true",
+        help="remove the environments of all sets but the first after their tests (3 GB each)",
+    )
     matrix = tasks.add_parser("matrix", help="examine every environment; interrupted, it goes on")
     matrix.add_argument("--suite", help="one suite; by default all")
     matrix.add_argument("--all", action="store_true", help="what is up to date, too")
@@ -140,16 +146,17 @@ def test(options: argparse.Namespace, extra: Sequence[str]) -> int:
     outcomes = []
     pool = ThreadPoolExecutor(1)
     try:
-        # While one set is tested, the next ones are downloaded and installed.
+        # While one set is tested, the next one is downloaded and installed.
         # The default set of several is the one that has the trainers.
-        with_trainers = [one.full or (options.all_sets and one is runs[0]) for one in runs]
-        ready = [
-            pool.submit(set_up, one.set_name, more)
-            for one, more in zip(runs, with_trainers, strict=True)
-        ]
-        for one, directory in zip(runs, ready, strict=True):
+        ready = pool.submit(set_up, runs[0].set_name, options.full or options.all_sets)
+        for one, after in zip(runs, [*runs[1:], None], strict=True):
+            directory = ready
+            if after is not None:
+                ready = pool.submit(set_up, after.set_name, after.full)
             outcomes.append(_test_set(one, extra, directory))
             say(_line(outcomes[-1]))
+            if options.discard and one is not runs[0]:
+                shutil.rmtree(ROOT / ".venv" / one.set_name, ignore_errors=True)
     finally:
         pool.shutdown(cancel_futures=True)
     if len(outcomes) > 1:

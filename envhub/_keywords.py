@@ -16,6 +16,7 @@ from envhub.errors import InvalidOptionError, brief, did_you_mean
 from envhub.suite import is_accepted
 
 OWN = ("autoreset", "options", "params", "wrappers")  # keywords of `make` itself
+OF_WORKERS = ("num_workers", "ray_options", "workers")  # of callback environments
 OF_BATCHES = ("batched_params", "mesh", "num_envs", "sharding")  # further ones of `make_vec`
 
 
@@ -157,6 +158,8 @@ def _unknown(env_id: str, name: str, known: Collection[str]) -> InvalidOptionErr
     hint = did_you_mean(name, [*names, *OWN, *OF_BATCHES])
     if name in OF_BATCHES:
         hint = f" envhub.make_vec does: envhub.make_vec({env_id!r}, num_envs)."
+    elif name in OF_WORKERS:
+        hint = f" It has no workers: envhub.make_vec({env_id!r}, num_envs) steps many at once."
     return InvalidOptionError(
         f"{env_id} does not take {name!r}.{hint} It takes: {', '.join(names) or 'no keywords'}."
     )

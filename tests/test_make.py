@@ -513,3 +513,10 @@ def test_what_was_meant_is_suggested_from_all_suites(asked: str, meant: str) -> 
         with pytest.raises((errors.InvalidEnvIdError, errors.UnknownEnvError)) as caught:
             ask(asked)
         assert repr(meant) in str(caught.value)
+
+
+def test_workers_of_what_has_none_are_answered_with_a_batch() -> None:
+    advice = r"has no workers: envhub\.make_vec\('gymnax::CartPole-v1', num_envs\) steps many"
+    with pytest.raises(errors.InvalidOptionError, match=advice):
+        envhub.make("gymnax::CartPole-v1", workers="ray")
+    assert envhub.make_vec("gymnax::CartPole-v1", 2)[0].num_envs == 2

@@ -875,3 +875,14 @@ def test_counts_that_gymnasium_cannot_hold(gym: Any) -> None:
         with pytest.raises(ValueError, match="which Gymnasium keeps in the dtype"):
             spaces.to_gymnasium(space)
     assert spaces.to_gymnasium(Discrete(255, dtype=np.uint8)).n == 255
+
+
+@pytest.mark.parametrize("odd", [np.zeros((2, 3), np.uint8), np.zeros(3, np.int32), "abc"])
+def test_what_is_no_text_is_not_decoded(odd: Any) -> None:
+    with pytest.raises(ValueError, match="a text is one vector of uint8"):
+        spaces.decode_text(odd)
+
+
+def test_each_text_of_a_batch_is_decoded() -> None:
+    batch = np.frombuffer(b"go\0up\0", np.uint8).reshape(2, 3)
+    assert [spaces.decode_text(each) for each in batch] == ["go", "up"]

@@ -177,7 +177,7 @@ def _bars(rows: list[Facts]) -> tuple[RenderableType, ...]:
     decades = max(1, math.ceil(math.log10(max(medians))) - least)
     table, several = Table(box=None, pad_edge=False), len({row["id"] for row in rows}) > 1
     if several:
-        table.add_column("id")
+        table.add_column("id", overflow="fold")
     for title in ("environments", "steps/s", "least", "greatest", "compile s"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column()

@@ -14,7 +14,7 @@ from envhub.errors import HostEnvError
 from envhub.host.copies import Copies
 from envhub.host.instance import Instance, InstanceStep
 from envhub.host.logs import Log, LogForm
-from envhub.host.values import Observations
+from envhub.host.protocol import to_columns
 
 FEW = 3  # steps, which are played again rather than kept in a copy
 _generators = threading.RLock()  # the process has one of each
@@ -89,7 +89,6 @@ class Replay(Instance):
         self.default_params, self.num_agents = inner.default_params, inner.num_agents
         self.episode_limit, self.claims = inner.episode_limit, inner.claims
         self.identity = f"{inner.identity} replay {tuple(by.mode)}"
-        self._observations = Observations(inner.observation_space)
         self._wanted = by.params  # those of the next call
         self._states: Any = None  # of the generators
         self._log: Log | None = None  # how the inner instance came to be where it is
@@ -143,15 +142,14 @@ class Replay(Instance):
         return self._by.form.pack(self._log)
 
     def restore(self, saved: bytes, obs: Any) -> None:
-        log, seen = self._by.form.unpack(saved), self._bytes(obs)
-        copies = self._by.copies
+        log, copies = self._by.form.unpack(saved), self._by.copies
         has_copy = self._go_near(log)
         played = self._play_on(log)
-        if has_copy and self._bytes(self._obs) != seen:
+        if has_copy and not self._shows(obs):
             copies.switch(None)  # they continue otherwise
             self._log = None
             played = self._play_on(log)
-        if self._bytes(self._obs) != seen:
+        if not self._shows(obs):
             self._log = None
             raise HostEnvError(
                 f"a state of {self._by.env_id} was not restored: its actions were played again "
@@ -218,9 +216,14 @@ class Replay(Instance):
     def _put(self, params: bytes) -> None:
         self.inner.set_params(np.frombuffer(params, np.float32))
 
-    def _bytes(self, obs: Any) -> bytes:
-        seen: bytes = self._observations.to_bytes(self._observations.columns([obs])).tobytes()
-        return seen
+    def _shows(self, obs: Any) -> bool:
+        """Whether the instance shows this observation, as far as the dtypes of JAX tell."""
+        space = self.observation_space
+        pairs = zip(to_columns(space, [self._obs]), to_columns(space, [obs]), strict=True)
+        wanted = ((now, np.asarray(then)) for now, then in pairs)
+        return all(
+            np.asarray(now).astype(then.dtype).tobytes() == then.tobytes() for now, then in wanted
+        )
 
     def _playing(self, seed: int | None = None) -> contextlib.AbstractContextManager[None]:
         """Where the inner instance is played; a seed starts its own generators."""

@@ -5,6 +5,7 @@ NumPy only: this runs inside callbacks, where touching JAX deadlocks.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -44,7 +45,14 @@ class Leaves:
     def __init__(self, space: spaces.Space) -> None:
         self.space = space
         self.is_single = not isinstance(space, (spaces.Dict, spaces.Tuple))
-        self.forms = [Form(leaf.shape, _canonical(leaf.dtype)) for leaf in leaves_of(space)]
+
+    @functools.cached_property
+    def forms(self) -> list[Form]:
+        """The forms of the leaves in JAX. Without them, a worker need not import it."""
+        import jax
+
+        dtype = jax.dtypes.canonicalize_dtype
+        return [Form(leaf.shape, np.dtype(dtype(leaf.dtype))) for leaf in leaves_of(self.space)]
 
     def values(self, columns: Sequence[Any]) -> list[Any]:
         """Return the value of each row, with the structure of the space."""
@@ -388,9 +396,3 @@ def _rounded_bounds(space: Any) -> tuple[Any, Any]:
     finite = np.where(np.isfinite([space.low, space.high]), [space.low, space.high], 0)
     margin = 4 * np.finfo(np.float32).eps * np.abs(finite).max(0)
     return space.low - margin, space.high + margin
-
-
-def _canonical(dtype: Any) -> Any:
-    import jax
-
-    return np.dtype(jax.dtypes.canonicalize_dtype(dtype))

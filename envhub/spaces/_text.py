@@ -46,16 +46,22 @@ def decode_text(array: Any) -> str:
     """Return the text that a uint8 array of a `Text` space holds.
 
     Args:
-        array: one concrete array.
+        array: one concrete vector of uint8; of a batch, decode each one.
 
     Raises:
-        UnicodeDecodeError: If its bytes are no text.
+        ValueError: If it is no such vector, or its bytes are no text.
 
     Examples:
         >>> decode_text(np.array([111, 107, 0, 0], np.uint8))
         'ok'
     """
-    return np.asarray(array, np.uint8).tobytes().rstrip(b"\0").decode()
+    found = np.asarray(array)
+    if found.dtype != np.uint8 or found.ndim != 1:
+        raise ValueError(
+            f"a text is one vector of uint8, got {found.dtype}{list(found.shape)}. Of a batch, "
+            "decode each text: [decode_text(each) for each in batch]"
+        )
+    return found.tobytes().rstrip(b"\0").decode()
 
 
 def has_text(space: Space) -> bool:

@@ -7,14 +7,14 @@ counts as a refusal too.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envhub.errors import InvalidActionError
+from envhub.errors import InvalidActionError, InvalidOptionError, did_you_mean
 from envhub.testing import probes, second_process
 from envhub.testing.comparison import NotRunError, Refuted, close, same, visible
 from envhub.testing.episodes import LANES, SHORT, optimised, stack
@@ -351,3 +351,19 @@ COMPARED = {
     )
 }
 """The checks that compare two runs; they show nothing if runs are not reproducible."""
+
+
+def names_of(checks: Iterable[str]) -> list[str]:
+    """Return the names of checks.
+
+    Raises:
+        InvalidOptionError: if there is no such check, or they are not a list of names.
+    """
+    names = list(checks)
+    for name in names:
+        if isinstance(checks, str) or name not in CHECKS:
+            raise InvalidOptionError(
+                f"checks must be a list of names in envhub.testing.CHECKS, got {checks!r}."
+                f"{did_you_mean(str(name), CHECKS)}"
+            )
+    return names

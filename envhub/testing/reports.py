@@ -15,7 +15,7 @@ from envhub.environment import Environment
 from envhub.errors import ContractError, EnvHubError, MissingDependencyError
 from envhub.flags import FLAGS
 from envhub.suite import Gap, Suite
-from envhub.testing.checks import CHECKS, CHECKS_BY_COLUMN, COMPARED
+from envhub.testing.checks import CHECKS, CHECKS_BY_COLUMN, COMPARED, names_of
 from envhub.testing.comparison import NotRunError, Refuted
 from envhub.testing.second_process import SecondProcess
 from envhub.testing.trial import LimitMaker, Own, Trial
@@ -225,7 +225,7 @@ def check_env(
             steps to the environment with that limit and its params. By default the limit that the
             suite declares.
         own: a function that returns the suite's own functions, for a comparison bit by bit.
-        checks: the names in `CHECKS` to run.
+        checks: the names in `CHECKS` to run; another name is an `InvalidOptionError`.
         told: a function that is called with each verdict as it comes.
         **known: other arguments of `Trial`.
 
@@ -245,7 +245,7 @@ def check_env(
     except Exception as error:
         return Report(subject, (Verdict(next(iter(CHECKS)), FAIL, describe(error)),))
     verdicts = []
-    for check in checks:
+    for check in names_of(checks):
         verdicts.append(verdict_on(check, trial))
         told(verdicts[-1])
     measured = vars(trial).get("episodes")  # a cached property: there if a check needed it

@@ -195,6 +195,14 @@ def test_a_clause_that_compares_runs_is_not_run_where_equal_runs_are_luck() -> N
     assert "it draws from the clock" in after[0].reason
 
 
+def test_what_is_no_check_is_refused() -> None:
+    env, params = bad_environments.make(Honest)
+    with pytest.raises(errors.InvalidOptionError, match="Did you mean 'forkable'"):
+        testing.check_env(env, params, checks=["forkabel"])
+    with pytest.raises(errors.InvalidOptionError, match="must be a list"):
+        testing.check_env(env, params, checks="forkable")
+
+
 def test_nothing_that_ends_is_not_run() -> None:
     env, _ = bad_environments.make(Honest)
     trial = Trial(env, Params(limit=10_000), longest=100)

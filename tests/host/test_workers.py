@@ -502,9 +502,16 @@ def test_the_same_episodes_as_serially(parallel: Any, serial: Any) -> None:
     check_the_same(*results)
 
 
-@pytest.mark.parametrize("name", [CARTPOLE, "ale::pong"])
-def test_a_worker_of_a_suite_imports_no_jax(name: str) -> None:
-    env, _ = envhub.make(name, workers="process", num_workers=1)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        (CARTPOLE, {}),
+        ("ale::pong", {}),
+        ("minigrid::MiniGrid-Empty-5x5-v0", {"forkable": True}),  # by replay
+    ],
+)
+def test_a_worker_of_a_suite_imports_no_jax(name: str, options: dict[str, Any]) -> None:
+    env, _ = envhub.make(name, workers="process", num_workers=1, **options)
     try:
         first, second = env.reset(KEY)[1], env.reset(jax.random.key(1))[1]
         for state in (first, second, first):  # a restore, too
