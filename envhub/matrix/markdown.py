@@ -64,13 +64,14 @@ def document(results: Results) -> str:
         "How many environments have a capability; ○ if some of them need an option for it. An id "
         "counts if any set has it, so there may be more of a suite than one version of it has.\n",
         _table(["suite", *flags], summary.by_flag(results)),
-        "Below, the first row of a suite is its rule, and the others are what differs from it.\n",
+        "## Capabilities by environment\n",
+        "The first row of a suite is its rule, and the others are what differs from it.\n",
     ]
     notes = Notes()
-    for suite in results.suites:
-        parts += [f"## {suite}\n", *_of_suite(results, suite, notes)]
-    parts += ["## Notes\n", notes.text(), "## Failures and what was not run\n"]
-    parts += [_clauses(results), "## Gaps\n", _gaps(results)]
+    rows = [row for suite in results.suites for row in _of_suite(results, suite, notes)]
+    parts += [_table(["environment", *flags], rows), "What was examined beside the defaults:\n"]
+    parts += [_options(results), "## Notes\n", notes.text()]
+    parts += ["## Failures and what was not run\n", _clauses(results), "## Gaps\n", _gaps(results)]
     return "\n".join(part.rstrip() + "\n" for part in parts if part)
 
 
@@ -93,13 +94,21 @@ class Notes:
         return f" \\[{self._numbers.setdefault(reason, len(self._numbers) + 1)}]"
 
     def text(self) -> str:
-        """Return all notes as text."""
-        lines = [f"{number}. {_plain(reason)}" for reason, number in self._numbers.items()]
+        """Return all notes as text; one that ends as an earlier one does refers to it."""
+        lines, ends = [], dict[str, int]()
+        for reason, number in self._numbers.items():
+            before, after = "", reason
+            while after and after not in ends:
+                start, colon, after = after.partition(": ")
+                before += start + colon
+            said = f"{before}see note {ends[after]}." if after else reason
+            lines.append(f"{number}. {_plain(said)}")
+            ends.setdefault(reason.partition(": ")[2], number)
         return "\n".join(lines) or "None."
 
 
-def _of_suite(results: Results, suite: str, notes: Notes) -> list[str]:
-    """Return the rule of a suite, the environments that differ, and what was examined."""
+def _of_suite(results: Results, suite: str, notes: Notes) -> list[list[str]]:
+    """Return the row of the rule of a suite, and those of environments that differ."""
     every = environments(results, suite)
     groups: dict[tuple[str, ...], list[Environment]] = defaultdict(list)
     for each in every:
@@ -113,12 +122,21 @@ def _of_suite(results: Results, suite: str, notes: Notes) -> list[str]:
     waiting = [each for each in every if not each.is_known]
     if waiting:
         table.append([_names(waiting), *["?"] * len(FLAGS)])
-    common = {each.common for each in every if each.common}
-    options = sorted({option for each in every for option in each.variants if option})
-    told = [f"Examined under {_code(sorted(common))}." if common else ""]
-    told += [f"Variants: {_code(options)}." if options else ""]
-    head = ["environment", *(flag.replace("_", " ") for flag in FLAGS)]
-    return [_table(head, table), *[f"{line}\n" for line in told if line]]
+    return table
+
+
+def _options(results: Results) -> str:
+    """Return for each suite the options of all its rows, and those of its variants."""
+    lines = []
+    for suite in results.suites:
+        every = environments(results, suite)
+        common = sorted({each.common for each in every if each.common})
+        options = sorted({option for each in every for option in each.variants if option})
+        told = [f"all under {_code(common)}"] if common else []
+        told += [f"variants {_code(options)}"] if options else []
+        if told:
+            lines.append(f"- {suite}: {'; '.join(told)}.")
+    return "\n".join(lines) or "None."
 
 
 def _line(group: Sequence[Environment], notes: Notes, *, is_rule: bool) -> list[str]:

@@ -279,6 +279,21 @@ def test_the_markdown_says_what_differs_and_why() -> None:
     assert f"- upstream, `brax::swimmer` ({NEW}): brax 0.14.2's swimmer" in text
 
 
+def test_a_note_that_repeats_another_refers_to_it() -> None:
+    notes = markdown.Notes()
+    for reason in (
+        "no: it cannot: be saved.",
+        "no on oldest: so it cannot leave: it cannot: be saved.",
+    ):
+        notes.number(reason)
+    notes.number("no: be saved.")  # the end of one that is shown, and a note of its own
+    assert notes.text().splitlines() == [
+        "1. no: it cannot: be saved.",
+        "2. no on oldest: so it cannot leave: see note 1.",
+        "3. no: be saved.",
+    ]
+
+
 def test_not_run_is_not_shown_as_anything_else() -> None:
     text = markdown.document(RESULTS)
     cells = cells_of(text, "navix::Navix-Empty-5x5-v0")
