@@ -3,6 +3,7 @@
 import functools
 import importlib.metadata
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -34,6 +35,20 @@ def admits(supported: str, version: str) -> bool:
         return SpecifierSet(supported).contains(version, prereleases=True)
     except InvalidVersion:
         return False
+
+
+def closest(known: Sequence[str], version: str | None) -> str:
+    """Return the version whose facts hold for another one.
+
+    Args:
+        known: the versions of which there are facts, the oldest first.
+        version: the other one; `None` for the newest that is known.
+
+    Returns:
+        The newest of `known` that is not newer than `version`; the oldest if all of them are.
+    """
+    there = [each for each in known if version is None or admits(f">={each}", version)]
+    return (there or [known[0]])[-1]
 
 
 def is_newer(version: str, other: str) -> bool:

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -232,6 +233,15 @@ assert not set({suites}) & set(sys.modules)
     shown = in_python(code)
     assert shown.startswith(f"envhub {envhub.__version__}\n")
     assert f"{CARTPOLE.partition('::')[2]} " in shown
+
+
+def test_the_package_runs_as_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["-m", "--version"])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_module("envhub", run_name="__main__")
+    assert (caught.value.code, capsys.readouterr().out) == (0, f"envhub {envhub.__version__}\n")
 
 
 def test_list_shows_one_row_an_environment_below_the_names_of_the_flags() -> None:

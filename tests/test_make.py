@@ -201,6 +201,16 @@ def test_version_ranges() -> None:
 
 
 @pytest.mark.parametrize(
+    ("version", "found"),
+    [("0.9", "1.0"), ("1.0", "1.0"), ("1.1", "1.0"), ("1.2.3", "1.2"), ("2", "1.2"), (None, "1.2")],
+)
+def test_the_facts_of_a_version_are_of_the_closest_one_before(
+    version: str | None, found: str
+) -> None:
+    assert _versions.closest(["1.0", "1.2"], version) == found
+
+
+@pytest.mark.parametrize(
     ("env_id", "keyword", "accepted"),
     [
         ("gymnax::CartPole-v1", "gravty", "gravity"),

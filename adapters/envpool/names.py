@@ -23,9 +23,7 @@ def canonical(version: str | None) -> Mapping[str, str]:
         version: the installed one; `None` for the newest known.
     """
     data = _data()
-    known = list(data["absent"])  # the oldest first
-    there = [each for each in known if version is None or _versions.admits(f">={each}", version)]
-    absent = set(data["absent"][(there or known)[-1 if there else 0]])
+    absent = set(data["absent"][_versions.closest([*data["absent"]], version)])  # the oldest first
     found: dict[str, str] = {}
     for lines in data["families"].values():
         for line in lines:

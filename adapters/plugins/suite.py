@@ -47,10 +47,8 @@ class PluginSuite(HostSuite):
         return entry_point.rpartition(":")[2]
 
     def known_names(self) -> Iterable[str]:
-        data, found = names_of(self.name), self.installed()
-        known = list(data["absent"])  # the oldest version first
-        there = [each for each in known if found is None or _versions.admits(f">={each}", found)]
-        absent = set(data["absent"][there[-1] if there else known[0]])
+        absent_in = names_of(self.name)["absent"]  # the oldest version first
+        absent = absent_in[_versions.closest([*absent_in], self.installed())]
         return [name for name in family_by_name(self.name) if name not in absent]
 
     def live_names(self) -> Iterable[str]:
