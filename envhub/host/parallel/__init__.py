@@ -2,7 +2,7 @@
 
 A fleet consists of parts (`fleet`). Each part has a worker (`parts`), which answers requests
 (`serving`): a thread (`threads`), a process (`processes`), or an actor of Ray (`actors` here, and
-`hosted` on its node). The latter two send their replies (`replies`).
+`hosted` on its node). The latter two are sent `messages`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from envhub.host.fleet import Fleet, SerialFleet
 from envhub.host.instance import Instance
 from envhub.host.parallel.fleet import ParallelFleet
-from envhub.host.parallel.parts import MOST_WORKERS
+from envhub.host.parallel.parts import number_of_workers
 from envhub.host.parallel.processes import process_part
 from envhub.host.parallel.threads import thread_part
 
@@ -53,7 +53,7 @@ def make_fleet(
             construct, options, env_id=env_id, packages=packages, saves=saves, info=info
         )
         return ParallelFleet(parts, first, is_lazy=True)
-    count, timeout = number_of_workers(options), options.get("timeout")
+    count, timeout = number_of_workers(options, _usable_cpus()), options.get("timeout")
     if kind == "serial" and timeout is None:
         return SerialFleet(construct, first, saves=saves)
     if kind == "process":
@@ -64,9 +64,8 @@ def make_fleet(
     return ParallelFleet([thread_part(construct, each, saves, timeout) for each in firsts])
 
 
-def number_of_workers(options: Mapping[str, Any]) -> int:
-    """Return the number of workers; by default, one for each CPU that this process may use."""
-    usable = (
-        os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    )
-    return options.get("num_workers") or min(len(usable), MOST_WORKERS)
+def _usable_cpus() -> int:
+    """Return the number of CPUs that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -22,10 +22,9 @@ from envhub.errors import InvalidOptionError, MissingDependencyError, Unsupporte
 from envhub.host.fleet import Method
 from envhub.host.instance import Instance
 from envhub.host.parallel import parts
-from envhub.host.parallel.columns import compact
 from envhub.host.parallel.hosted import Arrival, Plan, versions_of
-from envhub.host.parallel.parts import Part, Worker
-from envhub.host.parallel.replies import decode
+from envhub.host.parallel.messages import pack_request, unpack_reply
+from envhub.host.parallel.parts import Part, Worker, number_of_workers
 from envhub.host.parallel.serving import Reply
 
 SUPPORTED = ">=2.60,<3"
@@ -35,7 +34,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 GONE = "the cluster of Ray that ran it is gone; after ray.init, the next call starts it again"
 
 
-class Cast(NamedTuple):
+class ActorKind(NamedTuple):
     """What the actors of an environment have in common.
 
     Attributes:
@@ -57,22 +56,22 @@ class ActorWorker(Worker):
     """A worker in an actor of Ray.
 
     Args:
-        cast: what it has in common with the other actors of its environment.
+        kind: what it has in common with the other actors of its environment.
         size: the number of instances.
     """
 
-    def __init__(self, cast: Cast, size: int) -> None:
-        self._cast = cast
+    def __init__(self, kind: ActorKind, size: int) -> None:
+        self._kind = kind
         self._answer: Any = None  # what `wait` found: bytes, or an exception
         self._asked: Any = None
         self._ending: Any = None
-        self._due = time.monotonic() + cast.patience
+        self._due = time.monotonic() + kind.patience
         self._cluster = cluster()
         if self._cluster is None:
             return
-        self._actor = cast.start(f"{cast.env_id}#{secrets.token_hex(4)}")
+        self._actor = kind.start(f"{kind.env_id}#{secrets.token_hex(4)}")
         threads = {name: os.environ.get(name) for name in THREADS}
-        plan = pickle.dumps(cast.plan._replace(size=size))
+        plan = pickle.dumps(kind.plan._replace(size=size))
         self._started = self._actor.start.remote(sys.path, threads, plan)
 
     @property
@@ -87,9 +86,9 @@ class ActorWorker(Worker):
         if not self._is_connected:
             self._answer = EOFError(GONE)
             return
-        request = (method, [compact(argument) for argument in arguments])
         try:
-            self._asked = self._actor.answer.remote(pickle.dumps(request, pickle.HIGHEST_PROTOCOL))
+            request = pickle.dumps(pack_request(method, arguments), pickle.HIGHEST_PROTOCOL)
+            self._asked = self._actor.answer.remote(request)
         except Exception as error:  # for example, the request is larger than the object store
             self._answer = error
 
@@ -119,7 +118,7 @@ class ActorWorker(Worker):
         answer, self._answer = self._answer, None
         if isinstance(answer, bytes):
             try:
-                return decode(pickle.loads(answer))
+                return unpack_reply(pickle.loads(answer))
             except Exception as error:  # of a class that cannot be imported here
                 return Reply(error=error)
         if isinstance(answer, ray.exceptions.RayTaskError):
@@ -163,14 +162,14 @@ class ActorWorker(Worker):
                 for name, (own, other) in arrival.differing.items()
             )
             raise UnsupportedVersionError(
-                f"{self._cast.env_id}: node {self.node} has other versions than this process: "
+                f"{self._kind.env_id}: node {self.node} has other versions than this process: "
                 f"{both}. Install the same versions on every node."
             )
         self.process = arrival.process
 
     def _cannot_start(self, error: Any) -> Exception:
         return MissingDependencyError(
-            f"{self._cast.env_id}: its actor could not start envhub on node {error.ip}: "
+            f"{self._kind.env_id}: its actor could not start envhub on node {error.ip}: "
             f"{error.cause!r}. Install the same packages on every node."
         )
 
@@ -178,13 +177,13 @@ class ActorWorker(Worker):
         import ray
 
         free, whole = ray.available_resources(), ray.cluster_resources()
-        needs = ", ".join(f"{need:g} {name}" for name, need in self._cast.needs.items())
+        needs = ", ".join(f"{need:g} {name}" for name, need in self._kind.needs.items())
         there = ", ".join(
             f"{free.get(name, 0.0):g} of {whole.get(name, 0.0):g} {name}"
-            for name in self._cast.needs
+            for name in self._kind.needs
         )
         return (
-            f"its actor did not start within {self._cast.patience:g} s: it needs "
+            f"its actor did not start within {self._kind.patience:g} s: it needs "
             f"{needs or 'nothing'}, and the cluster has {there or 'nothing'} free. If that is too "
             "little, take fewer actors with num_workers=, ask for less with "
             "ray_options={'num_cpus': 0.5}, or add nodes"
@@ -217,9 +216,9 @@ def actor_parts(
     """
     ray = require()
     given = {"num_cpus": 1, **(options.get("ray_options") or {})}
-    kind = ray.remote(_actor_class())
+    actor = ray.remote(_actor_class())
     try:
-        kind.options(**given)
+        actor.options(**given)
     except (TypeError, ValueError) as error:
         raise InvalidOptionError(f"{env_id}: Ray refuses ray_options: {error}") from error
     try:
@@ -234,13 +233,12 @@ def actor_parts(
     plan = Plan(pickled, saves, list(info), versions_of(packages))
 
     def start(name: str) -> Any:
-        return kind.options(name=name, max_restarts=0, max_task_retries=0, **given).remote()
+        return actor.options(name=name, max_restarts=0, max_task_retries=0, **given).remote()
 
-    cast = Cast(env_id, start, _needs(given), patience, plan)
-    usual = min(int(ray.cluster_resources().get("CPU", 1)), parts.MOST_WORKERS)
-    count = options.get("num_workers") or max(1, usual)
+    kind = ActorKind(env_id, start, _needs(given), patience, plan)
+    count = number_of_workers(options, int(ray.cluster_resources().get("CPU", 1)))
     timeout = options.get("timeout")
-    return [Part(lambda size: ActorWorker(cast, size), timeout) for _ in range(count)]
+    return [Part(lambda size: ActorWorker(kind, size), timeout) for _ in range(count)]
 
 
 def require() -> Any:
@@ -306,16 +304,16 @@ def _actor_class() -> type:
                 os.environ.pop(name, None)
                 if value is not None:
                     os.environ[name] = value
-            from envhub.host.parallel.hosted import Hosted
+            from envhub.host.parallel.hosted import ActorInstances
 
-            self.hosted = Hosted(plan)
-            return tuple(self.hosted.arrival())
+            self.instances = ActorInstances(plan)
+            return tuple(self.instances.arrival())
 
         def answer(self, request: bytes) -> bytes:
-            return self.hosted.answer(request)
+            return self.instances.answer(request)
 
         def close(self) -> None:
-            self.hosted.close()
+            self.instances.close()
 
     return EnvHubActor
 

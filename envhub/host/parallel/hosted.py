@@ -9,12 +9,15 @@ from typing import Any, NamedTuple
 
 from envhub import __version__
 from envhub._versions import installed_version
-from envhub.errors import InvalidOptionError
 from envhub.host.fleet import SerialFleet
-from envhub.host.parallel.columns import expand
-from envhub.host.parallel.replies import encode, what_can_be_sent
+from envhub.host.parallel.messages import answer_with, load_constructor, unpack_request
 from envhub.host.parallel.serving import Reply, answer, build
 from envhub.params import wait_with_jax
+
+REMEDY = (
+    "Install its package on every node, or send it with "
+    "ray_options={'runtime_env': {'py_modules': [...]}}."
+)
 
 
 class Plan(NamedTuple):
@@ -49,7 +52,7 @@ class Arrival(NamedTuple):
     differing: dict[str, tuple[str, str]]
 
 
-class Hosted:
+class ActorInstances:
     """The instances of an actor, which are made at the first request.
 
     Args:
@@ -79,33 +82,22 @@ class Hosted:
         """Answer a pickled request with a pickled reply."""
         try:
             if self._fleet is None:
-                self._fleet = build(self._construct(), None, self._plan.size, self._plan.saves)
-            method, arguments = pickle.loads(request)
+                where = f"workers='ray': node {self.arrival().node}"
+                construct = load_constructor(self._plan.construct, where, REMEDY)
+                self._fleet = build(construct, None, self._plan.size, self._plan.saves)
+            reply = answer(self._fleet, *unpack_request(pickle.loads(request)))
         except BaseException as error:
-            return self._pickled(Reply(error=error, is_lost=True))
-        return self._pickled(answer(self._fleet, method, list(map(expand, arguments))))
+            reply = Reply(error=error, is_lost=True)
+        return answer_with(_pickled, reply, self._plan.info)
 
     def close(self) -> None:
         """Close all instances."""
         if self._fleet is not None:
             self._fleet.close()
 
-    def _construct(self) -> Any:
-        try:
-            return pickle.loads(self._plan.construct)
-        except Exception as error:  # importing a module may raise anything
-            raise InvalidOptionError(
-                f"workers='ray': node {self.arrival().node} cannot import the constructor of this "
-                f"environment: {error}. Install its package on every node, or send it with "
-                "ray_options={'runtime_env': {'py_modules': [...]}}."
-            ) from error
 
-    def _pickled(self, reply: Reply) -> bytes:
-        info = self._plan.info
-        try:
-            return pickle.dumps(encode(reply, info), pickle.HIGHEST_PROTOCOL)
-        except Exception as error:
-            return pickle.dumps(encode(what_can_be_sent(reply, info, error), info))
+def _pickled(message: Any) -> bytes:
+    return pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
 
 
 def versions_of(packages: Iterable[str]) -> dict[str, str]:

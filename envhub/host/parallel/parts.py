@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from envhub.host.fleet import Method, admitting
@@ -164,3 +164,8 @@ class Part:
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.end(deadline)
+
+
+def number_of_workers(options: Mapping[str, Any], cpus: int) -> int:
+    """Return the number of workers; by default, one for each CPU that they may use."""
+    return options.get("num_workers") or max(1, min(cpus, MOST_WORKERS))

@@ -19,13 +19,19 @@ from envhub.errors import InvalidOptionError
 from envhub.host.fleet import Method, SerialFleet
 from envhub.host.instance import Instance
 from envhub.host.parallel.channel import Channel, shared_file
-from envhub.host.parallel.columns import compact, expand
+from envhub.host.parallel.messages import (
+    answer_with,
+    load_constructor,
+    pack_request,
+    unpack_reply,
+    unpack_request,
+)
 from envhub.host.parallel.parts import Part, Worker
-from envhub.host.parallel.replies import decode, encode, what_can_be_sent
 from envhub.host.parallel.serving import Reply, Request, build, serve
 from envhub.params import wait_with_jax
 
 GRACE = 1.0  # the seconds that a running call of an instance has after the parent's end
+REMEDY = "Define it in a module, not in a script or a notebook, or use workers='thread'."
 OFTEN = 5000  # the milliseconds between checks that the parent is alive
 # The worker ignores Ctrl-C, which the parent handles, and imports from the parent's path.
 BOOT = """
@@ -69,7 +75,7 @@ class ProcessWorker(Worker):
         self._send((pickled, size, saves, list(info)))
 
     def send(self, method: Method, arguments: Sequence[Any]) -> None:
-        self._send((method, [compact(argument) for argument in arguments]))
+        self._send(pack_request(method, arguments))
 
     def _send(self, message: Any) -> None:
         with contextlib.suppress(OSError):  # the process is gone, which `receive` finds
@@ -80,7 +86,7 @@ class ProcessWorker(Worker):
 
     def receive(self) -> Reply:
         try:
-            return decode(self._channel.receive())
+            return unpack_reply(self._channel.receive())
         except (EOFError, OSError) as error:
             raise EOFError(f"its worker died ({self._how_it_ended()})") from error
         except Exception as error:  # the message cannot be unpickled
@@ -147,37 +153,20 @@ def main(connection: int, memory: int, parent: int) -> None:
 
     def start() -> SerialFleet:
         pickled, size, saves, info[:] = channel.receive()
-        return build(_load(pickled), None, size, saves)
+        construct = load_constructor(pickled, "workers='process': a new process", REMEDY)
+        return build(construct, None, size, saves)
 
     def receive() -> Request:
-        method, arguments = channel.receive()
-        return method, list(map(expand, arguments))
+        return unpack_request(channel.receive())
 
     def send(reply: Reply) -> None:
-        try:
-            channel.send(encode(reply, info))
-        except OSError:
-            raise
-        except Exception as error:
-            channel.send(encode(what_can_be_sent(reply, info, error), info))
+        answer_with(channel.send, reply, info)
 
     with contextlib.suppress(EOFError, OSError):  # the parent closed its end, or ended
         serve(start, receive, send)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # the exit handlers of libraries take longer than the parent waits
-
-
-def _load(pickled: bytes) -> Callable[[], Instance]:
-    try:
-        construct: Callable[[], Instance] = pickle.loads(pickled)
-    except Exception as error:  # importing a module may raise anything
-        raise InvalidOptionError(
-            f"workers='process': a new process cannot import the constructor of this environment: "
-            f"{error}. Define it in a module, not in a script or a notebook, or use "
-            "workers='thread'."
-        ) from error
-    return construct
 
 
 def _end_with(connection: socket.socket, parent: int) -> None:
