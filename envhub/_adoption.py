@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from envhub import registry
@@ -14,7 +14,7 @@ from envhub.environment import Environment
 from envhub.errors import EnvHubError, InvalidOptionError, MissingDependencyError
 from envhub.hub import usable_suites
 from envhub.spec import EnvSpec, MadeBy
-from envhub.suite import Suite, keywords
+from envhub.suite import Suite, keywords, takes_any_keyword
 
 # Interfaces that are known and not taken, by package and class.
 REFUSED = {
@@ -26,7 +26,14 @@ REFUSED = {
 
 
 def wrap(
-    obj: Any, /, *, timeout: float | None = None, forkable: bool | None = None
+    obj: Any,
+    /,
+    *,
+    timeout: float | None = None,
+    forkable: bool | None = None,
+    workers: str | None = None,
+    num_workers: int | None = None,
+    ray_options: Mapping[str, Any] | None = None,
 ) -> tuple[Environment, Any]:
     """Put an environment with a suite's own interface under the contract.
 
@@ -41,23 +48,25 @@ def wrap(
 
     A suite's own environment has the same capabilities as from `make`. For other environments, a
     trial finds out whether the seed determines their episodes; a capability that cannot be known is
-    denied, with that reason. An object that differs from what its `spec` makes is refused. Other
-    options of `make`, such as `workers`, apply to environments registered with Gymnasium.
+    denied, with that reason. An object that differs from what its `spec` makes is refused.
 
     Args:
         obj: the environment, or a function or class that makes it.
-        timeout: the seconds that one call of a callback environment may take, as for `make`; `None`
-            for no limit. With a timeout, one live object is called in a thread and lost with it.
-        forkable: for a callback environment, as for `make`: `True` requires snapshots, saved or by
-            replay, and `False` leaves them out.
+        timeout: the seconds that one call of a callback environment may take, as for `make`. With
+            a timeout, one live object is called in a thread and lost with it.
+        forkable: as for `make`: `True` requires snapshots, and `False` leaves them out.
+        workers: as for `make`. Processes take a function or class that a module defines, and Ray
+            takes any that cloudpickle takes.
+        num_workers: as for `make`.
+        ray_options: as for `make`.
 
     Returns:
         The environment, whose `unwrapped` is the object, and its default params.
 
     Raises:
         InvalidOptionError: if `obj` has none of these interfaces, its spec does not make it again,
-            it resets or counts steps by itself, or calling it raises; and if a timeout or
-            `forkable` is given for an environment that is not a callback environment.
+            it resets or counts steps by itself, or calling it raises; if a keyword is given for an
+            environment that is not a callback environment; and if a worker cannot make it.
         MissingCapabilityError: if `forkable=True` is given and it cannot be forkable.
         UnavailableEnvError: if it calls JAX behind the interface of a callback environment.
         HostEnvError: if a trial call did not end within the timeout.
@@ -69,11 +78,17 @@ def wrap(
         (4,)
     """
     refuse_after_fork()
-    given = {"timeout": timeout, "forkable": forkable}
-    options = {name: value for name, value in given.items() if value is not None}
+    given: dict[str, Any] = {"timeout": timeout, "forkable": forkable}
+    given |= {"workers": workers, "num_workers": num_workers, "ray_options": ray_options}
+    env = _adopt(obj, {name: value for name, value in given.items() if value is not None})
+    return env, env.default_params
+
+
+def _adopt(obj: Any, options: dict[str, Any]) -> Environment:
+    """Return the environment of an object, or of what it makes when it is called."""
     env, made, given_by = _ask_suites(obj, None, options), obj, ""
     if env is None and callable(obj):
-        made, given_by = _called(obj, timeout), f" of {obj!r}"
+        made, given_by = _called(obj, options.get("timeout")), f" of {obj!r}"
         env = _ask_suites(made, obj, options)
     if env is None:
         interfaces = (registry.get(name).interface for name in _own())
@@ -81,7 +96,7 @@ def wrap(
             f"envhub.wrap takes {', '.join(filter(None, interfaces))}, or a function that makes "
             f"one, of a supported version of the package; got {made!r}{given_by}. {_why_not(made)}"
         )
-    return env, env.default_params
+    return env
 
 
 def _own() -> tuple[str, ...]:
@@ -159,7 +174,7 @@ def _ask_suites(
 def _adopted(
     suite: Suite, obj: Any, construct: Callable[[], Any] | None, options: dict[str, Any]
 ) -> tuple[str, Environment] | None:
-    is_taken = set(options) <= set(keywords(suite.adopt))
+    is_taken = takes_any_keyword(suite.adopt) or set(options) <= set(keywords(suite.adopt))
     try:
         with blaming(f"its look at {obj!r}"), quiet():
             adopted = suite.adopt(obj, construct, **(options if is_taken else {}))

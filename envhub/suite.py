@@ -16,7 +16,6 @@ import numpy as np
 from envhub import _distribution, _versions
 from envhub._foreign import blaming, quiet
 from envhub.errors import (
-    InvalidOptionError,
     MissingDependencyError,
     UnknownEnvError,
     UnsupportedVersionError,
@@ -337,25 +336,6 @@ def import_named(env_id: str, module: str) -> ModuleType:
     """
     with blaming(f"{env_id} needs the module {module!r}, and importing it"), quiet():
         return importlib.import_module(module)
-
-
-def first_then_others(obj: Any, construct: Callable[[], Any] | None) -> Callable[[], Any]:
-    """Return a function that gives this object first, and then others from `construct`."""
-    unused = [obj]
-
-    def make() -> Any:
-        if unused:
-            return unused.pop()
-        made = construct() if construct else obj
-        if made is obj:
-            raise InvalidOptionError(
-                f"{obj!r} is one live environment, and this needs a second one. Give a function "
-                "that "
-                "makes one: envhub.wrap(lambda: MyEnv(…))."
-            )
-        return made
-
-    return make
 
 
 def takes_any_keyword(constructor: Callable[..., Any]) -> bool:

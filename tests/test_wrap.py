@@ -573,3 +573,57 @@ def test_a_suite_that_was_not_imported_is_not_asked(monkeypatch: pytest.MonkeyPa
         monkeypatch.delitem(sys.modules, suite.module, raising=False)
         monkeypatch.setattr(type(suite), "adopt", asked)
     assert envhub.wrap(obj)[0].spec.suite == "gymnasium"
+
+
+# Workers.
+
+
+def worked_with(obj: Any, **how: Any) -> list[np.ndarray[Any, Any]]:
+    """What is seen of the first steps of four episodes."""
+    env, params = envhub.wrap(obj, **how)
+    keys = jax.random.split(jax.random.key(0), 4)
+    try:
+        _, states = jax.vmap(env.reset, (0, None))(keys, params)
+        step = jax.vmap(lambda key, state: env.step(key, state, env.action_space().sample(key)))
+        seen = []
+        for _ in range(3):
+            result = step(keys, states)
+            states = result.state
+            seen += jax.tree.leaves((result.obs, result.reward, result.terminated))
+    finally:
+        env.close()
+    return [np.asarray(leaf) for leaf in seen]
+
+
+@pytest.mark.parametrize(
+    ("workers", "obj"),
+    [
+        ("process", of_gymnasium),
+        ("thread", mine_of_gymnasium),
+        pytest.param("process", of_pufferlib, marks=pytest.mark.full),
+        pytest.param("ray", of_gymnasium, marks=pytest.mark.full),
+        pytest.param("ray", mine_of_gymnasium, marks=pytest.mark.full),
+        pytest.param("ray", of_dm_env, marks=pytest.mark.full),
+    ],
+)
+def test_what_is_wrapped_runs_in_workers(
+    workers: str, obj: Any, request: pytest.FixtureRequest
+) -> None:
+    made = obj()
+    if workers == "ray":
+        request.addfinalizer(needed("ray").shutdown)
+    expected = worked_with(made)
+    found = worked_with(made, workers=workers, num_workers=2)
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_what_no_worker_can_make_is_refused() -> None:
+    kind = mine_of_gymnasium()
+    with pytest.raises(errors.InvalidOptionError, match=r"cannot be pickled.*workers='thread'"):
+        envhub.wrap(kind, workers="process", num_workers=1)
+    for workers in ("thread", "process"):
+        with pytest.raises(errors.InvalidOptionError, match=r"one live environment.*a function"):
+            envhub.wrap(kind(), workers=workers, num_workers=2)
+    with pytest.raises(errors.InvalidOptionError, match="workers must be left out"):
+        envhub.wrap(of_gymnax(), workers="thread")

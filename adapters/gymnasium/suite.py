@@ -160,16 +160,12 @@ class GymnasiumSuite(HostSuite):
         self,
         obj: Any,
         construct: Callable[[], Any] | None,
-        *,
-        timeout: float | None = None,
-        forkable: bool | None = None,
+        **options: Any,
     ) -> tuple[str, Environment] | None:
         # PufferLib's emulation is a `gymnasium.Env` by name, and has another step.
         if not isinstance(obj, self.load().Env) or hasattr(obj, "single_observation_space"):
             return None
         name = obj.spec.id if obj.spec else type(obj.unwrapped).__name__
-        given = {"timeout": timeout, "forkable": forkable}
-        options = {option: value for option, value in given.items() if value is not None}
         if is_functional(obj.unwrapped):
             env = self._adopt_functional(name, obj)
         elif obj.spec and not construct:

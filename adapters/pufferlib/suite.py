@@ -141,16 +141,12 @@ class PufferlibSuite(HostSuite):
         self,
         obj: Any,
         construct: Callable[[], Any] | None,
-        *,
-        timeout: float | None = None,
-        forkable: bool | None = None,
+        **options: Any,
     ) -> tuple[str, Environment] | None:
         if not (is_puffers(obj) or _is_parallel(obj)):
             return None
         self.load()
         name = type(obj).__name__
-        given = {"timeout": timeout, "forkable": forkable}
-        options = {option: value for option, value in given.items() if value is not None}
         return name, self.adopted(name, obj, construct, PufferInstance, options)
 
     def instances(self, name: str, options: Mapping[str, Any]) -> Callable[[], Instance]:

@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING
 from envhub._lazy import lazy
 
 if TYPE_CHECKING:
+    from envhub.host.environment import HostEnvironment
     from envhub.host.instance import Instance, InstanceStep, unrounded
     from envhub.host.options import BRIDGE_OPTIONS, host_capabilities, of_one_instance
     from envhub.host.suite import HostSuite
 
 __all__ = [
     "BRIDGE_OPTIONS",
+    "HostEnvironment",
     "HostSuite",
     "Instance",
     "InstanceStep",
@@ -34,6 +36,7 @@ __all__ = [
 __getattr__ = lazy(
     __name__,
     {
+        "envhub.host.environment": "HostEnvironment",
         "envhub.host.instance": "Instance InstanceStep unrounded",
         "envhub.host.options": "BRIDGE_OPTIONS host_capabilities of_one_instance",
         "envhub.host.suite": "HostSuite",

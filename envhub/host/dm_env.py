@@ -128,15 +128,11 @@ class DmEnvInterface(HostSuite):
         self,
         obj: Any,
         construct: Callable[[], Any] | None,
-        *,
-        timeout: float | None = None,
-        forkable: bool | None = None,
+        **options: Any,
     ) -> tuple[str, Environment] | None:
         if not isinstance(obj, self.load().Environment):
             return None
         name = type(obj).__name__
-        given = {"timeout": timeout, "forkable": forkable}
-        options = {option: value for option, value in given.items() if value is not None}
         return name, self.adopted(name, obj, construct, DmEnvInstance, options)
 
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from envhub.environment import Environment
-from envhub.errors import MissingCapabilityError
+from envhub.errors import InvalidOptionError, MissingCapabilityError
 from envhub.flags import Capabilities, Claim
 from envhub.host.fleet import Fleet
 from envhub.host.instance import Instance
@@ -27,7 +27,7 @@ from envhub.host.options import (
 )
 from envhub.host.repeats import why_not_repeatable
 from envhub.host.trials import Trial
-from envhub.suite import Suite, first_then_others, keywords
+from envhub.suite import Suite, keywords
 
 AGENTS = "a snapshot has room for the flags of one agent."
 
@@ -131,7 +131,7 @@ class HostSuite(Suite):
             instance: makes an instance from a function that returns an object.
             options: the options given to `wrap`.
         """
-        create = functools.partial(instance, first_then_others(obj, construct))
+        create = functools.partial(instance, _FirstThenOthers(obj, construct))
         first = self.trial(name, options).first(create)
         is_alone = construct is None
         return self.environment(name, create, first, options, claims={}, is_alone=is_alone)
@@ -246,6 +246,36 @@ class HostSuite(Suite):
             capabilities=capabilities,
             is_claimed="forkable" in said,
             packages=(self.provider(), self.origin(name, first.unwrapped)[0], *self.relies_on),
+        )
+
+
+class _FirstThenOthers:
+    """A function that gives an object first, and then others from `construct`.
+
+    In another process, it gives others from the start: the object stays where it lives.
+    """
+
+    def __init__(self, obj: Any, construct: Callable[[], Any] | None) -> None:
+        self._obj, self._construct = obj, construct
+        self._unused = [obj]
+
+    def __call__(self) -> Any:
+        if self._unused:
+            return self._unused.pop()
+        made = self._construct() if self._construct else self._obj
+        if made is self._obj:
+            raise self._alone()
+        return made
+
+    def __reduce__(self) -> Any:
+        if self._construct is None:
+            raise self._alone()
+        return functools.partial, (self._construct,)
+
+    def _alone(self) -> InvalidOptionError:
+        return InvalidOptionError(
+            f"{self._obj!r} is one live environment, and this needs a second one. Give a function "
+            "that makes one: envhub.wrap(lambda: MyEnv(…))."
         )
 
 

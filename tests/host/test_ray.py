@@ -20,6 +20,7 @@ import pytest
 
 import envhub
 from envhub import errors
+from envhub.host import HostEnvironment
 from envhub.host.parallel import actors, make_fleet, parts
 from tests.conftest import REPOSITORY
 
@@ -28,10 +29,15 @@ from tests.host.test_workers import (  # noqa: F401
     CARTPOLE,
     INFO,
     KEY,
+    check_ctrl_c,
     check_same,
     check_the_same,
+    died_in_a_step,
     fleet_of,
+    lost_opaque_states,
+    outlive_a_worker,
     play,
+    runs,
     started,
     stepped,
     test_a_state_goes_on_in_any_worker,
@@ -131,49 +137,42 @@ def test_an_actor_starts_when_it_has_an_instance(ray: Any) -> None:
 
 @pytest.mark.parametrize("fault", [KILL, EXIT, CRASH])
 def test_an_actor_dies_in_a_step(fault: int, fleet: Any) -> None:
-    before = fleet.reset([0, 1, 2, 3], [0] * 4)
-    odd, even = fleet.processes[1], fleet.processes[0]
+    fleet.reset([0, 1], [0, 0])
     node = fleet.workers[1].node
-    found = fleet.step([0, 1, 3], [STEP, fault, STEP])
-    assert found.lanes == [0]
-    assert sorted(found.failures) == [1, 2]
-    assert found.lost == [5]
-    for error in found.failures.values():
-        assert str(error).startswith(f"its actor on node {node} died: ")
-        assert str(error).endswith("; it ran the instances 1, 3, 5")
-    # The others, and in a new actor its states, go on.
-    fleet.restore([5, 3], [before.saved[1], before.saved[3]], [before.obs[1], before.obs[3]])
-    assert [obs[0, 0] for obs in fleet.step([0, 5, 3], [STEP] * 3).obs] == [2, 1, 1]
-    assert fleet.processes[0] == even
-    assert fleet.processes[1] != odd
+    told = died_in_a_step(fault, fleet)
+    assert told.startswith(f"its actor on node {node} died: ")
+    assert told.endswith("; it ran the instances 1, 3, 5")
 
 
 def test_states_outlive_an_actor(parallel: Any, serial: Any) -> None:
-    heavy = parallel.default_params.replace(masspole=jnp.float32(3))
-    states = stepped(parallel, started(parallel), heavy).state
-    expected = stepped(serial, stepped(serial, started(serial), heavy).state, heavy)
-    os.kill(parallel.counts.processes[1], signal.SIGKILL)
-    with pytest.raises(errors.HostEnvError, match=r"instance 1, .*its actor on node .* died"):
-        stepped(parallel, states, heavy)
-    check_the_same(stepped(parallel, states, heavy), expected)
+    outlive_a_worker(parallel, serial, "its actor on node .* died")
     # A state goes on where there are no actors, and there again.
-    moved = jax.tree.map(jnp.asarray, stepped(serial, states, heavy).state)
-    check_the_same(stepped(parallel, moved, heavy), stepped(serial, moved, heavy))
+    states = jax.tree.map(jnp.asarray, stepped(serial, started(serial)).state)
+    check_the_same(stepped(parallel, states), stepped(serial, states))
 
 
 def test_opaque_states_of_a_dead_actor_are_stale(ray: Any) -> None:
     how = {"workers": "ray", "num_workers": 2, "ray_options": SMALL}
     env, _ = envhub.make(CARTPOLE, **how, forkable=False)
-    states = started(env)
-    one = [jax.tree.map(lambda leaf, lane=lane: leaf[lane], states) for lane in range(4)]
-    slots = np.asarray(states.handle)[:, 0].tolist()
-    os.kill(env.counts.processes[1], signal.SIGKILL)
-    with pytest.raises(errors.HostEnvError, match=r"instance 1, .*its actor on node"):
-        env.step(KEY, one[slots.index(1)], 1)
-    with pytest.raises(errors.StaleStateError):
-        env.step(KEY, one[slots.index(3)], 1)
-    assert not env.step(KEY, one[slots.index(0)], 1).terminated
+    lost_opaque_states(env, "its actor on node .* died")
     env.close()
+
+
+def test_members_of_a_fleet_live_in_actors(ray: Any) -> None:
+    how = {"workers": "ray", "num_workers": 1, "ray_options": SMALL}
+    fleet, _ = envhub.make_multi({"there": (CARTPOLE, how), "here": CARTPOLE})
+    plain, _ = envhub.make_multi({"there": CARTPOLE, "here": CARTPOLE})
+    found, expected = (envhub.rollout(each, None, None, KEY, 5) for each in (fleet, plain))
+    for one, other in zip(
+        jax.tree.leaves((found.obs, found.reward)),
+        jax.tree.leaves((expected.obs, expected.reward)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other)
+    (place,) = fleet.find(HostEnvironment)["there"].workers
+    assert place.node
+    assert fleet.find(HostEnvironment)["here"].workers == []
+    fleet.close()
 
 
 def test_an_actor_that_hangs_is_replaced(ray: Any) -> None:
@@ -210,6 +209,21 @@ def test_an_interrupted_call_is_finished(parallel: Any) -> None:
     assert "KeyboardInterrupt" in repr(caught.value)
     assert stepped(parallel, started(parallel)).obs.shape == (4, 4)
     assert parallel.counts.processes == before
+
+
+def test_ctrl_c_in_a_terminal_leaves_everybody_usable(ray: Any) -> None:
+    check_ctrl_c("ray")  # with a cluster of its own, whose processes the terminal interrupts too
+
+
+def test_an_actor_that_goes_on_after_an_interrupt_is_given_up(fleet: Any) -> None:
+    before = fleet.reset([0, 1, 2, 3], [0] * 4)
+    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+    found = fleet.step([0, 1], [STUCK, STEP])
+    assert found.lanes == [1]
+    assert isinstance(found.failures[0], KeyboardInterrupt)
+    assert found.lost == [2, 4]
+    fleet.restore([0, 2], before.saved[0:3:2], before.obs[0:3:2])
+    assert [obs[0, 0] for obs in fleet.step([0, 1, 2], [STEP] * 3).obs] == [1, 2, 1]
 
 
 # Starting.
@@ -281,7 +295,7 @@ def test_what_ray_refuses_is_refused(ray: Any) -> None:
 def test_nothing_is_left(ending: str, ray: Any) -> None:
     fleet = fleet_of("ray")
     fleet.reset([0, 1], [0, 0])
-    pids = fleet.processes
+    pids = list(map(str, fleet.processes))
     assert len(pids) == 2
     if ending == "close":
         fleet.close()
@@ -289,16 +303,9 @@ def test_nothing_is_left(ending: str, ray: Any) -> None:
             fleet.step([0], [STEP])
     del fleet
     deadline = time.monotonic() + 20
-    while any(map(_lives, pids)) and time.monotonic() < deadline:
+    while any(map(runs, pids)) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not any(map(_lives, pids))
-
-
-def _lives(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text(encoding="utf-8").split()[2] != "Z"
-    except FileNotFoundError:
-        return False
+    assert not any(map(runs, pids))
 
 
 def test_a_cluster_that_goes_away(ray: Any, serial: Any) -> None:

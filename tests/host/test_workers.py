@@ -252,20 +252,25 @@ def test_a_worker_that_does_not_return_is_given_up(
     ("fault", "how"), [(KILL, "SIGKILL"), (EXIT, "exit status 3"), (CRASH, "SIGSEGV")]
 )
 def test_a_worker_dies_in_a_step(fault: int, how: str, fleets: dict[str, Any]) -> None:
-    fleet = fleets["process"]
+    told = died_in_a_step(fault, fleets["process"])
+    assert told == f"its worker died ({how}); it ran the instances 1, 3, 5"
+
+
+def died_in_a_step(fault: int, fleet: Any) -> str:
+    """Lose one of two workers with a fault, and return what is told."""
     before = fleet.reset([0, 1, 2, 3], [0] * 4)
     odd, even = fleet.processes[1], fleet.processes[0]
     found = fleet.step([0, 1, 3], [STEP, fault, STEP])
     assert found.lanes == [0]
     assert sorted(found.failures) == [1, 2]
     assert found.lost == [5]
-    message = f"its worker died ({how}); it ran the instances 1, 3, 5"
-    assert {str(error) for error in found.failures.values()} == {message}
+    (told,) = {str(error) for error in found.failures.values()}
     # The others, and in a new process its states, go on.
     fleet.restore([5, 3], [before.saved[1], before.saved[3]], [before.obs[1], before.obs[3]])
     assert [obs[0, 0] for obs in fleet.step([0, 5, 3], [STEP] * 3).obs] == [2, 1, 1]
     assert fleet.processes[0] == even
     assert fleet.processes[1] != odd
+    return told
 
 
 CALLS: list[Callable[[Fleet], Any]] = [
@@ -523,6 +528,11 @@ def test_a_worker_of_a_suite_imports_no_jax(name: str, options: dict[str, Any]) 
 
 
 def test_states_outlive_a_worker(parallel: Any, serial: Any) -> None:
+    outlive_a_worker(parallel, serial, "SIGKILL")
+
+
+def outlive_a_worker(parallel: Any, serial: Any, told: str) -> None:
+    """Kill a worker, of which an error tells so."""
     heavy = parallel.default_params.replace(masspole=jnp.float32(3))
     states = stepped(parallel, started(parallel), heavy).state
     expected = stepped(serial, stepped(serial, started(serial), heavy).state, heavy)
@@ -530,7 +540,7 @@ def test_states_outlive_a_worker(parallel: Any, serial: Any) -> None:
     lost = sorted(lost[lost % 2 == 1].tolist())
     os.kill(workers_of(parallel)[1], signal.SIGKILL)
     named = ", ".join(map(str, lost))
-    with pytest.raises(errors.HostEnvError, match=rf"instance {named}, .*SIGKILL"):
+    with pytest.raises(errors.HostEnvError, match=rf"instance {named}, .*{told}"):
         stepped(parallel, states, heavy)
     check_the_same(stepped(parallel, states, heavy), expected)
 
@@ -547,22 +557,27 @@ def test_a_death_that_another_call_finds(parallel: Any, serial: Any) -> None:
 
 def test_opaque_states_of_a_dead_worker_are_gone_and_others_are_not() -> None:
     env, _ = envhub.make(CARTPOLE, workers="process", num_workers=2, forkable=False)
+    processes = lost_opaque_states(env, "SIGKILL")
+    env.close()
+    assert not any(map(is_there, processes))
+
+
+def lost_opaque_states(env: Any, told: str) -> list[int]:
+    """Kill one of two workers, of which an error tells so, and return the processes."""
     states = started(env)
     one = [jax.tree.map(lambda leaf, lane=lane: leaf[lane], states) for lane in range(4)]
     slots = np.asarray(states.handle)[:, 0].tolist()
     gone, here = slots.index(1), slots.index(2)
     os.kill(workers_of(env)[1], signal.SIGKILL)
     env.step(KEY, one[here], 1)
-    with pytest.raises(errors.HostEnvError, match=r"instance 1, .*SIGKILL"):
+    with pytest.raises(errors.HostEnvError, match=rf"instance 1, .*{told}"):
         env.step(KEY, one[gone], 1)
     for state in (one[gone], one[slots.index(3)]):
         with pytest.raises(errors.StaleStateError):
             env.step(KEY, state, 1)
     assert not env.step(KEY, one[slots.index(0)], 1).terminated
     assert not stepped(env, started(env)).terminated.any()
-    processes = workers_of(env)
-    env.close()
-    assert not any(map(is_there, processes))
+    return workers_of(env)
 
 
 def test_what_an_environment_raises_in_a_worker() -> None:
@@ -581,13 +596,12 @@ def test_what_an_environment_raises_in_a_worker() -> None:
         env.close()
 
 
-def test_ctrl_c_leaves_everybody_usable() -> None:
-    done = run("""
+CTRL_C = """
 import os, signal, threading, time, jax, envhub
 from tests.host.test_workers import workers_of
 signal.signal(signal.SIGINT, signal.default_int_handler)
 os.setpgid(0, 0)  # as of a job in a terminal: Ctrl-C is sent to all of it
-env, _ = envhub.make("gymnasium::CartPole-v1", workers="process", num_workers=1)
+env, _ = envhub.make("gymnasium::CartPole-v1", workers="WORKERS", num_workers=1)
 key = jax.random.key(0)
 _, first = env.reset(key)
 def body(state, _):
@@ -603,5 +617,13 @@ try:
 except BaseException as error:
     print("KeyboardInterrupt" in repr(error))
 print(env.step(key, first, 1).obs.shape, before == workers_of(env))
-""")
+"""
+
+
+def test_ctrl_c_leaves_everybody_usable() -> None:
+    check_ctrl_c("process")
+
+
+def check_ctrl_c(workers: str) -> None:
+    done = run(CTRL_C.replace("WORKERS", workers))
     assert done.stdout.split("\n")[:-1] == ["True", "(4,) True"], done.stderr
