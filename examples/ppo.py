@@ -3,15 +3,20 @@
     python examples/ppo.py gymnax::CartPole-v1 --out ppo.svg
     python examples/ppo.py gymnasium::CartPole-v1
     python examples/ppo.py ale::pong
+    python examples/ppo.py envpool::Pong-v5
+    python examples/ppo.py envpool::CoinrunHard-v0 -o num_levels=3 --held-out num_levels=0
 
 Only the id differs. gymnax's CartPole is written in JAX, Gymnasium's CartPole runs in Python, and
-Pong runs in ALE's C++ threads. `jax.vmap(train)` trains four seeds of each. In a callback
-environment, every step is one callback for all environments of all seeds.
+Pong runs in C++ threads. `jax.vmap(train)` trains four seeds of each. In a callback environment,
+every step is one callback for all environments of all seeds. With `--held-out`, the trained
+policies play in an environment with other options too: here, in all levels of Coinrun instead of
+three. A dot is the mean return in the levels of training, and a cross in the other ones.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -27,6 +32,7 @@ from envhub.wrappers import RecordEpisodeStatistics
 DISCOUNT, LAMBDA, CLIP, ENTROPY = 0.99, 0.95, 0.2, 0.01
 SEEDS, EPOCHS, MINIBATCHES = 4, 4, 4
 WINDOW = 5  # updates make a point of a curve
+EPISODES = 64  # that each seed plays after training
 
 
 class Size(NamedTuple):
@@ -71,34 +77,57 @@ def patches(pictures: Any, size: int) -> Any:
     """Cut pictures [..., height, width, channels] into squares, all numbers of one in a row.
 
     A dense layer on these is a convolution that takes steps of its own size. Each seed has weights
-    of its own, and XLA computes such convolutions on CPUs several times as slowly as products.
+    of its own, and XLA computes such convolutions on CPUs several times as slowly as products. What
+    is left at the right and at the bottom is cut off.
     """
     *batch, height, width, channels = pictures.shape
     rows, columns = height // size, width // size
-    cut = pictures.reshape(*batch, rows, size, columns, size, channels)
+    whole = pictures[..., : rows * size, : columns * size, :]
+    cut = whole.reshape(*batch, rows, size, columns, size, channels)
     return jnp.moveaxis(cut, -4, -3).reshape(*batch, rows, columns, size * size * channels)
 
 
-def make_train(env_id: str, is_short: bool) -> Any:
-    """A function that trains from a key, and returns learning curves."""
-    env, _ = envhub.make(env_id)
+class Game(NamedTuple):
+    """A batch of environments, and the network that plays in them."""
+
+    venv: envhub.VectorEnv
+    params: Any
+    network: ActorCritic
+    size: Size
+
+    def policy(self, weights: Any) -> Any:
+        """Draws the actions of a batch."""
+
+        def act(weights: Any, key: Any, obs: Any) -> Any:
+            return jax.random.categorical(key, self.network.apply(weights, obs)[0])
+
+        return jax.tree_util.Partial(act, weights)
+
+
+def make_game(env_id: str, is_short: bool, options: dict[str, Any]) -> Game:
+    """Make the batch that a seed is trained with."""
+    env, _ = envhub.make(env_id, **options)
     of_pictures = len(env.observation_space().shape) == 3
     size = SIZES[of_pictures, is_short]
-    venv, params = envhub.make_vec(env_id, size.num_envs, wrappers=[RecordEpisodeStatistics])
+    wrappers = [RecordEpisodeStatistics]
+    venv, params = envhub.make_vec(env_id, size.num_envs, wrappers=wrappers, **options)
     network = ActorCritic(int(venv.single_action_space().n), of_pictures)
+    return Game(venv, params, network, size)
+
+
+def make_train(game: Game) -> Any:
+    """A function that trains from a key, and returns learning curves and the weights."""
+    venv, params, network, size = game
     total = size.num_updates * EPOCHS * MINIBATCHES
     optimizer = optax.chain(
         optax.clip_by_global_norm(0.5),
         optax.adam(optax.linear_schedule(size.learning_rate, 0.0, total), eps=1e-5),
     )
 
-    def act(weights: Any, key: Any, obs: Any) -> Any:
-        return jax.random.categorical(key, network.apply(weights, obs)[0])
-
     def update(carry: Any, _: None) -> Any:
         weights, memory, key, last = carry
         key, shuffle_key = jax.random.split(key)
-        policy = jax.tree_util.Partial(act, weights)
+        policy = game.policy(weights)
         seen = envhub.rollout(venv, params, policy, key, size.num_steps, state=last)
         batch = batch_of(network, weights, seen)
 
@@ -120,21 +149,32 @@ def make_train(env_id: str, is_short: bool) -> Any:
         sums = {"episodes": ended, "returns": jnp.where(ended, returns, 0), "rewards": seen.reward}
         return (weights, memory, seen.key, seen.last), jax.tree.map(jnp.sum, sums)
 
-    def train(key: Any) -> dict[str, Any]:
+    def train(key: Any) -> tuple[dict[str, Any], Any]:
         network_key, reset_key, key = jax.random.split(key, 3)
         obs, state = venv.reset(reset_key, params)
         weights = network.init(network_key, obs)
         start = (weights, optimizer.init(weights), key, (obs, state))
-        _, sums = jax.lax.scan(update, start, None, size.num_updates)
+        (weights, *_), sums = jax.lax.scan(update, start, None, size.num_updates)
         sums = jax.tree.map(lambda leaf: leaf.reshape(-1, WINDOW).sum(-1), sums)
         steps = WINDOW * size.num_envs * size.num_steps
-        return {
+        curves = {
             "steps": jnp.arange(steps, steps * len(sums["returns"]) + 1, steps),
             "returns": sums["returns"] / sums["episodes"],  # NaN where no episode ended
             "rewards": sums["rewards"] / steps,
         }
+        return curves, weights
 
     return train
+
+
+def scores(game: Game, weights: Any) -> Any:
+    """The mean return of the policy of each seed."""
+
+    def score(weights: Any, key: Any) -> Any:
+        policy = game.policy(weights)
+        return envhub.evaluate(game.venv, game.params, policy, key, EPISODES).returns.mean()
+
+    return jax.jit(jax.vmap(score))(weights, jax.random.split(jax.random.key(1), SEEDS))
 
 
 def batch_of(network: ActorCritic, weights: Any, seen: envhub.Trajectory) -> dict[str, Any]:
@@ -180,30 +220,55 @@ def loss(weights: Any, network: ActorCritic, batch: dict[str, Any]) -> Any:
 
 
 def draw(env_id: str, curves: dict[str, Any], path: str) -> None:
-    """Draw the learning curve of each seed."""
+    """Draw the learning curve of each seed, and beside it how it plays what was held out."""
     figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
-    axes.plot(curves["steps"].T, curves["returns"].T, linewidth=1)
+    lines = axes.plot(curves["steps"].T, curves["returns"].T, linewidth=1)
+    for name, marker in (("trained", "o"), ("held_out", "x")):
+        for line, steps, score in zip(lines, curves["steps"], curves.get(name, ()), strict=False):
+            axes.plot(steps[-1] * 1.03, score, marker, color=line.get_color())
     axes.set(title=f"PPO on {env_id}, {SEEDS} seeds")
     axes.set(xlabel="steps of each seed", ylabel="return of an episode")
     figure.savefig(path)
     plt.close(figure)
 
 
+def keyword(text: str) -> tuple[str, Any]:
+    """Read `NAME=VALUE`."""
+    name, _, value = text.partition("=")
+    return name, ast.literal_eval(value)
+
+
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Train, and return for each seed the returns of episodes and the rewards of steps."""
     parser = argparse.ArgumentParser(description="PPO, four seeds under vmap")
     parser.add_argument("env_id", nargs="?", default="gymnax::CartPole-v1")
+    parser.add_argument("-o", "--option", action="append", type=keyword, help="of the environment")
+    parser.add_argument(
+        "--held-out",
+        action="append",
+        type=keyword,
+        help="of what is played after training",
+    )
     parser.add_argument("--short", action="store_true", help="less training")
     parser.add_argument("--out", help="where the figure goes: .svg or .png")
     options = parser.parse_args(argv)
-    train = make_train(options.env_id, options.short)
+    given = dict(options.option or [])
+    game = make_game(options.env_id, options.short, given)
     keys = jax.random.split(jax.random.key(0), SEEDS)
-    curves = jax.tree.map(np.asarray, jax.jit(jax.vmap(train))(keys))
+    curves, weights = jax.jit(jax.vmap(make_train(game)))(keys)
+    if options.held_out:
+        other = make_game(options.env_id, options.short, {**given, **dict(options.held_out)})
+        curves |= {"trained": scores(game, weights), "held_out": scores(other, weights)}
+    curves = jax.tree.map(np.asarray, curves)
     if options.out:
         draw(options.env_id, curves, options.out)
     return {name: curve.tolist() for name, curve in curves.items()}
 
 
 if __name__ == "__main__":
-    for seed, returns in enumerate(main()["returns"]):
-        print(f"seed {seed}:", *(f"{each:.0f}" for each in returns))
+    found = main()
+    for seed, returns in enumerate(found["returns"]):
+        print(f"seed {seed}:", *(f"{each:.1f}" for each in returns))
+    for name in ("trained", "held_out"):
+        if name in found:
+            print(f"{name}:", *(f"{each:.1f}" for each in found[name]))

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from envhub import registry
+
 from .conftest import REPOSITORY
 from .packages import needed
 
@@ -57,6 +59,20 @@ def test_ppo_plays_pong(tmp_path: Path) -> None:
     assert rewards.shape == (4, 1)
     assert (rewards < 0).all()
     assert len(np.unique(rewards)) > 1
+
+
+@pytest.mark.full
+def test_ppo_plays_levels_that_were_held_out(tmp_path: Path) -> None:
+    """A level of Coinrun gives 10, or nothing; so few steps teach nothing."""
+    needed("envpool")
+    if gap := registry.get("envpool").gap("CoinrunEasy-v0", {}):
+        pytest.skip(reason=gap.reason)
+    arguments = ("envpool::CoinrunEasy-v0", "-o", "num_levels=2", "--held-out", "start_level=9")
+    found = run(example("ppo", "flax", "optax"), tmp_path, *arguments)
+    for name in ("trained", "held_out"):
+        assert len(found[name]) == 4
+        assert all(0 <= score <= 10 for score in found[name])
+    assert found["trained"] != found["held_out"]
 
 
 @pytest.mark.full
