@@ -70,6 +70,17 @@ def met(requirement: str) -> str | None:
     return f"{wanted.name} {found}" if found and admits(str(wanted.specifier), found) else None
 
 
+def unmet(distribution: str, prefix: str) -> list[str]:
+    """Return the requirements of a distribution that no installed distribution meets.
+
+    Args:
+        distribution: the name of an installed distribution.
+        prefix: what the names of the requirements begin with; others do not count.
+    """
+    requirements = importlib.metadata.requires(distribution) or ()
+    return [each for each in requirements if each.startswith(prefix) and not met(each)]
+
+
 @functools.cache  # an imported package does not change, and reading the files takes milliseconds
 def overwriter(distribution: str, package: str) -> str | None:
     """Return the other installed distribution that overwrote files of this distribution.

@@ -71,6 +71,9 @@ class Suite(abc.ABC):
             some environments a capability that they lack by default.
         references: links to the suite's issues or source about the defects behind gaps of the kind
             `upstream`, by name; `"*"` stands for all other names.
+        data: what the names of the packages begin with, as pip knows them, that hold the suite's
+            files and without which it ends the process; empty if there are none. The suite's
+            package requires these packages itself, and `load` refuses it without them.
         relies_on: other packages, as pip knows them, whose versions decide what the environments
             do. The matrix runs a suite again when one of them changes; it always counts the suite,
             JAX and NumPy.
@@ -95,6 +98,7 @@ class Suite(abc.ABC):
     misfits: ClassVar[tuple[tuple[str, str, str], ...]] = ()
     enabling: ClassVar[tuple[Mapping[str, Any], ...]] = ()
     references: ClassVar[tuple[tuple[str, str], ...]] = ()
+    data: ClassVar[str] = ""
     relies_on: ClassVar[tuple[str, ...]] = ()
 
     @abc.abstractmethod
@@ -258,10 +262,13 @@ class Suite(abc.ABC):
         return found
 
     def require_own_files(self) -> None:
-        """Refuse a package whose files another distribution has overwritten.
+        """Refuse a package whose files another distribution has overwritten, or are not there.
 
         Raises:
-            UnsupportedVersionError: if that happened; the message names the other distribution.
+            UnsupportedVersionError: if another distribution has overwritten files; the message
+                names it.
+            MissingDependencyError: if a package of the suite's `data` is absent, or has a version
+                that does not fit.
         """
         culprit = _versions.overwriter(self.provider(), self.module)
         if culprit:
@@ -269,6 +276,12 @@ class Suite(abc.ABC):
                 f"{self.provider()} {self.installed()} is installed, and {culprit} has overwritten "
                 f"files of its package {self.module!r}. Uninstall both, then run: "
                 f"{self.install_command}"
+            )
+        absent = _versions.unmet(self.provider(), self.data) if self.data else []
+        if absent:
+            raise MissingDependencyError(
+                f"{self.provider()} {self.installed()} is installed without {', '.join(absent)}, "
+                f"and ends the process where it finds no files. Run: {self.install_command}"
             )
 
     def load(self, submodule: str = "") -> ModuleType:
@@ -278,9 +291,9 @@ class Suite(abc.ABC):
             submodule: a dotted path below `module`.
 
         Raises:
-            MissingDependencyError: if the package is absent, or if importing it fails; then the
-                original error is chained. If another package is absent, the message has the command
-                that installs it.
+            MissingDependencyError: if the package or its `data` is absent, or if importing it
+                fails; then the original error is chained. If another package is absent, the message
+                has the command that installs it.
             UnsupportedVersionError: if another distribution has overwritten the package's files.
         """
         version = self.require_installed()

@@ -639,3 +639,34 @@ def test_files_that_another_distribution_wrote_over_are_noticed(tmp_path: Path) 
             "toysuite-envs 1.2.3 is installed, and stable-toysuite 9.0 has overwritten" in message
         )
         assert "pip install" in message
+
+
+class Heavy(Described):
+    name = title = module = "heavy"
+    distribution, supported, data = "heavy", ">=1", "heavy-models"
+
+
+def test_data_that_a_suite_would_die_without_are_looked_for_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A package of its data is absent, or of a version that does not fit."""
+
+    def install(name: str, version: str, *required: str) -> None:
+        info = tmp_path / f"{name.replace('-', '_')}.dist-info"
+        info.mkdir(exist_ok=True)
+        lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
+        lines += [f"Requires-Dist: {each}" for each in required]
+        (info / "METADATA").write_text("\n".join(lines), encoding="utf-8")
+
+    (tmp_path / "heavy.py").write_text("models = 3", encoding="utf-8")
+    install("heavy", "1.5", "heavy-models>=2", "heavy-models-large", "absent-and-harmless")
+    install("heavy-models-large", "1.0")
+    monkeypatch.syspath_prepend(tmp_path)
+    told = "heavy 1.5 is installed without heavy-models>=2, and ends .* Run: pip install"
+    with pytest.raises(errors.MissingDependencyError, match=told):
+        Heavy().load()
+    install("heavy-models", "1.0")
+    with pytest.raises(errors.MissingDependencyError, match=told):
+        Heavy().load()
+    install("heavy-models", "2.0")
+    assert Heavy().load().models == 3

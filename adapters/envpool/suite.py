@@ -52,6 +52,7 @@ class EnvpoolSuite(HostSuite):
     title = "EnvPool's environments in C++, many at once"
     module = "envpool"
     distribution = "envpool"
+    data = "envpool-assets"
     supported = ">=1.2.5,<2"  # older ones have fewer families, and were not tried
     example = "CartPole-v1"
     references = (("*", "https://github.com/sail-sg/envpool/issues"),)
