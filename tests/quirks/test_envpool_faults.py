@@ -1,8 +1,10 @@
-"""What goes wrong around EnvPool: Ctrl-C, and pools and threads that stay."""
+"""What goes wrong around EnvPool: Ctrl-C, pools and threads that stay, and names that crash."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,13 @@ import envhub
 from envhub import registry
 from tests.presses import Presses
 
+from ..conftest import REPOSITORY
 from ..packages import needed
 
 envpool: Any = needed("envpool")
 SUITE: Any = registry.get("envpool")
 KEY = jax.random.key(0)
+SHARDS = 4
 
 
 def resident() -> int:
@@ -82,3 +86,57 @@ def test_a_hundred_thousand_resets_take_no_memory(seeding: str) -> None:
     reset(100_000)
     assert resident() - before < 100e6
     fleet.close()
+
+
+LEFT_OUT = ("envpool_assets-", "__editable__")
+WITHOUT_ASSETS = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import envhub
+try:
+    envhub.make("envpool::CoinrunEasy-v0")
+except envhub.errors.MissingDependencyError as error:
+    print(error)
+"""
+
+
+@pytest.mark.full
+def test_absent_assets_are_noticed_before_envpool_ends_the_process(tmp_path: Path) -> None:
+    """All that is installed here, but for the package of the assets of Procgen."""
+    if gap := SUITE.gap("CoinrunEasy-v0", {}):
+        pytest.skip(reason=gap.reason)
+    for file in Path(envpool.__file__).parents[1].iterdir():
+        if file.name != "envpool_assets" and not file.name.startswith(LEFT_OUT):
+            (tmp_path / file.name).symlink_to(file)
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", WITHOUT_ASSETS, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        timeout=120,
+    )
+    assert "is installed without envpool-assets<" in done.stdout, done.stderr[-2000:]
+    assert done.returncode == 0
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_every_name_is_made_reset_and_stepped(shard: int, tmp_path: Path) -> None:
+    """In a process that goes on behind a name that ends it."""
+    there = [name for name in SUITE.live_names() if not SUITE.gap(name, {})]
+    names, ended = there[shard::SHARDS], {}
+    while names:
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-m", "tests.each_envpool", *names],
+            cwd=tmp_path,  # ViZDoom leaves a file in the working directory
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+            timeout=1800,
+        )
+        names = names[len(done.stdout.splitlines()) :]
+        if names:
+            ended[names.pop(0)] = done.returncode, done.stderr[-300:]
+    assert ended == {}
