@@ -27,6 +27,7 @@ from tests.host.test_workers import CARTPOLE, KEY, check_the_same, started, step
 from tests.host.toy import HOG, STEP, Toy
 from tests.host.training import ON_ACTORS, Training
 from tests.packages import needed
+from tests.test_examples import example
 
 pytestmark = pytest.mark.full
 
@@ -195,6 +196,22 @@ def test_an_actor_runs_out_of_memory(cluster: Any) -> None:
     fleet.close()
     for node in nodes:
         cluster.remove_node(node)
+
+
+def test_learners_of_two_processes_share_the_actors_of_a_cluster(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learn = example("distributed_ppo", "flax", "optax")["main"]
+    monkeypatch.delenv("XLA_FLAGS")  # with which the tests have several devices a process
+    figure = tmp_path / "curve.svg"
+    found = learn(["--short", "--address", cluster.address, "--out", str(figure)])
+    assert "</svg>" in figure.read_text(encoding="utf-8")
+    assert len({node for each in found for node in each.pop("nodes")}) > 1
+    expected = learn(["--short", "--workers", "serial"])
+    assert [each.pop("nodes") for each in expected] == [[], []]
+    assert found == expected == [expected[0]] * 2
+    returns = found[0]["returns"]
+    assert returns[0] < 30 < 120 < returns[-1]
 
 
 def test_after_the_head_a_new_driver_goes_on_from_the_checkpoint(
