@@ -34,4 +34,4 @@ class Simulator(Instance):
         if self.seconds:
             time.sleep(self.seconds)
         self.count += 1
-        return InstanceStep(np.full_like(self.picture, self.count), 0.0, False, False, {})
+        return InstanceStep(np.full_like(self.picture, self.count % 256), 0.0, False, False, {})

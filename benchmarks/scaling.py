@@ -1,12 +1,14 @@
-"""What a step of many instances costs with actors of Ray, against processes on one machine.
+"""What a step of many instances costs with each kind of workers, against processes.
 
 Each row is a simulator: what a step of one instance takes, the size of its pictures, the number of
 instances and of workers. Both sides step the same instances in turn, and only the ratio of a pair
 counts. A simulator sleeps, so that the cores are free for what is measured.
 
-From the rows without simulation follows what one actor costs the process that asks: the second
-table calculates what that means for 10, 100 and 1,000 actors. The calculation assumes that this
-cost stays the same for each actor, and that a network carries GIGABYTES a second.
+From the rows without simulation follows what an actor, and a megabyte of pictures, cost the process
+that asks. The second table calculates what that means for 10, 100 and 1,000 actors, each with EACH
+simulators of 1 ms. It assumes that these costs stay the same for each actor, that the nodes
+simulate while the network carries GIGABYTES a second, and that a learner waits for the whole step.
+With a simulator of `even at`, the nodes wait as long for the learner as the learner for them.
 """
 
 from __future__ import annotations
@@ -24,16 +26,18 @@ from envhub.host.parallel import make_fleet
 GIGABYTES = 1.0  # a second: a network of 10 Gbit/s
 ACTORS = (10, 100, 1000)
 EACH = 16  # instances an actor
+PICTURE = 4 * 84 * 84 / 1e6  # megabytes
 
 
 class Row(NamedTuple):
-    """One line of the table; at most `wanted` times the time of processes."""
+    """One line of the table: a kind of workers, at most `wanted` times as slow as processes."""
 
     milliseconds: float
     side: int
     instances: int
     workers: int
     wanted: float | None = None
+    kind: str = "ray"
 
 
 ROWS = {
@@ -45,25 +49,29 @@ ROWS = {
     "1ms-64-4": Row(1, 4, 64, 4, 1.3),
     "pictures-64-4": Row(0, 84, 64, 4),
     "1ms-pictures-64-4": Row(1, 84, 64, 4),
+    "instant-64-serial": Row(0, 4, 64, 4, kind="serial"),
+    "instant-64-4-threads": Row(0, 4, 64, 4, kind="thread"),
+    "1ms-64-serial": Row(1, 4, 64, 4, kind="serial"),
+    "1ms-64-4-threads": Row(1, 4, 64, 4, kind="thread"),
 }
 
 
 def compare(row: Row, steps: int, repeats: int) -> Facts:
     """Measure both sides of a row."""
-    sides = [fleet_of(kind, row) for kind in ("ray", "process")]
+    sides = [fleet_of(kind, row) for kind in (row.kind, "process")]
     try:
         programs = (program(sides[0], row, steps), program(sides[1], row, steps))
         pairs = time_in_turn(programs, repeats)
     finally:
         for fleet in sides:
             fleet.close()
-    facts = comparison(pairs, ("ray", "process"), steps)
+    facts = comparison(pairs, (row.kind, "process"), steps)
     slower = pairs[:, 0, 0] / pairs[:, 1, 0]
     return {
         **facts,
         "wanted": row.wanted,
         "times": float(np.median(slower)),
-        "ray_ms": float(np.median(pairs[:, 0, 0])) / steps * 1e3,
+        "ms": float(np.median(pairs[:, 0, 0])) / steps * 1e3,
         "process_ms": float(np.median(pairs[:, 1, 0])) / steps * 1e3,
     }
 
@@ -71,7 +79,9 @@ def compare(row: Row, steps: int, repeats: int) -> Facts:
 def fleet_of(kind: str, row: Row) -> Any:
     """Start the workers of one side."""
     construct = functools.partial(Simulator, row.milliseconds / 1e3, row.side)
-    options: dict[str, Any] = {"workers": kind, "num_workers": row.workers}
+    options: dict[str, Any] = {"workers": kind}
+    if kind != "serial":
+        options["num_workers"] = row.workers
     if kind == "ray":
         options["ray_options"] = {"num_cpus": 0.1}
     fleet: Any = make_fleet(construct, construct(), options, saves=False, info=(), env_id="scaling")
@@ -95,28 +105,37 @@ def program(fleet: Any, row: Row, steps: int) -> Program:
 
 
 def calculated(rows: Facts) -> list[dict[str, float]]:
-    """Return what follows for many actors, from the rows of one and of four that do nothing."""
+    """Return what follows for many actors, from the rows of simulators that do nothing."""
     if not {"instant-64-1", "instant-64-4", "pictures-64-4"} <= set(rows):
         return []
-    few, more = rows["instant-64-1"]["ray_ms"], rows["instant-64-4"]["ray_ms"]
-    per_actor = max(0.0, more - few) / 3
-    found = []
-    for count in ACTORS:
-        instances = count * EACH
-        megabytes = instances * 4 * 84 * 84 / 1e6
-        asking, network, simulating = count * per_actor, megabytes / GIGABYTES, EACH * 1.0
-        step = asking + max(network, simulating)
-        found.append({
-            "actors": count,
-            "instances": instances,
-            "asking_ms": asking,
-            "network_ms": network,
-            "simulating_ms": simulating,
-            "step_ms": step,
-            "steps_per_second": instances / step * 1e3,
-            "megabytes_per_second": megabytes / step * 1e3,
-        })  # fmt: skip
-    return found
+    one, four, pictures = (
+        rows[name]["ms"] for name in ("instant-64-1", "instant-64-4", "pictures-64-4")
+    )
+    for_actor = max(0.0, four - one) / 3
+    for_megabyte = max(0.0, pictures - four) / (64 * PICTURE)
+    return [cost_of(count, for_actor, for_megabyte) for count in ACTORS]
+
+
+def cost_of(count: int, for_actor: float, for_megabyte: float) -> dict[str, float]:
+    """Return what a step of so many actors costs, in milliseconds and megabytes."""
+    instances = count * EACH
+    megabytes = instances * PICTURE
+    asking, reading = count * for_actor, megabytes * for_megabyte
+    network, simulating = megabytes / GIGABYTES, EACH * 1.0
+    step = asking + reading + max(network, simulating)
+    return {
+        "actors": count,
+        "instances": instances,
+        "asking ms": asking,
+        "reading ms": reading,
+        "network ms": network,
+        "simulating ms": simulating,
+        "step ms": step,
+        "steps/s": instances / step * 1e3,
+        "MB/s": megabytes / step * 1e3,
+        "nodes busy %": 100 * simulating / step,
+        "even at ms": (asking + reading) / EACH,
+    }
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -134,10 +153,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 def draw(facts: Facts) -> None:
     """Show both tables."""
-    table = table_of("row", "Ray ms a step", "processes ms", "times as long", "wanted")
+    table = table_of("row", "ms a step", "processes ms", "times as long", "wanted")
     for name, row in facts["rows"].items():
         wanted = "-" if row["wanted"] is None else f"≤ {row['wanted']}"
-        values = (row["ray_ms"], row["process_ms"], row["times"])
+        values = (row["ms"], row["process_ms"], row["times"])
         table.add_row(name, *(f"{value:.2f}" for value in values), wanted)
     show(facts, table, "")
     if facts["calculated"]:

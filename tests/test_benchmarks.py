@@ -54,6 +54,19 @@ def test_the_bridge_is_compared_with_pools_of_envpool() -> None:
 
 
 @pytest.mark.full
+def test_actors_of_ray_are_compared_with_processes() -> None:
+    needed("ray")
+    rows = ("instant-64-1", "instant-64-4", "pictures-64-4")
+    chosen = [argument for row in rows for argument in ("--rows", row)]
+    result = result_of("scaling.py", *chosen, "--steps", "2")
+    assert all(row["times"] > 0 for row in result["rows"].values())
+    steps = [row["step ms"] for row in result["calculated"]]
+    assert [row["actors"] for row in result["calculated"]] == [10, 100, 1000]
+    assert steps == sorted(steps)
+    assert steps[0] >= 16, "what the simulators take"
+
+
+@pytest.mark.full
 def test_exports_are_compared_with_the_compiled_step() -> None:
     result = result_of("export.py", "--rows", "cartpole", "--steps", "4")
     assert result["rows"]["cartpole"]["raw_us"] > 0

@@ -211,7 +211,8 @@ def test_learners_of_two_processes_share_the_actors_of_a_cluster(
     assert [each.pop("nodes") for each in expected] == [[], []]
     assert found == expected == [expected[0]] * 2
     returns = found[0]["returns"]
-    assert returns[0] < 30 < 120 < returns[-1]
+    assert returns[0] < 30
+    assert returns[-1] > 120
 
 
 def test_after_the_head_a_new_driver_goes_on_from_the_checkpoint(
