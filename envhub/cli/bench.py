@@ -3,6 +3,7 @@
 import importlib
 import math
 import os
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -43,6 +44,7 @@ Plot = Annotated[
     typer.Option(dir_okay=False, help="File for a plot, .png or .svg; needs matplotlib."),
 ]
 FORMATS = ("png", "svg")
+WIDTH = 120  # letters below a plot
 
 
 def bench(
@@ -119,7 +121,7 @@ def _machine(env_ids: Sequence[str]) -> Facts:
     suites = [find(env_id)[0] for env_id in env_ids]
     return {
         "versions": {
-            **{suite.distribution: suite.installed() for suite in suites},
+            **{suite.provider(): suite.installed() for suite in suites},
             **version_facts(),
         },
         "device": jax.devices()[0].device_kind,
@@ -232,6 +234,6 @@ def _plot(figure: Any, facts: Facts) -> None:
         axes.set_title("random actions", fontsize="medium")
     else:
         axes.set_title(f"{facts['ids'][0]}, random actions", fontsize="medium")
-    versions = say_versions(facts["versions"])
-    figure.supxlabel(f"{facts['device']}, {facts['cores']} cores; {versions}", fontsize=7)
+    versions = f"{facts['device']}, {facts['cores']} cores; {say_versions(facts['versions'])}"
+    figure.supxlabel(textwrap.fill(versions, WIDTH), fontsize=7)
     figure.savefig(facts["path"])

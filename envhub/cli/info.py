@@ -47,7 +47,7 @@ def _describe(env_id: str, options: Mapping[str, Any]) -> Facts:
         "gap": gap,
         "command": None if is_installed else suite.install_command,
         "problem": problem,
-        "versions": {suite.distribution: suite.installed(), **version_facts()},
+        "versions": {suite.provider(): suite.installed(), **version_facts()},
     }
 
 
