@@ -12,6 +12,7 @@ import pytest
 import envhub
 from envhub import errors
 from envhub.host import transport
+from tests.packages import needed
 
 KEY = jax.random.key(0)
 BROKEN = "gymnasium::tests.host.broken:Broken-v0"
@@ -34,9 +35,11 @@ def test_an_environment_that_raises_is_named_with_its_state_and_action() -> None
     assert np.array_equal(six_steps(env).obs, [6, 6]), "it is usable"
 
 
-@pytest.mark.parametrize("workers", [None, "process"])
+@pytest.mark.parametrize("workers", [None, "process", pytest.param("ray", marks=pytest.mark.full)])
 def test_an_error_of_envhub_that_an_environment_raises_is_named_as_any_other(workers: Any) -> None:
     """It may itself play environments of envhub, and such an error names those."""
+    if workers == "ray":
+        needed("ray")
     env, _ = envhub.make(BROKEN, fault="raise envhub's", workers=workers)
     last = six_steps(env)
     message = r"Broken-v0: instance 0, .*action 1: InvalidActionError: another environment"

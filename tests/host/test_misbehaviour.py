@@ -18,6 +18,7 @@ import pytest
 
 from envhub import errors
 from tests.host.fickle import FAULTS, NAMES, fault, fickle
+from tests.packages import needed
 
 LANES = 4
 KEY = jax.random.key(0)
@@ -25,7 +26,9 @@ KINDS: dict[str, dict[str, Any]] = {
     "serial": {},
     "thread": {"workers": "thread", "num_workers": 2},
     "process": {"workers": "process", "num_workers": 2},
+    "ray": {"workers": "ray", "num_workers": 2, "ray_options": {"num_cpus": 0.1}},
 }
+KINDS_TO_RUN = ["serial", "thread", "process", pytest.param("ray", marks=pytest.mark.full)]
 
 
 class Player:
@@ -49,13 +52,20 @@ class Player:
         self.scan = jax.jit(functools.partial(jax.lax.scan, body))
 
 
+class Players(dict[tuple[str, bool], Player]):
+    """Players by kind, and by whether they are forkable; each is made when it is asked for."""
+
+    def __missing__(self, key: tuple[str, bool]) -> Player:
+        kind, forkable = key
+        if kind == "ray":
+            needed("ray")
+        self[key] = Player(forkable=forkable, **KINDS[kind])
+        return self[key]
+
+
 @pytest.fixture(scope="module")
-def players() -> Iterator[dict[Any, Player]]:
-    made = {
-        (kind, forkable): Player(forkable=forkable, **options)
-        for kind, options in KINDS.items()
-        for forkable in (True, False)
-    }
+def players() -> Iterator[Players]:
+    made = Players()
     yield made
     for player in made.values():
         player.env.close()
@@ -134,7 +144,7 @@ def run(player: Player, twin: Player, rng: np.random.Generator, *, forkable: boo
 
 @pytest.mark.parametrize("num_runs", [10, pytest.param(334, marks=pytest.mark.full)])
 @pytest.mark.parametrize("forkable", [True, False])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS_TO_RUN)
 def test_every_other_state_goes_on(
     kind: str, forkable: bool, num_runs: int, players: Any, twins: Any
 ) -> None:
@@ -143,7 +153,7 @@ def test_every_other_state_goes_on(
         run(players[kind, forkable], twins[forkable], rng, forkable=forkable)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS_TO_RUN)
 @pytest.mark.parametrize("name", NAMES)
 def test_each_fault_is_named(name: str, kind: str, players: Any) -> None:
     player = players[kind, False]

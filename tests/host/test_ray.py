@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 import re
 import signal
@@ -64,7 +65,7 @@ pytestmark = [pytest.mark.full, pytest.mark.usefixtures("ctrl_c")]
 @pytest.fixture(scope="module")
 def ray() -> Iterator[Any]:
     module = needed("ray")
-    assert not module.is_initialized()
+    module.shutdown()  # what another file of tests may have left
     actors.connect()
     assert "RAY_USAGE_STATS_ENABLED" not in os.environ
     yield module
@@ -230,8 +231,10 @@ def test_an_actor_that_goes_on_after_an_interrupt_is_given_up(fleet: Any) -> Non
 
 
 def test_what_no_module_defines_travels(ray: Any) -> None:
-    options = {"workers": "ray", "num_workers": 1, "ray_options": SMALL}
-    fleet: Any = make_fleet(lambda: Toy(side=3), Toy(), options, saves=False, info=INFO)
+    sent = {**SMALL, "runtime_env": {"env_vars": {"SIDE": "3"}}}
+    options = {"workers": "ray", "num_workers": 1, "ray_options": sent}
+    make = lambda: Toy(side=int(os.environ["SIDE"]))  # noqa: E731 (no module shall define it)
+    fleet: Any = make_fleet(make, Toy(), options, saves=False, info=INFO)
     assert fleet.reset([0], [1]).obs[0].shape == (3, 3)
     fleet.close()
 
@@ -309,7 +312,7 @@ def test_nothing_is_left(ending: str, ray: Any) -> None:
 
 
 def test_a_cluster_that_goes_away(ray: Any, serial: Any) -> None:
-    """The last one: it ends the module's cluster, and begins another."""
+    """It ends the module's cluster, and begins another."""
     env, _ = envhub.make(CARTPOLE, workers="ray", num_workers=1, ray_options=SMALL)
     states = stepped(env, started(env)).state
     ray.shutdown()
@@ -321,3 +324,23 @@ def test_a_cluster_that_goes_away(ray: Any, serial: Any) -> None:
     expected = stepped(serial, stepped(serial, started(serial)).state)
     check_the_same(stepped(env, states), expected)
     env.close()
+
+
+def test_a_module_that_is_sent_to_the_nodes(
+    ray: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the error of a module that a node lacks advises; the last one, with its own cluster."""
+    package = tmp_path / "sent_along"
+    package.mkdir()
+    source = "from tests.host.toy import Toy\nclass Mine(Toy): ...\n"
+    (package / "__init__.py").write_text(source, encoding="utf-8")
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        module = importlib.import_module("sent_along")
+    ray.shutdown()
+    ray.init("local", include_dashboard=False, runtime_env={"py_modules": [str(package)]})
+    options = {"workers": "ray", "num_workers": 1, "ray_options": SMALL}
+    fleet: Any = make_fleet(module.Mine, Toy(), options, saves=False, info=INFO)
+    assert fleet.reset([0], [1]).obs[0].shape == (4, 4)
+    fleet.close()
+    del sys.modules["sent_along"]

@@ -59,6 +59,7 @@ def cluster() -> Iterator[Any]:
     ray = needed("ray")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        ray.shutdown()  # what another file of tests may have left
         made = new_cluster()
         ray.init(address=made.address)
         yield made

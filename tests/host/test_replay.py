@@ -212,8 +212,13 @@ def test_a_snapshot_is_for_the_same_wrappers() -> None:
     assert_same(again.step(KEY, state, 1).reward, double.step(KEY, state, 1).reward)
 
 
-@pytest.mark.parametrize("workers", ["thread", pytest.param("process", marks=pytest.mark.full)])
+@pytest.mark.parametrize(
+    "workers",
+    ["thread", *(pytest.param(kind, marks=pytest.mark.full) for kind in ("process", "ray"))],
+)
 def test_workers_replay_the_same_bits(workers: str, lander: Any) -> None:
+    if workers == "ray":
+        needed("ray")
     other, _ = envhub.make(LANDER, forkable=True, max_instances=2, workers=workers, num_workers=2)
 
     def play(env: Any) -> Any:

@@ -16,7 +16,7 @@ from envhub.params import wait_with_jax
 
 REMEDY = (
     "Install its package on every node, or send it with "
-    "ray_options={'runtime_env': {'py_modules': [...]}}."
+    "ray.init(runtime_env={'py_modules': [...]})."
 )
 
 
