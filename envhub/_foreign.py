@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 
@@ -51,3 +52,19 @@ def quiet() -> Iterator[None]:
         yield
     if printed.getvalue():
         _log.debug("while loading a suite: %s", printed.getvalue().strip())
+
+
+@contextlib.contextmanager
+def keep_streams() -> Iterator[None]:
+    """Restore the streams of the terminal after a package was imported, and hide what it prints.
+
+    If brax is installed, JaxMARL 0.2.0 replaces `sys.stdout` and `sys.stderr` by the streams that
+    Python started with, and then prints which of its environments are absent.
+    """
+    names = ("stdout", "stderr", "__stdout__", "__stderr__")
+    kept = {name: getattr(sys, name) for name in names}
+    vars(sys).update(dict.fromkeys(names, io.StringIO()))
+    try:
+        yield
+    finally:
+        vars(sys).update(kept)

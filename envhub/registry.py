@@ -31,6 +31,7 @@ BUILTIN: Mapping[str, str] = MappingProxyType(
         "envpool": "envhub.adapters.envpool:SUITE",
         "gymnasium": "envhub.adapters.gymnasium:SUITE",
         "gymnax": "envhub.adapters.gymnax:SUITE",
+        "jaxmarl": "envhub.adapters.jaxmarl:SUITE",
         "jumanji": "envhub.adapters.jumanji:SUITE",
         "minigrid": "envhub.adapters.plugins:MINIGRID",
         "navix": "envhub.adapters.navix:SUITE",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import io
-import sys
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from envhub import spaces
-from envhub._foreign import quiet
+from envhub._foreign import keep_streams, quiet
 from envhub._forks import refuse_after_fork
 from envhub.environment import Environment
 from envhub.errors import InvalidActionError, InvalidOptionError
@@ -148,19 +146,8 @@ def _env_class() -> Any:
 
 
 def _load(module: str) -> Any:
-    """Import a module of JaxMARL, which must leave the terminal and its streams alone.
-
-    JaxMARL 0.2.0 prints which of its environments are absent, and where brax is installed, its
-    mabrax replaces `sys.stdout` and `sys.stderr` by the streams that Python started with.
-    """
-    names = ("stdout", "stderr", "__stdout__", "__stderr__")
-    kept = {name: getattr(sys, name) for name in names}
-    vars(sys).update(dict.fromkeys(names, io.StringIO()))
-    try:
-        with quiet():
-            return load(f"jaxmarl.environments.{module}", "jaxmarl", "to_jaxmarl")
-    finally:
-        vars(sys).update(kept)
+    with keep_streams(), quiet():
+        return load(f"jaxmarl.environments.{module}", "jaxmarl", "to_jaxmarl")
 
 
 def _space(space: Any, *, of_actions: bool = False) -> Any:
