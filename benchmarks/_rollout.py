@@ -70,7 +70,8 @@ def rollout(step: Step) -> Callable[..., Any]:
             seen = jnp.sum(obs.reshape(*reward.shape, -1), axis=-1, dtype=jnp.float32)
             return (state, observed + seen, rewarded + reward, ended + done), None
 
-        zeros = jnp.zeros(keys.shape[1:])
+        key, action = jax.tree.map(lambda leaf: leaf[0], (keys, actions))
+        zeros = jnp.zeros(jax.eval_shape(step, key, state, action, params)[2].shape)
         start = (state, zeros, zeros, zeros.astype(jnp.int32))
         return jax.lax.scan(advance, start, (keys, actions))[0]
 

@@ -19,6 +19,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 from _rollout import Step, Transition, hub_step, over, random_inputs, reset_all, rollout, same_bits
 from _script import Facts, command_line, finish, measure_rows, show, table_of, word
 from _timing import Program, comparison, time_in_turn
@@ -92,11 +93,31 @@ def brax_state(state: Any) -> Any:
     return state.env, state.steps
 
 
+def jaxmarl_step(env: Any) -> Step:
+    def step(key: Any, state: Any, action: Any, params: Any) -> Transition:
+        actions = dict(zip(env.agents, action, strict=True))
+        obs, state, *told, _ = env.step_env(key, state, actions)
+        obs, reward, done = (
+            jnp.stack([each[agent] for agent in env.agents]) for each in (obs, *told)
+        )
+        return obs, state, reward, done
+
+    return step
+
+
+def jaxmarl_state(state: Any) -> Any:
+    """JaxMARL's own state, of the hub's."""
+    return state.tree
+
+
 EXAMPLES = {
     "gymnax": Example("gymnax::CartPole-v1", {}, gymnax_step, True),
     "navix": Example("navix::Navix-DoorKey-8x8-v0", {}, navix_step, False),
     "craftax": Example("craftax::Craftax-Classic-Symbolic-v1", {}, craftax_step, True),
     "brax": Example("brax::hopper", {"backend": "spring"}, brax_step, False, brax_state),
+    "jaxmarl": Example(
+        "jaxmarl::MPE_simple_spread_v3", {}, jaxmarl_step, False, jaxmarl_state
+    ),
 }
 
 

@@ -34,6 +34,7 @@ BUDGETS = {
     "envpool": Budget(0, 5, 45, 0.5),
     "gymnasium": Budget(60, 4, 45, 2),
     "gymnax": Budget(60, 5, 45, 2),
+    "jaxmarl": Budget(0, 30, 30, 5),
     "jumanji": Budget(80, 10, 45, 2),
     "minigrid": Budget(0, 5, 30, 0.5),
     "navix": Budget(0, 13, 30, 1.3),

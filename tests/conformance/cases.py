@@ -167,6 +167,47 @@ def _of_pgx(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
     return reset, step
 
 
+def _of_jaxmarl(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
+    own = env.unwrapped
+    is_by_place = isinstance(own.agents[0], int)  # STORM's
+    masks = {"SMAX": "get_avail_actions", "Hanabi": "get_legal_moves"}.get(env.family)
+
+    def joined(in_order: Any) -> Any:
+        by_name = dict(zip(env.agents, in_order, strict=True))
+        return by_name if env.observation_agents == "by_name" else env.stack_agents(by_name)
+
+    def shown(obs: Any, state: Any) -> Any:
+        if env.spec.name == "storm":
+            both = zip(obs["observations"], obs["inventory"].T, strict=True)
+            return joined([{"observations": seen, "inventory": held} for seen, held in both])
+        if not masks:
+            return joined([obs[agent] for agent in own.agents])
+        legal = getattr(own, masks)(state)
+        shared = {"world_state": obs["world_state"]} if "world_state" in obs else {}
+        return joined(
+            {"observation": obs[agent], "action_mask": legal[agent].astype(bool), **shared}
+            for agent in own.agents
+        )
+
+    def reset(key: Any, params: Any) -> tuple[Any, Any]:
+        obs, state = own.reset(key)
+        return shown(obs, state), state
+
+    def step(key: Any, state: Any, action: Any, params: Any) -> Transition:
+        is_by_name = env.observation_agents == "by_name"
+        given = action if is_by_name else env.by_agent(action)
+        in_order = [given[name] for name in env.agents]
+        actions = in_order if is_by_place else dict(zip(own.agents, in_order, strict=True))
+        obs, after, rewards, dones, info = own.step_env(key, state, actions)
+        if is_by_place:
+            rewards = dict(zip(own.agents, rewards, strict=True))
+        reward = env.stack_agents({str(agent): rewards[agent] for agent in own.agents})
+        done = {str(agent): dones.get(agent, False) | dones["__all__"] for agent in own.agents}
+        return shown(obs, after), after, reward, env.stack_agents(done), info
+
+    return reset, step
+
+
 def _by_name(observed: Any) -> Any:
     if isinstance(observed, tuple):
         return {name: _by_name(part) for name, part in observed._asdict().items()}
@@ -413,6 +454,12 @@ BINDINGS = {
     "pgx": Binding(
         sample=(("tic_tac_toe", {}), ("minatar-breakout", {})),
         direct=_of_pgx,
+        own_state=lambda state: state.tree,
+    ),
+    "jaxmarl": Binding(
+        # With the agents first, and with agents of different spaces.
+        sample=(("switch_riddle", {}), ("MPE_simple_crypto_v3", {})),
+        direct=_of_jaxmarl,
         own_state=lambda state: state.tree,
     ),
     "navix": Binding(

@@ -21,6 +21,7 @@ BASES = {
     "envpool": ("Pendulum-v1", {"max_episode_steps": 20, "seeding": "exact"}),
     "gymnasium": ("Pendulum-v1", {"max_episode_steps": 20}),
     "gymnax": ("CartPole-v1", {}),
+    "jaxmarl": ("MPE_simple_v3", {"max_steps": 20}),
     "jumanji": ("Maze-v0", {"time_limit": 20}),
     "minigrid": ("MiniGrid-Empty-5x5-v0", {"keep": ["image"], "max_episode_steps": 20}),
     "navix": ("Navix-Empty-5x5-v0", {"max_steps": 20}),

@@ -18,7 +18,11 @@ from tests.packages import needed
 
 gymnasium = needed("gymnasium")
 SLOW = ("brax", "craftax")  # to compile
-QUICK = {"navix": "Navix-Empty-5x5-v0", "pgx": "minatar-breakout"}  # instead of the example
+QUICK = {  # and of one agent, instead of the example
+    "jaxmarl": "MPE_simple_v3",
+    "navix": "Navix-Empty-5x5-v0",
+    "pgx": "minatar-breakout",
+}
 
 
 def made(env_id: str, render_mode: str | None = None, **options: Any) -> Any:
