@@ -115,9 +115,7 @@ EXAMPLES = {
     "navix": Example("navix::Navix-DoorKey-8x8-v0", {}, navix_step, False),
     "craftax": Example("craftax::Craftax-Classic-Symbolic-v1", {}, craftax_step, True),
     "brax": Example("brax::hopper", {"backend": "spring"}, brax_step, False, brax_state),
-    "jaxmarl": Example(
-        "jaxmarl::MPE_simple_spread_v3", {}, jaxmarl_step, False, jaxmarl_state
-    ),
+    "jaxmarl": Example("jaxmarl::MPE_simple_spread_v3", {}, jaxmarl_step, False, jaxmarl_state),
 }
 
 

@@ -233,7 +233,7 @@ def _view(seen: Any, declared: Any) -> spaces.Space:
         return spaces.MultiDiscrete(np.asarray(declared.num_categories), dtype)
     if declared is not None and np.prod(declared.shape) == np.prod(shape):
         return spaces.Box(np.asarray(declared.low), np.asarray(declared.high), shape, dtype)
-    if dtype == bool:
+    if dtype.kind == "b":
         return spaces.Box(False, True, shape, np.bool_)
     if dtype.kind == "f":
         return spaces.Box(-np.inf, np.inf, shape, dtype)

@@ -112,7 +112,8 @@ class JaxMarlSuite(Suite):
     ) -> tuple[str, Environment] | None:
         if not isinstance(obj, self.load("environments.multi_agent_env").MultiAgentEnv):
             return None
-        names = {self._class(name): name for name in CLASSES}
+        known = vars(self.load("registration"))  # without MABrax's, if brax is absent
+        names = {known[kind]: name for name, kind in CLASSES.items() if kind in known}
         if type(obj) not in names:
             unknown = "not known of an environment of a third party."
             claims = dict.fromkeys(("differentiable", "has_env_params", "renderable"), unknown)
@@ -126,7 +127,8 @@ class JaxMarlSuite(Suite):
         return name, under_contract(obj, FAMILY_OF[name], capabilities)
 
     def _class(self, name: str) -> Any:
-        return getattr(self.load("registration"), CLASSES[name])
+        module = "environments.mabrax" if FAMILY_OF[name] == "MABrax" else "registration"
+        return getattr(self.load(module), CLASSES[name])
 
 
 def _by_name(keyword: str, given: Any, known: Mapping[str, Any]) -> Any:
