@@ -148,6 +148,7 @@ def test_what_the_matrix_has_not_run_may_be_skipped_and_nothing_else() -> None:
         "gymnasium::Blackjack-v1",
         "gymnasium::tabular/Blackjack-v0",
         "gymnax::MemoryChain-bsuite",
+        "jaxmarl::switch_riddle",
     }
     # A stream decides its episodes, so two runs of one key prove nothing.
     stream = {"envpool::CartPole-v1"}
