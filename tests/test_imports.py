@@ -122,7 +122,10 @@ NAMED = {
     ),
     "envhub/export/agents.py": ({"gymnasium"}, "the name of another export, in an error"),
     "envhub/export/brax.py": ({"brax"}, "the interface"),
-    "envhub/export/checks.py": ({"gymnasium"}, "the name of another export, in an error"),
+    "envhub/export/checks.py": (
+        {"gymnasium", "jaxmarl"},
+        "the names of other exports, in errors",
+    ),
     "envhub/export/driver.py": ({"gymnax"}, "the name of another export, in an error"),
     "envhub/export/gymnasium.py": ({"gymnasium"}, "the interface"),
     "envhub/export/gymnasium_vec.py": ({"gymnasium"}, "the interface"),

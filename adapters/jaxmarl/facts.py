@@ -71,6 +71,8 @@ NOT_OPTIONS = {
 }  # fmt: skip
 # Actions are continuous by default; those of the others are discrete.
 CONTINUOUS = ("MPE_simple_facmac", "MPE_simple_world_comm", "jaxnav")
+# An entry of its colours is a number (0.2.0), with which matplotlib cannot draw.
+WITHOUT_COLOURS = "MPE_simple_push_v3"
 BROKEN_IN_X64 = {"SMAX", "HeuristicEnemySMAX", "LearnedPolicyEnemySMAX", "jaxnav"}
 
 

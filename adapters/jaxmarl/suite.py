@@ -23,6 +23,7 @@ from .facts import (
     NOT_OPTIONS,
     OF_MPE,
     ROBOTARIUM,
+    WITHOUT_COLOURS,
     differentiable,
 )
 from .pictures import PICTURES
@@ -80,11 +81,12 @@ class JaxMarlSuite(Suite):
     def capabilities(self, name: str, options: Mapping[str, Any]) -> Capabilities:
         if name in ROBOTARIUM:
             return Capabilities.none(NO_ROBOTARIUM)
+        is_drawn = self.family(name) in PICTURES and name != WITHOUT_COLOURS
         fixed = "JaxMARL has nothing there that can change from call to call."
         return Capabilities.native(
             differentiable=differentiable(name, options),
             has_env_params=self.family(name) in LIMITS or fixed,
-            renderable=self.family(name) in PICTURES or "JaxMARL draws no picture of it.",
+            renderable=is_drawn or "JaxMARL draws no picture of it.",
         )
 
     def gap(self, name: str, options: Mapping[str, Any]) -> Gap | None:
