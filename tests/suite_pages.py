@@ -233,7 +233,8 @@ def _without(common: list[str], words: list[str]) -> str:
 
 
 def _code(words: Iterable[str]) -> str:
-    return ", ".join(word if word == CALLBACK else f"`{word}`" for word in words)
+    cells = (word.replace("|", r"\|") for word in words)  # which ends a cell of a table
+    return ", ".join(word if word == CALLBACK else f"`{word}`" for word in cells)
 
 
 def between_marks(text: str, subject: str) -> list[str]:

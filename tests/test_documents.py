@@ -263,9 +263,10 @@ def test_a_page_of_a_suite_has_its_facts(name: str) -> None:
     text = suite_pages.page(suite).read_text(encoding="utf-8")
     assert suite_pages.between_marks(text, "facts") == suite_pages.facts(suite)
     lines = suite_pages.between_marks(text, "environments")
-    rows = [line.split("|")[1] for line in lines if line[:2] == "| "][1:]
+    rows = [re.split(r"(?<!\\)\|", line)[1] for line in lines if line[:2] == "| "][1:]
     counted = [int(each) for row in rows for each in re.findall(r": (\d+) of \d+, such as", row)]
-    listed = [each for row in rows for each in re.findall(r"`([^`]+)`", row)]
+    found = [each for row in rows for each in re.findall(r"`([^`]+)`", row)]
+    listed = [each.replace(r"\|", "|") for each in found]
     names = suite_pages.newest_names(suite)
     assert len(set(listed)) == len(listed)
     assert set(listed) <= set(names)
