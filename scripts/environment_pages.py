@@ -103,7 +103,7 @@ def in_words(space: str) -> str:
     if box and not re.search(r"\(", box[1] + box[2]):
         sizes = [size for size in box[3].replace(" ", "").split(",") if size]
         what = f"an array of {' by '.join(sizes)} numbers" if sizes else "one number"
-        return f"{what} between {box[1]} and {box[2]}, {box[4]} (`{space}`)"
+        return f"{what} between `{box[1]}` and `{box[2]}`, {box[4]} (`{space}`)"
     return f"`{space}`"
 
 
