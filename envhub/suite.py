@@ -34,7 +34,8 @@ class Gap:
     """Something that does not work, with its kind and its reason.
 
     Attributes:
-        kind: `"notimpl"` (not implemented here yet), `"upstream"` (a defect of the suite) or
+        kind: `"notimpl"` (not implemented here yet), `"upstream"` (a defect of the suite),
+            `"needs_network"` (something must be fetched first; the reason has the command) or
             `"never"`.
         reason: what fails, on which versions, and what to do instead.
 
@@ -43,7 +44,7 @@ class Gap:
         'upstream'
     """
 
-    kind: Literal["notimpl", "upstream", "never"]
+    kind: Literal["notimpl", "upstream", "needs_network", "never"]
     reason: str
 
 
