@@ -25,12 +25,14 @@ from _script import Facts, command_line, finish, measure_rows, show, table_of, w
 from _timing import Program, comparison, time_in_turn
 
 import envhub
+from envhub import registry
 
 WANTED_RATIO = 0.97
 WANTED_IMPORT_MS = 50.0
 WANTED_QUESTION_MS = 5.0
 QUESTION = "gymnax::CartPole-v1"  # the costliest of the suites to ask
 BRAX_EPISODE_LENGTH = 1000
+XLAND = "XLand-MiniGrid-R1-9x9"
 SIDES = ("hub", "own")
 
 
@@ -110,12 +112,32 @@ def jaxmarl_state(state: Any) -> Any:
     return state.tree
 
 
+def octax_step(env: Any) -> Step:
+    def step(key: Any, state: Any, action: Any, params: Any) -> Transition:
+        state, obs, reward, terminated, truncated, _ = env.step(state, action)
+        return obs, state, reward, terminated | truncated
+
+    return step
+
+
+def xminigrid_step(env: Any) -> Step:
+    own = registry.get("xminigrid").load().make(XLAND)[1]
+
+    def step(key: Any, state: Any, action: Any, params: Any) -> Transition:
+        after = env.step(own, state, action)
+        return after.observation, after, after.reward, after.last()
+
+    return step
+
+
 EXAMPLES = {
     "gymnax": Example("gymnax::CartPole-v1", {}, gymnax_step, True),
     "navix": Example("navix::Navix-DoorKey-8x8-v0", {}, navix_step, False),
     "craftax": Example("craftax::Craftax-Classic-Symbolic-v1", {}, craftax_step, True),
     "brax": Example("brax::hopper", {"backend": "spring"}, brax_step, False, brax_state),
     "jaxmarl": Example("jaxmarl::MPE_simple_spread_v3", {}, jaxmarl_step, False, jaxmarl_state),
+    "octax": Example("octax::brix", {}, octax_step, False),
+    "xminigrid": Example(f"xminigrid::{XLAND}", {}, xminigrid_step, False),
 }
 
 

@@ -35,9 +35,11 @@ BUILTIN: Mapping[str, str] = MappingProxyType(
         "jumanji": "envhub.adapters.jumanji:SUITE",
         "minigrid": "envhub.adapters.plugins:MINIGRID",
         "navix": "envhub.adapters.navix:SUITE",
+        "octax": "envhub.adapters.octax:SUITE",
         "pgx": "envhub.adapters.pgx:SUITE",
         "popgym": "envhub.adapters.plugins:POPGYM",
         "pufferlib": "envhub.adapters.pufferlib:SUITE",
+        "xminigrid": "envhub.adapters.xminigrid:SUITE",
     }
 )
 """Suite name to the place of the object that describes it."""

@@ -191,7 +191,7 @@ def _rounded(value: Any) -> Any:
 def defaults(suite: Suite, names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Return the default params of these environments, without those that have none."""
     running = [name for name in names if not suite.gap(name, {})]
-    found = {name: _params(suite, _drawn_by_symbols(name)) for name in running}
+    found = {name: _params(suite, _made_quickly(suite, name)) for name in running}
     return {name: params for name, params in sorted(found.items()) if params}
 
 
@@ -212,15 +212,16 @@ def write_defaults(suite: Suite) -> None:
 def _representative(suite: Suite, name: str) -> str:
     if suite.name in SAME_PARAMS:
         return suite.example
-    return _drawn_by_symbols(name)
+    return _made_quickly(suite, name)
 
 
-def _drawn_by_symbols(name: str) -> str:
-    """Return the name of the variant with equal params that is made in seconds.
+def _made_quickly(suite: Suite, name: str) -> str:
+    """Return the name of an environment with equal params that is made in seconds.
 
     craftax prepares the pictures of its pixels for minutes when the first environment is made.
+    octax's constructor compiles the beginning of a game, and the limit is the same in each.
     """
-    return name.replace("Pixels", "Symbolic")
+    return suite.example if suite.name == "octax" else name.replace("Pixels", "Symbolic")
 
 
 def _common(lists: Iterable[list[str]]) -> list[str]:

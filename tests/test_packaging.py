@@ -396,16 +396,17 @@ def test_a_set_without_a_suite_has_what_that_suite_holds_back() -> None:
 
 
 def test_a_suite_that_does_not_fit_old_versions_is_not_in_their_sets() -> None:
-    """EnvPool needs a newer glfw, and JaxMARL a newer JAX."""
+    """EnvPool needs a newer glfw, JaxMARL a newer JAX, and xminigrid a newer tqdm."""
     absent = {path.stem: tasks.absent(path.stem) for path in CONSTRAINTS}
     oldest = {name: found for name, found in absent.items() if name.startswith("oldest-")}
-    assert set(map(tuple, oldest.values())) == {("envpool", "jaxmarl")}
+    assert set(map(tuple, oldest.values())) == {("envpool", "jaxmarl", "xminigrid")}
     assert {name: found for name, found in absent.items() if name.startswith("newest-")} == {
         tasks.newest(python): [] for python in SUPPORTED
     }
     assert tasks.tests_without(tasks.OLDEST) == [
         *("--without", "envpool", "--ignore", "tests/quirks/test_envpool.py"),
         *("--without", "jaxmarl", "--ignore", "tests/quirks/test_jaxmarl.py"),
+        *("--without", "xminigrid", "--ignore", "tests/quirks/test_xminigrid.py"),
     ]
 
 

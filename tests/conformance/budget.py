@@ -38,9 +38,11 @@ BUDGETS = {
     "jumanji": Budget(80, 10, 45, 2),
     "minigrid": Budget(0, 5, 30, 0.5),
     "navix": Budget(0, 13, 30, 1.3),
+    "octax": Budget(0, 20, 30, 4),
     "pgx": Budget(0, 20, 30, 4),
     "popgym": Budget(0, 4, 20, 0.4),
     "pufferlib": Budget(0, 4, 30, 0.5),
+    "xminigrid": Budget(0, 25, 30, 3),
 }
 
 

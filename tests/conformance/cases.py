@@ -208,6 +208,32 @@ def _of_jaxmarl(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]
     return reset, step
 
 
+def _of_octax(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
+    def reset(key: Any, params: Any) -> tuple[Any, Any]:
+        state, obs, _ = env.unwrapped.reset(key)
+        return obs, state
+
+    def step(key: Any, state: Any, action: Any, params: Any) -> Transition:
+        after, obs, reward, terminated, _, info = env.unwrapped.step(state, action)
+        return obs, after, reward, terminated, info
+
+    return reset, step
+
+
+def _of_xminigrid(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
+    own, static = registry.get("xminigrid").load().make(env.spec.name)
+
+    def reset(key: Any, params: Any) -> tuple[Any, Any]:
+        timestep = own.reset(static, key)
+        return timestep.observation, timestep
+
+    def step(key: Any, state: Any, action: Any, params: Any) -> Transition:
+        after = own.step(static, state, action)
+        return after.observation, after, after.reward, after.last(), {}
+
+    return reset, step
+
+
 def _by_name(observed: Any) -> Any:
     if isinstance(observed, tuple):
         return {name: _by_name(part) for name, part in observed._asdict().items()}
@@ -461,6 +487,16 @@ BINDINGS = {
         sample=(("switch_riddle", {}), ("MPE_simple_crypto_v3", {})),
         direct=_of_jaxmarl,
         own_state=lambda state: state.tree,
+    ),
+    "octax": Binding(
+        sample=(("brix", {}),),
+        direct=_of_octax,
+        own_done=lambda result: result.terminated,
+    ),
+    "xminigrid": Binding(
+        sample=(("XLand-MiniGrid-R1-9x9", {}),),
+        direct=_of_xminigrid,
+        of_families={"MiniGrid": "MiniGrid-DoorKey-5x5"},
     ),
     "navix": Binding(
         sample=(

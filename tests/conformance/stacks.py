@@ -25,9 +25,11 @@ BASES = {
     "jumanji": ("Maze-v0", {"time_limit": 20}),
     "minigrid": ("MiniGrid-Empty-5x5-v0", {"keep": ["image"], "max_episode_steps": 20}),
     "navix": ("Navix-Empty-5x5-v0", {"max_steps": 20}),
+    "octax": ("brix", {"max_num_steps_per_episodes": 20}),
     "pgx": ("minatar-breakout", {}),
     "popgym": ("popgym-PositionOnlyPendulumEasy-v0", {"max_episode_steps": 20}),
     "pufferlib": ("CartPole-v1", {}),
+    "xminigrid": ("MiniGrid-Empty-5x5", {"max_steps": 20}),
 }
 
 # Every wrapper that can be traced, with options that fit many environments.
