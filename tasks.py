@@ -32,9 +32,12 @@ ROOT = Path(__file__).resolve().parent
 PYTHONS = ("3.11", "3.12", "3.13")
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 OLDEST = "oldest-py3.11"
+EXAMPLE = "gymnax"  # the suite that most tests use
 STAMP = "set-up-complete"
 BUILD_OCEAN = "scripts/build_ocean.py"
 SCRIPTS = {"constraints": "scripts.write_constraints", "extras": "scripts.try_extras"}
+# The extras that are no suite, and not part of a set unless it is set up with them.
+NO_SUITES = ("all", "dev", "docs", "examples", "ray", "trainers", "video")
 # The libraries of docs/coming_from.md, of which Envrax needs Python 3.13 and others gymnax 0.0.9.
 OTHERS, OTHERS_FOLDER, WITH_OTHERS = "tests/other_libraries.txt", "others", "newest-py3.13"
 LINTS = (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"])
@@ -277,6 +280,7 @@ def create(python: str, directory: Path) -> None:
 
 def install(directory: Path, extras: str, *options: str) -> None:
     """Install this checkout, with these extras, into a virtual environment."""
+    extras = extras.replace("_", "-")  # pip before 23.3 finds no extra with an underscore
     pip = [tool(directory, "python"), "-m", "pip", "install", "--no-input"]
     run([*pip, "--progress-bar", "off", "--editable", f".[{extras}]", *options])
 
@@ -284,24 +288,40 @@ def install(directory: Path, extras: str, *options: str) -> None:
 def extras(name: str) -> str:
     """What a set has besides envhub: its suites, tools, and those of the site if it pins them."""
     without = absent(name)
-    suites = ",".join(each for each in _users() if each not in without) if without else "all"
+    has_all = not {*in_all()} & {*without}
+    suites = "all" if has_all else ",".join(each for each in users() if each not in without)
     return f"{suites},dev" + ",docs" * pins(name, "mkdocs")
 
 
-def _users() -> dict[str, str]:
-    """The suites, and the extra `video`, each with its first distribution."""
-    import tomllib  # here: an older Python gets as far as being told so
-
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    optional = project["optional-dependencies"]
-    every = re.findall(r"\w+", optional["all"][0].partition("[")[2])
+def users() -> dict[str, str]:
+    """The suites, and the extra `video` behind them, each with its first distribution."""
+    optional = _optional()
+    every = [*sorted({*optional} - {*NO_SUITES}), "video"]
     return {each: re.split(r"[<>=!\[]", optional[each][0])[0] for each in every}
 
 
+def in_all() -> list[str]:
+    """Those of them that the extra `all` has: the others do not fit its newest versions."""
+    return re.findall(r"\w+", _optional()["all"][0].partition("[")[2])
+
+
+def _optional() -> dict[str, list[str]]:
+    import tomllib  # here: an older Python gets as far as being told so
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras: dict[str, list[str]] = project["optional-dependencies"]
+    return extras
+
+
 def absent(name: str) -> list[str]:
-    """The suites that a set does not pin, because they do not fit the versions that it has."""
-    every = _users().items()
-    return [each for each, of in every if not pins(name, of) and not pins(name, each)]
+    """The suites that a set does not pin, because they do not fit the versions that it has.
+
+    A set that is named after a suite is of that suite alone.
+    """
+    every, alone = users(), name.partition("-py")[0]
+    if alone in every:
+        return [each for each in every if each != alone]
+    return [each for each, of in every.items() if not pins(name, of) and not pins(name, each)]
 
 
 def left_out(name: str) -> str:
@@ -314,7 +334,7 @@ def tests_without(name: str) -> list[str]:
 
     Without the suite that serves as the example in most tests, that is nearly all of them.
     """
-    files = ["tests/conformance/test_contract.py", "tests/quirks"] * bool(left_out(name))
+    files = ["tests/conformance/test_contract.py", "tests/quirks"] * (EXAMPLE in absent(name))
     ignored = [
         ["--without", each, "--ignore", f"tests/quirks/test_{each}.py"] for each in absent(name)
     ]

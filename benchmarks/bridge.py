@@ -18,6 +18,7 @@ The absolute cost of one call to the host, and of one step of one environment, c
 from __future__ import annotations
 
 import argparse
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ from _script import Facts, command_line, finish, measure_rows, show, table_of, w
 from _timing import Program, comparison, seconds, time_in_turn
 
 import envhub
+from envhub import registry
 from envhub.host import transport
 
 SIMULATIONS = 32
@@ -93,6 +95,38 @@ class VectorisedCartPole:
         return np.float32(starts), {}
 
 
+class ControlLoop:
+    """Environments of dm_control, which has no vector environment: a loop steps them."""
+
+    def __init__(self, domain: str, task: str, num_envs: int) -> None:
+        suite = registry.get("dm_control").load("suite")
+        self._envs = [suite.load(domain, task) for _ in range(num_envs)]
+
+    def reset(self, seed: Any) -> Any:
+        for env, each in zip(self._envs, seed, strict=True):
+            env.task.random.seed(each)
+        return _stacked([env.reset().observation for env in self._envs]), {}
+
+    def step(self, actions: Any) -> Any:
+        steps = [env.step(action) for env, action in zip(self._envs, actions, strict=True)]
+        rewards = np.array([step.reward for step in steps])
+        ends = np.array([step.last() for step in steps])
+        return _stacked([step.observation for step in steps]), rewards, ends, ends, {}
+
+
+def _stacked(observations: Any) -> Any:
+    return {name: np.stack([each[name] for each in observations]) for name in observations[0]}
+
+
+def controls(domain: str, task: str, num_actions: int) -> Kind:
+    def choose(rng: np.random.Generator, obs: Any) -> Any:
+        count = len(next(iter(obs.values())))
+        return rng.uniform(-1, 1, (count, num_actions)).astype(np.float32)
+
+    own = functools.partial(ControlLoop, domain, task)
+    return Kind(f"dm_control::{domain}-{task}", own, choose, True)
+
+
 def ales(**options: Any) -> Callable[[int], Any]:
     def make(num_envs: int) -> Any:
         from ale_py.vector_env import AtariVectorEnv
@@ -126,6 +160,7 @@ HOPPER = Kind("gymnasium::Hopper-v5", gymnasiums("Hopper-v5"), hardly_move, True
 # A seed decides how many frames are idled away at the start, and each side draws them by its own.
 PONG = Kind("ale::pong", ales(), press_anything, False)
 PONG_ON_ONE_CORE = PONG._replace(own=ales(num_threads=1))
+SWINGUP, HUMANOID = controls("cartpole", "swingup", 1), controls("humanoid", "run", 21)
 OPAQUE, FORKABLE, VECTOR = {"forkable": False}, {"forkable": True}, {"engine": "vector"}
 
 ROWS = {
@@ -140,6 +175,10 @@ ROWS = {
     "acrobot-mctx-64": Row(ACROBOT, FORKABLE, 64, None, is_search=True),
     "hopper-opaque-64": Row(HOPPER, OPAQUE, 64, 1.0),
     "hopper-forkable-64": Row(HOPPER, FORKABLE, 64, 0.9),
+    "swingup-opaque-64": Row(SWINGUP, OPAQUE, 64, 0.97),
+    "swingup-forkable-64": Row(SWINGUP, FORKABLE, 64, None),
+    "humanoid-opaque-8": Row(HUMANOID, OPAQUE, 8, 0.97),
+    "humanoid-forkable-8": Row(HUMANOID, FORKABLE, 8, 0.97),
     "pong-vector-8": Row(PONG, VECTOR, 8, 0.95),
     "pong-vector-64": Row(PONG, VECTOR, 64, 0.95),
     "pong-bound-8": Row(PONG, None, 8, None),
@@ -303,7 +342,8 @@ def compare(row: Row, steps: int, repeats: int) -> Facts:
     hub_obs, own_obs = (side.run(side.prepare())[0] for side in sides)
     found = comparison(time_in_turn(sides, repeats), Sides._fields, row.num_envs * steps)
     is_comparable = row.kind.same_seeds and not row.is_search
-    same = np.array_equal(hub_obs, own_obs.astype(hub_obs.dtype))
+    pairs = zip(jax.tree.leaves(hub_obs), jax.tree.leaves(own_obs), strict=True)
+    same = all(np.array_equal(ours, theirs.astype(ours.dtype)) for ours, theirs in pairs)
     return {
         **found,
         "wanted": row.wanted,

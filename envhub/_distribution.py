@@ -14,7 +14,8 @@ _STRANGERS_FILE = "api.py"
 
 def install_command(extra: str) -> str:
     """Return the command that installs this project with one of its extras."""
-    return f'pip install "{NAME}[{extra}]"'
+    # pip before 23.3 finds no extra that is written with an underscore.
+    return f'pip install "{NAME}[{extra.replace("_", "-")}]"'
 
 
 def stranger(folder: str = os.path.dirname(__file__)) -> str:

@@ -15,15 +15,18 @@ def is_opengl_chosen() -> bool:
 
 
 @contextlib.contextmanager
-def egl_without_display() -> Iterator[None]:
+def egl_without_display(otherwise: str = "egl") -> Iterator[None]:
     """Make MuJoCo draw with EGL unless something else was chosen.
 
     Without a choice, Gymnasium 1.3 tries GLFW, which warns.
+
+    Args:
+        otherwise: a value of `MUJOCO_GL` in place of EGL, where that is absent.
     """
     if is_opengl_chosen():
         yield
         return
-    os.environ["MUJOCO_GL"] = "egl"
+    os.environ["MUJOCO_GL"] = otherwise
     try:
         yield
     finally:

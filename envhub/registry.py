@@ -28,6 +28,7 @@ BUILTIN: Mapping[str, str] = MappingProxyType(
         "ale": "envhub.adapters.ale:SUITE",
         "brax": "envhub.adapters.brax:SUITE",
         "craftax": "envhub.adapters.craftax:SUITE",
+        "dm_control": "envhub.adapters.dm_control:SUITE",
         "envpool": "envhub.adapters.envpool:SUITE",
         "gymnasium": "envhub.adapters.gymnasium:SUITE",
         "gymnax": "envhub.adapters.gymnax:SUITE",

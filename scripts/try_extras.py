@@ -34,7 +34,7 @@ import tasks
 
 PROJECT = tomllib.loads((tasks.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
-USERS = re.findall(r"\w+", EXTRAS["all"][0].partition("[")[2])
+USERS = [*tasks.users()]
 # Several devices are examined too; and compiling, of what runs a few times, is most of the time.
 XLA_FLAGS = "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"
 IN_A_DOCUMENT = re.compile(rf"(?:{PROJECT['name']}|[\"' ]\.)\[([\w,]+)\]")
@@ -148,8 +148,8 @@ def trials(extras: Sequence[str] | None, named: Sequence[str] | None) -> list[Tr
 
 def of_extras(extras: str) -> Trial:
     """Examine the example of each suite that these extras name, and what else users install."""
-    users = [*USERS, "ray"]
-    given = USERS if extras == "all" else [each for each in extras.split(",") if each in users]
+    asked = tasks.in_all() if extras == "all" else extras.split(",")
+    given = [each for each in asked if each in [*USERS, "ray"]]
     return Trial(extras, extras, (), TRY, given)
 
 
@@ -202,13 +202,21 @@ def attempt(wheel: Path, trial: Trial, version: str) -> tasks.Outcome:
         python = tasks.tool(directory, "python")
         try:
             tasks.create(tasks.find_python(version), directory)
-            install(python, [f"{wheel}[{trial.extras}]", *trial.others])
+            if absent := [each for each in trial.extras.split(",") if not is_held(each, version)]:
+                raise NoFitError(f"no set of Python {version} has {', '.join(absent)}")
+            install(python, [f"{wheel}[{trial.extras.replace('_', '-')}]", *trial.others])
             detail, state = examine(python, trial, Path(temporary)), "passed"
         except (tasks.PythonNotFoundError, NoFitError) as error:
             detail, state = str(error), "not run"
         except tasks.TaskError as error:
             detail, state = str(error), "FAILED"
     return tasks.Outcome(name, state, detail, time.monotonic() - started)
+
+
+def is_held(extra: str, version: str) -> bool:
+    """Whether a set of this version of Python has what an extra asks for."""
+    sets = [name for name in tasks.set_names() if name.endswith(f"-py{version}")]
+    return extra not in USERS or any(extra not in tasks.absent(name) for name in sets)
 
 
 def install(python: str, requirements: Sequence[str]) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+import tasks
+
 REPOSITORY = Path(__file__).parent.parent
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -48,9 +50,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_report_header(config: pytest.Config) -> str:
-    seed = config.getoption("--hypothesis-seed")
-    return "hypothesis: derandomised" if seed is None else f"hypothesis: --hypothesis-seed={seed}"
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    seed, without = config.getoption("--hypothesis-seed"), config.getoption("without")
+    drawn = "derandomised" if seed is None else f"--hypothesis-seed={seed}"
+    return [f"hypothesis: {drawn}", f"without: {', '.join(without) or 'no suite'}"]
+
+
+def absent_here() -> list[str]:
+    """The suites that are no part of the extra `all`, and not installed."""
+    apart = {name: of for name, of in tasks.users().items() if name not in tasks.in_all()}
+    found = {each.name.replace("_", "-").lower() for each in metadata.distributions()}
+    return [name for name, of in apart.items() if of not in found]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -72,6 +82,7 @@ def pytest_configure(config: pytest.Config) -> None:
     profile, seed = config.getoption("--hypothesis-profile"), config.getoption("--hypothesis-seed")
     if profile == "random" and seed is None:
         raise pytest.UsageError("a random run can be repeated: give it a --hypothesis-seed")
+    config.option.without += [name for name in absent_here() if name not in config.option.without]
     config.addinivalue_line("markers", "full: takes long, and runs with --full alone")
 
 

@@ -80,7 +80,7 @@ def why_not_here(suite: Suite) -> str:
         return str(error)
     # The full pufferlib has more than pufferlib-core, whatever their numbers.
     # A set without a suite may have newer ones, and no test of the pages.
-    whole = pins(suite, "newest-*")
+    whole = pins(suite, "newest-*") or pins(suite)
     described = suite.module if suite.module in whole else suite.distribution
     newest = whole[described][-1]
     if (suite.provider(), installed) == (described, newest):

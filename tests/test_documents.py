@@ -29,6 +29,7 @@ from envhub.wrappers._inside_autoreset import InsideAutoReset
 
 from . import examples_page, notebook_page, suite_pages
 from .conftest import REPOSITORY
+from .packages import needed
 
 DOCS = REPOSITORY / "docs"
 DOCUMENTS = [
@@ -60,6 +61,8 @@ WITH_CODE = [path for path in DOCUMENTS if blocks(path, "python") and path != A_
 
 @pytest.mark.parametrize("document", WITH_CODE, ids=named)
 def test_every_block_of_python_runs(document: Path) -> None:
+    if document.parent.name == "suites" and document.stem in registry.BUILTIN:
+        needed(registry.get(document.stem).module)
     names: dict[str, object] = {}
     for block in blocks(document, "python"):
         exec(compile(block, str(document), "exec"), names)

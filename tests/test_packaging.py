@@ -26,6 +26,7 @@ import tasks
 from envhub import __version__, _versions, registry
 from envhub._distribution import NAME
 from envhub.host.parallel import actors
+from tests.conformance.depth import set_of_every_name
 
 REPOSITORY = Path(__file__).parent.parent
 PYPROJECT: dict[str, Any] = tomllib.loads(
@@ -36,6 +37,8 @@ EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 SUITES = {name: registry.get(name) for name in registry.BUILTIN}
 SUPPORTED = [f"3.{minor}" for minor in range(30)]
 SUPPORTED = [python for python in SUPPORTED if _versions.admits(PROJECT["requires-python"], python)]
+# Suites that do not fit the newest versions of the others, and the Python of the sets of their own.
+APART, APART_ON = {"dm_control"}, "3.12"
 CONSTRAINTS = sorted(REPOSITORY.glob("constraints/*"))
 # Where a package of the tree is, and what it is called once it is installed.
 TREE = {"envhub": "envhub", "adapters": "envhub.adapters"}
@@ -94,7 +97,10 @@ def test_there_is_one_extra_a_suite_of_its_name() -> None:
     others = {"all", "dev", "docs", "examples", "ray", "trainers", "video"}
     assert set(EXTRAS) == {*SUITES, *others}
     assert list(map(requirement, EXTRAS["ray"])) == [("ray", actors.SUPPORTED)]
-    assert EXTRAS["all"] == [f"{NAME}[{','.join([*sorted(SUITES), 'video'])}]"]
+    together = sorted({*SUITES} - APART)
+    assert EXTRAS["all"] == [f"{NAME}[{','.join([*together, 'video'])}]"]
+    assert [*tasks.users()] == [*sorted(SUITES), "video"]
+    assert tasks.in_all() == [*together, "video"]
 
 
 @pytest.mark.parametrize("name", SUITES)
@@ -204,7 +210,10 @@ def test_the_wheel_says_what_it_needs(wheel: Path) -> None:
     metadata = metadata_of(wheel)
     assert metadata["License-Expression"] == "MIT"
     assert set(metadata["Requires-Python"].split(",")) == set(PROJECT["requires-python"].split(","))
-    assert set(metadata.get_all("Provides-Extra", [])) == set(EXTRAS)
+    provided = {name.replace("_", "-") for name in EXTRAS}  # as PEP 685 writes them
+    assert set(metadata.get_all("Provides-Extra", [])) == provided
+    told = [suite.install_command.partition("[")[2] for suite in SUITES.values()]
+    assert {each.partition("]")[0] for each in told} < provided
     assert "# envhub" in metadata.get_payload()
     assert relative(links(metadata.get_payload())) == []
     requirements = metadata.get_all("Requires-Dist", [])
@@ -338,7 +347,8 @@ def test_there_is_a_newest_and_an_oldest_set_for_every_python() -> None:
     expected = [f"newest-py{python}.txt" for python in SUPPORTED]
     oldest = [f"oldest-py{python}.txt" for python in SUPPORTED]
     without = [path.name for path in CONSTRAINTS if tasks.left_out(path.stem)]
-    assert [path.name for path in CONSTRAINTS] == [*expected, *oldest, *without]
+    apart = [f"{name}-py{APART_ON}.txt" for name in sorted(APART)]
+    assert [path.name for path in CONSTRAINTS] == [*apart, *expected, *oldest, *without]
     assert tasks.OLDEST.endswith(f"-py{SUPPORTED[0]}")
     assert tasks.set_names() == [path.stem for path in CONSTRAINTS]
     assert [tasks.newest(python) + ".txt" for python in SUPPORTED] == expected
@@ -366,7 +376,8 @@ class TestConstraints:
         absent = tasks.absent(path.stem)
         held = [name for name in [*SUITES, "video"] if name not in absent]
         asked += [text for name in held for text in EXTRAS[name]]
-        assert tasks.extras(path.stem).startswith(",".join(held) if absent else "all")
+        has_all = {*absent} <= APART
+        assert tasks.extras(path.stem).startswith("all" if has_all else ",".join(held))
         signs = {"docs": "mkdocs", "examples": "torch", "ray": "torch", "trainers": "torchrl"}
         for extra, sign in signs.items():
             asked += EXTRAS[extra] if tasks.pins(path.stem, sign) else []
@@ -388,20 +399,50 @@ def test_a_set_without_a_suite_has_what_that_suite_holds_back() -> None:
         asked = [each for each in map(requirement, EXTRAS[name]) if each[0] in pins]
         newer = {each for each, range_ in asked if not _versions.admits(range_, pins[each])}
         assert newer == {"gymnasium", "jax"}
-        assert tasks.absent(path.stem) == [name, "jaxmarl"]  # which needs gymnax itself
+        # JaxMARL needs gymnax itself.
+        assert {*tasks.absent(path.stem)} == {name, "jaxmarl", *APART}
         selection = tasks.tests_without(path.stem)
-        assert selection[:2] == ["--without", name]
+        assert name in selection[1::4]
         files = [word for word in selection if word.startswith("tests/")]
         assert all((REPOSITORY / file).exists() for file in files)
 
 
+def test_a_suite_that_does_not_fit_the_newest_versions_has_a_set_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ran: list[Sequence[str]] = []
+    monkeypatch.setattr(tasks, "run", ran.append)
+    for name in APART:
+        own = f"{name}-py{APART_ON}"
+        assert tasks.extras(own) == f"{name},dev"
+        tasks.install(tasks.ROOT, tasks.extras(own))
+        # pip before 23.3, which Python 3.12.1 brings, finds no extra with an underscore.
+        assert ran[-1][-1] == f".[{name.replace('_', '-')},dev]"
+        assert tasks.tests_without(own)[-2:] == [
+            "tests/conformance/test_contract.py",
+            "tests/quirks",
+        ]
+        # Every name is examined there, and what all sets share has the version of the newest.
+        assert set_of_every_name(name) == own
+        newest = pins_of(REPOSITORY / "constraints" / f"{tasks.newest(APART_ON)}.txt")
+        pins = pins_of(REPOSITORY / "constraints" / f"{own}.txt")
+        others = {each for each in pins if each in newest and pins[each] != newest[each]}
+        assert others == {"mujoco"}
+
+
 def test_a_suite_that_does_not_fit_old_versions_is_not_in_their_sets() -> None:
-    """EnvPool needs a newer glfw, JaxMARL a newer JAX, and xminigrid a newer tqdm."""
+    """Some need newer versions: EnvPool of glfw, JaxMARL of JAX, and xminigrid of tqdm.
+
+    dm_control needs an older MuJoCo than the newest, and labmaze, which has no wheel for 3.13.
+    """
     absent = {path.stem: tasks.absent(path.stem) for path in CONSTRAINTS}
     oldest = {name: found for name, found in absent.items() if name.startswith("oldest-")}
-    assert set(map(tuple, oldest.values())) == {("envpool", "jaxmarl", "xminigrid")}
+    newer = ["envpool", "jaxmarl", "xminigrid"]
+    assert oldest == {
+        f"oldest-py{python}": ["dm_control"] * (python == "3.13") + newer for python in SUPPORTED
+    }
     assert {name: found for name, found in absent.items() if name.startswith("newest-")} == {
-        tasks.newest(python): [] for python in SUPPORTED
+        tasks.newest(python): ["dm_control"] for python in SUPPORTED
     }
     assert tasks.tests_without(tasks.OLDEST) == [
         *("--without", "envpool", "--ignore", "tests/quirks/test_envpool.py"),
@@ -458,6 +499,7 @@ def test_an_environment_is_set_up_once(steps: list[str]) -> None:
 
 def test_ocean_is_part_of_some_sets_and_not_of_others(steps: list[str]) -> None:
     assert {name: tasks.pins(name, "pufferlib") for name in tasks.set_names()} == {
+        "dm_control-py3.12": False,
         "newest-py3.11": True,
         "newest-py3.12": True,
         "newest-py3.13": False,
@@ -619,10 +661,12 @@ def test_all_sets_are_run_and_summed_up(
         )
     calls = (tasks.ROOT / "calls").read_text(encoding="utf-8").splitlines()
     of_versions = " ".join(f"tests/{path}" for path in tasks.OF_VERSIONS)
-    fast = f"-n 2 --dist loadgroup --max-worker-restart 0 --color=no {of_versions} -k some"
-    full = "-n 2 --dist loadgroup --max-worker-restart 0 --color=no --full -k some"
-    old = fast.replace(" -k some", " ".join(["", *tasks.tests_without(tasks.OLDEST), "-k some"]))
-    assert calls == ["check", "format --check", "", full, fast, old]
+    workers = "-n 2 --dist loadgroup --max-worker-restart 0 --color=no"
+    present = [name for name in order if name != tasks.newest(absent)]
+    default, *rest = (" ".join([*tasks.tests_without(name), "-k some"]) for name in present)
+    fast = [f"{workers} {of_versions} {each}" for each in rest]
+    expected = [f"{workers} --full {default}", *fast]
+    assert calls == ["check", "format --check", "", *expected]
 
 
 def test_a_set_without_its_python_is_no_success(

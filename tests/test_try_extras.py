@@ -149,6 +149,16 @@ def test_a_python_that_is_absent_is_no_success(
     assert "not run" in capsys.readouterr().out
 
 
+def test_a_suite_of_which_a_python_has_no_set_is_not_installed_there(
+    no_network: list[Sequence[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """pip would build labmaze, for which dm-control asks, with Bazel."""
+    assert try_extras.main(["--python", "3.13", "--extra", "dm_control"]) == 1
+    assert "not run  no set of Python 3.13 has dm_control" in capsys.readouterr().out
+    assert no_network == []
+    assert try_extras.is_held("dm_control", "3.12")
+
+
 def test_an_unknown_extra_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         try_extras.main(["--extra", "gymnax,no_such_extra"])

@@ -70,8 +70,11 @@ def _in_set(results: Results, suite: str, name: str) -> str:
     if version:
         found = environments(Results(results.sets, tuple(rows)))
         return f"{version}: {count_states(found)}"
-    # A set is named after the suite that it leaves out because that holds back the others.
-    return LEFT_OUT if name.startswith(f"without-{suite}-") else NOT_RUN
+    # A set is named after the suite that it leaves out because that holds back the others, or
+    # after the only suite that it has.
+    alone = name.partition("-py")[0]
+    is_left_out = alone == f"without-{suite}" or alone in {*results.suites} - {suite}
+    return LEFT_OUT if is_left_out else NOT_RUN
 
 
 def count_flags(results: Results) -> dict[str, tuple[int, list[str]]]:

@@ -8,7 +8,10 @@ from typing import Any
 from envhub.matrix.results import AS_SAMPLED, COLUMNS, GAPS, Results, Row
 
 EVERY_NAME = "newest-py3.11"
-"""The set on which every name is examined; on the others, a sample of each suite."""
+"""The set on which every name is examined; on the others, a sample of each suite.
+
+A set that is named after a suite has that suite alone, and each of its names.
+"""
 
 EIGHT = ("ale", "brax", "craftax", "gymnasium", "gymnax", "jumanji", "navix", "pufferlib")
 LARGE = 1_000
@@ -19,12 +22,12 @@ Entry = Mapping[str, Any]
 
 
 def said(results: Results) -> dict[str, str]:
-    """Say what the largest run of a set took, and other suites alone on `EVERY_NAME`."""
+    """Say what the largest run of a set took, and other suites alone where they have every name."""
     return {name: " ".join(_of_set(results, name)) for name in sorted(results.timed)}
 
 
 def _of_set(results: Results, name: str) -> Iterator[str]:
-    entry = results.timed[name]
+    entry, is_of_one = results.timed[name], name.partition("-py")[0] in results.suites
     if "rows" in entry:
         suites = ", ".join(f"{suite} {cpu:,.0f} s" for suite, cpu in sorted(entry["cpu"].items()))
         listed = f" ({suites})" if name == EVERY_NAME else ""
@@ -33,9 +36,9 @@ def _of_set(results: Results, name: str) -> Iterator[str]:
         absent = sorted({row.suite for row in rows} - set(entry["cpu"]))
         without = f", and nothing of {', '.join(absent)}" if absent else ""
         yield f"{_took(entry)}. It covers {part or 'every cell'} of its suites{listed}{without}."
-        if not part:
+        if not part and not is_of_one:
             yield from _budgets(results, name, entry, is_whole=not absent)
-    if name != EVERY_NAME:
+    if name != EVERY_NAME and not is_of_one:
         return  # a sample of one suite takes a minute
     for suite, alone in sorted(entry.get("alone", {}).items()):
         if suite in entry.get("cpu", {}):

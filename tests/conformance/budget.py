@@ -31,6 +31,7 @@ BUDGETS = {
     "ale": Budget(0, 10, 45, 0.7),
     "brax": Budget(50, 24, 45, 5.6),
     "craftax": Budget(0, 40, 45, 14),
+    "dm_control": Budget(0, 8, 45, 0.5),
     "envpool": Budget(0, 5, 45, 0.5),
     "gymnasium": Budget(60, 4, 45, 2),
     "gymnax": Budget(60, 5, 45, 2),

@@ -361,6 +361,27 @@ def _of_envpool(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]
     return reset, step
 
 
+def _of_dm_control(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
+    """dm_control's own, which is made anew for each seed."""
+    suite = registry.get("dm_control").load("suite")
+    domain, _, task = env.spec.name.partition("-")
+    own: list[Any] = []
+
+    def reset(key: Any, params: Any) -> tuple[Any, Any]:
+        seed = envhub.host_seed(key)
+        drawn = 0 if domain == "lqr" else seed  # its model, too
+        own[:] = [suite.load(domain, task, task_kwargs={"random": drawn})]
+        own[0].task.random.seed(seed)
+        return jax.tree.map(jnp.asarray, dict(own[0].reset().observation)), ()
+
+    def step(key: Any, state: Any, action: Any, params: Any) -> Transition:
+        after = own[0].step(np.asarray(action))
+        obs, info = dict(after.observation), {"discount": jnp.float32(after.discount)}
+        return jax.tree.map(jnp.asarray, obs), (), after.reward, after.discount == 0, info
+
+    return reset, step
+
+
 def _of_pufferlib(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
     """PufferLib's own, fresh; it plays one episode."""
     import gymnasium
@@ -417,6 +438,13 @@ BINDINGS = {
         own_done=lambda result: result.terminated,
         comparable=WITHOUT_NOOPS,
         incomparable="" if GYMNASIUM_1_1 else "ale-py's own environments need gymnasium 1.1",
+    ),
+    "dm_control": Binding(
+        # The second draws a target, which is part of its model, in each reset.
+        sample=(("cartpole-swingup", {}), ("reacher-easy", {})),
+        direct=_of_dm_control,
+        own_state=lambda state: (),
+        own_done=lambda result: result.terminated,
     ),
     "envpool": Binding(
         sample=(("CartPole-v1", {}), ("MiniGrid-DoorKey-5x5-v0", {})),

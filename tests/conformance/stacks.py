@@ -18,6 +18,7 @@ BASES = {
     "ale": ("pong", {"noop_max": 0, "max_num_frames_per_episode": 120}),
     "brax": ("fast", {"episode_length": 20}),
     "craftax": ("Craftax-Classic-Symbolic-v1", {"max_timesteps": 20}),
+    "dm_control": ("pendulum-swingup", {"max_episode_steps": 20}),
     "envpool": ("Pendulum-v1", {"max_episode_steps": 20, "seeding": "exact"}),
     "gymnasium": ("Pendulum-v1", {"max_episode_steps": 20}),
     "gymnax": ("CartPole-v1", {}),

@@ -30,6 +30,7 @@ CHEAP = ("gymnax", "gymnasium")
 SUITES = [
     pytest.param(suite, marks=() if suite in CHEAP else pytest.mark.full)
     for suite in registry.BUILTIN
+    if registry.get(suite).installed()
 ]
 if hasattr(jax, "enable_x64") and callable(jax.enable_x64):
     X64 = functools.partial(jax.enable_x64, True)
@@ -213,6 +214,7 @@ SPLIT = ("gymnax", "brax")  # jax 0.10 cannot split the others: see `_inputs.che
     [
         pytest.param(suite, marks=() if suite in (*CHEAP, "jumanji") else pytest.mark.full)
         for suite in registry.BUILTIN
+        if registry.get(suite).installed()
     ],
 )
 def test_explicit_axes_split_an_environment_or_are_refused(suite: str, mode: Any) -> None:

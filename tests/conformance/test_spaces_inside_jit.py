@@ -9,6 +9,7 @@ import pytest
 import envhub
 from envhub import registry, spaces, wrappers
 from envhub.testing.checks import refute_spaces_inside_jit
+from tests.packages import needed
 
 # Of each of the others the default run examines the sample, in `test_contract.py`.
 CHEAP = ("gymnax", "jumanji", "craftax")
@@ -17,6 +18,7 @@ COSTLY = tuple(sorted(set(registry.BUILTIN) - set(CHEAP)))
 
 def examine(suite_name: str) -> None:
     suite = registry.get(suite_name)
+    needed(suite.module)
     for name in suite.known_names():
         if not suite.gap(name, {}):
             env, params = envhub.make(f"{suite_name}::{name}")

@@ -30,7 +30,8 @@ CHECKS = [
 def examined(config: pytest.Config) -> list[stacks.Stack]:
     """The cases of this module: over every suite in the full run, else over two."""
     suites = registry.BUILTIN if config.getoption("full") else ("gymnax", "gymnasium")
-    return [stacks.stack(name, n) for name in suites for n in range(config.getoption("stacks"))]
+    held = [name for name in suites if name not in config.getoption("without")]
+    return [stacks.stack(name, n) for name in held for n in range(config.getoption("stacks"))]
 
 
 @pytest.fixture(scope="module")

@@ -357,6 +357,10 @@ def test_a_suite_that_a_set_leaves_out_is_not_called_one_that_waits() -> None:
     last = {line[0]: line[-1] for line in summary.by_set(known)}
     assert last.pop("gymnax") == "left out"
     assert set(last.values()) == {"not run"}
+    known = Results({**RESULTS.sets, "navix-py3.12": "0.12.0"}, RESULTS.rows)
+    last = {line[0]: line[-1] for line in summary.by_set(known)}
+    assert last.pop("navix") == "not run"  # the suite of that set
+    assert set(last.values()) == {"left out"}
 
 
 # What is committed

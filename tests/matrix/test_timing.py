@@ -82,3 +82,12 @@ def test_a_suite_that_was_run_alone_and_again_after_an_interruption() -> None:
     )
     part = dataclasses.replace(known, rows=(*known.rows, dataclasses.replace(known.rows[0])))
     assert timing.said(part)[timing.EVERY_NAME].startswith("large alone, 19,000 of 19,019 cells:")
+
+
+def test_a_set_of_one_suite_has_each_of_its_names_and_no_budget() -> None:
+    suites, name = {"brax": 2}, "brax-py3.12"
+    took = "2 rows and 38 cells on 2026-01-31, in 30 min (1,800 s), with 60 s of CPU."
+    whole = results_of(entry_of(suites, 30), name, suites)
+    assert timing.said(whole) == {name: f"{took} It covers every cell of its suites."}
+    alone = results_of({"alone": {"brax": entry_of(suites, 30)}}, name, suites)
+    assert timing.said(alone) == {name: f"brax alone, every cell: {took}"}
