@@ -52,6 +52,26 @@ def test_ppo_learns_from_every_seed(env_id: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.full
+@pytest.mark.parametrize(
+    ("env_id", "least"),
+    [("jaxmarl::MPE_simple_spread_v3", 2), ("jumanji::LevelBasedForaging-v0", 0.05)],
+)
+def test_several_agents_learn_by_one_program(env_id: str, least: float, tmp_path: Path) -> None:
+    skip_without(env_id.partition("::")[0])
+    curves = run(example("ippo", "flax", "optax"), tmp_path, env_id)
+    returns = np.array(curves["returns"])
+    assert returns.shape == (2, 4)
+    assert (returns[:, -1] > returns[:, 0] + least).all()
+    assert len(set(returns[:, -1])) == 2, "each seed is another"
+
+
+def test_agents_of_different_spaces_are_refused_by_the_program_for_equal_ones() -> None:
+    skip_without("jaxmarl")
+    with pytest.raises(SystemExit, match="must show each of several agents a vector"):
+        example("ippo", "flax", "optax")["main"](["jaxmarl::MPE_simple_crypto_v3"])
+
+
+@pytest.mark.full
 def test_ppo_plays_pong(tmp_path: Path) -> None:
     """It does not learn anything in so few steps; it loses points, with each seed others."""
     curves = run(example("ppo", "flax", "optax"), tmp_path, "ale::pong")
