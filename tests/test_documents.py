@@ -12,6 +12,7 @@ import re
 import shlex
 import subprocess
 import sys
+import urllib.parse
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -432,7 +433,7 @@ def test_each_environment_has_a_page_that_search_and_gallery_and_suite_lead_to(s
         for name in facts["environments"]:
             place = f"environments/{suite}/{name}/"
             text = (site / place / "index.html").read_text(encoding="utf-8")
-            assert place in found
+            assert urllib.parse.quote(place) in found
             assert f"{suite}::{name}" in text
             assert all(f"<code>{flag}</code>" in text for flag in FLAGS)
             assert "Observation" in text
