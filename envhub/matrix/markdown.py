@@ -34,7 +34,7 @@ and stepped, and what they claim of their own. A claim that the probe refutes is
 | ± | sets of versions differ: the note or the gap says where |
 | FAIL | the claim is false |
 | - | the environment does not run, see [Gaps](#gaps) |
-| ≈ | as sampled: not examined here, and the sample of its family was |
+| ≈ | as sampled: not examined; what stands for it was, and `docs/matrix.html` names that |
 | ? | not run: nothing is known |
 | ° | out of date: its check, its adapter or a version has changed since it was examined |
 """
@@ -48,8 +48,7 @@ MARKS = {
     NOT_RUN: "?",
 }
 OLD = "°"
-SAMPLED = "as sampled: what was examined of its suite or family; `docs/matrix.html` names it"
-MOST_NAMES, FEW_NAMES = 8, 4
+MOST_NAMES, FEW_NAMES = 4, 2
 
 
 def document(results: Results) -> str:
@@ -148,10 +147,10 @@ def _line(group: Sequence[Environment], notes: Notes, *, is_rule: bool) -> list[
     for flag in FLAGS:
         value = group[0].values[flag]
         said = {
-            SAMPLED if note.value == AS_SAMPLED else str(note): None
+            str(note): None
             for each in group
             for note in each.notes(flag)
-            if note.reason and note.value not in GAPS
+            if note.reason and note.value not in (AS_SAMPLED, *GAPS)
         }
         numbers = "" if value in GAPS else "".join(map(notes.number, said))
         old = OLD * (flag in group[0].old)
