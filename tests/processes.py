@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 
-def fresh(program: str, *, fails: bool = False, **options: Any) -> subprocess.CompletedProcess[str]:
+def fresh(
+    program: str, *, flags: Sequence[str] = (), fails: bool = False, **options: Any
+) -> subprocess.CompletedProcess[str]:
     """Run a program in a fresh interpreter.
 
     Args:
         program: the program.
+        flags: of the interpreter, such as `-W`, `error`.
         fails: whether it may fail.
         **options: as for `subprocess.run`.
     """
     done: subprocess.CompletedProcess[str] = subprocess.run(
-        [sys.executable, "-c", program],
+        [sys.executable, *flags, "-c", program],
         check=False,
         capture_output=True,
         text=True,

@@ -44,6 +44,7 @@ from envhub.wrappers import AutoReset
 
 from .conftest import REPOSITORY
 from .packages import needed
+from .processes import fresh
 
 CARTPOLE = "gymnax::CartPole-v1"
 TOY_LENGTH = 3
@@ -156,13 +157,6 @@ def words(text: str) -> str:
     return " ".join(text.split())
 
 
-def in_python(code: str) -> str:
-    command = [sys.executable, "-c", code]
-    return subprocess.run(
-        command, capture_output=True, text=True, check=True, encoding="utf-8"
-    ).stdout
-
-
 # Starting up
 
 
@@ -174,7 +168,7 @@ from envhub import cli
 cli.app(["--help"], standalone_mode=False)
 print("imported:", *sorted(set({suites}) & set(sys.modules)))
 """
-    shown, _, imported = in_python(code).partition("imported:")
+    shown, _, imported = fresh(code).stdout.partition("imported:")
     assert all(
         command in shown
         for command in ("list", "info", "doctor", "run", "bench", "render", "tour", "matrix")
@@ -193,19 +187,19 @@ import pygame
 pygame.init()
 pygame.display.set_mode((9, 9))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
-    assert b"pygame" not in done.stdout + done.stderr
-    assert done.stderr == b""
+    done = fresh(code)
+    assert "pygame" not in done.stdout + done.stderr
+    assert done.stderr == ""
 
 
 def test_importing_envhub_imports_no_command_line() -> None:
     code = "import sys, envhub; print({'typer', 'rich', 'click'} & set(sys.modules))"
-    assert in_python(code).strip() == "set()"
+    assert fresh(code).stdout.strip() == "set()"
 
 
 def test_what_suites_print_stays_off_stdout() -> None:
     code = "from envhub import cli; cli.app(['info', 'brax::fast', '--json'])"
-    assert json.loads(in_python(code))["id"] == "brax::fast"
+    assert json.loads(fresh(code).stdout)["id"] == "brax::fast"
 
 
 # list
@@ -230,7 +224,7 @@ for command in ("--version", "list", "doctor"):
     cli.app([command], standalone_mode=False)
 assert not set({suites}) & set(sys.modules)
 """
-    shown = in_python(code)
+    shown = fresh(code).stdout
     assert shown.startswith(f"envhub {envhub.__version__}\n")
     assert f"{CARTPOLE.partition('::')[2]} " in shown
 
@@ -338,7 +332,7 @@ gymnasium.register("Mine-v0", entry_point="nowhere:Mine")
 from envhub import cli
 cli.app(["list", "gymnasium", "--live", "--json"])
 """
-    ids = [entry["id"] for entry in json.loads(in_python(code))["environments"]]
+    ids = [entry["id"] for entry in json.loads(fresh(code).stdout)["environments"]]
     assert "gymnasium::Mine-v0" in ids
 
 
@@ -505,7 +499,7 @@ sys.modules["mujoco"] = None  # as if it were absent
 from envhub import cli
 cli.app(["info", "gymnasium::Hopper-v5", "--json"])
 """
-    answer = json.loads(in_python(code))
+    answer = json.loads(fresh(code).stdout)
     capabilities = envhub.capabilities("gymnasium::Hopper-v5")
     assert answer["capabilities"] == capabilities.as_dict()
     assert "(3,)" in answer["action_space"]

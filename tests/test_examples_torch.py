@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from .conftest import REPOSITORY
+from .processes import fresh
 from .test_examples import EXAMPLES, skip_without
 
 pytestmark = pytest.mark.full  # a minute each, most of it to compile
@@ -29,9 +28,7 @@ def run(name: str, needs: str, tmp_path: Path) -> Any:
         f"found = runpy.run_path({script!r})['main'](['--short', '--out', {str(out)!r}])\n"
         "print(json.dumps(found))"
     )
-    told = subprocess.check_output(
-        [sys.executable, "-c", code], cwd=REPOSITORY, text=True, encoding="utf-8"
-    )
+    told = fresh(code, cwd=REPOSITORY, timeout=600).stdout
     assert "</svg>" in out.read_text(encoding="utf-8")
     return json.loads(told.splitlines()[-1])
 

@@ -2,10 +2,7 @@
 
 import copy
 import pickle
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -18,7 +15,9 @@ from hypothesis import strategies as st
 from envhub import spaces
 from envhub.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
 
+from .conftest import REPOSITORY
 from .packages import needed
+from .processes import fresh
 
 INF = np.inf
 F32_MAX = np.finfo(np.float32).max
@@ -699,17 +698,7 @@ for space, dtype in [
 
 
 def test_import_runs_nothing_and_x64_mode_widens() -> None:
-    command = [sys.executable, "-W", "error", "-c", X64]
-    result = subprocess.run(
-        command,
-        cwd=Path(__file__).parents[1],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-        encoding="utf-8",
-    )
-    assert result.returncode == 0, result.stderr
+    fresh(X64, flags=("-W", "error"), cwd=REPOSITORY, timeout=300)
 
 
 # --- Properties

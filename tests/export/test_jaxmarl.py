@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import pickle
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +16,7 @@ import envhub
 from envhub import errors, wrappers
 from envhub.export import to_jaxmarl
 from tests.packages import needed
+from tests.processes import fresh
 from tests.test_agents import ACTIONS, NAMES, Crypto
 from tests.test_forks import in_a_fork
 from tests.test_turns import Count
@@ -151,7 +150,4 @@ def test_a_fork_is_told_to_spawn(exported: Any) -> None:
 
 @pytest.mark.full
 def test_the_terminal_is_left_alone() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], check=True, capture_output=True, encoding="utf-8"
-    )
-    assert done.stdout == ""
+    assert fresh(SCRIPT, timeout=600).stdout == ""

@@ -7,7 +7,6 @@ import gc
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -41,6 +40,7 @@ from tests.host.toy import (
     Toy,
     loaded,
 )
+from tests.processes import fresh
 
 KINDS = ("thread", "process")
 INFO = ("count", "drawn")
@@ -365,14 +365,7 @@ def runs(process: str) -> bool:
 
 
 def run(script: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        encoding="utf-8",
-    )
+    return fresh(script, flags=("-W", "ignore"), fails=True, timeout=60)
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

@@ -7,8 +7,6 @@ import functools
 import gc
 import inspect
 import os
-import subprocess
-import sys
 import time
 from typing import Any
 
@@ -23,6 +21,8 @@ from envhub.adapters.ale.vector import VectorFleet
 import envhub
 from envhub import errors, registry
 from envhub.host import InstanceStep
+
+from ..processes import fresh
 
 SUITE = registry.get("ale")
 with_its_own = pytest.mark.skipif(
@@ -113,7 +113,7 @@ print(envhub.make("gymnasium::ALE/Pong-v5")[0].observation_space().shape)
 @with_its_own
 def test_gymnasium_has_its_names_from_when_it_is_imported() -> None:
     """In a process of its own, where nothing has imported it."""
-    told = subprocess.check_output([sys.executable, "-c", ASKS], text=True, encoding="utf-8")
+    told = fresh(ASKS).stdout
     assert told.splitlines()[-4:] == ["refused: True", "refused: True", "False", "(210, 160, 3)"]
 
 

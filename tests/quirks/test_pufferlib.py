@@ -10,7 +10,6 @@ import importlib.util
 import json
 import os
 import subprocess
-import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -231,13 +230,7 @@ def digests(names: list[str], **variables: str) -> dict[str, str]:
         "from tests.quirks import test_pufferlib as here\n"
         f"print(*(here.digest(name) for name in {names!r}))"
     )
-    told = subprocess.check_output(
-        [sys.executable, "-c", code],
-        cwd=REPOSITORY,
-        env={**os.environ, **variables},
-        text=True,
-        encoding="utf-8",
-    )
+    told = fresh(code, cwd=REPOSITORY, env={**os.environ, **variables}, timeout=600).stdout
     return dict(zip(names, told.split(), strict=True))
 
 
@@ -625,7 +618,4 @@ def test_stand_ins_are_modules(script: Any, tmp_path: Path) -> None:
     script.write_module(tmp_path, "torch/utils/cpp_extension.py", "CUDA_HOME = None\n")
     code = "import torch.utils.cpp_extension as it; print(it.CUDA_HOME)"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    told = subprocess.check_output(
-        [sys.executable, "-c", code], env=environment, text=True, encoding="utf-8"
-    )
-    assert told.strip() == "None"
+    assert fresh(code, env=environment).stdout == "None\n"
