@@ -40,7 +40,7 @@ XLA_FLAGS = "--xla_force_host_platform_device_count=4 --xla_backend_optimization
 IN_A_DOCUMENT = re.compile(rf"(?:{PROJECT['name']}|[\"' ]\.)\[([\w,]+)\]")
 TRAINERS = tasks.ROOT / "docs" / "trainers.md"
 OF_A_CLIENT = re.compile(
-    r"```bash\npip install ([^\n]+)\n```\n+```python title=\"(\w+) [\d.]+\"\n(.*?)```", re.DOTALL
+    r"```bash\npip install ([^\n]+)\n```\n+```python title=\"([\w-]+) [\d.]+\"\n(.*?)```", re.DOTALL
 )
 NO_FIT = re.compile(
     r"^ERROR: (?:Cannot install|No matching distribution|Ignored the following).*", re.M

@@ -87,7 +87,7 @@ def test_a_client_is_installed_as_the_document_says_and_its_block_runs(
 
 def test_every_client_of_the_document_trains_and_says_that_it_learned() -> None:
     clients = try_extras.clients()
-    assert set(clients) == {"memorax", "rllib", "tianshou"}
+    assert set(clients) == {"memorax", "rl-zoo", "rllib", "tianshou"}
     assert all("train" in each.code and "\nassert " in each.code for each in clients.values())
     assert [*clients.values()] == try_extras.trials(None, None)[-len(clients) :]
     assert try_extras.trials(["video"], ["rllib"])[1:] == [clients["rllib"]]

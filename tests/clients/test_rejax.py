@@ -28,15 +28,21 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 # rejax's PPO and SAC take both kinds of actions, its PQN, DQN and IQN a Discrete, its TD3 a Box.
 OF_DISCRETE, OF_BOX = ("ppo", "pqn", "dqn", "iqn", "sac"), ("ppo", "sac", "td3")
-VECTOR = [FlattenObservation, DtypeObservation(dtype="float32")]
-CASES: dict[str, tuple[tuple[str, ...], list[Any]]] = {
-    "gymnax::CartPole-v1": (OF_DISCRETE, []),
-    "gymnax::Pendulum-v1": (OF_BOX, []),
+VECTOR = {"wrappers": [FlattenObservation, DtypeObservation(dtype="float32")]}
+# Its evaluation resets 128 lanes, and each again when its episode ends. The states of EnvPool have
+# no snapshots, so that many instances are needed besides those of the training.
+ENOUGH = {"max_instances": 512}
+CASES: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "gymnax::CartPole-v1": (OF_DISCRETE, {}),
+    "gymnax::Pendulum-v1": (OF_BOX, {}),
     "navix::Navix-Empty-5x5-v0": (OF_DISCRETE, VECTOR),
-    "jumanji::Snake-v1": (OF_DISCRETE, [FlattenObservation]),
-    "brax::fast": (OF_BOX, []),
-    "gymnasium::CartPole-v1": (OF_DISCRETE, []),
-    "pufferlib::CartPole-v1": (OF_DISCRETE, []),
+    "jumanji::Snake-v1": (OF_DISCRETE, {"wrappers": [FlattenObservation]}),
+    "brax::fast": (OF_BOX, {}),
+    "gymnasium::CartPole-v1": (OF_DISCRETE, {}),
+    "pufferlib::CartPole-v1": (OF_DISCRETE, {}),
+    "envpool::CartPole-v1": (OF_DISCRETE, ENOUGH),
+    "pgx::minatar-breakout": (OF_DISCRETE, VECTOR),
+    "craftax::Craftax-Classic-Symbolic-v1": (OF_DISCRETE, {}),
 }
 
 
@@ -45,7 +51,7 @@ CASES: dict[str, tuple[tuple[str, ...], list[Any]]] = {
 )
 def test_it_trains(env_id: str, name: str) -> None:
     # rejax 0.1.3 unpacks the five values of a step of gymnax 0.0.x.
-    made = envhub.make(env_id, wrappers=CASES[env_id][1])
+    made = envhub.make(env_id, **CASES[env_id][1])
     env = to_gymnax(*made, api="0.0", max_steps_in_episode=8)
     given = {"env": env, "env_params": env.default_params, **POLICY, **OPTIONS[name]}
     algorithm = rejax.get_algo(name).create(**given)
