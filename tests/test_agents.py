@@ -124,20 +124,31 @@ def test_wrappers_batches_and_fleets_keep_the_names() -> None:
     assert (batch.stack_agents(batch.by_agent(result.reward)) == result.reward).all()
 
 
-def test_what_fits_one_observation_refuses_observations_by_name() -> None:
-    env = Crypto()
-    for wrapper in (
-        wrappers.AddActionToObservation,
-        wrappers.AddRewardToObservation,
-        wrappers.FlattenObservation,
-        wrappers.TimeAwareObservation,
-    ):
-        with pytest.raises(InvalidOptionError, match="TransformObservation takes a function of"):
-            wrapper(env)
-    advised = wrappers.TransformObservation(
-        env, lambda obs: jax.tree.map(jnp.square, obs), env.observation_space()
-    )
-    assert advised.reset(KEY)[0]["bob"].tolist() == [0.0] * 4
+def test_what_changes_one_observation_changes_that_of_each_agent() -> None:
+    both = wrappers.AddRewardToObservation(wrappers.AddActionToObservation(Crypto()))
+    timed = wrappers.TimeAwareObservation(both, flatten=False)
+    flat = wrappers.FlattenObservation(timed)
+    start, state = timed.reset(KEY)
+    seen = timed.step(KEY, state, ACTIONS).obs
+    assert timed.observation_space().contains(start)
+    assert timed.observation_space().contains(seen)
+    for name, reward in {"eve": 1.0, "alice": 12.0, "bob": 23.0}.items():
+        assert set(seen[name]) == {"obs", "start", "action", "reward", "time"}
+        assert (start[name]["start"], seen[name]["start"]) == (True, False)
+        assert (start[name]["action"], seen[name]["action"]) == (0, ACTIONS[name])
+        assert (start[name]["reward"], seen[name]["reward"]) == (0.0, reward)
+        assert (start[name]["time"].tolist(), seen[name]["time"].tolist()) == ([0], [1])
+        # One-hot action, observation, reward, start and time.
+        hot = np.eye(SIZES[name])[ACTIONS[name]].tolist()
+        rows = flat.step(KEY, state, ACTIONS).obs
+        assert rows[name].tolist() == [*hot, *[1.0] * SIZES[name], reward, 0.0, 1.0]
+    assert flat.observation_space().contains(rows)
+    alone = wrappers.TimeAwareObservation(Crypto())
+    assert alone.step(KEY, alone.reset(KEY)[1], ACTIONS).obs["eve"].tolist() == [1.0, 1.0, 1.0]
+    with pytest.raises(InvalidOptionError, match="already shows 'action'"):
+        wrappers.AddActionToObservation(both)
+    with pytest.raises(InvalidOptionError, match="dict_time_key='reward' is already in use"):
+        wrappers.TimeAwareObservation(both, flatten=False, dict_time_key="reward")
 
 
 def test_a_missing_action_of_an_agent_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import functools
 from typing import Any, ClassVar
 
 import jax
@@ -13,8 +14,8 @@ from envhub import spaces
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
 from envhub.spaces._trees import tree_of, zero_of
+from envhub.wrappers._by_name import each_agent, each_space
 from envhub.wrappers._inside_autoreset import InsideAutoReset
-from envhub.wrappers._options import refuse_by_name
 
 
 class AddedObservation(InsideAutoReset):
@@ -22,7 +23,7 @@ class AddedObservation(InsideAutoReset):
 
     The new observation is a `Dict`: `obs`, the inner observation; `start`, bool[] (bool[num_agents]
     where agents are the leading axis), true after the reset; and the added value, zeros after the
-    reset.
+    reset. Where agents are told apart by name, each of them gets such a `Dict`.
     Around another wrapper of this kind, it adds an entry to the same `Dict`. The wrapper needs no
     memory, because a step has all these values.
 
@@ -39,7 +40,6 @@ class AddedObservation(InsideAutoReset):
 
     def __init__(self, env: Environment) -> None:
         super().__init__(env)
-        refuse_by_name(env, type(self).__name__)
         kind: Any = AddedObservation
         inside = env.find(kind)
         with jax.ensure_compile_time_eval():
@@ -47,10 +47,8 @@ class AddedObservation(InsideAutoReset):
             # What is between the two may have changed the observation, which then is another one.
             self._extends = inside is not None and inside.observation_space() == space
             self._zero = jax.tree.map(zero_of, tree_of(self.added_space(env.default_params)))
-        if self._extends and isinstance(space, spaces.Dict) and self.name in space:
-            raise InvalidOptionError(
-                f"{env} already shows {self.name!r}. Remove one {type(self).__name__}."
-            )
+        if self._extends:
+            each_agent(self, self._refuse_twice, space)
 
     @abc.abstractmethod
     def added_space(self, params: Any) -> spaces.Space:
@@ -73,20 +71,30 @@ class AddedObservation(InsideAutoReset):
         return result._replace(obs=self._shown(result.obs, added, False))
 
     def observation_space(self, params: Any = None) -> spaces.Space:
-        return spaces.Dict({**self._spaces(params), self.name: self.added_space(params)})
+        inside, added = self.env.observation_space(params), self.added_space(params)
+        return each_space(self, self._with_added, inside, added)
 
     @property
     def _leading(self) -> tuple[int, ...]:
         return (self.num_agents,) if self.observation_agents == "leading" else ()
 
-    def _spaces(self, params: Any) -> dict[str, spaces.Space]:
-        space = self.env.observation_space(params)
+    def _refuse_twice(self, space: spaces.Dict) -> None:
+        if self.name in space:
+            raise InvalidOptionError(
+                f"{self.env} already shows {self.name!r}. Remove one {type(self).__name__}."
+            )
+
+    def _with_added(self, space: spaces.Space, added: spaces.Space) -> spaces.Space:
         if self._extends:
             assert isinstance(space, spaces.Dict)
-            return space.spaces
-        return {"obs": space, "start": spaces.Box(False, True, self._leading, np.bool_)}
+            return spaces.Dict({**space.spaces, self.name: added})
+        start = spaces.Box(False, True, self._leading, np.bool_)
+        return spaces.Dict({"obs": space, "start": start, self.name: added})
 
-    def _shown(self, obs: Any, added: Any, is_start: bool) -> dict[str, Any]:
+    def _shown(self, obs: Any, added: Any, is_start: bool) -> Any:
+        return each_agent(self, functools.partial(self._to_one, is_start), obs, added)
+
+    def _to_one(self, is_start: bool, obs: Any, added: Any) -> dict[str, Any]:
         if self._extends:
             return {**obs, self.name: added}
         return {"obs": obs, "start": jnp.full(self._leading, is_start), self.name: added}

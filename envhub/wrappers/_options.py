@@ -13,19 +13,6 @@ from envhub.environment import Environment
 from envhub.errors import InvalidOptionError, brief
 
 
-def refuse_by_name(env: Environment, name: str) -> None:
-    """Refuse an environment whose observations hold several agents by name.
-
-    Raises:
-        InvalidOptionError: naming the wrapper.
-    """
-    if env.observation_agents == "by_name":
-        raise InvalidOptionError(
-            f"{name} changes one observation, and {env} shows each agent its own, by name. "
-            "TransformObservation takes a function of all of them."
-        )
-
-
 def refuse_turns(env: Environment, name: str) -> None:
     """Refuse a game of turns.
 

@@ -35,8 +35,12 @@ class AddRewardToObservation(AddedObservation):
     name = "reward"
 
     def added_space(self, params: Any) -> spaces.Space:
+        if self.observation_agents == "by_name":
+            one = spaces.Box(-np.inf, np.inf, (), np.float32)
+            return spaces.Dict(dict.fromkeys(self.agents, one))
         agents = () if self.num_agents == 1 else (self.num_agents,)
         return spaces.Box(-np.inf, np.inf, agents, np.float32)
 
     def added(self, action: Any, result: StepResult) -> Any:
-        return result.reward
+        is_by_name = self.observation_agents == "by_name"
+        return self.by_agent(result.reward) if is_by_name else result.reward

@@ -12,8 +12,8 @@ from envhub._tracing import concrete_if_known, numpy_for
 from envhub.environment import Environment
 from envhub.spaces._flat import flat_bounds, flatten_leaf
 from envhub.spaces._trees import leaves_of
+from envhub.wrappers._by_name import each_agent, each_space
 from envhub.wrappers._observation import ObservationWrapper
-from envhub.wrappers._options import refuse_by_name
 
 
 class FlattenObservation(ObservationWrapper):
@@ -34,16 +34,22 @@ class FlattenObservation(ObservationWrapper):
 
     def __init__(self, env: Environment) -> None:
         super().__init__(env)
-        refuse_by_name(env, type(self).__name__)
-        self._inside = leaves_of(env.observation_space(env.default_params))
+        self._inside = env.observation_space(env.default_params)
 
     def observation(self, obs: Any) -> Any:
-        pairs = zip(self._inside, jax.tree.leaves(obs), strict=True)
+        return each_agent(self, self._vector, self._inside, obs)
+
+    def _vector(self, inside: spaces.Space, obs: Any) -> Any:
+        pairs = zip(leaves_of(inside), jax.tree.leaves(obs), strict=True)
         return jnp.concatenate([self._row(flatten_leaf(*each)) for each in pairs], axis=-1)
 
     def observation_space(self, params: Any = None) -> spaces.Space:
         with concrete_if_known(params) as known:
-            leaves = leaves_of(self.env.observation_space(known))
+            inside = self.env.observation_space(known)
+        return each_space(self, self._box, inside)
+
+    def _box(self, inside: spaces.Space) -> spaces.Space:
+        leaves = leaves_of(inside)
         dtype = leaves[0].dtype
         if len(leaves) > 1:
             dtype = jnp.result_type(*(jax.dtypes.canonicalize_dtype(leaf.dtype) for leaf in leaves))

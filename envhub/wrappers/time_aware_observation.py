@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -13,8 +14,9 @@ from envhub._tracing import numpy_for
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
 from envhub.spaces._trees import leaves_of, tree_of
+from envhub.wrappers._by_name import each_agent, each_space
 from envhub.wrappers._episode import EpisodeWrapper
-from envhub.wrappers._options import check_count, check_flag, or_none, refuse_by_name
+from envhub.wrappers._options import check_count, check_flag, or_none
 from envhub.wrappers.time_limit import Counted
 
 
@@ -27,10 +29,10 @@ class TimeAwareObservation(EpisodeWrapper):
     """Adds the number of steps since the reset to the observation.
 
     The time has one element, int32[1], or float32[1] if it is normalised. For several agents, each
-    agent sees it, on a leading axis. A `Dict` gets an entry for the time, a `Tuple` a last element,
-    and an array becomes a `Dict` of `obs` and the time. Flattened, the observation is one axis of
-    float32, or of int32 if all parts are integers. The time stops at the limit, if it is known, and
-    restarts at 0 with each episode.
+    agent sees it, on a leading axis or in its own observation. A `Dict` gets an entry for the time,
+    a `Tuple` a last element, and an array becomes a `Dict` of `obs` and the time. Flattened, the
+    observation is one axis of float32, or of int32 if all parts are integers. The time stops at the
+    limit, if it is known, and restarts at 0 with each episode.
 
     Args:
         env: the environment.
@@ -74,15 +76,10 @@ class TimeAwareObservation(EpisodeWrapper):
             )
         self.flatten, self.normalize_time = flatten, normalize_time
         self.dict_time_key, self.max_episode_steps = dict_time_key, max_episode_steps
-        refuse_by_name(env, type(self).__name__)
         self._agents = (self.num_agents,) if self.observation_agents == "leading" else ()
         with jax.ensure_compile_time_eval():
             space = env.observation_space(env.default_params)
-        if dict_time_key in (space if isinstance(space, spaces.Dict) else ("obs",)):
-            raise InvalidOptionError(
-                f"dict_time_key={dict_time_key!r} is already in use in the "
-                "observation. Choose another name."
-            )
+        each_agent(self, self._refuse_taken_key, space)
         leaves = leaves_of(space)
         if flatten and not all(isinstance(leaf, spaces.Box) for leaf in leaves):
             raise InvalidOptionError(
@@ -107,6 +104,9 @@ class TimeAwareObservation(EpisodeWrapper):
         limit = np.iinfo(np.int32).max if limit is None else numpy_for(params).max(limit)
         is_float = self.normalize_time
         time = spaces.Box(0, 1, shape) if is_float else spaces.Box(0, limit, shape, np.int32)
+        return each_space(self, functools.partial(self._space_with, time), space)
+
+    def _space_with(self, time: spaces.Box, space: spaces.Space) -> spaces.Space:
         if not self.flatten:
             together = self._with_time(space, time)
             return (spaces.Tuple if isinstance(together, tuple) else spaces.Dict)(together)
@@ -120,7 +120,11 @@ class TimeAwareObservation(EpisodeWrapper):
         time = steps if limit is None else jnp.minimum(steps, limit)
         if self.normalize_time and limit is not None:
             time = time.astype(jnp.float32) / limit
-        together = self._with_time(obs, jnp.broadcast_to(time, (*self._agents, 1)))
+        time = jnp.broadcast_to(time, (*self._agents, 1))
+        return each_agent(self, functools.partial(self._observation_with, time), obs)
+
+    def _observation_with(self, time: jax.Array, obs: Any) -> Any:
+        together = self._with_time(obs, time)
         if not self.flatten:
             return together
         return jnp.concatenate([self._flat(leaf) for leaf in jax.tree.leaves(together)], -1)
@@ -128,6 +132,13 @@ class TimeAwareObservation(EpisodeWrapper):
     def _limit(self, params: Any) -> Any:
         given = self.max_episode_steps
         return self.env.limit(params) if given is None else given
+
+    def _refuse_taken_key(self, space: spaces.Space) -> None:
+        if self.dict_time_key in (space if isinstance(space, spaces.Dict) else ("obs",)):
+            raise InvalidOptionError(
+                f"dict_time_key={self.dict_time_key!r} is already in use in the "
+                "observation. Choose another name."
+            )
 
     def _with_time(self, obs: Any, time: Any) -> Any:
         """Combine observations and their time, or their spaces."""
