@@ -106,7 +106,7 @@ def test_a_member_of_a_family_is_there_as_sampled_where_it_was_not_examined() ->
 
 def test_every_name_is_examined_on_one_set_and_a_sample_on_the_others() -> None:
     for case in cases.every_case():
-        here = depth.depth_of(case, depth.EVERY_NAME)
+        here = depth.depth_of(case, depth.set_of_every_name(case.suite))
         assert here.columns, case
         there = depth.depth_of(case, "newest-py3.12").columns
         stands = any(case in each for each in depth.samples(case.suite).values())
