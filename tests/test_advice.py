@@ -300,6 +300,11 @@ ADVICE = {
         r"(\[TimeLimit\(.*?\)\])",
         lambda code: stepped(made(CARTPOLE, *value(code, TimeLimit=wrappers.TimeLimit))),
     ),
+    "workers of what has none": Advice(
+        lambda: envhub.make(CARTPOLE, workers="ray"),
+        r"(envhub\.make_vec\(.*?\)) steps many",
+        lambda code: value(code, num_envs=2)[0].reset(KEY),
+    ),
     "a keyword of a batch": Advice(
         lambda: envhub.make(CARTPOLE, num_envs=2),
         r"(envhub\.make_vec\(.*?\))",

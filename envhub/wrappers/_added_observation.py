@@ -23,7 +23,7 @@ class AddedObservation(InsideAutoReset):
 
     The new observation is a `Dict`: `obs`, the inner observation; `start`, bool[] (bool[num_agents]
     where agents are the leading axis), true after the reset; and the added value, zeros after the
-    reset. Where agents are told apart by name, each of them gets such a `Dict`.
+    reset. Where agents are held by name, each of them gets such a `Dict`.
     Around another wrapper of this kind, it adds an entry to the same `Dict`. The wrapper needs no
     memory, because a step has all these values.
 
