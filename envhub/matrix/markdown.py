@@ -48,7 +48,7 @@ MARKS = {
     NOT_RUN: "?",
 }
 OLD = "°"
-MOST_NAMES, FEW_NAMES = 4, 2
+MOST_NAMES, FEW_NAMES = 3, 1
 
 
 def document(results: Results) -> str:
@@ -57,21 +57,40 @@ def document(results: Results) -> str:
     parts = [
         HEAD,
         "## By suite\n",
-        _table(["suite", *summary.heads(results)], summary.by_set(results)),
+        _table(["suite", *summary.heads(results)], _by_set(results)),
         _costs(results),
         "## Capabilities by suite\n",
-        "How many environments have a capability; ○ if some of them need an option for it. An id "
-        "counts if any set has it, so there may be more of a suite than one version of it has.\n",
-        _table(["suite", *flags], summary.by_flag(results)),
+        "How many environments there are, and how many have a capability; ○ if some need an option "
+        "for it. An id counts if any set has it, so there may be more of a suite than one version "
+        "of it has.\n",
+        _table(["suite", "environments", *flags], _by_flag(results)),
         "## Capabilities by environment\n",
-        "The first row of a suite is its rule, and the others are what differs from it.\n",
+        "The first row of a suite is what most of its environments have, and the others are what "
+        "differs from it. Below the table are those that have the same mark in all columns.\n",
     ]
     notes = Notes()
     rows = [row for suite in results.suites for row in _of_suite(results, suite, notes)]
-    parts += [_table(["environment", *flags], rows), "What was examined beside the defaults:\n"]
+    alike = [row for row in rows if len(set(row[1:])) == 1]
+    parts += [_table(["environment", *flags], (row for row in rows if row not in alike))]
+    parts += [_alike(alike), "What was examined beside the defaults:\n"]
     parts += [_options(results), "## Notes\n", notes.text()]
     parts += ["## Failures and what was not run\n", _clauses(results), "## Gaps\n", _gaps(results)]
     return "\n".join(part.rstrip() + "\n" for part in parts if part)
+
+
+def _by_set(results: Results) -> list[list[str]]:
+    """Return the summary with the mark of what is as sampled."""
+    return [
+        [cell.replace(AS_SAMPLED, MARKS[AS_SAMPLED]) for cell in line]
+        for line in summary.by_set(results)
+    ]
+
+
+def _by_flag(results: Results) -> list[list[str]]:
+    return [
+        [suite, *([str(number), *cells] if number else [NOT_RUN] * (len(cells) + 1))]
+        for suite, (number, cells) in summary.count_flags(results).items()
+    ]
 
 
 def _costs(results: Results) -> str:
@@ -124,6 +143,14 @@ def _of_suite(results: Results, suite: str, notes: Notes) -> list[list[str]]:
     return table
 
 
+def _alike(rows: Iterable[Sequence[str]]) -> str:
+    """Return a line for each mark, with the environments that have no other."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for name, mark, *_ in rows:
+        names[mark].append(name)
+    return "".join(f"- `{mark}` in all columns: {'; '.join(names[mark])}.\n" for mark in names)
+
+
 def _options(results: Results) -> str:
     """Return for each suite the options of all its rows, and those of its variants."""
     lines = []
@@ -167,10 +194,7 @@ def _example(group: Sequence[Environment]) -> Environment:
 
 
 def _names(group: Sequence[Environment]) -> str:
-    some = group if len(group) <= MOST_NAMES else group[:FEW_NAMES]
-    more = f" and {len(group) - len(some)} others" if len(some) < len(group) else ""
-    names = (f"`{each.id if not index else each.name}`" for index, each in enumerate(some))
-    return ", ".join(names) + more
+    return _some([each.name if index else each.id for index, each in enumerate(group)])
 
 
 def _code(texts: Sequence[str]) -> str:
@@ -178,9 +202,10 @@ def _code(texts: Sequence[str]) -> str:
 
 
 def _some(labels: Sequence[str]) -> str:
-    """Return the first labels, and how many more there are."""
-    more = f" and {len(labels) - FEW_NAMES} others" if len(labels) > FEW_NAMES else ""
-    return _code(labels[:FEW_NAMES]) + more
+    """Return the labels if they are few, or else the first, and how many more there are."""
+    some = labels if len(labels) <= MOST_NAMES else labels[:FEW_NAMES]
+    more = f" and {len(labels) - len(some)} others" if len(some) < len(labels) else ""
+    return _code(some) + more
 
 
 def _clauses(results: Results) -> str:
@@ -207,13 +232,14 @@ def _gaps(results: Results) -> str:
         if cell.value in GAPS:
             reference = summary.reference_of(row)
             found[cell.value, cell.reason, reference][row.set_name].add(row.label.partition(",")[0])
-    lines = []
+    lines, links = [], dict[str, str]()
     for (kind, reason, reference), by_set in sorted(found.items()):
         labels = _some(sorted(set.union(*by_set.values())))
-        link = reference and f" [Upstream]({reference})."
+        link = reference and f" [Upstream][{links.setdefault(reference, f'up{len(links) + 1}')}]."
         where = say_sets(sorted(by_set), list(results.sets)) or "every set"
         lines.append(f"- {kind}, {labels} ({where}): {_plain(reason)}{link}")
-    return "\n".join(lines) or "None."
+    places = [f"[{name}]: {reference}" for reference, name in links.items()]
+    return "\n".join([*lines, "", *places]) if lines else "None."
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -34,7 +34,8 @@ def _of_set(results: Results, name: str) -> Iterator[str]:
         rows = [row for row in results.of(set_name=name) if row.run]
         part = _part(entry, [row for row in rows if row.suite in entry["cpu"]])
         absent = sorted({row.suite for row in rows} - set(entry["cpu"]))
-        without = f", and nothing of {', '.join(absent)}" if absent else ""
+        alone = "; others were run alone" if set(absent) <= set(entry.get("alone", {})) else ""
+        without = alone or f", and nothing of {', '.join(absent)}" if absent else ""
         yield f"{_took(entry)}. It covers {part or 'every cell'} of its suites{listed}{without}."
         if not part and not is_of_one:
             yield from _budgets(results, name, entry, is_whole=not absent)
