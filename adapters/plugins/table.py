@@ -2,13 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
+import importlib.util
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
 
+from envhub.errors import InvalidOptionError, MissingDependencyError, did_you_mean
 from envhub.flags import Claim
-from envhub.suite import Gap
+from envhub.host import Instance
+from envhub.suite import ANY_KEYWORD, Gap
 
+from ..gymnasium.specs import creator_of
+from ..gymnasium.suite import SUITE as GYMNASIUM
 from .suite import PluginSuite
+
+
+class HighwaySuite(PluginSuite):
+    """highway-env: decisions of a driver."""
+
+    name = "highway"
+    title = "highway-env's traffic, on the CPU"
+    module, distribution = "highway_env", "highway-env"
+    supported = ">=1.10,<2"
+    example = "highway-fast-v0"
+
+    gaps: ClassVar[Mapping[str, Gap]] = {
+        f"intersection-multi-agent-v{version}": Gap(
+            "notimpl", "its rewards are a tuple, one for each of its vehicles; v0 has their mean."
+        )
+        for version in (1, 2)
+    }
+
+    @classmethod
+    def family_of(cls, name: str, entry_point: str) -> str:
+        return "roads"  # one simulation, on the roads that a class lays out
+
+    def instances(self, name: str, options: Mapping[str, Any]) -> Callable[[], Instance]:
+        self.load()
+        spec = GYMNASIUM.load("envs.registration").registry[name]
+        given, known = options.get("config") or {}, creator_of(spec).default_config()
+        # highway-env 1.10 to 1.12 keep an entry that they do not know, and ignore it.
+        if unknown := sorted(set(given) - set(known)):
+            raise InvalidOptionError(
+                f"config of highway::{name} has no entry {unknown[0]!r}."
+                f"{did_you_mean(unknown[0], known)} Its entries: {', '.join(sorted(known))}."
+            )
+        return super().instances(name, options)
 
 
 class MinigridSuite(PluginSuite):
@@ -58,15 +96,27 @@ class PopgymSuite(PluginSuite):
         own = super().family_of(name, entry_point)
         return own.removesuffix("Easy").removesuffix("Medium").removesuffix("Hard")
 
+    def options(self, name: str) -> Iterable[str]:
+        # popgym 1.0.7: the constructors of others take any keyword too, and drop it.
+        return {*super().options(name), *OF_POPGYM.get(name, ())} - {ANY_KEYWORD}
+
     def draws(self, name: str) -> Claim:
         # popgym 1.0.7: the constructors of the others drop `render_mode`, or print text.
-        return name in DRAWN_BY_POPGYM or "popgym does not draw it."
+        return name in OF_POPGYM or "popgym does not draw it."
+
+    def resolve(self, name: str) -> str:
+        if name.startswith("popgym-Labyrinth") and not importlib.util.find_spec("mazelib"):
+            raise MissingDependencyError(
+                f"popgym has {name!r} only where mazelib is installed. Run: pip install mazelib"
+            )
+        return super().resolve(name)
 
 
-DRAWN_BY_POPGYM = (
-    "popgym-PositionOnlyCartPoleEasy-v0",
-    "popgym-PositionOnlyPendulumEasy-v0",
-    "popgym-VelocityOnlyCartpoleEasy-v0",
-)
+# Those that give keywords to Gymnasium's environments, which refuse what they do not know.
+OF_POPGYM = {
+    "popgym-PositionOnlyCartPoleEasy-v0": ("max_episode_length", "sutton_barto_reward"),
+    "popgym-PositionOnlyPendulumEasy-v0": ("max_episode_length", "g"),
+    "popgym-VelocityOnlyCartpoleEasy-v0": ("max_episode_length", "sutton_barto_reward"),
+}
 
-MINIGRID, POPGYM = MinigridSuite(), PopgymSuite()
+HIGHWAY, MINIGRID, POPGYM = HighwaySuite(), MinigridSuite(), PopgymSuite()
