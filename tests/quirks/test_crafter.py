@@ -8,7 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from envhub.adapters.crafter import REWARDS, CrafterInstance
+from envhub.adapters.crafter.instances import CrafterInstance
+from envhub.adapters.crafter.suite import REWARDS
 
 import envhub
 from envhub import errors
