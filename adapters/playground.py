@@ -148,10 +148,9 @@ class PlaygroundSuite(Suite):
         repeat = changes.pop("action_repeat", config.action_repeat)
         if type(repeat) is not int or repeat < 1:
             raise InvalidOptionError(f"action_repeat must be a positive integer, got {repeat!r}.")
-        with config.unlocked():
-            config.update_from_flattened_dict(dict(flattened(changes)))
-            if "impl" in config:
-                config.impl = "jax"
+        change(config, changes)
+        if "impl" in config:
+            config.impl = "jax"
         refuse_other_times(config.ctrl_dt, config.sim_dt)
         with brax._no_log_file():
             env = top.registry.load(name, config)
@@ -245,13 +244,14 @@ def menagerie(folder: str) -> pathlib.Path:
     return package.joinpath(*MENAGERIE, folder)
 
 
-def flattened(changes: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, Any]]:
-    """Yield the paths and values of nested mappings, as a config takes them: `a.b`, 1."""
+def change(config: Any, changes: Mapping[str, Any]) -> None:
+    """Change some fields of a config, which may be nested; it refuses fields that it lacks."""
+    config.lock()
     for name, value in changes.items():
-        if isinstance(value, Mapping):
-            yield from flattened(value, f"{above}{name}.")
+        if isinstance(value, Mapping) and isinstance(config[name], type(config)):
+            change(config[name], value)
         else:
-            yield above + name, value
+            config[name] = value
 
 
 def refuse_other_times(ctrl_dt: float, sim_dt: float) -> None:

@@ -190,15 +190,19 @@ def test_fields_of_the_config_are_options() -> None:
             envhub.make("playground::PendulumSwingup", **given)
 
 
-def test_a_part_of_a_config_leaves_its_others() -> None:
-    from envhub.adapters.playground import flattened
+def test_a_part_of_a_config_leaves_its_others_and_what_it_lacks_is_refused() -> None:
+    from envhub.adapters.playground import change
 
     config = top.registry.get_default_config("Go1Getup")
     before = dict(config.reward_config.scales)
-    config.update_from_flattened_dict(
-        dict(flattened({"reward_config": {"scales": {"torques": -0.5}}}))
-    )
+    change(config, {"reward_config": {"scales": {"torques": -0.5}}})
     assert dict(config.reward_config.scales) == {**before, "torques": -0.5}
+    with pytest.raises(KeyError, match="torqes"):
+        change(config, {"reward_config": {"scales": {"torqes": -0.5}}})
+    with pytest.raises(TypeError):
+        change(config, {"reward_config": 1})
+    with pytest.raises(TypeError):
+        change(config, {"action_scale": {"all": 1}})
 
 
 def test_each_default_config_has_whole_numbers_of_physics_steps() -> None:
