@@ -17,7 +17,6 @@ from envhub.suite import Gap
 
 from .facts import (
     COUNTED,
-    DRIVEN,
     EXACT,
     FAMILIES,
     NEEDS_OPENGL,
@@ -34,6 +33,7 @@ from .facts import (
     STREAMS,
     Family,
     gap_of,
+    has_several,
 )
 from .fleet import PoolFleet
 from .instances import PoolInstance
@@ -91,7 +91,7 @@ class EnvpoolSuite(HostSuite):
     def claims(self, name: str, options: Mapping[str, Any]) -> Mapping[str, Claim]:
         return {
             **dict.fromkeys(OF_EPISODES, seeding_of(name, options) == EXACT or STREAMS),
-            "forkable": NOT_OF_SEVERAL if DRIVEN.match(name) else NOT_SAVED,
+            "forkable": NOT_OF_SEVERAL if has_several(name, family_of(name)) else NOT_SAVED,
             "has_env_params": FIXED,
             "renderable": self._drawn(name),
         }

@@ -26,6 +26,7 @@ from ..packages import needed
 
 envpool: Any = needed("envpool")
 SUITE: Any = registry.get("envpool")
+KEY = jax.random.key(0)
 
 # One of each family that is cheap to make, and one of each that is not.
 CHEAP = (
@@ -142,11 +143,18 @@ def test_episodes_are_envpools_own_bit_for_bit(
 
 
 @pytest.mark.parametrize("seeding", [EXACT, STREAM])
-def test_several_agents_have_a_leading_axis_and_play_as_in_a_pool_of_one(seeding: str) -> None:
-    """Three lanes, in another order in each step, until the limit ends all of them."""
-    name, agents = "MarlGrid-3AgentCluttered11x11-v0", 3
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("MarlGrid-3AgentCluttered11x11-v0", "IntersectionMultiAgent-v1", "TicTacToe-v1"),
+        pytest.param("DmcSoccerBoxhead-v1", marks=pytest.mark.full),
+    ],
+)
+def test_several_agents_play_as_in_a_pool_of_one(name: str, seeding: str) -> None:
+    """Three lanes, in another order in each step, until each ended."""
     needs(name)
     made = recipe(name)
+    reader, agents = made.reader, made.reader.agents
     fleet, rng = PoolFleet(made, is_exact=seeding == EXACT), np.random.default_rng(0)
     fleet.grow(2)
     seeds = [3, 1, 2]
@@ -154,23 +162,77 @@ def test_several_agents_have_a_leading_axis_and_play_as_in_a_pool_of_one(seeding
     if seeding == STREAM:
         seeds = np.random.default_rng(seeds[0]).integers(2**31, size=3).tolist()
     theirs = [own(name, [seed]) for seed in seeds]
-    for pool, seen in zip(theirs, obs, strict=True):
-        np.testing.assert_equal(seen, pool.reset()[0])
-    for steps in range(1, 101):
-        order, actions = rng.permutation(3), rng.integers(7, size=(3, agents))
+    raw = [answer(pool, pool._reset, np.zeros(1, np.int32)) for pool in theirs]
+    same_as_seen(made, obs, raw)
+    alive = np.arange(3)
+    for _ in range(200):
+        order = rng.permutation(alive)
+        masks = [raw[number].get("info:legal_action_mask", [None])[0] for number in order]
+        actions = np.stack([sample(reader.action_space, rng, mask) for mask in masks])
         outcomes = fleet.step(order, actions)
         for lane, number in enumerate(order):
-            whose, action = np.zeros(agents, np.int32), actions[lane].astype(np.int32)
-            given = {"env_id": whose[:1], "players": {"env_id": whose, "action": action}}
-            seen, reward, terminated, truncated, info = theirs[number].step(given)
-            np.testing.assert_equal(outcomes.obs[lane], seen)
-            np.testing.assert_equal(outcomes.rewards[lane], reward)
-            np.testing.assert_equal(outcomes.terminated[lane], np.repeat(terminated, agents))
-            np.testing.assert_equal(outcomes.truncated[lane], np.repeat(truncated, agents))
-            for entry in made.reader.infos[:-1]:
-                np.testing.assert_equal(outcomes.infos[entry][lane], part(info, entry))
-        assert truncated.all() == (steps == 100)
+            whose = np.zeros(reader.actors, np.int32)
+            chosen = actions[lane].astype(reader.action_dtype)
+            given = [whose[:1], whose, chosen.reshape(len(whose), *chosen.shape[1:])]
+            raw[number] = now = answer(theirs[number], theirs[number]._send, given)
+            np.testing.assert_equal(outcomes.rewards[lane], now["reward"])
+            ended = outcomes.terminated[lane] | outcomes.truncated[lane]
+            np.testing.assert_equal(ended, np.repeat(now["done"], agents))
+            for entry in reader.infos[:-1]:
+                seen = np.squeeze(outcomes.infos[entry][lane])
+                np.testing.assert_equal(seen, np.squeeze(now[f"info:{entry}"]))
+        same_as_seen(made, outcomes.obs, [raw[number] for number in order])
+        alive = order[~(outcomes.terminated | outcomes.truncated).all(-1)]
+        if not len(alive):
+            break
+    assert not len(alive) or name.startswith("DmcSoccer")  # of 1,800 steps
     fleet.close()
+
+
+def answer(pool: Any, call: Any, given: Any) -> dict[str, Any]:
+    """What one environment sends after a raw call, by name."""
+    call(given)
+    return dict(zip(pool.spec._state_keys, pool._recv(), strict=True))
+
+
+def same_as_seen(made: Any, obs: Any, raw: list[dict[str, Any]]) -> None:
+    """Compare observations of several agents, of lanes that were stepped one by one."""
+    sent = made.reader.stacked([list(each.values()) for each in raw])
+    seen = leaves(made.reader.observation_space, obs)
+    np.testing.assert_equal(seen, leaves(made.reader.observation_space, made.reader.obs(sent)))
+
+
+@pytest.mark.parametrize(
+    ("name", "of_pgx"),
+    [("TicTacToe-v1", "tic_tac_toe"), ("ConnectFour-v1", "connect_four"), ("Othello-v1", "othello")],
+)
+def test_a_game_of_turns_is_that_of_pgx(name: str, of_pgx: str) -> None:
+    """The same moves until the end; who begins is drawn, so the players may be swapped."""
+    needed("pgx")
+    env, params = envhub.make(f"envpool::{name}", seeding=EXACT)
+    other, _ = envhub.make(f"pgx::{of_pgx}")
+    assert env.turn_based
+    assert (env.num_agents, env.observation_agents) == (2, "none")
+    obs, state = env.reset(KEY, params)
+    theirs, their_state = other.reset(KEY)
+    step, their_step = jax.jit(env.step), jax.jit(other.step)
+    swap = slice(None, None, 1 if obs["current_player"] == theirs["current_player"] else -1)
+    rng = np.random.default_rng(0)
+    for turn in range(100):
+        for entry in ("observation", "action_mask"):
+            np.testing.assert_equal(np.asarray(obs[entry]), np.asarray(theirs[entry]))
+        action = int(rng.choice(np.flatnonzero(obs["action_mask"])))
+        result = step(KEY, state, action, params)
+        expected = their_step(KEY, their_state, action)
+        np.testing.assert_equal(np.asarray(result.reward), np.asarray(expected.reward)[swap])
+        np.testing.assert_equal(np.asarray(result.terminated), np.asarray(expected.terminated))
+        if result.done.all():
+            break
+        obs, state, theirs, their_state = result.obs, result.state, expected.obs, expected.state
+    assert turn > 3
+    assert result.done.all()
+    assert result.obs["action_mask"].all()
+    env.close()
 
 
 def test_several_agents_go_through_the_hub() -> None:
