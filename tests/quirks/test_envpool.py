@@ -320,6 +320,30 @@ def test_a_stream_repeats_with_the_program_and_not_with_the_key() -> None:
     assert envhub.capabilities("envpool::CartPole-v1", seeding=EXACT).reproducible
 
 
+@pytest.mark.parametrize("name", ["CartPole-v1", "MiniGrid-DoorKey-5x5-v0"])
+def test_a_seed_makes_a_program_of_streams_repeatable_in_one_process(name: str) -> None:
+    """Whatever the keys of resets are: actions and their number decide what follows."""
+
+    def program(seed: int, key: int) -> Any:
+        made, params = envhub.make_vec(f"envpool::{name}", 4, seeding=STREAM, seed=seed)
+        trajectory = envhub.rollout(made, None, params, jax.random.key(key), num_steps=300)
+        starts = made.reset(jax.random.key(key), params)[0]
+        made.close()
+        return jax.tree.map(np.asarray, (trajectory.obs, trajectory.reward, trajectory.done, starts))
+
+    def start(seed: int, key: int) -> Any:
+        made, params = envhub.make_vec(f"envpool::{name}", 4, seeding=STREAM, seed=seed)
+        obs, _ = made.reset(jax.random.key(key), params)
+        made.close()
+        return list(map(np.asarray, jax.tree.leaves(obs)))
+
+    one = program(3, 0)
+    assert one[2].any()
+    np.testing.assert_equal(program(3, 0), one)
+    np.testing.assert_equal(start(3, 0), start(3, 1))
+    assert not all(map(np.array_equal, start(3, 0), start(4, 0)))
+
+
 def test_every_name_of_the_installed_version_is_known() -> None:
     known = canonical(SUITE.installed())
     assert set(known) == set(envpool.list_all_envs())
@@ -360,6 +384,8 @@ def test_an_unknown_name_is_refused() -> None:
         ("CartPole-v1", {"seeding": "drawn"}, "'exact' or 'stream', got 'drawn'"),
         ("CartPole-v1", {"seeding": "stream", "workers": "thread"}, "a pool of its own"),
         ("CartPole-v1", {"seeding": "stream", "forkable": True}, "a pool of its own"),
+        ("CartPole-v1", {"seeding": "exact", "seed": 1}, "is for seeding='stream'"),
+        ("CartPole-v1", {"seeding": "stream", "seed": -1}, "got -1"),
         ("CartPole-v1", {"num_envs": 3}, "num_envs"),
         ("CartPole-v1", {"env_seed": [3]}, "env_seed"),
         ("MiniGrid-Empty-5x5-v0", {"size": 1}, "size"),
@@ -387,8 +413,35 @@ def test_no_thread_and_no_pool_is_left() -> None:
     assert threads() == before
 
 
+def test_a_second_thread_in_a_pool_is_refused() -> None:
+    """EnvPool would wait for ever; through the hub, threads take turns."""
+    fleet, refused = PoolFleet(recipe("CartPole-v1"), is_exact=True), []
+    fleet.reset([0], [0])
+
+    def intrude() -> None:
+        for call in (lambda: fleet.step([0], [1]), lambda: fleet.reset([0], [0])):
+            with pytest.raises(errors.HostEnvError, match="two threads"):
+                call()
+            refused.append(True)
+
+    finish = fleet._pools[0].finish
+
+    def finish_late() -> Any:  # the other thread comes in the middle of a step
+        other = threading.Thread(target=intrude)
+        other.start()
+        other.join(20)
+        return finish()
+
+    fleet._pools[0].finish = finish_late
+    assert len(fleet.step([0], [1]).obs) == 1
+    assert refused == [True, True]
+    del fleet._pools[0].finish
+    assert len(fleet.step([0], [0]).obs) == 1
+    fleet.close()
+
+
 def test_several_threads_take_turns() -> None:
-    """Two of them in one pool at once would wait for ever."""
+    """Two of them in one pool at once would be refused."""
     env, params = envhub.make("envpool::CartPole-v1", seeding=EXACT)
     reset, step = jax.jit(env.reset), jax.jit(env.step)
     _, state = reset(jax.random.key(1), params)
