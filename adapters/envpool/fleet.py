@@ -140,6 +140,8 @@ class PoolFleet(Fleet):
 
     def _parts(self, numbers: Array) -> list[tuple[int, Any]]:
         """The pools of these instances, each with its lanes."""
+        if len(self._pools) == 1:
+            return [(next(iter(self._pools)), slice(None))]
         homes = self._home[numbers]
         if (homes == homes[0]).all():
             return [(int(homes[0]), slice(None))]
