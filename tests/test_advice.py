@@ -97,6 +97,13 @@ def stepped(env: envhub.Environment) -> Any:
 ARRANGED = r"(wrappers=\[.*\], autoreset=None)"
 
 
+def stepped_behind_another_reset(max_instances: int) -> None:
+    env = made(DRAWN, forkable=False, max_instances=max_instances)
+    _, state = env.reset(KEY)
+    env.reset(KEY)
+    env.step(KEY, state, 0)
+
+
 def mesh() -> jax.sharding.Mesh:
     return jax.sharding.Mesh(np.array(jax.devices()[:1]), ("devices",))
 
@@ -277,6 +284,11 @@ ADVICE = {
         lambda: export.to_torchrl(*rewarded()),
         r"(wrappers=\[FlattenObservation\])",
         lambda code: export.to_torchrl(*rewarded(*value(f"dict({code})")["wrappers"])).reset(),
+    ),
+    "a recycled instance": Advice(
+        lambda: stepped_behind_another_reset(1),
+        r"max_instances=(\d+)",
+        lambda code: stepped_behind_another_reset(int(code)),
     ),
     "a batch of keys": Advice(
         lambda: made(CARTPOLE).reset(jax.random.split(KEY, 3)),

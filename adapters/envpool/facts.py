@@ -48,7 +48,7 @@ FAMILIES = {
     "highway": Family("highway", OWN, STREAM),
     "jumanji": Family("jumanji", OWN, STREAM),
     "marlgrid": Family("MarlGrid", PASSED, STREAM),
-    "minigrid": Family("MiniGrid and BabyAI", PASSED, EXACT),
+    "minigrid": Family("MiniGrid and BabyAI", PASSED, STREAM),
     "mujoco.dmc": Family("DeepMind Control", COUNTED, STREAM, is_drawn=False),
     "mujoco.gym": Family("MuJoCo", COUNTED, STREAM, is_drawn=False),
     "mujoco.locomotion": Family("dm_control locomotion", OWN, STREAM, is_drawn=False),
@@ -112,17 +112,12 @@ GAPS = (
             "zeros (envpool 1.2.5 to 1.2.7, see EnvPool's pull request 400).",
         ),
     ),
-    (
-        ".*MultiAgent.*|DmcSoccer.*",
-        Gap("notimpl", "its several agents are not driven yet; those of MarlGrid are."),
-    ),
 )
 """What does not run, by a pattern of its name."""
 
-SEVERAL_AGENTS = ("marlgrid",)
-"""Families with environments of several agents that are driven."""
-
-DRIVEN = re.compile("MarlGrid-[2-9]Agent")
+SEVERAL = re.compile("MarlGrid-[2-9]Agent|IntersectionMultiAgent|DmcSoccer")
+OF_ONE = ("Play2048-v1",)
+"""The games of pgx that one plays."""
 
 
 def gap_of(name: str, family: str) -> Gap | None:
@@ -130,6 +125,9 @@ def gap_of(name: str, family: str) -> Gap | None:
     if "AutoReset" in name:
         plain = name.replace("-AutoReset", "")
         return Gap("never", f"it starts the next episode by itself; make envpool::{plain}.")
-    if family == "pgx" and name != "Play2048-v1":
-        return Gap("notimpl", "its players take turns, which the bridge has no form for yet.")
     return next((gap for pattern, gap in GAPS if re.fullmatch(pattern, name)), None)
+
+
+def has_several(name: str, family: str) -> bool:
+    """Whether an environment has several agents, at once or in turns."""
+    return bool(SEVERAL.match(name)) or (family == "pgx" and name not in OF_ONE)

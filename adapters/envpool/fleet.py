@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from envhub.errors import MissingCapabilityError
+from envhub.errors import HostEnvError, MissingCapabilityError
 from envhub.host.fleet import Fleet
 from envhub.host.outcomes import Outcomes
 
@@ -21,24 +22,29 @@ class PoolFleet(Fleet):
 
     EnvPool takes seeds at construction alone. So with exact seeding a reset makes a pool of its
     lanes, and an episode is a function of its seed. Otherwise an instance goes on with its own
-    generator, and the seed of the very first reset decides the seeds of all instances: a program
-    that is run anew does the same again.
+    generator, and `seed`, or the seed of the very first reset, decides the seeds of all instances:
+    a program that is run anew does the same again.
 
     An environment whose episode ended is never stepped: EnvPool would reset it.
 
     Args:
         recipe: makes pools.
         is_exact: whether an episode is to be a function of its seed.
+        seed: of all instances, without exact seeding.
+
+    Raises:
+        HostEnvError: if a second thread calls it meanwhile, for which EnvPool would wait for ever.
     """
 
     takes_columns = True
 
-    def __init__(self, recipe: Recipe, *, is_exact: bool) -> None:
+    def __init__(self, recipe: Recipe, *, is_exact: bool, seed: int | None = None) -> None:
         self._recipe, self._is_exact = recipe, is_exact
         self._pools: dict[int, Pool] = {}
         self._users: dict[int, int] = {}  # how many instances live in a pool
         self._next = 0
-        self._seeds: np.random.Generator | None = None
+        self._seeds = None if seed is None else np.random.default_rng(seed)
+        self._alone = Alone()
         self._home = np.full(1, -1)  # the pool of each instance; -1 before its first reset
         self._place = np.zeros(1, np.int32)
         self._elapsed = np.zeros(1, np.int32)
@@ -49,7 +55,14 @@ class PoolFleet(Fleet):
         self._elapsed = np.concatenate([self._elapsed, np.zeros(count, np.int32)])
 
     def reset(self, numbers: Any, seeds: Sequence[int]) -> Outcomes:
-        numbers = np.asarray(numbers)
+        with self._alone:
+            return self._reset(np.asarray(numbers), seeds)
+
+    def step(self, numbers: Any, actions: Any) -> Outcomes:
+        with self._alone:
+            return self._step(np.asarray(numbers), np.asarray(actions))
+
+    def _reset(self, numbers: Array, seeds: Sequence[int]) -> Outcomes:
         if self._is_exact:
             self._settle(numbers, seeds)
         elif len(new := numbers[self._home[numbers] < 0]):
@@ -60,8 +73,7 @@ class PoolFleet(Fleet):
         obs = self._recipe.reader.obs(_joined(sent, parts, len(numbers)))
         return Outcomes(obs, (), (), (), (), ())
 
-    def step(self, numbers: Any, actions: Any) -> Outcomes:
-        numbers, actions = np.asarray(numbers), np.asarray(actions)
+    def _step(self, numbers: Array, actions: Array) -> Outcomes:
         recipe, reader = self._recipe, self._recipe.reader
         parts = self._parts(numbers)
         for pool, lanes in parts:
@@ -85,7 +97,8 @@ class PoolFleet(Fleet):
     def render(self, number: int) -> Any:
         if self._recipe.drawn == NEEDS_OPENGL:
             raise MissingCapabilityError(NEEDS_OPENGL)
-        return self._pools[self._home[number]].picture(self._place[number])
+        with self._alone:
+            return self._pools[self._home[number]].picture(self._place[number])
 
     def restore(self, numbers: Any, saved: Any, obs: Sequence[Any]) -> None:
         raise NotImplementedError
@@ -127,12 +140,31 @@ class PoolFleet(Fleet):
 
     def _parts(self, numbers: Array) -> list[tuple[int, Any]]:
         """The pools of these instances, each with its lanes."""
+        if len(self._pools) == 1:
+            return [(next(iter(self._pools)), slice(None))]
         homes = self._home[numbers]
         if (homes == homes[0]).all():
             return [(int(homes[0]), slice(None))]
         order = np.argsort(homes, kind="stable")
         edges = np.flatnonzero(np.diff(homes[order])) + 1
         return [(int(homes[lanes[0]]), lanes) for lanes in np.split(order, edges)]
+
+
+class Alone:
+    """Lets one thread in, and refuses a second one, which would wait for ever in EnvPool."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            raise HostEnvError(
+                "two threads call one pool of EnvPool's at once. Let them take turns, or make an "
+                "environment for each."
+            )
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
 
 def _joined(

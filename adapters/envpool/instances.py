@@ -11,6 +11,7 @@ from envhub.host.outcomes import Outcomes, Stacked
 
 from .fleet import PoolFleet
 from .pools import Recipe
+from .turns import TurnReader
 
 
 class PoolInstance(Instance):
@@ -25,6 +26,7 @@ class PoolInstance(Instance):
         self.observation_space = recipe.reader.observation_space
         self.action_space = recipe.reader.action_space
         self.num_agents = recipe.reader.agents if recipe.reader.agents > 1 else None
+        self.turn_based = isinstance(recipe.reader, TurnReader)
         self.episode_limit = recipe.limit or None
         self._fleet = PoolFleet(recipe, is_exact=True)
 

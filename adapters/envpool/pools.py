@@ -10,8 +10,8 @@ import numpy as np
 
 from envhub.flags import Claim
 
-from .facts import SEVERAL_AGENTS
 from .specs import Array, Reader, terminated_by
+from .turns import reader_of
 
 
 class Recipe:
@@ -40,8 +40,7 @@ class Recipe:
         self.drawn = drawn
         self.family, self.limit, self._threads = family, limit, num_threads
         self.spec = spec(spec.gen_config(**config))
-        agents = self.spec.config.max_num_players if family in SEVERAL_AGENTS else 1
-        self.reader = Reader(self.spec, agents)
+        self.reader = reader_of(self.spec)
         self.terminated = terminated_by(family, self.reader)
 
     def make(self, seeds: Sequence[int]) -> Pool:
@@ -107,8 +106,9 @@ class SharedPool(Pool):
 
     def send(self, places: Array, actions: Array) -> None:
         self._sent = places
-        whose = np.repeat(places, self._reader.agents)
-        self._pool._send([places, whose, np.ascontiguousarray(actions, self._dtype).reshape(-1)])
+        whose = np.repeat(places, self._reader.actors)
+        each = np.ascontiguousarray(actions, self._dtype).reshape(len(whose), *actions.shape[2:])
+        self._pool._send([places, whose, each])
 
     def finish(self) -> list[Array]:
         return self._answers(self._sent)

@@ -72,6 +72,7 @@ WEIGHT = Real(-1e6, 1e6)
 
 COMMON: Mapping[str, Kind] = {
     "seeding": Among((EXACT, STREAM)),
+    "seed": Whole(0, INT_MAX),
     "num_threads": Whole(0, 256),
     "max_episode_steps": Whole(1, NO_LIMIT),
 }

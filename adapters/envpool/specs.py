@@ -23,13 +23,15 @@ class Reader:
         agents: how many act in it; several have a leading axis.
 
     Attributes:
+        agents: as above.
+        actors: how many of them act in a step.
         observation_space, action_space: of one environment.
         infos: the entries of `info`.
         action_dtype: what the pool takes.
     """
 
     def __init__(self, spec: Any, agents: int = 1) -> None:
-        self.agents = agents
+        self.agents = self.actors = agents
         keys, forms = (
             list(spec._state_keys),
             dict(zip(spec._state_keys, spec._state_spec, strict=True)),
@@ -50,6 +52,12 @@ class Reader:
         self.infos = [*self._infos, "elapsed_step"]
         self.action_dtype = np.dtype(spec._action_spec[-1][0])
         self.action_space = acted(spec, agents)
+
+    def leave_out(self, *keys: str) -> None:
+        """Leave entries out of `info`, by EnvPool's names."""
+        for key in keys:
+            del self._infos[key.removeprefix("info:")]
+        self.infos = [*self._infos, "elapsed_step"]
 
     def has(self, key: str) -> bool:
         """Whether a pool sends an array of this name."""
@@ -174,6 +182,11 @@ def terminated_by(family: str, reader: Reader) -> Ends:
         return lambda reader, sent: (
             _done(reader, sent)
             | (reader.column(sent, "done") & reader.column(sent, "info:crashed"))
+        )
+    if reader.has("info:players.crashed"):  # one crash ends the episode for all
+        return lambda reader, sent: (
+            _done(reader, sent)
+            | (reader.column(sent, "done") & reader.column(sent, "info:players.crashed").any(1))
         )
     return _done
 

@@ -17,7 +17,6 @@ from envhub.suite import Gap
 
 from .facts import (
     COUNTED,
-    DRIVEN,
     EXACT,
     FAMILIES,
     NEEDS_OPENGL,
@@ -34,6 +33,7 @@ from .facts import (
     STREAMS,
     Family,
     gap_of,
+    has_several,
 )
 from .fleet import PoolFleet
 from .instances import PoolInstance
@@ -91,7 +91,7 @@ class EnvpoolSuite(HostSuite):
     def claims(self, name: str, options: Mapping[str, Any]) -> Mapping[str, Claim]:
         return {
             **dict.fromkeys(OF_EPISODES, seeding_of(name, options) == EXACT or STREAMS),
-            "forkable": NOT_OF_SEVERAL if DRIVEN.match(name) else NOT_SAVED,
+            "forkable": NOT_OF_SEVERAL if has_several(name, family_of(name)) else NOT_SAVED,
             "has_env_params": FIXED,
             "renderable": self._drawn(name),
         }
@@ -115,7 +115,8 @@ class EnvpoolSuite(HostSuite):
         first: Any = self.trial(name, options).first(construct)
         fleet = None
         if not needs_instances(options):
-            fleet = PoolFleet(first.recipe, is_exact=seeding_of(name, options) == EXACT)
+            is_exact = seeding_of(name, options) == EXACT
+            fleet = PoolFleet(first.recipe, is_exact=is_exact, seed=options.get("seed"))
         env = self.environment(name, construct, first, options, fleet=fleet)
         if fleet:
             first.close()
@@ -130,8 +131,9 @@ class EnvpoolSuite(HostSuite):
         spec, pool, keywords = self._classes(name)
         check(f"envpool::{name}", options, kinds_of(family_of(name), spec._config_keys))
         given = dict(options)
-        asked, _ = given.pop("max_episode_steps", None), given.pop("seeding", None)
-        threads = given.pop("num_threads", 0)
+        asked, threads = given.pop("max_episode_steps", None), given.pop("num_threads", 0)
+        for option in ("seeding", "seed"):  # the fleet's
+            given.pop(option, None)
         limits, own = _limits(name, asked, keywords.get("max_episode_steps", INT_MAX))
         with quiet():
             config = {**keywords, **given, **own}
@@ -166,7 +168,8 @@ def seeding_of(name: str, options: Mapping[str, Any]) -> str:
     """How episodes follow from keys: `exact` or `stream`.
 
     Raises:
-        InvalidOptionError: if a stream is asked for where each instance has a pool of its own.
+        InvalidOptionError: if a stream is asked for where each instance has a pool of its own, or
+            a seed where keys are the seeds.
     """
     asked = options.get("seeding")
     if asked == STREAM and needs_instances(options):
@@ -174,7 +177,13 @@ def seeding_of(name: str, options: Mapping[str, Any]) -> str:
             f"seeding='stream' does not go with forkable=True, {', '.join(ALONE)}, which give each "
             "instance a pool of its own, with exact seeding."
         )
-    return asked or (EXACT if needs_instances(options) else _family(name).seeding)
+    seeding = asked or (EXACT if needs_instances(options) else _family(name).seeding)
+    if options.get("seed") is not None and seeding == EXACT:
+        raise InvalidOptionError(
+            f"envpool::{name}: seed= is for seeding='stream'; with exact seeding the key of each "
+            "reset decides its episode. Leave seed= out, or pass seeding='stream'."
+        )
+    return seeding
 
 
 def _limits(name: str, asked: int | None, own: int) -> tuple[int, dict[str, int]]:

@@ -148,7 +148,7 @@ class HostEnvironment(Environment):
         packages: Sequence[str] = (),
     ) -> None:
         super().__init__(unwrapped, default_params, capabilities)
-        self.num_agents = num_agents or 1
+        self.num_agents, self.turn_based = num_agents or 1, first.turn_based
         self._flat: tuple[Any, Columns] | None = None  # the default params, as an argument
         self._limit = first.episode_limit
         check_options(env_id, options, capabilities)

@@ -58,6 +58,8 @@ class Instance(abc.ABC):
         default_params: a pytree of float32 arrays, or `None`; see `set_params`.
         num_agents: the number of agents, which is the leading axis of observations, actions,
             rewards and flags; `None` for one agent without that axis.
+        turn_based: whether one agent acts in each step, so that observations and actions have no
+            axis of the agents; see `Environment`.
         episode_limit: the number of steps after which an episode is truncated at the latest; `None`
             if there is no limit.
         identity: what tells its environment from others with the same id and options, such as the
@@ -82,6 +84,7 @@ class Instance(abc.ABC):
     action_space: spaces.Space
     default_params: Any = None
     num_agents: int | None = None
+    turn_based: bool = False
     episode_limit: int | None = None
     identity: str = ""
     claims: Mapping[str, Claim] = MappingProxyType({})

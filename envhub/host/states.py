@@ -283,8 +283,8 @@ class States:
             )
         return (
             "the instance of this state has moved on: it was stepped further, or so many others "
-            "were "
-            f"reset since that it was recycled (max_instances={capacity})"
+            f"were reset since that it was recycled, of {capacity}. Make the environment with "
+            f"max_instances={2 * capacity} to keep instances longer"
         )
 
     def handles(self, slots: Array) -> Array:

@@ -473,11 +473,13 @@ BINDINGS = {
     "envpool": Binding(
         sample=(("CartPole-v1", {}), ("MiniGrid-DoorKey-5x5-v0", {})),
         direct=_of_envpool,
-        # Of other names the first episodes end in a few steps, or every reset is the same.
+        # Of other names the first episodes end in a few steps, or every reset is the same, or
+        # players take turns, which tests/quirks compares with EnvPool and with pgx.
         of_families={
             "highway": "Parking-v0",
             "jumanji": "Snake-v1",
             "mujoco.myosuite": "MyoHandWineglassRandom-v0",
+            "pgx": "Play2048-v1",
             "vizdoom": "DefendTheCenter-v1",
         },
         own_state=lambda state: (),

@@ -26,6 +26,7 @@ from ..packages import needed
 
 envpool: Any = needed("envpool")
 SUITE: Any = registry.get("envpool")
+KEY = jax.random.key(0)
 
 # One of each family that is cheap to make, and one of each that is not.
 CHEAP = (
@@ -142,11 +143,18 @@ def test_episodes_are_envpools_own_bit_for_bit(
 
 
 @pytest.mark.parametrize("seeding", [EXACT, STREAM])
-def test_several_agents_have_a_leading_axis_and_play_as_in_a_pool_of_one(seeding: str) -> None:
-    """Three lanes, in another order in each step, until the limit ends all of them."""
-    name, agents = "MarlGrid-3AgentCluttered11x11-v0", 3
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("MarlGrid-3AgentCluttered11x11-v0", "IntersectionMultiAgent-v1", "TicTacToe-v1"),
+        pytest.param("DmcSoccerBoxhead-v1", marks=pytest.mark.full),
+    ],
+)
+def test_several_agents_play_as_in_a_pool_of_one(name: str, seeding: str) -> None:
+    """Three lanes, in another order in each step, until each ended."""
     needs(name)
     made = recipe(name)
+    reader, agents = made.reader, made.reader.agents
     fleet, rng = PoolFleet(made, is_exact=seeding == EXACT), np.random.default_rng(0)
     fleet.grow(2)
     seeds = [3, 1, 2]
@@ -154,23 +162,81 @@ def test_several_agents_have_a_leading_axis_and_play_as_in_a_pool_of_one(seeding
     if seeding == STREAM:
         seeds = np.random.default_rng(seeds[0]).integers(2**31, size=3).tolist()
     theirs = [own(name, [seed]) for seed in seeds]
-    for pool, seen in zip(theirs, obs, strict=True):
-        np.testing.assert_equal(seen, pool.reset()[0])
-    for steps in range(1, 101):
-        order, actions = rng.permutation(3), rng.integers(7, size=(3, agents))
+    raw = [answer(pool, "_reset", np.zeros(1, np.int32)) for pool in theirs]
+    same_as_seen(made, obs, raw)
+    alive = np.arange(3)
+    for _ in range(200):
+        order = rng.permutation(alive)
+        masks = [raw[number].get("info:legal_action_mask", [None])[0] for number in order]
+        actions = np.stack([sample(reader.action_space, rng, mask) for mask in masks])
         outcomes = fleet.step(order, actions)
         for lane, number in enumerate(order):
-            whose, action = np.zeros(agents, np.int32), actions[lane].astype(np.int32)
-            given = {"env_id": whose[:1], "players": {"env_id": whose, "action": action}}
-            seen, reward, terminated, truncated, info = theirs[number].step(given)
-            np.testing.assert_equal(outcomes.obs[lane], seen)
-            np.testing.assert_equal(outcomes.rewards[lane], reward)
-            np.testing.assert_equal(outcomes.terminated[lane], np.repeat(terminated, agents))
-            np.testing.assert_equal(outcomes.truncated[lane], np.repeat(truncated, agents))
-            for entry in made.reader.infos[:-1]:
-                np.testing.assert_equal(outcomes.infos[entry][lane], part(info, entry))
-        assert truncated.all() == (steps == 100)
+            whose = np.zeros(reader.actors, np.int32)
+            chosen = actions[lane].astype(reader.action_dtype)
+            given = [whose[:1], whose, chosen.reshape(len(whose), *chosen.shape[1:])]
+            raw[number] = now = answer(theirs[number], "_send", given)
+            np.testing.assert_equal(outcomes.rewards[lane], now["reward"])
+            ended = outcomes.terminated[lane] | outcomes.truncated[lane]
+            np.testing.assert_equal(ended, np.repeat(now["done"], agents))
+            for entry in reader.infos[:-1]:
+                seen = np.squeeze(outcomes.infos[entry][lane])
+                np.testing.assert_equal(seen, np.squeeze(now[f"info:{entry}"]))
+        same_as_seen(made, outcomes.obs, [raw[number] for number in order])
+        alive = order[~(outcomes.terminated | outcomes.truncated).all(-1)]
+        if not len(alive):
+            break
+    assert not len(alive) or name.startswith("DmcSoccer")  # of 1,800 steps
     fleet.close()
+
+
+def answer(pool: Any, call: str, given: Any) -> dict[str, Any]:
+    """What one environment sends after a raw call, by name."""
+    getattr(pool, call)(given)
+    names = pool.spec._state_keys  # noqa: SLF001 (the raw calls)
+    return dict(zip(names, pool._recv(), strict=True))  # noqa: SLF001 (the raw calls)
+
+
+def same_as_seen(made: Any, obs: Any, raw: list[dict[str, Any]]) -> None:
+    """Compare observations of several agents, of lanes that were stepped one by one."""
+    sent = made.reader.stacked([list(each.values()) for each in raw])
+    seen = leaves(made.reader.observation_space, obs)
+    np.testing.assert_equal(seen, leaves(made.reader.observation_space, made.reader.obs(sent)))
+
+
+@pytest.mark.parametrize(
+    ("name", "of_pgx"),
+    [
+        ("TicTacToe-v1", "tic_tac_toe"),
+        ("ConnectFour-v1", "connect_four"),
+        ("Othello-v1", "othello"),
+    ],
+)
+def test_a_game_of_turns_is_that_of_pgx(name: str, of_pgx: str) -> None:
+    """The same moves until the end; who begins is drawn, so the players may be swapped."""
+    needed("pgx")
+    env, params = envhub.make(f"envpool::{name}", seeding=EXACT)
+    other, _ = envhub.make(f"pgx::{of_pgx}")
+    assert env.turn_based
+    assert (env.num_agents, env.observation_agents) == (2, "none")
+    obs, state = env.reset(KEY, params)
+    theirs, their_state = other.reset(KEY)
+    step, their_step = jax.jit(env.step), jax.jit(other.step)
+    swap = slice(None, None, 1 if obs["current_player"] == theirs["current_player"] else -1)
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        for entry in ("observation", "action_mask"):
+            np.testing.assert_equal(np.asarray(obs[entry]), np.asarray(theirs[entry]))
+        action = int(rng.choice(np.flatnonzero(obs["action_mask"])))
+        result = step(KEY, state, action, params)
+        expected = their_step(KEY, their_state, action)
+        np.testing.assert_equal(np.asarray(result.reward), np.asarray(expected.reward)[swap])
+        np.testing.assert_equal(np.asarray(result.terminated), np.asarray(expected.terminated))
+        if result.done.all():
+            break
+        obs, state, theirs, their_state = result.obs, result.state, expected.obs, expected.state
+    assert result.done.all()
+    assert result.obs["action_mask"].all()
+    env.close()
 
 
 def test_several_agents_go_through_the_hub() -> None:
@@ -258,6 +324,32 @@ def test_a_stream_repeats_with_the_program_and_not_with_the_key() -> None:
     assert envhub.capabilities("envpool::CartPole-v1", seeding=EXACT).reproducible
 
 
+@pytest.mark.parametrize("name", ["CartPole-v1", "MiniGrid-DoorKey-5x5-v0"])
+def test_a_seed_makes_a_program_of_streams_repeatable_in_one_process(name: str) -> None:
+    """Whatever the keys of resets are: actions and their number decide what follows."""
+
+    def program(seed: int, key: int) -> Any:
+        made, params = envhub.make_vec(f"envpool::{name}", 4, seeding=STREAM, seed=seed)
+        trajectory = envhub.rollout(made, None, params, jax.random.key(key), num_steps=300)
+        starts = made.reset(jax.random.key(key), params)[0]
+        made.close()
+        return jax.tree.map(
+            np.asarray, (trajectory.obs, trajectory.reward, trajectory.done, starts)
+        )
+
+    def start(seed: int, key: int) -> Any:
+        made, params = envhub.make_vec(f"envpool::{name}", 4, seeding=STREAM, seed=seed)
+        obs, _ = made.reset(jax.random.key(key), params)
+        made.close()
+        return list(map(np.asarray, jax.tree.leaves(obs)))
+
+    one = program(3, 0)
+    assert one[2].any()
+    np.testing.assert_equal(program(3, 0), one)
+    np.testing.assert_equal(start(3, 0), start(3, 1))
+    assert not all(map(np.array_equal, start(3, 0), start(4, 0)))
+
+
 def test_every_name_of_the_installed_version_is_known() -> None:
     known = canonical(SUITE.installed())
     assert set(known) == set(envpool.list_all_envs())
@@ -298,6 +390,8 @@ def test_an_unknown_name_is_refused() -> None:
         ("CartPole-v1", {"seeding": "drawn"}, "'exact' or 'stream', got 'drawn'"),
         ("CartPole-v1", {"seeding": "stream", "workers": "thread"}, "a pool of its own"),
         ("CartPole-v1", {"seeding": "stream", "forkable": True}, "a pool of its own"),
+        ("CartPole-v1", {"seeding": "exact", "seed": 1}, "is for seeding='stream'"),
+        ("CartPole-v1", {"seeding": "stream", "seed": -1}, "got -1"),
         ("CartPole-v1", {"num_envs": 3}, "num_envs"),
         ("CartPole-v1", {"env_seed": [3]}, "env_seed"),
         ("MiniGrid-Empty-5x5-v0", {"size": 1}, "size"),
@@ -325,8 +419,37 @@ def test_no_thread_and_no_pool_is_left() -> None:
     assert threads() == before
 
 
+def test_a_second_thread_in_a_pool_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """EnvPool would wait for ever; through the hub, threads take turns."""
+    made, refused = recipe("CartPole-v1"), []
+    pool = made.make([0])
+    finish = pool.finish
+    monkeypatch.setattr(made, "make", lambda _: pool)
+    fleet = PoolFleet(made, is_exact=False)
+    fleet.reset([0], [0])
+
+    def intrude() -> None:
+        for call in (lambda: fleet.step([0], [1]), lambda: fleet.reset([0], [0])):
+            with pytest.raises(errors.HostEnvError, match="two threads"):
+                call()
+            refused.append(True)
+
+    def finish_late() -> Any:  # the other thread comes in the middle of a step
+        other = threading.Thread(target=intrude)
+        other.start()
+        other.join(20)
+        return finish()
+
+    monkeypatch.setattr(pool, "finish", finish_late)
+    assert len(fleet.step([0], [1]).obs) == 1
+    assert refused == [True, True]
+    monkeypatch.setattr(pool, "finish", finish)
+    assert len(fleet.step([0], [0]).obs) == 1
+    fleet.close()
+
+
 def test_several_threads_take_turns() -> None:
-    """Two of them in one pool at once would wait for ever."""
+    """Two of them in one pool at once would be refused."""
     env, params = envhub.make("envpool::CartPole-v1", seeding=EXACT)
     reset, step = jax.jit(env.reset), jax.jit(env.step)
     _, state = reset(jax.random.key(1), params)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -86,6 +87,39 @@ def test_a_hundred_thousand_resets_take_no_memory(seeding: str) -> None:
     reset(100_000)
     assert resident() - before < 100e6
     fleet.close()
+
+
+THROWS = """
+import jax, numpy as np, envhub
+from envhub import errors, registry
+from envhub.adapters.envpool.fleet import PoolFleet
+env, params = envhub.make("envpool::MiniGrid-DoorKey-5x5-v0")
+_, state = env.reset(jax.random.key(0), params)
+try:
+    env.step(jax.random.key(0), state, 99, params)
+except errors.InvalidActionError:
+    print("refused", flush=True)
+fleet = PoolFleet(registry.get("envpool").recipe("MiniGrid-DoorKey-5x5-v0", {}), is_exact=True)
+fleet.reset(np.arange(1), [0])
+fleet.step(np.arange(1), np.array([99]))
+print("survived", flush=True)
+"""
+
+
+@pytest.mark.full
+def test_what_makes_a_thread_of_envpool_throw_is_refused_before_it_reaches_it() -> None:
+    """Nothing can catch it: EnvPool prints what it missed, and aborts the whole process."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", THROWS],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        timeout=120,
+    )
+    assert done.stdout.split() == ["refused"]
+    assert done.returncode == -signal.SIGABRT
+    assert "Check failed" in done.stderr
 
 
 LEFT_OUT = ("envpool_assets-", "__editable__")
