@@ -98,6 +98,20 @@ def serial() -> Any:
     return envhub.make(CARTPOLE)[0]
 
 
+def test_a_cluster_that_begins_here_reports_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[tuple[str, str | None]] = []
+    module = needed("ray")
+    reports = "RAY_USAGE_STATS_ENABLED"
+    monkeypatch.delenv(reports, raising=False)
+    monkeypatch.setattr(module, "is_initialized", lambda: False)
+    monkeypatch.setattr(
+        module, "init", lambda address, **_: begun.append((address, os.environ.get(reports)))
+    )
+    actors.connect()
+    assert begun == [("local", "0")]
+    assert reports not in os.environ
+
+
 def test_nested_and_large_observations(ray: Any) -> None:
     how = {"nested": True, "side": 600}  # more than Ray sends in a message
     fleet = fleet_of("ray", **how)

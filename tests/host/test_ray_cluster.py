@@ -220,6 +220,38 @@ def test_learners_of_two_processes_share_the_actors_of_a_cluster(
     assert returns[-1] > 120
 
 
+def test_a_lost_actor_ends_all_processes_of_a_training(
+    cluster: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """One of them raises, and the other waits for it in XLA until it is gone."""
+    import ray
+
+    learn = example("distributed_ppo", "flax", "optax")["main"]
+    monkeypatch.delenv("XLA_FLAGS")
+    ended, killed = threading.Event(), [0.0]
+
+    def kill() -> None:
+        while not ended.wait(1.0):
+            there = ray.util.list_named_actors(all_namespaces=True)
+            if len(there) == 4:  # both processes have reset all their environments
+                ended.wait(2.0)
+                ray.kill(ray.get_actor(**there[0]))
+                killed[:] = [time.monotonic()]
+                return
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        with pytest.raises(SystemExit, match="a process failed"):
+            learn(["--address", cluster.address])  # returns when both have ended
+    finally:
+        ended.set()
+        killer.join()
+    assert time.monotonic() - killed[0] < 120, "a minute and more is JAX's own patience"
+    told = capfd.readouterr().err
+    assert re.search(r"HostEnvError: .*its actor on node .* died", told)
+
+
 def test_after_the_head_a_new_driver_goes_on_from_the_checkpoint(
     cluster: Any, tmp_path: Path
 ) -> None:
