@@ -5,22 +5,33 @@ instances and of workers. Both sides step the same instances in turn, and only t
 counts. A simulator sleeps, so that the cores are free for what is measured.
 
 From the rows without simulation follows what an actor, and a megabyte of pictures, cost the process
-that asks. The second table calculates what that means for 10, 100 and 1,000 actors, each with EACH
+that asks. The last table calculates what that means for 10, 100 and 1,000 actors, each with EACH
 simulators of 1 ms. It assumes that these costs stay the same for each actor, that the nodes
 simulate while the network carries GIGABYTES a second, and that a learner waits for the whole step.
 With a simulator of `even at`, the nodes wait as long for the learner as the learner for them.
+
+The rows of BATCHES are of environments in JAX: a batch that one program steps (vmap), against as
+many instances of a simulator that does nothing in processes, or split over two devices of the CPU
+(mesh), against one program on one of them.
 """
 
 from __future__ import annotations
 
 import functools
+import os
 from typing import Any, NamedTuple
 
+# Before JAX starts: the mesh.
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+
+import jax
 import numpy as np
+from _rollout import hub_step, random_inputs, rollout
 from _script import Facts, command_line, finish, measure_rows, show, table_of
 from _simulator import Simulator
 from _timing import Program, comparison, time_in_turn
 
+import envhub
 from envhub.host.parallel import make_fleet
 
 GIGABYTES = 1.0  # a second: a network of 10 Gbit/s
@@ -56,23 +67,72 @@ ROWS = {
 }
 
 
+class Batch(NamedTuple):
+    """One line: a batch of an environment in JAX, in one of two ways."""
+
+    env_id: str
+    count: int
+    kind: str
+
+
+BATCHES = {
+    "cartpole-64-vmap": Batch("gymnax::CartPole-v1", 64, "vmap"),
+    "cartpole-64-mesh": Batch("gymnax::CartPole-v1", 64, "mesh"),
+    "cartpole-65536-mesh": Batch("gymnax::CartPole-v1", 65_536, "mesh"),
+    "ant-64-mesh": Batch("brax::ant", 64, "mesh"),
+}
+
+
+def compare_batch(batch: Batch, steps: int, repeats: int) -> Facts:
+    """Measure both sides of a row of BATCHES."""
+    if batch.kind == "mesh":
+        programs = (program_of(batch, steps), program_of(batch._replace(kind="vmap"), steps))
+        return measured((batch.kind, "vmap"), programs, steps, repeats)
+    row = Row(0, 4, batch.count, 4)
+    fleet = fleet_of("process", row)
+    try:
+        programs = (program_of(batch, steps), program(fleet, row, steps))
+        return measured((batch.kind, "process"), programs, steps, repeats)
+    finally:
+        fleet.close()
+
+
+def program_of(batch: Batch, steps: int) -> Program:
+    """Return what a batch does in a run: a scan over its steps, compiled before it is timed."""
+    devices = np.array(jax.devices())
+    mesh = jax.sharding.Mesh(devices, ("devices",)) if batch.kind == "mesh" else None
+    venv, params = envhub.make_vec(batch.env_id, batch.count, mesh=mesh)
+    _, states = venv.reset(jax.random.key(0), params)
+    keys, _ = random_inputs(venv.env, params, (), steps, seed=1)
+    actions = jax.random.split(jax.random.key(2), (steps, batch.count))
+    actions = jax.jit(jax.vmap(jax.vmap(venv.env.action_space(params).sample)))(actions)
+    run = rollout(hub_step(venv))
+    return Program(lambda _: run(states, keys, actions, params))
+
+
 def compare(row: Row, steps: int, repeats: int) -> Facts:
     """Measure both sides of a row."""
     sides = [fleet_of(kind, row) for kind in (row.kind, "process")]
     try:
         programs = (program(sides[0], row, steps), program(sides[1], row, steps))
-        pairs = time_in_turn(programs, repeats)
+        facts = measured((row.kind, "process"), programs, steps, repeats)
     finally:
         for fleet in sides:
             fleet.close()
-    facts = comparison(pairs, (row.kind, "process"), steps)
-    slower = pairs[:, 0, 0] / pairs[:, 1, 0]
+    return {**facts, "wanted": row.wanted}
+
+
+def measured(
+    names: tuple[str, str], programs: tuple[Program, Program], steps: int, repeats: int
+) -> Facts:
+    """Time two programs in turn."""
+    pairs = time_in_turn(programs, repeats)
     return {
-        **facts,
-        "wanted": row.wanted,
-        "times": float(np.median(slower)),
+        **comparison(pairs, names, steps),
+        "against": names[1],
+        "times": float(np.median(pairs[:, 0, 0] / pairs[:, 1, 0])),
         "ms": float(np.median(pairs[:, 0, 0])) / steps * 1e3,
-        "process_ms": float(np.median(pairs[:, 1, 0])) / steps * 1e3,
+        "other_ms": float(np.median(pairs[:, 1, 0])) / steps * 1e3,
     }
 
 
@@ -140,24 +200,27 @@ def cost_of(count: int, for_actor: float, for_megabyte: float) -> dict[str, floa
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure, calculate and show."""
-    parser = command_line(__doc__, ROWS, steps=20, repeats=9)
+    parser = command_line(__doc__, [*ROWS, *BATCHES], steps=20, repeats=9)
     given = parser.parse_args(arguments)
 
-    def measured(name: str) -> Facts:
+    def row(name: str) -> Facts:
+        if name in BATCHES:
+            return compare_batch(BATCHES[name], given.steps, given.repeats)
         return compare(ROWS[name], given.steps, given.repeats)
 
-    facts = measure_rows(given, measured)
+    facts = measure_rows(given, row)
     facts["calculated"] = calculated(facts["rows"])
     finish(given, facts, draw)
 
 
 def draw(facts: Facts) -> None:
-    """Show both tables."""
-    table = table_of("row", "ms a step", "processes ms", "times as long", "wanted")
+    """Show the tables."""
+    table = table_of("row", "ms a step", "against", "ms a step", "times as long", "wanted")
     for name, row in facts["rows"].items():
-        wanted = "-" if row["wanted"] is None else f"≤ {row['wanted']}"
-        values = (row["ms"], row["process_ms"], row["times"])
-        table.add_row(name, *(f"{value:.2f}" for value in values), wanted)
+        wanted = f"≤ {row['wanted']}" if row.get("wanted") else "-"
+        shown = (f"{row[key]:.3g}" for key in ("ms", "other_ms", "times"))
+        first, second, times = shown
+        table.add_row(name, first, row["against"], second, times, wanted)
     show(facts, table, "")
     if facts["calculated"]:
         columns = list(facts["calculated"][0])

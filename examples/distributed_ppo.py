@@ -17,9 +17,11 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import os
 import socket
 import subprocess
 import sys
+import traceback
 from typing import Any
 
 import flax.linen as nn
@@ -196,7 +198,13 @@ def main(argv: list[str] | None = None) -> Any:
     parser.add_argument("--out", help="where the figure goes: .svg or .png")
     options = parser.parse_args(argv)
     if options.process is not None:
-        found = learn(options)
+        try:
+            found = learn(options)
+        except BaseException:
+            traceback.print_exc()
+            # JAX's orderly exit waits for the other processes, which wait for this one. Without
+            # it, they notice at once that this one is gone.
+            os._exit(1)
         print(json.dumps(found))
         return found
     results = learn_together(options)

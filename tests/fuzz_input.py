@@ -37,6 +37,14 @@ DRIVEN = {
     "ale::pong": True,
     "pufferlib::CartPole-v1": True,
 }
+# The same environment in workers, by kind.
+IN_WORKERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "process": ("gymnasium::CartPole-v1", {"workers": "process", "num_workers": 2}),
+    "ray": (
+        "gymnasium::CartPole-v1",
+        {"workers": "ray", "num_workers": 2, "ray_options": {"num_cpus": 0.1}},
+    ),
+}
 OPTIONS = [
     "gravity", "max_steps_in_episode", "max_episode_steps", "rows", "columns", "max_steps",
     "observation_fn", "max_timesteps", "static_env_params", "episode_length", "backend",
@@ -102,8 +110,9 @@ class Driven(NamedTuple):
 
 @functools.cache
 def driven(env_id: str) -> Driven:
-    """The environment of that id, made once, and reset."""
-    env, params = envhub.make(env_id)
+    """The environment of that id, or in workers of that kind, made once, and reset."""
+    env_id, options = IN_WORKERS.get(env_id, (env_id, {}))
+    env, params = envhub.make(env_id, **options)
     obs, state = env.reset(jax.random.key(0), params)
     return Driven(env, params, obs, state, env.action_space(params).sample(jax.random.key(1)))
 
@@ -171,7 +180,7 @@ def calls(
         else:
             kinds.append(st.just(getattr(other, role)))
         arguments[role] = draw(st.one_of(kinds))
-    inside = not DRIVEN[env_id] or draw(st.booleans())
+    inside = not DRIVEN.get(env_id, True) or draw(st.booleans())
     return env_id, method, arguments, inside
 
 

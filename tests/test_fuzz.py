@@ -21,6 +21,7 @@ from envhub.errors import EnvHubError
 
 from . import fuzz_input
 from .fuzz_input import KNOWN
+from .packages import needed
 
 near_ids = st.builds(
     lambda known, cut, tail: known[:cut] + tail,
@@ -93,6 +94,29 @@ def test_wrappers(drawn: tuple[str, Any, dict[str, Any]]) -> None:
 @times(250, 2500)
 @given(fuzz_input.calls())
 def test_keys_states_actions_and_params(drawn: tuple[str, str, dict[str, Any], bool]) -> None:
+    with contextlib.suppress(EnvHubError):
+        fuzz_input.make_call(*drawn)
+
+
+@times(60, 1000)
+@given(fuzz_input.calls(["process"]))
+def test_what_is_given_to_processes(drawn: tuple[str, str, dict[str, Any], bool]) -> None:
+    with contextlib.suppress(EnvHubError):
+        fuzz_input.make_call(*drawn)
+
+
+@pytest.fixture
+def actors() -> None:
+    """Made before anything is drawn: Ray draws too, and a run can be repeated."""
+    needed("ray")
+    fuzz_input.driven("ray")
+
+
+@pytest.mark.usefixtures("actors")
+@pytest.mark.xdist_group("ray")
+@times(30, 1000)
+@given(fuzz_input.calls(["ray"]))
+def test_what_is_given_to_actors(drawn: tuple[str, str, dict[str, Any], bool]) -> None:
     with contextlib.suppress(EnvHubError):
         fuzz_input.make_call(*drawn)
 

@@ -107,39 +107,8 @@ def of_craftax(auto_reset: bool = False) -> Any:
 
 
 def of_dm_env() -> Any:
-    """A class of dm_env: a ball falls four rows, and the pad below moves by `push - 1`."""
-    dm_env = needed("dm_env")
-    specs = dm_env.specs
-
-    class Fall(dm_env.Environment):  # type: ignore[misc]
-        def __init__(self, start: Any = lambda: 3, last_discount: float = 0.0) -> None:
-            self.start, self.last_discount = start, last_discount
-
-        def reset(self) -> Any:
-            self.ball, self.pad, self.row = self.start(), 2, 0
-            return dm_env.restart(self.seen())
-
-        def step(self, action: Any) -> Any:
-            self.action_spec()["push"].validate(action["push"])
-            for spec, force in zip(self.action_spec()["forces"], action["forces"], strict=True):
-                spec.validate(force)
-            self.pad, self.row = self.pad + int(action["push"]) - 1, self.row + 1
-            reward, kind = float(action["forces"][0].sum()), dm_env.StepType
-            if self.row < 4:
-                return dm_env.transition(reward, self.seen(), discount=0.5)
-            return dm_env.TimeStep(kind.LAST, reward, self.last_discount, self.seen())
-
-        def seen(self) -> Any:
-            places = [np.float64(self.ball) / 3, self.pad]  # one of them a plain number
-            return {"places": places, "row": np.uint8(self.row)}
-
-        def observation_spec(self) -> Any:
-            places = [specs.Array((), np.float64), specs.Array((), np.int64)]
-            return {"row": specs.Array((), np.uint8), "places": places}
-
-        def action_spec(self) -> Any:
-            force = specs.BoundedArray((2,), np.float64, [-1, 0], [1, 2])
-            return {"push": specs.DiscreteArray(3, np.int64), "forces": [force]}
+    needed("dm_env")
+    from tests.host.fall import Fall
 
     return Fall
 
@@ -606,12 +575,10 @@ def worked_with(obj: Any, **how: Any) -> list[np.ndarray[Any, Any]]:
         pytest.param("ray", of_dm_env, marks=pytest.mark.full),
     ],
 )
-def test_what_is_wrapped_runs_in_workers(
-    workers: str, obj: Any, request: pytest.FixtureRequest
-) -> None:
+def test_what_is_wrapped_runs_in_workers(workers: str, obj: Any) -> None:
     made = obj()
     if workers == "ray":
-        request.addfinalizer(needed("ray").shutdown)
+        needed("ray")
     expected = worked_with(made)
     found = worked_with(made, workers=workers, num_workers=2)
     for one, other in zip(expected, found, strict=True):

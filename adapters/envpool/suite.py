@@ -5,10 +5,9 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from envhub._foreign import blaming, quiet
-from envhub.environment import Environment
 from envhub.errors import InvalidOptionError, UnavailableEnvError
 from envhub.flags import Claim
 from envhub.host import BRIDGE_OPTIONS, HostSuite
@@ -40,6 +39,9 @@ from .instances import PoolInstance
 from .names import canonical, family_of
 from .pools import Recipe
 from .settings import INT_MAX, check, kinds_of
+
+if TYPE_CHECKING:
+    from envhub.environment import Environment
 
 ALONE = ("workers", "timeout", "snapshots")
 """Options that give each instance a pool of its own; `forkable=True` does too."""

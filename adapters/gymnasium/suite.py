@@ -23,6 +23,7 @@ from envhub.suite import (
     takes_any_keyword,
 )
 
+from .adopted import adopted_instance
 from .cartpoles import CartPoleFleet
 from .changes import changes
 from .facts import (
@@ -171,7 +172,7 @@ class GymnasiumSuite(HostSuite):
         elif obj.spec and not construct:
             env = self._adopt_spec(name, obj, options)
         else:
-            env = self.adopted(name, obj, construct, _adopted_instance, options)
+            env = self.adopted(name, obj, construct, adopted_instance, options)
         if not env.capabilities.jax_native:
             env.unwrapped = obj
         return name, env
@@ -206,7 +207,7 @@ class GymnasiumSuite(HostSuite):
     def _adopt_spec(self, name: str, obj: Any, options: Mapping[str, Any]) -> Environment:
         spec = without_checks(obj.spec)
         drawing = {"render_mode": DRAWN} if spec.kwargs.pop("render_mode", None) == DRAWN else {}
-        create = functools.partial(_adopted_instance, functools.partial(make_env, spec, drawing))
+        create = functools.partial(adopted_instance, functools.partial(make_env, spec, drawing))
         trial = self.trial(name, options)
         try:
             first = trial.first(create)
@@ -304,16 +305,6 @@ def _options_of(spec: Any) -> dict[str, Any]:
     if spec.additional_wrappers:
         options["wrappers"] = spec.additional_wrappers
     return options
-
-
-def _adopted_instance(create: Callable[[], Any]) -> GymnasiumInstance:
-    instance = instance_of(create)
-    if _is_in_jax(instance):
-        raise UnavailableEnvError(
-            f"{instance.env} is written in JAX, which deadlocks inside a callback: wrap what is "
-            "inside."
-        )
-    return instance
 
 
 def _is_in_jax(instance: GymnasiumInstance) -> bool:

@@ -12,12 +12,11 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from envhub import _versions, registry
-from envhub.environment import Environment
 from envhub.errors import (
     InvalidOptionError,
     UnavailableEnvError,
@@ -44,6 +43,9 @@ from .facts import (
 )
 from .instances import EmulatedInstance, OceanInstance, PufferInstance, is_puffers
 from .libc import has_own_generators
+
+if TYPE_CHECKING:
+    from envhub.environment import Environment
 
 
 class PufferlibSuite(HostSuite):

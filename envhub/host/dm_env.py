@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from envhub import spaces
-from envhub.environment import Environment
 from envhub.errors import UnknownEnvError
 from envhub.host.instance import Instance, InstanceStep
 from envhub.host.suite import HostSuite
+
+if TYPE_CHECKING:
+    from envhub.environment import Environment
 
 
 class DmEnvInstance(Instance):

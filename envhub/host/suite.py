@@ -1,4 +1,7 @@
-"""`HostSuite`: the base class of suites of callback environments."""
+"""`HostSuite`: the base class of suites of callback environments.
+
+Workers import the modules of suites for a constructor of instances, so this one is without JAX.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,8 @@ import abc
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from envhub.environment import Environment
 from envhub.errors import InvalidOptionError, MissingCapabilityError
 from envhub.flags import Capabilities, Claim
 from envhub.host.fleet import Fleet
@@ -25,9 +27,11 @@ from envhub.host.options import (
     of_one_instance,
     own_options,
 )
-from envhub.host.repeats import why_not_repeatable
-from envhub.host.trials import Trial
 from envhub.suite import Suite, keywords
+
+if TYPE_CHECKING:
+    from envhub.environment import Environment
+    from envhub.host.trials import Trial
 
 AGENTS = "a snapshot has room for the flags of one agent."
 
@@ -111,6 +115,8 @@ class HostSuite(Suite):
 
     def trial(self, name: str, options: Mapping[str, Any]) -> Trial:
         """Return the watcher of the trials of an environment with these options."""
+        from envhub.host.trials import Trial
+
         check_timeout(options)
         return Trial(f"{self.name}::{name}", options.get("timeout"))
 
@@ -288,6 +294,8 @@ def _tried(
     is_alone: bool,
 ) -> dict[str, Claim]:
     """Find out, with two instances, the flags for which there is no claim."""
+    from envhub.host.repeats import why_not_repeatable
+
     unknown = [flag for flag in OF_EPISODES if flag not in said]
     if not unknown:
         return {}

@@ -65,19 +65,19 @@ FRAME = 1024  # bytes: the smallest that is called one
 
 
 class Observations(Leaves):
-    """Observations as columns, and columns as bytes.
+    """Observations as columns, and columns as bytes."""
 
-    Attributes:
-        num_bytes: the size of one observation.
-        num_frames: the number of frames of a stack of images along its first axis; otherwise 1.
-    """
+    @functools.cached_property
+    def num_bytes(self) -> int:
+        """The size of one observation."""
+        return sum(math.prod(shape) * dtype.itemsize for shape, dtype in self.forms)
 
-    def __init__(self, space: spaces.Space) -> None:
-        super().__init__(space)
-        self.num_bytes = sum(math.prod(shape) * dtype.itemsize for shape, dtype in self.forms)
+    @functools.cached_property
+    def num_frames(self) -> int:
+        """The number of frames of a stack of images along its first axis; otherwise 1."""
         count = self.forms[0].shape[0] if self.is_single and self.forms[0].shape else 1
         is_stack = self.num_bytes >= max(count, 1) * FRAME and self.num_bytes % (4 * count) == 0
-        self.num_frames = count if is_stack else 1
+        return count if is_stack else 1
 
     def columns(self, batch: Any) -> list[Any]:
         """Return the leaves of many observations, with one array for each leaf.

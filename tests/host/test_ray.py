@@ -6,6 +6,7 @@ import functools
 import importlib
 import os
 import re
+import shutil
 import signal
 import sys
 import threading
@@ -95,6 +96,20 @@ def parallel(ray: Any) -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def serial() -> Any:
     return envhub.make(CARTPOLE)[0]
+
+
+def test_a_cluster_that_begins_here_reports_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[tuple[str, str | None]] = []
+    module = needed("ray")
+    reports = "RAY_USAGE_STATS_ENABLED"
+    monkeypatch.delenv(reports, raising=False)
+    monkeypatch.setattr(module, "is_initialized", lambda: False)
+    monkeypatch.setattr(
+        module, "init", lambda address, **_: begun.append((address, os.environ.get(reports)))
+    )
+    actors.connect()
+    assert begun == [("local", "0")]
+    assert reports not in os.environ
 
 
 def test_nested_and_large_observations(ray: Any) -> None:
@@ -265,16 +280,48 @@ def test_a_module_that_the_node_lacks_is_named(
     del sys.modules["only_here"]
 
 
-@pytest.mark.parametrize("package", ["envhub", "gymnasium"])
-def test_other_versions_on_a_node_are_named(
-    package: str, ray: Any, monkeypatch: pytest.MonkeyPatch
+def another_installation(folder: Path) -> None:
+    """Of an envhub of another version, as a node may have it where this process has its own."""
+    unread = shutil.ignore_patterns("__pycache__", "*.json", "adapters")
+    shutil.copytree(REPOSITORY / "envhub", folder / "envhub", ignore=unread)
+    shutil.copytree(REPOSITORY / "adapters", folder / "envhub" / "adapters", ignore=unread)
+    source = folder / "envhub" / "__init__.py"
+    own = f'__version__ = "{envhub.__version__}"'
+    text = source.read_text(encoding="utf-8")
+    assert own in text
+    source.write_text(text.replace(own, '__version__ = "0.0.7"'), encoding="utf-8")
+
+
+def test_another_version_of_envhub_on_a_node_is_named(
+    ray: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = actors.versions_of
-    monkeypatch.setattr(actors, "versions_of", lambda names: found(names) | {package: "0.0.7"})
-    with pytest.raises(
-        errors.UnsupportedVersionError, match=rf"node .*{package} is 0\.0\.7 here and \d.* there"
-    ):
+    another_installation(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)  # this process has imported its own already
+    here = re.escape(envhub.__version__)
+    told = (
+        rf"node \S+ \(\w+\) has other versions .*: envhub is {here} here and 0\.0\.7 there\. Inst"
+    )
+    with pytest.raises(errors.UnsupportedVersionError, match=told):
         envhub.make(CARTPOLE, workers="ray", num_workers=1, ray_options=SMALL)
+    monkeypatch.undo()
+    env, _ = envhub.make(CARTPOLE, workers="ray", num_workers=1, ray_options=SMALL)
+    env.close()
+
+
+def test_other_versions_of_a_suite_on_a_node_that_is_used_later_are_named(
+    ray: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env, params = envhub.make(CARTPOLE, workers="ray", num_workers=2, ray_options=SMALL)
+    for name in ("gymnasium", "numpy"):
+        facts = tmp_path / f"{name}-0.0.7.dist-info" / "METADATA"
+        facts.parent.mkdir()
+        facts.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.0.7\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(errors.UnsupportedVersionError) as caught:  # the second actor starts here
+        jax.vmap(env.reset, (0, None))(jax.random.split(KEY, 2), params)
+    for name in ("gymnasium", "numpy"):
+        assert re.search(rf"{name} is \d\S+ here and 0\.0\.7 there", str(caught.value))
+    env.close()
 
 
 def test_actors_that_find_no_room_are_an_error_that_says_what_is_free(

@@ -500,26 +500,6 @@ def test_the_same_episodes_as_serially(parallel: Any, serial: Any) -> None:
     check_the_same(*results)
 
 
-@pytest.mark.parametrize(
-    ("name", "options"),
-    [
-        (CARTPOLE, {}),
-        ("ale::pong", {}),
-        ("minigrid::MiniGrid-Empty-5x5-v0", {"forkable": True}),  # by replay
-    ],
-)
-def test_a_worker_of_a_suite_imports_no_jax(name: str, options: dict[str, Any]) -> None:
-    env, _ = envhub.make(name, workers="process", num_workers=1, **options)
-    try:
-        first, second = env.reset(KEY)[1], env.reset(jax.random.key(1))[1]
-        for state in (first, second, first):  # a restore, too
-            env.step(KEY, state, 1)
-        fleet: Any = env._pool._fleet  # noqa: SLF001 (what runs in a worker is not public)
-        assert fleet._command(loaded, {0: ()}) == [[]]  # noqa: SLF001
-    finally:
-        env.close()
-
-
 def test_states_outlive_a_worker(parallel: Any, serial: Any) -> None:
     outlive_a_worker(parallel, serial, "SIGKILL")
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from envhub.host import Instance, InstanceStep
 
-STEP, RAISE, ODDLY, INTERRUPT, SIGNAL, STUCK, KILL, EXIT, CRASH, LOOK, HOG = range(11)
+STEP, RAISE, ODDLY, INTERRUPT, SIGNAL, STUCK, KILL, EXIT, CRASH, LOOK = range(10)
 
 
 def loaded(*_: Any) -> list[str]:
@@ -95,8 +95,3 @@ def _do(action: int) -> None:
         ctypes.string_at(0)
     if action == LOOK:
         raise LookupError(loaded())
-    if action == HOG:  # up to 3 GB, in a second and a half
-        held = []
-        for _ in range(30):
-            held.append(np.ones(100_000_000, np.uint8))
-            time.sleep(0.05)
