@@ -49,12 +49,13 @@ def check_key(
         InvalidKeyError: if it is not one key; the message says how to make one.
     """
     dtype, shape = getattr(key, "dtype", None), getattr(key, "shape", ())
+    is_typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
+    if is_typed and shape == ():
+        return
     config: Any = jax.config
     chosen = config.jax_default_prng_impl
     hint = "Make one with jax.random.key(seed)."
-    if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key):
-        if shape == ():
-            return
+    if is_typed:
         hint = f"For a batch of keys, {of_a_batch}."
     elif dtype == np.uint32 and shape and shape[-1] in LEGACY_SIZES.values():
         if shape == (LEGACY_SIZES.get(chosen, shape[0]),):

@@ -139,14 +139,26 @@ class Detached:
 
     def snapshot(self) -> Array | None:
         """Return the snapshot of the state, uint8[K]; `None` if there is none."""
-        form, (obs, *flags) = self._values.snapshots, self._last
-        if not self._is_here or form is None or self._instance is None:
+        if not self._is_here or self._values.snapshots is None:
             return self._row
+        observations = self._values.observations
+        packed = observations.to_bytes(observations.columns([self._last[0]]))
+        return np.frombuffer(self.save(packed.tobytes()), np.uint8)
+
+    def save(self, obs: bytes) -> bytes:
+        """Return the snapshot of the state that the instance is in; the bytes are those of `obs`.
+
+        Raises:
+            HostEnvError: if the instance raised, or saved what does not fit.
+        """
+        form, instance, (_, *flags) = self._values.snapshots, self._instance, self._last
+        assert form is not None
+        assert instance is not None
         with self._pool.lock:
-            packed = self._values.observations.to_bytes(self._values.observations.columns([obs]))
-            saved = self._instance.save()
-        row: Array = form.pack([saved], packed, *[np.array([flag]) for flag in flags])[0]
-        return row
+            try:
+                return form.pack_one(instance.save(), obs, *flags)
+            except BaseException as error:
+                self._give_up(None, error)
 
     def continue_from(self, snapshot: Array) -> None:
         """Continue from a snapshot.

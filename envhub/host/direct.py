@@ -16,6 +16,7 @@ from jax._src.core import trace_state_clean  # jax (0.4 to 0.12) has no public o
 
 from envhub._arrays import placed
 from envhub._seeding import traced_seed
+from envhub.host.alone import Alone, Parts
 from envhub.host.pool import Answer, Pool
 from envhub.host.protocol import HANDLE, PARAMS, SEED, SNAPSHOT, Array, Columns, Form, Protocol
 from envhub.host.transport import from_bytes, num_bytes
@@ -54,6 +55,10 @@ class Packed:
         }
         return packed, views
 
+    def join(self, parts: Mapping[str, bytes]) -> Array:
+        """Return the array with these bytes of each column."""
+        return np.frombuffer(b"".join([parts[name] for name, *_ in self._places]), np.uint8)
+
     def unpack(self, packed: jax.Array) -> Columns:
         """Return the columns without the leading axis; it is called in a program."""
         columns = {}
@@ -71,6 +76,8 @@ class Direct:
         protocol: the names of the arrays.
         started: converts the columns of a reset to its results.
         stepped: converts the columns of a step to its results.
+        alone: runs the episode that began last; `None` if the pool runs all.
+        numbers: the actions that are plain integers.
     """
 
     def __init__(
@@ -79,8 +86,11 @@ class Direct:
         protocol: Protocol,
         started: Callable[[Columns], Any],
         stepped: Callable[[Columns], Any],
+        alone: Alone | None,
+        numbers: range,
     ) -> None:
         self._pool, self._protocol = pool, protocol
+        self._alone, self._numbers = alone, numbers
         self._after: dict[Answer, Packed] = {
             Pool.reset: Packed(protocol.after_reset),
             Pool.step: Packed(protocol.after_step),
@@ -98,8 +108,12 @@ class Direct:
         """Start an episode from `flat` params; `None` if the key is committed to a device."""
         if getattr(key, "committed", True):
             return None
-        seed = {SEED: np.asarray(self._seed(key))[None]}
-        return self._unpacked(self._started, self.call(Pool.reset, seed | params)[0])
+        seed = np.asarray(self._seed(key))
+        if self._alone is None:
+            packed, _ = self.call(Pool.reset, {SEED: seed[None], **params})
+            return self._unpacked(self._started, packed)
+        with self._pool.lock:
+            return self._of_alone(Pool.reset, self._started, self._alone.reset, int(seed))
 
     def step(self, state: Any, action: Any, params: Columns) -> Any:
         """Advance one step with `flat` params; `None` if the arguments are not the usual ones."""
@@ -113,6 +127,41 @@ class Direct:
             {name: views[name] for name in (HANDLE, SNAPSHOT) if name in views},
         )
         return result
+
+    def go_on(self, state: Any, action: Any) -> Any:
+        """Advance the episode that began last, if it is in this state; otherwise return `None`."""
+        alone = self._alone
+        if alone is None or state is not alone.state or state is None:
+            return None
+        if type(action) is not int or action not in self._numbers:
+            row = self._conformed(action)
+            if row is None:
+                return None
+            action = row[0]
+        with self._pool.lock:
+            if state is alone.state:  # still, if there are several threads
+                return self._of_alone(Pool.step, self._stepped, alone.step, action)
+        return None
+
+    def _of_alone(
+        self, answer: Answer, unpack: Any, play: Callable[[Any], Parts], given: Any
+    ) -> Any:
+        alone = self._alone
+        assert alone is not None
+        self._pool.error = None
+        try:
+            packed = self._after[answer].join(play(given))
+        except BaseException as error:
+            self._pool.error = error
+            raise
+        result = self._unpacked(unpack, packed)
+        alone.state = None if alone.has_ended else result[1]
+        return result
+
+    def render(self, state: Any) -> Any:
+        """Draw the episode that began last, if it is in this state; otherwise return `None`."""
+        is_it = self._alone is not None and state is not None and state is self._alone.state
+        return self._alone.render() if is_it else None
 
     def call(self, answer: Answer, inputs: Columns) -> tuple[Array, Columns]:
         """Return the outputs of a call to the pool: as bytes, and as views of them."""
@@ -148,6 +197,9 @@ class Direct:
         return given
 
     def _unpacked(self, unpack: Any, packed: Array) -> Any:
+        config: Any = jax.config
+        if not (config.jax_transfer_guard or config.jax_transfer_guard_host_to_device):
+            return unpack(packed)  # a context takes 3 µs
         with jax.transfer_guard_host_to_device("allow"):
             return unpack(packed)
 

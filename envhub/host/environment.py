@@ -13,12 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from envhub import spaces
-from envhub._inputs import conform_action
+from envhub._forks import refuse_after_fork
+from envhub._inputs import check_key, conform_action
 from envhub._seeding import traced_seed
 from envhub.environment import Environment, StepResult
 from envhub.errors import UnavailableEnvError
 from envhub.flags import Capabilities
 from envhub.host import proof, transport
+from envhub.host.alone import Alone
 from envhub.host.autoresets import step_or_reset, step_then_reset
 from envhub.host.detached import Detached
 from envhub.host.direct import Direct, flat, is_outside
@@ -45,6 +47,7 @@ from envhub.host.protocol import (
     of_leaves,
     to_leaves,
 )
+from envhub.host.replay import Replay
 from envhub.host.snapshot import SnapshotForm
 from envhub.host.trials import Trial
 from envhub.host.values import Actions, Observations, Values
@@ -185,6 +188,7 @@ class HostEnvironment(Environment):
         self._values = Values(self._protocol, actions, observations, snapshots)
         # One agent may have a leading axis, which results of the protocol do not have.
         self._is_plain = num_agents != 1
+        self._is_replayed = isinstance(first, Replay)
         self._construct, self._fleet, self._most = construct, fleet, options.get("max_instances")
         self._pool = Pool(env_id, fleet, self._protocol, self._values, self._most)
 
@@ -207,6 +211,17 @@ class HostEnvironment(Environment):
         given = {SEED: traced_seed(key), **_flat(params)}
         outputs = self._call(Pool.reset, given, self._protocol.after_reset)
         return self._obs(outputs, self._protocol.obs), _state(outputs)
+
+    def step(
+        self, key: jax.Array, state: Any, action: Any, params: Any = None
+    ) -> StepResult[Any, Any]:
+        if (params is None or params is self.default_params) and is_outside():
+            refuse_after_fork()
+            check_key(key)
+            result: StepResult[Any, Any] | None = self._direct.go_on(state, action)
+            if result is not None:
+                return result
+        return super().step(key, state, action, params)
 
     def step_env(self, key: jax.Array, state: Any, action: Any, params: Any) -> StepResult:
         given = self._given(state, action, params)
@@ -242,6 +257,9 @@ class HostEnvironment(Environment):
         return self._action_space
 
     def render_env(self, state: Any, params: Any) -> Any:
+        picture = self._direct.render(state)
+        if picture is not None:
+            return picture
         row = None if state.snapshot is None else np.asarray(state.snapshot)
         return self._pool.render(np.asarray(state.handle), row)
 
@@ -337,7 +355,17 @@ class HostEnvironment(Environment):
         def started(outputs: Columns) -> Any:
             return self._obs(outputs, self._protocol.obs), _state(outputs)
 
-        return Direct(self._pool, self._protocol, started, self._result)
+        space, numbers = self._action_space, range(0)
+        if isinstance(space, spaces.Discrete):
+            numbers = range(int(space.low), int(space.high) + 1)
+        return Direct(self._pool, self._protocol, started, self._result, self._alone, numbers)
+
+    @property
+    def _alone(self) -> Alone | None:
+        """What runs the episode that began last outside `jit`, where an instance is soon saved."""
+        if not (self.capabilities.forkable and self.can_detach) or self._is_replayed:
+            return None
+        return Alone(self._pool, self.detached(self.default_params), self._values)
 
     def _new_fleet(
         self,

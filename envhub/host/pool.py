@@ -99,6 +99,13 @@ class Pool:
         """Announce a batch that arrives in several calls, which then counts as one large batch."""
         self._largest_batch = max(self._largest_batch, size)
 
+    def name_state(self, resets: int = 0, steps: int = 0) -> tuple[int, int, int]:
+        """Return the handle of a new state, and count the call outside the pool that led to it."""
+        self._calls += 1
+        self._resets += resets
+        self._steps += steps
+        return self._states.name()
+
     def serve(self, answer: Answer, inputs: Columns, outputs: Columns, size: int) -> None:
         """Answer one call from a compiled program; `error` keeps its exception."""
         try:

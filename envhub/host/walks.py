@@ -21,7 +21,8 @@ from envhub.host.values import Actions, Observations
 EPISODES, POINTS, STEPS_AFTER = 4, 12, 100
 RESETS = 50  # of the instance that follows, because an instance may change with its episodes
 LEAST = 10  # steps of the first walks, however long they take
-ENOUGH = 2.0  # seconds, after which what was tried decides
+ENOUGH = 2.0  # seconds by `Clock`, after which what was tried decides
+IDLE = 4  # times as long by the wall clock, where instances wait
 LONGEST = 1000  # steps of an episode that is recorded
 SEEDED = 0.4  # the part of the time for the episodes
 
@@ -68,12 +69,26 @@ class Episode(NamedTuple):
     saved: dict[int, tuple[bytes, Any]]
 
 
+class Clock:
+    """The processor time of this process, in seconds, so that the load of others decides no proof.
+
+    Instances that wait take none. So a quarter of the wall clock's time counts, if that is more.
+    """
+
+    def __init__(self) -> None:
+        self._cpu, self._wall = time.process_time(), time.monotonic()
+
+    def __call__(self) -> float:
+        passed = time.monotonic() - self._wall
+        return max(time.process_time() - self._cpu, passed / IDLE)
+
+
 class Walker:
     """Plays instances of one environment, and compares.
 
     Args:
         actions, observations: those of the environment.
-        due: when `OverdueError` is raised.
+        due: when `OverdueError` is raised, by the wall clock.
         longest: the most steps of an episode.
     """
 
@@ -86,7 +101,7 @@ class Walker:
     ) -> None:
         self._actions, self._observations, self._due = actions, observations, due
         self._longest = min(longest, LONGEST)
-        self._enough = time.monotonic() + ENOUGH
+        self._now = Clock()
 
     def prove(self, one: Instance, other: Instance) -> Coverage:
         """Record episodes of one instance, and continue states of them in both by turns.
@@ -114,30 +129,30 @@ class Walker:
             DiffersError: if one does not.
         """
         with other_global_generators() as shuffle:
-            until = time.monotonic() + SEEDED * ENOUGH
+            until = self._now() + SEEDED * ENOUGH
             late = until + ENOUGH
             episodes = self._episodes(one, until, shuffle)
             episode = max(episodes, key=lambda each: len(each.actions))
             points = [point for point in sorted(episode.saved) if point >= few]
             lengths = [LONGEST, *[STEPS_AFTER] * POINTS]
             for tried, (point, length) in enumerate(zip(points, lengths, strict=False)):
-                if tried and time.monotonic() > late:
+                if tried and self._now() > late:
                     break
                 other.restore(*episode.saved[point])  # which makes the copy
                 one.reset(EPISODES)
                 shuffle()
                 walks = [self._follow(each, episode, point, length) for each in (one, other)]
                 for _ in itertools.zip_longest(*walks):
-                    if not tried and time.monotonic() > late:
+                    if not tried and self._now() > late:
                         return False
         return bool(points and copies)
 
     def _prove(self, one: Instance, other: Instance, shuffle: Callable[[], None]) -> Coverage:
-        until = time.monotonic() + SEEDED * ENOUGH
+        until = self._now() + SEEDED * ENOUGH
         episodes = self._episodes(one, until, shuffle)
-        used = time.monotonic() + ENOUGH / 10
+        used = self._now() + ENOUGH / 10
         for number in range(RESETS):
-            if time.monotonic() < used:
+            if self._now() < used:
                 other.reset(number)
         self.record(other, EPISODES, min(until, used + ENOUGH / 10))
         return self.compare(one, other, episodes, shuffle)
@@ -146,7 +161,7 @@ class Walker:
         self, instance: Instance, until: float, shuffle: Callable[[], None]
     ) -> list[Episode]:
         episodes = [self.record(instance, 0, until)]
-        while len(episodes) < EPISODES and time.monotonic() < until:
+        while len(episodes) < EPISODES and self._now() < until:
             shuffle()
             episodes.append(self.record(instance, len(episodes), until))
         return episodes
@@ -170,7 +185,7 @@ class Walker:
             shown, taken = self._step(instance, action)
             obs, infos = taken.obs, [taken.info]
             episode.shown.append(shown)
-            if has_ended(taken) or (time.monotonic() > until and step >= LEAST):
+            if has_ended(taken) or (self._now() > until and step >= LEAST):
                 break
         return episode
 
@@ -191,14 +206,14 @@ class Walker:
         seen: set[tuple[int, int]] = set()
         last = 0
         for number in range(0, len(walks), 2):
-            if number and time.monotonic() > self._enough:
+            if number and self._now() > ENOUGH:
                 break
             shuffle()
             pair = walks[number : number + 2]
             reached = [self._follow(*walk) for walk in pair]
             for steps in itertools.zip_longest(*reached, fillvalue=0):
                 last = max(last, *steps)
-                if last >= LEAST and time.monotonic() > self._enough:
+                if last >= LEAST and self._now() > ENOUGH:
                     break
             seen |= {(episode.number, point) for _, episode, point, _ in pair}
         sizes = [len(saved) for each in episodes for saved, _ in each.saved.values()]
