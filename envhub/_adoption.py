@@ -9,7 +9,7 @@ from typing import Any
 from envhub import registry
 from envhub._foreign import blaming, quiet
 from envhub._forks import refuse_after_fork
-from envhub._value import Value
+from envhub._value import Value, own_copy
 from envhub.environment import Environment
 from envhub.errors import EnvHubError, InvalidOptionError, MissingDependencyError
 from envhub.hub import usable_suites
@@ -37,9 +37,10 @@ def wrap(
 ) -> tuple[Environment, Any]:
     """Put an environment with a suite's own interface under the contract.
 
-    `wrap` takes environments of Gymnasium, gymnax, brax, jumanji, navix, craftax and dm_env, your
-    own environments with their interfaces, and functions or classes that make an environment when
-    called without arguments. A parallel PettingZoo environment runs through PufferLib's emulation.
+    `wrap` takes environments of Gymnasium, gymnax, brax, jumanji, navix, craftax, jaxmarl, octax
+    and dm_env, your own environments with their interfaces, and functions or classes that make an
+    environment when called without arguments. A parallel PettingZoo environment runs through
+    PufferLib's emulation.
     An environment of dm_env takes no seed, so one that draws from a generator is not reproducible.
     A callback environment needs an instance per episode. A Gymnasium environment is made again from
     its `spec`, with its wrappers, and the object itself is not used. For an environment without a
@@ -80,7 +81,8 @@ def wrap(
     refuse_after_fork()
     given: dict[str, Any] = {"timeout": timeout, "forkable": forkable}
     given |= {"workers": workers, "num_workers": num_workers, "ray_options": ray_options}
-    env = _adopt(obj, {name: value for name, value in given.items() if value is not None})
+    given = {name: own_copy(value) for name, value in given.items() if value is not None}
+    env = _adopt(obj, given)
     return env, env.default_params
 
 

@@ -11,6 +11,9 @@ import jax.numpy as jnp
 
 from envhub.errors import InvalidOptionError
 
+MASK = "action_mask"
+"""The entry of an observation that has the legal actions, as `Space.sample` takes them."""
+
 ObservationAgents = Literal["none", "leading", "by_name"]
 
 
@@ -39,9 +42,13 @@ class Agents:
         """Return the part of each agent, by name.
 
         Args:
-            values: rewards, flags, or any pytree of arrays with an axis of the agents. An
-                environment of one agent has no such axis.
+            values: rewards, flags, or any pytree of arrays with an axis of the agents, which an
+                environment of one agent does not have. Observations and actions that are held by
+                name stay as they are, in the order of the agents.
             axis: that axis.
+
+        Raises:
+            InvalidOptionError: if an array has another number of agents on that axis.
 
         Examples:
             >>> env, params = envhub.make("jumanji::LevelBasedForaging-v0")
@@ -50,6 +57,14 @@ class Agents:
         """
         if self.num_agents == 1:
             return {self.agents[0]: values}
+        if isinstance(values, Mapping) and set(values) == set(self.agents):
+            return {name: values[name] for name in self.agents}
+        for leaf in jax.tree.leaves(values):
+            if jnp.shape(leaf)[axis : axis + 1 or None] != (self.num_agents,):
+                raise InvalidOptionError(
+                    f"{self} has {self.num_agents} agents; got an array of {jnp.shape(leaf)}, "
+                    f"whose axis {axis} is not theirs. Of a batch, the agents are axis 1."
+                )
 
         def part(place: int) -> Any:
             take = functools.partial(jax.lax.index_in_dim, index=place, axis=axis, keepdims=False)

@@ -6,7 +6,7 @@ and cost nothing in the compiled one.
 
 import contextlib
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -289,8 +289,19 @@ def _naming(space: spaces.Space, action: Any) -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError, KeyError, OverflowError) as error:
-        message = f"the action {brief(action)} does not fit {space}: {error}"
-        raise InvalidActionError(message) from error
+        shown = brief(jax.tree.map(_form_of_traced, action))
+        raise InvalidActionError(f"the action {shown} does not fit {space}: {error}") from error
+
+
+class _Form(str):
+    """The dtype and shape of a traced array, which shows no more than that."""
+
+    __repr__ = str.__str__
+
+
+def _form_of_traced(leaf: Any) -> Any:
+    is_traced = isinstance(leaf, jax.core.Tracer)
+    return _Form(f"{leaf.dtype}{list(leaf.shape)}") if is_traced else leaf
 
 
 def _limits(space: Any) -> Any:
@@ -310,7 +321,9 @@ def _check_held(space: Any, leaf: Any) -> None:
 
 def _conform_leaf(space: Any, leaf: Any, *, is_checked: bool) -> jax.Array:
     if not isinstance(leaf, _ARRAYS):
-        raise TypeError("it is not an array")
+        of_agents = ": env.stack_agents(actions) makes one of actions by agent"
+        hint = of_agents if isinstance(leaf, Mapping) else ""
+        raise TypeError(f"it is not an array{hint}")
     shape, kind = form(leaf)
     if shape != space.shape:
         raise ValueError(f"its shape is {shape}, not {space.shape}")

@@ -9,11 +9,9 @@ from typing import Any
 import jax
 
 from envhub import spaces
+from envhub._agents import MASK
 from envhub.environment import Environment
 from envhub.vector import VectorEnv
-
-MASK = "action_mask"
-"""The entry of an observation that has the legal actions, as `Space.sample` takes them."""
 
 
 @dataclasses.dataclass(frozen=True)

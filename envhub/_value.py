@@ -21,6 +21,20 @@ RECENT = 8  # the number of recently used values whose programs stay although th
 FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, type)
 
 
+def own_copy(value: Any) -> Any:
+    """Copy the dicts, lists, tuples, sets and NumPy arrays of a value; all else stays the same.
+
+    What was made with a value does not change when its caller changes the value.
+    """
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if type(value) is dict:
+        return {name: own_copy(each) for name, each in value.items()}
+    if type(value) in (list, tuple, set):
+        return type(value)(map(own_copy, value))
+    return value
+
+
 class Alone:
     """A key that equals no other one."""
 

@@ -14,7 +14,7 @@ from envhub._keywords import explicit, override_params, sort_keywords
 from envhub._secret import hide_secrets
 from envhub._sharding import over_all_axes
 from envhub._suggestions import nearest_ids
-from envhub._value import Value
+from envhub._value import Value, own_copy
 from envhub.environment import Environment
 from envhub.errors import (
     EnvHubError,
@@ -132,6 +132,7 @@ def _construct(
 ) -> Environment:
     """Construct the suite's environment, with its params, capabilities and spec."""
     options, params = explicit(env_id, "options", options), explicit(env_id, "params", params)
+    kwargs, options, params = own_copy(dict(kwargs)), own_copy(options), own_copy(params)
     kwargs, options = hide_secrets(kwargs), hide_secrets(options)
     both = {**kwargs, **params, **options}
     suite, name, capabilities = find(env_id, both)
@@ -141,6 +142,7 @@ def _construct(
             accepted = set(suite.options(name))
             own, overrides = sort_keywords(env_id, accepted, kwargs, options, params)
             env = suite.make(name, own)
+            env.limited_by = suite.limit(name, both)
             env.default_params = override_params(env_id, env, overrides, accepted)
             _flax.accept(env.default_params)
             if not suite.finds_out:
@@ -157,7 +159,6 @@ def _construct(
                 num_agents=env.num_agents,
                 agents=env.agents if env.num_agents > 1 else (),
             )
-            env.limited_by = suite.limit(name, both)
             if gap or own:
                 _trace(env)
     except (EnvHubError, KeyboardInterrupt):

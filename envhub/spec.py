@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from envhub import _json, _travel
 from envhub._display import lines, table
-from envhub._value import key_of
+from envhub._value import key_of, own_copy
 from envhub.errors import InvalidOptionError, did_you_mean
 
 if TYPE_CHECKING:
@@ -23,13 +23,13 @@ E_co = TypeVar("E_co", covariant=True)
 
 
 class _Data:
-    """A frozen dataclass that is compared by `key_of` its fields, whose mappings are read-only."""
+    """A frozen dataclass that is compared by `key_of` its fields, which are copies of its own."""
 
     def __post_init__(self) -> None:
         for field in self._all():
-            value = getattr(self, field.name)
-            if isinstance(value, dict):
-                object.__setattr__(self, field.name, MappingProxyType(value))
+            value = own_copy(getattr(self, field.name))
+            kept = MappingProxyType(value) if isinstance(value, dict) else value
+            object.__setattr__(self, field.name, kept)
 
     def _all(self) -> tuple[dataclasses.Field[Any], ...]:
         itself: Any = self

@@ -145,6 +145,12 @@ def rolled_out(key: Any) -> Any:
     return envhub.rollout(made(CARTPOLE), None, None, key, 2, progress=True)
 
 
+def foraged(form: Callable[[Any, Any], Any]) -> Any:
+    """Step with actions that were by name, in this form."""
+    env = made("jumanji::LevelBasedForaging-v0")
+    return env.step(KEY, env.reset(KEY)[1], form(env, dict.fromkeys(env.agents, 0)))
+
+
 def of_two(params: Any) -> Any:
     return jax.tree.map(lambda leaf: jnp.stack([leaf] * 2), params)
 
@@ -289,6 +295,11 @@ ADVICE = {
         lambda: stepped_behind_another_reset(1),
         r"max_instances=(\d+)",
         lambda code: stepped_behind_another_reset(int(code)),
+    ),
+    "actions by name of agents on an axis": Advice(
+        lambda: foraged(lambda env, actions: actions),
+        r"(env\.stack_agents\(actions\))",
+        lambda code: foraged(lambda env, actions: value(code, env=env, actions=actions)),
     ),
     "a batch of keys": Advice(
         lambda: made(CARTPOLE).reset(jax.random.split(KEY, 3)),

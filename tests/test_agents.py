@@ -151,6 +151,97 @@ def test_what_changes_one_observation_changes_that_of_each_agent() -> None:
         wrappers.TimeAwareObservation(both, flatten=False, dict_time_key="reward")
 
 
+def test_values_that_are_not_of_the_agents_are_refused() -> None:
+    env = Crypto()
+    obs = env.reset(KEY)[0]
+    by_name = env.by_agent(obs)
+    assert list(by_name) == list(NAMES)
+    assert all((by_name[name] == obs[name]).all() for name in NAMES)
+    for values in (jnp.zeros(7), jnp.zeros((8, 3)), {"a": jnp.zeros(3), "b": jnp.zeros(())}):
+        with pytest.raises(InvalidOptionError, match=r"3 agents; got an array of .*batch.*axis 1"):
+            env.by_agent(values)
+    assert env.by_agent(jnp.zeros((8, 3)), axis=1)["eve"].shape == (8,)  # as the error says
+    assert env.by_agent(jnp.zeros((8, 3)), axis=-1)["eve"].shape == (8,)
+
+
+class Masked(Crypto):
+    """Action 0 is legal at even times only, and all others always are."""
+
+    def observation_space(self, params: Any = None) -> spaces.Space:
+        inside: Any = super().observation_space(params)
+        mask = {name: spaces.Box(False, True, (size,), np.bool_) for name, size in SIZES.items()}
+        return spaces.Dict(
+            {
+                name: spaces.Dict({"observation": inside[name], "action_mask": mask[name]})
+                for name in NAMES
+            }
+        )
+
+    def _seen(self, state: Any) -> dict[str, Any]:
+        inside = super()._seen(state)
+        masks = {
+            name: jnp.ones(size, bool).at[0].set(state % 2 == 0) for name, size in SIZES.items()
+        }
+        return {n: {"observation": inside[n], "action_mask": masks[n]} for n in NAMES}
+
+
+@pytest.mark.parametrize(
+    "wrapper",
+    [
+        wrappers.AddRewardToObservation,
+        wrappers.AddActionToObservation,
+        wrappers.DelayObservation(delay=2),
+        wrappers.FrameStackObservation(stack_size=3),
+    ],
+)
+def test_a_mask_is_that_of_the_next_action_behind_every_wrapper(wrapper: Any) -> None:
+    env = wrapper(Masked())
+    obs, state = env.reset(KEY)
+    for time in range(3):
+        assert env.observation_space().contains(obs)
+        for name, size in SIZES.items():
+            expected = [time % 2 == 0, *[True] * (size - 1)]
+            assert obs[name]["action_mask"].tolist() == expected
+            assert "action_mask" not in obs[name].get("obs", {})
+        obs, state, *_ = env.step(KEY, state, ACTIONS)
+    chosen = [
+        envhub.rollout(env, None, None, key, 2).action["bob"][1].tolist()
+        for key in jax.random.split(KEY, 9)
+    ]
+    assert 0 not in chosen
+    assert len(set(chosen)) > 1
+
+
+def test_parts_are_kept_of_each_agent() -> None:
+    env: Any = wrappers.FilterObservation(Masked(), ["observation"])
+    obs, state = env.reset(KEY)
+    kept = {name: ["observation"] for name in NAMES}
+    for each in (obs, env.step(KEY, state, ACTIONS).obs):
+        assert {name: list(each[name]) for name in NAMES} == kept
+        assert env.observation_space().contains(each)
+    with pytest.raises(InvalidOptionError, match=r"some of .*'observation'.*got .*'eve'"):
+        wrappers.FilterObservation(Masked(), ["eve"])
+
+
+def test_wrappers_of_arrays_name_the_one_that_takes_all_agents() -> None:
+    with pytest.raises(InvalidOptionError, match="TransformObservation takes a function of the"):
+        wrappers.NoisyObservation(Crypto(), 0.1)
+    halved = wrappers.TransformObservation(
+        Crypto(), lambda by_name: {n: by_name[n] / 2 for n in NAMES}
+    )
+    assert halved.step(KEY, halved.reset(KEY)[1], ACTIONS).obs["bob"].tolist() == [0.5] * 4
+
+
+def test_actions_of_another_form_are_told_in_plain_words() -> None:
+    env = Crypto()
+    for actions, said in (
+        ([1, 1, 1], r"\[int32\[\], .*expected a dict with the entries \['alice'.*got a list"),
+        ({"eve": 1, "bob": jnp.zeros(2)}, r"'bob': float32\[2\].*got \['bob', 'eve'\]"),
+    ):
+        with pytest.raises(InvalidActionError, match=said):
+            env.step(KEY, env.reset(KEY)[1], actions)
+
+
 def test_a_missing_action_of_an_agent_is_refused() -> None:
     env = Crypto()
     with pytest.raises(InvalidActionError):

@@ -576,6 +576,26 @@ def test_a_spec_shows_options_params_and_wrappers() -> None:
     )
 
 
+def test_what_the_caller_changes_later_changes_no_environment() -> None:
+    rows, keys, gravity = ["SG", "FH"], ["obs"], np.array(9.0)
+    outer = [
+        wrappers.TimeAwareObservation(flatten=False),
+        wrappers.FilterObservation(filter_keys=keys),
+    ]
+    lake, _ = envhub.make("gymnasium::FrozenLake-v1", desc=rows, is_slippery=False)
+    nested, _ = envhub.make("gymnax::CartPole-v1", gravity=gravity, wrappers=outer)
+    specs = lake.spec.to_json(), nested.spec.to_json()
+    rows[0], keys[0] = "SH", "time"
+    gravity += 1
+    assert (lake.spec.to_json(), nested.spec.to_json()) == specs
+    assert nested.default_params.gravity == 9.0
+    for key in jax.random.split(KEY, 2):  # a new instance each
+        assert lake.step(key, lake.reset(key)[1], 2).reward == 1.0
+    assert lake.spec.make()[0].spec.options["desc"] == ["SG", "FH"]
+    lake.spec.options["desc"][0] = "SH"
+    assert lake.step(KEY, lake.reset(jax.random.key(9))[1], 2).reward == 1.0
+
+
 def test_functions_among_the_wrappers_are_in_the_spec() -> None:
     env, _ = envhub.make(CARTPOLE, wrappers=[limited])
     assert env.spec.make()[0] == env

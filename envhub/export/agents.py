@@ -9,11 +9,10 @@ import jax
 import numpy as np
 
 from envhub import spaces
+from envhub._agents import MASK
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
 from envhub.export.checks import check_whole
-
-MASK = "action_mask"
 
 
 def check_agents_at_once(env: Any, target: str) -> None:
@@ -70,6 +69,16 @@ def mask_apart(seen: Any) -> tuple[Any, Any]:
     if set(rest) == {"observation"}:
         return rest["observation"], seen[MASK]
     return spaces.Dict(rest) if isinstance(seen, spaces.Dict) else rest, seen[MASK]
+
+
+def inner_with_mask(env: Environment, agent: str) -> Environment | None:
+    """Return the outermost environment inside whose observations have a mask, if there is one."""
+    inside: Any = env
+    while (inside := getattr(inside, "env", None)) is not None:
+        seen = inside.observation_space(inside.default_params)
+        if mask_apart(space_of(seen, inside, agent))[1] is not None:
+            return inside  # type: ignore[no-any-return]
+    return None
 
 
 def _without_agents(space: Any, place: int) -> spaces.Space:

@@ -14,7 +14,14 @@ from envhub._foreign import keep_streams, quiet
 from envhub._forks import refuse_after_fork
 from envhub.environment import Environment
 from envhub.errors import InvalidActionError, InvalidOptionError
-from envhub.export.agents import check_agents_at_once, mask_apart, part_of, space_of, together
+from envhub.export.agents import (
+    check_agents_at_once,
+    inner_with_mask,
+    mask_apart,
+    part_of,
+    space_of,
+    together,
+)
 from envhub.export.checks import load
 from envhub.export.copies import Copied
 from envhub.wrappers.autoreset import AutoReset
@@ -46,7 +53,8 @@ def to_jaxmarl(env: Environment, params: Any = None) -> Any:
     `truncated`, bool[num_agents], which does.
 
     If an observation has an entry `action_mask`, `get_avail_actions(state)` returns it, and it is
-    left out of the observation; otherwise, of `Discrete` actions, all are available.
+    left out of the observation. If a wrapper has hidden it, as `FlattenObservation` does, it raises
+    an `InvalidOptionError`. If there is none, all of `Discrete` actions are available.
 
     Args:
         env: one environment of several agents that act at once, without `AutoReset`.
@@ -127,6 +135,10 @@ class _MultiAgentEnv(Copied):
         mask = mask_apart(part_of(obs, self.env, agent))[1]
         if mask is not None:
             return mask
+        if masked := inner_with_mask(self.env, agent):
+            raise InvalidOptionError(
+                f"{self.env} hides the action_mask of {masked}: leave out the wrapper between them."
+            )
         space = self.action_spaces[agent]
         if not hasattr(space, "n"):
             raise InvalidOptionError(f"{agent} of {self.env} has no Discrete actions to mask.")

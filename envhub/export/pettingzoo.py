@@ -9,10 +9,10 @@ import jax
 import numpy as np
 
 from envhub import spaces
+from envhub._agents import MASK
 from envhub.environment import Environment
 from envhub.errors import InvalidActionError
 from envhub.export.agents import (
-    MASK,
     check_agents_at_once,
     mask_apart,
     part_of,

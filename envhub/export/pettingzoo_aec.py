@@ -9,9 +9,9 @@ import jax
 import numpy as np
 
 from envhub import spaces
+from envhub._agents import MASK
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
-from envhub.export.agents import MASK
 from envhub.export.checks import check_reset, check_whole, load
 from envhub.export.copies import Copied
 from envhub.export.driver import Driver

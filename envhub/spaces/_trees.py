@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -55,11 +55,12 @@ def map_space(function: Callable[..., Any], space: Space, value: Any) -> Any:
     """Apply `function(leaf_space, leaf)` through `Dict` and `Tuple` spaces.
 
     Raises:
-        TypeError, ValueError, KeyError: if the value does not have the structure of the space.
+        TypeError, ValueError: if the value does not have the structure of the space.
     """
     if isinstance(space, Dict):
-        if set(value) != set(space):
-            raise KeyError(f"expected the entries {sorted(space)}, got {sorted(value)}")
+        if not isinstance(value, Mapping) or set(value) != set(space):
+            given = sorted(value) if isinstance(value, Mapping) else f"a {type(value).__name__}"
+            raise TypeError(f"expected a dict with the entries {sorted(space)}, got {given}")
         return {name: map_space(function, space[name], value[name]) for name in space}
     if isinstance(space, Tuple):
         pairs = zip(space, value, strict=True)

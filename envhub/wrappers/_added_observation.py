@@ -16,6 +16,7 @@ from envhub.errors import InvalidOptionError
 from envhub.spaces._trees import tree_of, zero_of
 from envhub.wrappers._by_name import each_agent, each_space
 from envhub.wrappers._inside_autoreset import InsideAutoReset
+from envhub.wrappers._masks import without_mask
 
 
 class AddedObservation(InsideAutoReset):
@@ -23,7 +24,8 @@ class AddedObservation(InsideAutoReset):
 
     The new observation is a `Dict`: `obs`, the inner observation; `start`, bool[] (bool[num_agents]
     where agents are the leading axis), true after the reset; and the added value, zeros after the
-    reset. Where agents are held by name, each of them gets such a `Dict`.
+    reset. Where agents are held by name, each of them gets such a `Dict`. A mask of legal actions
+    (`action_mask`) of the inner observation becomes an entry of the new one.
     Around another wrapper of this kind, it adds an entry to the same `Dict`. The wrapper needs no
     memory, because a step has all these values.
 
@@ -89,7 +91,8 @@ class AddedObservation(InsideAutoReset):
             assert isinstance(space, spaces.Dict)
             return spaces.Dict({**space.spaces, self.name: added})
         start = spaces.Box(False, True, self._leading, np.bool_)
-        return spaces.Dict({"obs": space, "start": start, self.name: added})
+        rest, mask = without_mask(space)
+        return spaces.Dict({"obs": rest, "start": start, self.name: added, **mask})
 
     def _shown(self, obs: Any, added: Any, is_start: bool) -> Any:
         return each_agent(self, functools.partial(self._to_one, is_start), obs, added)
@@ -97,4 +100,5 @@ class AddedObservation(InsideAutoReset):
     def _to_one(self, is_start: bool, obs: Any, added: Any) -> dict[str, Any]:
         if self._extends:
             return {**obs, self.name: added}
-        return {"obs": obs, "start": jnp.full(self._leading, is_start), self.name: added}
+        rest, mask = without_mask(obs)
+        return {"obs": rest, "start": jnp.full(self._leading, is_start), self.name: added, **mask}

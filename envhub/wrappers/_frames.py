@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from envhub._nonempty import NonEmpty
 from envhub.environment import Environment, StepResult
 from envhub.wrappers._episode import EpisodeWrapper
+from envhub.wrappers._masks import with_newest_mask
 from envhub.wrappers._options import refuse_turns
 
 
@@ -29,6 +30,8 @@ class Remembered(NamedTuple):
 
 class FramesWrapper(EpisodeWrapper):
     """Remembers the last observations of the episode, and computes the observation from them.
+
+    A mask of legal actions is that of the newest observation.
 
     Args:
         env: the environment.
@@ -66,4 +69,5 @@ class FramesWrapper(EpisodeWrapper):
     def _next(self, before: Any, newest: Any, state: Any) -> tuple[Any, Remembered]:
         frames = jax.tree.map(lambda old, new: jnp.concatenate([old, new[None]]), before, newest)
         remembered = NonEmpty(jax.tree.map(lambda leaf: leaf[1:], frames))
-        return self.shown(frames), Remembered(state, remembered)
+        obs = with_newest_mask(self, self.shown(frames), newest)
+        return obs, Remembered(state, remembered)

@@ -64,7 +64,14 @@ class BoxWrapper(Wrapper):
             space = self.env.observation_space(known)
         name = type(self).__name__
         if not isinstance(space, spaces.Box):
-            raise InvalidOptionError(f"{name} needs array (Box) observations; got {space}.")
+            by_name = (
+                " TransformObservation takes a function of the dict of all agents."
+                if self.observation_agents == "by_name"
+                else ""
+            )
+            raise InvalidOptionError(
+                f"{name} needs array (Box) observations; got {space}.{by_name}"
+            )
         if self.needs_floats and space.dtype.kind != "f":
             raise InvalidOptionError(
                 f"{name} needs arrays of floats as observations; got {space}. "

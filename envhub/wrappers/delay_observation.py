@@ -18,7 +18,7 @@ class DelayObservation(FramesWrapper):
 
     The first `delay` observations, from the reset on, are the one nearest to zero. The state holds
     `delay` observations. The last observations of an episode are never shown, and an episode shows
-    no observation of an earlier episode.
+    no observation of an earlier episode. A mask of legal actions (`action_mask`) is never late.
 
     Args:
         env: the environment.

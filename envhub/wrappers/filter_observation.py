@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from envhub import spaces
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
 from envhub.spaces._trees import leaves_of
+from envhub.wrappers._by_name import each_agent, each_space
 from envhub.wrappers._observation import ObservationWrapper
 
 
@@ -24,7 +25,8 @@ def _check_keys(name: str, keys: Any) -> None:
 class FilterObservation(ObservationWrapper):
     """Keeps some entries of a `Dict`, or some elements of a `Tuple` in the given order.
 
-    The kept parts are unchanged. The final observation of an episode, also in
+    The kept parts are unchanged. Where observations hold agents by name, the parts are those of
+    each agent. The final observation of an episode, also in
     `info["final_obs"]`, is changed like any other.
 
     Args:
@@ -45,36 +47,37 @@ class FilterObservation(ObservationWrapper):
     checks = {"filter_keys": _check_keys}  # noqa: RUF012
 
     def __init__(self, env: Environment, filter_keys: Sequence[str | int]) -> None:
+        self.filter_keys = tuple(filter_keys)
         space = env.observation_space(env.default_params)
+        each_agent(env, self._check_parts, space)
+        super().__init__(env)
+        if not any(leaf.dtype.kind == "f" for leaf in leaves_of(self.observation_space())):
+            reason = f"filter_keys={list(filter_keys)} selects no floats"
+            self.capabilities = env.capabilities.without(differentiable=reason)
+
+    def observation(self, obs: Any) -> Any:
+        return each_agent(self, self._kept, obs)
+
+    def observation_space(self, params: Any = None) -> spaces.Space:
+        return each_space(self, self._kept, self.env.observation_space(params))
+
+    def _check_parts(self, space: spaces.Space) -> None:
         if not isinstance(space, spaces.Dict | spaces.Tuple):
             raise InvalidOptionError(
                 f"FilterObservation needs Dict or Tuple observations; got {space}."
                 " MaskObservation keeps elements of an array."
             )
         known = list(space) if isinstance(space, spaces.Dict) else list(range(len(space)))
-        keys = list(filter_keys)
-        if any(key not in known for key in keys):
+        if any(key not in known for key in self.filter_keys):
             raise InvalidOptionError(
-                f"filter_keys must be a list of some of {known}, each once, got {filter_keys!r}."
+                f"filter_keys must be a list of some of {known}, each once, got "
+                f"{list(self.filter_keys)}."
             )
-        self.filter_keys = tuple(keys)
-        self._is_dict = isinstance(space, spaces.Dict)
-        leaves = leaves_of(self._space_of_kept(space))
-        capabilities = env.capabilities
-        if not any(leaf.dtype.kind == "f" for leaf in leaves):
-            capabilities = capabilities.without(
-                differentiable=f"filter_keys={list(keys)} selects no floats"
-            )
-        super().__init__(env, capabilities=capabilities)
 
-    def observation(self, obs: Any) -> Any:
-        if self._is_dict:
-            return {key: obs[key] for key in self.filter_keys}
-        return tuple(obs[key] for key in self.filter_keys)
-
-    def observation_space(self, params: Any = None) -> spaces.Space:
-        return self._space_of_kept(self.env.observation_space(params))
-
-    def _space_of_kept(self, space: Any) -> spaces.Space:
-        kept = self.observation(space)
-        return spaces.Dict(kept) if self._is_dict else spaces.Tuple(kept)
+    def _kept(self, obs: Any) -> Any:
+        """Return the kept parts of one observation, or their space."""
+        if isinstance(obs, Mapping):
+            kept = {str(key): obs[key] for key in self.filter_keys}
+            return spaces.Dict(kept) if isinstance(obs, spaces.Dict) else kept
+        parts = tuple(obs[key] for key in self.filter_keys)
+        return spaces.Tuple(parts) if isinstance(obs, spaces.Tuple) else parts

@@ -12,6 +12,7 @@ from envhub.environment import Environment
 from envhub.errors import InvalidOptionError
 from envhub.spaces._trees import space_of, tree_of, zero_of
 from envhub.wrappers._frames import FramesWrapper
+from envhub.wrappers._masks import with_newest_mask
 from envhub.wrappers._observation import mapped
 from envhub.wrappers._options import check_count
 
@@ -27,7 +28,8 @@ class FrameStackObservation(FramesWrapper):
     """Stacks the last observations of the episode on a new leading axis, the oldest first.
 
     Observations may be arrays of any shape and dtype, or any structure of arrays. Where agents
-    are the leading axis, the new axis follows it. The state does not hold the stack, but only
+    are the leading axis, the new axis follows it. A mask of legal actions (`action_mask`) is not
+    stacked: it is that of the newest observation. The state does not hold the stack, but only
     `stack_size - 1` observations in their own dtype; the stack is made from them and the newest
     observation, on the device.
 
@@ -64,14 +66,16 @@ class FrameStackObservation(FramesWrapper):
         return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 1), frames)
 
     def observation_space(self, params: Any = None) -> spaces.Space:
-        stacked = spaces.batch(self.env.observation_space(params), self.stack_size)
-        if self.observation_agents != "leading":
-            return stacked
+        inside = self.env.observation_space(params)
+        stacked = spaces.batch(inside, self.stack_size)
+        if self.observation_agents == "leading":
+            stacked = space_of(jax.tree.map(_agents_first, tree_of(stacked)))
+        made: Any = with_newest_mask(self, stacked, inside)
+        return made if isinstance(made, spaces.Space) else spaces.Dict(made)
 
-        def agents_first(leaf: spaces.Box) -> spaces.Box:
-            return mapped(leaf, lambda bound: bound.swapaxes(0, 1))
 
-        return space_of(jax.tree.map(agents_first, tree_of(stacked)))
+def _agents_first(leaf: spaces.Box) -> spaces.Box:
+    return mapped(leaf, lambda bound: bound.swapaxes(0, 1))
 
 
 def _padding(space: spaces.Space, padding_type: Any) -> Any:

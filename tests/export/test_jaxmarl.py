@@ -123,6 +123,9 @@ def test_what_does_not_fit_is_refused(exported: Any) -> None:
         to_jaxmarl(Count())
     with pytest.raises(errors.InvalidOptionError, match="AutoReset"):
         to_jaxmarl(*envhub.make(FORAGING, autoreset="same_step"))
+    hidden = to_jaxmarl(*envhub.make(FORAGING, wrappers=[wrappers.FlattenObservation]))
+    with pytest.raises(errors.InvalidOptionError, match="hides the action_mask of <Jumanji"):
+        hidden.get_avail_actions(hidden.reset(jax.random.key(0))[1])
     state = exported.reset(jax.random.key(0))[1]
     with pytest.raises(errors.InvalidActionError, match="got those of agent_0"):
         exported.step(jax.random.key(0), state, {"agent_0": 0})
