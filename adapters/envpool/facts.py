@@ -69,7 +69,6 @@ NEW = Family("", PASSED, STREAM, is_drawn=False)
 NOT_SAVED = (
     "EnvPool cannot save the state of an environment; with forkable=True its episodes are replayed."
 )
-NOT_OF_SEVERAL = "EnvPool cannot save the state of an environment, and replays have one agent."
 NOT_FREED = "EnvPool keeps 46 MB of each environment of football that is made, for a replay too."
 NOT_DRAWN = "EnvPool does not draw it."
 NEEDS_OPENGL = (
@@ -121,8 +120,6 @@ GAPS = (
 
 SEVERAL_AGENTS = ("marlgrid",)
 """Families with environments of several agents that are driven."""
-
-DRIVEN = re.compile("MarlGrid-[2-9]Agent")
 
 
 def gap_of(name: str, family: str) -> Gap | None:

@@ -17,7 +17,6 @@ from envhub.suite import Gap
 
 from .facts import (
     COUNTED,
-    DRIVEN,
     EXACT,
     FAMILIES,
     NEEDS_OPENGL,
@@ -27,7 +26,6 @@ from .facts import (
     NO_PUZZLES,
     NOT_DRAWN,
     NOT_FREED,
-    NOT_OF_SEVERAL,
     NOT_SAVED,
     OWN,
     STREAM,
@@ -91,7 +89,7 @@ class EnvpoolSuite(HostSuite):
     def claims(self, name: str, options: Mapping[str, Any]) -> Mapping[str, Claim]:
         return {
             **dict.fromkeys(OF_EPISODES, seeding_of(name, options) == EXACT or STREAMS),
-            "forkable": NOT_OF_SEVERAL if DRIVEN.match(name) else NOT_SAVED,
+            "forkable": NOT_SAVED,
             "has_env_params": FIXED,
             "renderable": self._drawn(name),
         }

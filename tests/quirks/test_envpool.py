@@ -176,8 +176,9 @@ def test_several_agents_have_a_leading_axis_and_play_as_in_a_pool_of_one(seeding
 def test_several_agents_go_through_the_hub() -> None:
     name = "envpool::MarlGrid-3AgentCluttered11x11-v0"
     needs(name.partition("::")[2])
-    with pytest.raises(errors.MissingCapabilityError, match="of one agent"):
-        envhub.make(name, forkable=True)
+    forked, _ = envhub.make(name, forkable=True)
+    assert forked.capabilities.how("forkable").startswith("by replay")
+    forked.close()
     env, params = envhub.make_vec(name, 2)
     assert (env.num_agents, env.observation_agents) == (3, "leading")
     trajectory = envhub.rollout(env, None, params, jax.random.key(1), num_steps=101)
