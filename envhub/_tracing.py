@@ -62,3 +62,10 @@ def concrete_if_known(params: Any) -> Iterator[Any]:
         return
     with jax.ensure_compile_time_eval(), jax.transfer_guard("allow"):
         yield jax.device_get(params)
+
+
+def computed(leaf: Any) -> Any:
+    """Return the array behind the tracers of a `vmap` outside `jit`; `None` inside `jit`."""
+    while isinstance(leaf, jax.core.Tracer):
+        leaf = getattr(leaf, "val", None)
+    return leaf

@@ -69,7 +69,6 @@ NEW = Family("", PASSED, STREAM, is_drawn=False)
 NOT_SAVED = (
     "EnvPool cannot save the state of an environment; with forkable=True its episodes are replayed."
 )
-NOT_OF_SEVERAL = "EnvPool cannot save the state of an environment, and replays have one agent."
 NOT_FREED = "EnvPool keeps 46 MB of each environment of football that is made, for a replay too."
 NOT_DRAWN = "EnvPool does not draw it."
 NEEDS_OPENGL = (
@@ -115,10 +114,6 @@ GAPS = (
 )
 """What does not run, by a pattern of its name."""
 
-SEVERAL = re.compile("MarlGrid-[2-9]Agent|IntersectionMultiAgent|DmcSoccer")
-OF_ONE = ("Play2048-v1",)
-"""The games of pgx that one plays."""
-
 
 def gap_of(name: str, family: str) -> Gap | None:
     """Why an environment does not run, if it does not."""
@@ -126,8 +121,3 @@ def gap_of(name: str, family: str) -> Gap | None:
         plain = name.replace("-AutoReset", "")
         return Gap("never", f"it starts the next episode by itself; make envpool::{plain}.")
     return next((gap for pattern, gap in GAPS if re.fullmatch(pattern, name)), None)
-
-
-def has_several(name: str, family: str) -> bool:
-    """Whether an environment has several agents, at once or in turns."""
-    return bool(SEVERAL.match(name)) or (family == "pgx" and name not in OF_ONE)

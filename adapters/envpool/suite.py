@@ -25,14 +25,12 @@ from .facts import (
     NO_PUZZLES,
     NOT_DRAWN,
     NOT_FREED,
-    NOT_OF_SEVERAL,
     NOT_SAVED,
     OWN,
     STREAM,
     STREAMS,
     Family,
     gap_of,
-    has_several,
 )
 from .fleet import PoolFleet
 from .instances import PoolInstance
@@ -93,7 +91,7 @@ class EnvpoolSuite(HostSuite):
     def claims(self, name: str, options: Mapping[str, Any]) -> Mapping[str, Claim]:
         return {
             **dict.fromkeys(OF_EPISODES, seeding_of(name, options) == EXACT or STREAMS),
-            "forkable": NOT_OF_SEVERAL if has_several(name, family_of(name)) else NOT_SAVED,
+            "forkable": NOT_SAVED,
             "has_env_params": FIXED,
             "renderable": self._drawn(name),
         }

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from envhub import spaces
 from envhub.host.detached import Detached, taker_of
 from envhub.host.pool import Pool
 from envhub.host.protocol import (
@@ -40,12 +41,16 @@ class Alone:
 
     Attributes:
         state: the state in which the instance is; `None` if there is none.
+        numbers: the actions that are plain integers.
         has_ended: whether the episode has ended; then the pool knows all that there is to know.
     """
 
     def __init__(self, pool: Pool, detached: Detached, values: Values) -> None:
         self._pool, self._detached, protocol = pool, detached, pool.protocol
         self._take = taker_of(values.actions, lambda action: action)
+        space, self.numbers = values.actions.space, range(0)
+        if isinstance(space, spaces.Discrete):
+            self.numbers = range(int(space.low), int(space.high) + 1)
         self._space = values.observations.space
         self._obs = {name: protocol.shown[name] for name in protocol.obs}
         self._info = {name: protocol.shown[name] for name in protocol.info}

@@ -77,7 +77,6 @@ class Direct:
         started: converts the columns of a reset to its results.
         stepped: converts the columns of a step to its results.
         alone: runs the episode that began last; `None` if the pool runs all.
-        numbers: the actions that are plain integers.
     """
 
     def __init__(
@@ -87,10 +86,8 @@ class Direct:
         started: Callable[[Columns], Any],
         stepped: Callable[[Columns], Any],
         alone: Alone | None,
-        numbers: range,
     ) -> None:
-        self._pool, self._protocol = pool, protocol
-        self._alone, self._numbers = alone, numbers
+        self._pool, self._protocol, self._alone = pool, protocol, alone
         self._after: dict[Answer, Packed] = {
             Pool.reset: Packed(protocol.after_reset),
             Pool.step: Packed(protocol.after_step),
@@ -133,7 +130,7 @@ class Direct:
         alone = self._alone
         if alone is None or state is not alone.state or state is None:
             return None
-        if type(action) is not int or action not in self._numbers:
+        if type(action) is not int or action not in alone.numbers:
             row = self._conformed(action)
             if row is None:
                 return None

@@ -16,6 +16,7 @@ from envhub import spaces
 from envhub._forks import refuse_after_fork
 from envhub._inputs import check_key, conform_action
 from envhub._seeding import traced_seed
+from envhub._tracing import computed
 from envhub.environment import Environment, StepResult
 from envhub.errors import UnavailableEnvError
 from envhub.flags import Capabilities
@@ -46,8 +47,9 @@ from envhub.host.protocol import (
     Protocol,
     of_leaves,
     to_leaves,
+    why_not_held,
 )
-from envhub.host.replay import Replay
+from envhub.host.replay import Replaying
 from envhub.host.snapshot import SnapshotForm
 from envhub.host.trials import Trial
 from envhub.host.values import Actions, Observations, Values
@@ -177,7 +179,7 @@ class HostEnvironment(Environment):
         if capabilities.forkable:
             whose, key = zlib.crc32(identity.encode()), options.get("snapshot_key") or b""
             frames = observations.num_frames
-            snapshots = SnapshotForm(size, observations.num_bytes, whose, key, frames)
+            snapshots = SnapshotForm(size, observations.num_bytes, whose, key, frames, agents)
         num_params = sum(map(np.size, jax.tree.leaves(default_params)))
         size = snapshots.size if snapshots else 0
         self._protocol = Protocol(
@@ -188,7 +190,6 @@ class HostEnvironment(Environment):
         self._values = Values(self._protocol, actions, observations, snapshots)
         # One agent may have a leading axis, which results of the protocol do not have.
         self._is_plain = num_agents != 1
-        self._is_replayed = isinstance(first, Replay)
         self._construct, self._fleet, self._most = construct, fleet, options.get("max_instances")
         self._pool = Pool(env_id, fleet, self._protocol, self._values, self._most)
 
@@ -257,8 +258,7 @@ class HostEnvironment(Environment):
         return self._action_space
 
     def render_env(self, state: Any, params: Any) -> Any:
-        picture = self._direct.render(state)
-        if picture is not None:
+        if (picture := self._direct.render(state)) is not None:
             return picture
         row = None if state.snapshot is None else np.asarray(state.snapshot)
         return self._pool.render(np.asarray(state.handle), row)
@@ -325,7 +325,7 @@ class HostEnvironment(Environment):
         self._pool.error = None
         try:
             result = compiled(*arguments)
-            values = list(map(_computed, jax.tree.leaves(result)))
+            values = list(map(computed, jax.tree.leaves(result)))
             jax.block_until_ready(values)  # type: ignore[no-untyped-call]
         except Exception as told:
             error = self._pool.error
@@ -355,15 +355,13 @@ class HostEnvironment(Environment):
         def started(outputs: Columns) -> Any:
             return self._obs(outputs, self._protocol.obs), _state(outputs)
 
-        space, numbers = self._action_space, range(0)
-        if isinstance(space, spaces.Discrete):
-            numbers = range(int(space.low), int(space.high) + 1)
-        return Direct(self._pool, self._protocol, started, self._result, self._alone, numbers)
+        return Direct(self._pool, self._protocol, started, self._result, self._alone)
 
     @property
     def _alone(self) -> Alone | None:
-        """What runs the episode that began last outside `jit`, where an instance is soon saved."""
-        if not (self.capabilities.forkable and self.can_detach) or self._is_replayed:
+        """What runs the episode that began last outside `jit`, unless a restore is a replay."""
+        is_other = self._protocol.agents or isinstance(self._construct, Replaying)
+        if is_other or not (self.capabilities.forkable and self.can_detach):
             return None
         return Alone(self._pool, self.detached(self.default_params), self._values)
 
@@ -396,30 +394,7 @@ def _state(outputs: Columns) -> HostState:
     return HostState(outputs[HANDLE], outputs.get(SNAPSHOT))
 
 
-def _computed(leaf: Any) -> Any:
-    """Return the array behind the tracers of a `vmap` outside `jit`; `None` inside `jit`."""
-    while isinstance(leaf, jax.core.Tracer):
-        leaf = getattr(leaf, "val", None)
-    return leaf
-
-
 def _flat(params: Any) -> Columns:
     """Return the params as one float32 vector by its name; an empty dict without params."""
     leaves = [jnp.ravel(jnp.asarray(leaf, jnp.float32)) for leaf in jax.tree.leaves(params)]
     return {PARAMS: jnp.concatenate(leaves)} if leaves else {}
-
-
-def why_not_held(space: spaces.Space) -> str:
-    """Return why JAX cannot hold the integers of a space; empty if it can.
-
-    The whole range of a dtype is not a bound: there each value is checked as it comes.
-    """
-    for leaf in leaves_of(space):
-        kind = np.dtype(leaf.dtype).kind
-        if kind in "iu":
-            low, high = int(np.min(leaf.low)), int(np.max(leaf.high))
-            own, most = np.iinfo(leaf.dtype), np.iinfo(f"{kind}4")
-            is_bounded = low > own.min, high < own.max
-            if (is_bounded[0] and low < most.min) or (is_bounded[1] and high > most.max):
-                return f"{leaf} has integers beyond 32 bits, which JAX cannot hold."
-    return ""

@@ -15,9 +15,9 @@ import numpy as np
 
 from envhub import _forks
 from envhub.errors import EnvHubError, ForkedProcessError, StaleStateError
+from envhub.host import pools
 from envhub.host.fleet import Fleet, deferred, named_error
 from envhub.host.outcomes import Counts, Outcomes
-from envhub.host.pools import GONE, new_nonce, pools
 from envhub.host.protocol import HANDLE, SEED, Columns, Given, Protocol, rows_of
 from envhub.host.states import (
     AGAIN,
@@ -34,13 +34,6 @@ from envhub.host.states import (
 )
 from envhub.host.values import Values, params_of, stretch
 
-# The most live instances by default. Opaque states need many, because a state whose instance is
-# recycled is gone for good. States with snapshots need few, because restoring an instance is often
-# much cheaper than making one (ALE: 0.1 ms and 80 ms).
-OPAQUE_INSTANCES, FORKABLE_INSTANCES = 256, 16
-FORKABLE = (
-    "With forkable=True, if the environment supports it, any state can be stepped at any time."
-)
 EVERYONE = slice(None)
 NOBODY = np.zeros(0, np.intp)
 
@@ -74,7 +67,7 @@ class Pool:
         max_instances: int | None,
     ) -> None:
         self.name = name
-        self.nonce = new_nonce()
+        self.nonce = pools.new_nonce()
         self._made_in = _forks.generation
         self._fleet = fleet
         self.error: BaseException | None = None
@@ -87,7 +80,7 @@ class Pool:
         self._calls = self._resets = self._steps = 0
         self._is_open = True
         self.lock = threading.RLock()
-        pools[self.nonce] = self
+        pools.pools[self.nonce] = self
 
     @property
     def counts(self) -> Counts:
@@ -193,13 +186,13 @@ class Pool:
         """Close every instance; states of this pool are stale from now on."""
         with self.lock:
             self._is_open = False
-            pools.pop(self.nonce, None)
+            pools.pools.pop(self.nonce, None)
             self._fleet.close()
 
     def check_usable(self) -> None:
         """Refuse a closed environment, and a process that was forked since."""
         if not self._is_open:
-            raise StaleStateError(f"{self.name}: {GONE}")
+            raise StaleStateError(f"{self.name}: {pools.GONE}")
         if self._made_in != _forks.generation:
             raise ForkedProcessError(  # its states would have the names of the parent's
                 f"{self.name} was made before this process was forked; make it here. {_forks.SPAWN}"
@@ -283,13 +276,13 @@ class Pool:
 
     def _refuse(self, handle: Any) -> NoReturn:
         why = self._states.why_stale(handle, self._capacity)
-        raise StaleStateError(f"{self.name}: {why}. {FORKABLE}")
+        raise StaleStateError(f"{self.name}: {why}. {pools.FORKABLE}")
 
     # Instances.
 
     @property
     def _capacity(self) -> int:
-        least = FORKABLE_INSTANCES if self._snapshots else OPAQUE_INSTANCES
+        least = pools.FORKABLE_INSTANCES if self._snapshots else pools.OPAQUE_INSTANCES
         return self._max_instances or max(least, 2 * self._largest_batch)
 
     def _claim(self, count: int, busy: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from envhub import spaces
+from envhub.spaces._trees import leaves_of
 
 Array = np.ndarray[Any, Any]
 Columns = dict[str, Any]
@@ -79,6 +80,7 @@ class Protocol:
         snapshot_size: the size of a snapshot in bytes; 0 for opaque states.
 
     Attributes:
+        agents: as above.
         actions, obs, final_obs: the names of the leaves; `final_obs` names those of the last
             observation before a reset.
         info: the names of the entries.
@@ -100,7 +102,7 @@ class Protocol:
         num_params: int,
         snapshot_size: int,
     ) -> None:
-        self.entries, self.num_params = info, num_params
+        self.entries, self.num_params, self.agents = info, num_params, agents
         self.chosen, observed = _named("action", actions), _named("obs", obs)
         final = _named("final_obs", obs)
         flag = Form(agents, np.dtype(np.bool_))
@@ -155,3 +157,19 @@ def of_leaves(space: spaces.Space, leaves: Iterator[Any]) -> Any:
 def rows_of(column: Array, lanes: Any) -> Array:
     """Return the rows of some lanes; a column with one row for all lanes stays as it is."""
     return column if len(column) == 1 else column[lanes]
+
+
+def why_not_held(space: spaces.Space) -> str:
+    """Return why JAX cannot hold the integers of a space; empty if it can.
+
+    The whole range of a dtype is not a bound: there each value is checked as it comes.
+    """
+    for leaf in leaves_of(space):
+        kind = np.dtype(leaf.dtype).kind
+        if kind in "iu":
+            low, high = int(np.min(leaf.low)), int(np.max(leaf.high))
+            own, most = np.iinfo(leaf.dtype), np.iinfo(f"{kind}4")
+            is_bounded = low > own.min, high < own.max
+            if (is_bounded[0] and low < most.min) or (is_bounded[1] and high > most.max):
+                return f"{leaf} has integers beyond 32 bits, which JAX cannot hold."
+    return ""

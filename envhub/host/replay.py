@@ -87,6 +87,7 @@ class Replay(Instance):
         self._by, self.inner = by, inner
         self.observation_space, self.action_space = inner.observation_space, inner.action_space
         self.default_params, self.num_agents = inner.default_params, inner.num_agents
+        self.turn_based = inner.turn_based
         self.episode_limit, self.claims = inner.episode_limit, inner.claims
         self.identity = f"{inner.identity} replay {tuple(by.mode)}"
         self._wanted = by.params  # those of the next call

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from envhub.environment import Environment
     from envhub.host.trials import Trial
 
-AGENTS = "a snapshot has room for the flags of one agent."
-
 
 class HostSuite(Suite):
     """A suite of callback environments: its facts, and a constructor of instances.
@@ -206,8 +204,6 @@ class HostSuite(Suite):
         identity = identity_of(env_id, self.require_installed(), options, first)
         claims = (said.get("reproducible", True), self.replays(name, options))
         refused = next((claim for claim in claims if claim not in (True, UNKNOWN)), "")
-        if first.num_agents is not None:
-            refused = AGENTS
         if refused:
             raise MissingCapabilityError(f"{env_id} is not forkable: {refused}")
         with self.trial(name, options) as trial:
@@ -231,8 +227,6 @@ class HostSuite(Suite):
         with self.trial(name, options) as trial:
             tried = _tried(trial, construct, first, said, is_alone=is_alone)
         found = {**_has(first), **said, **tried}
-        if first.num_agents is not None and found["forkable"] is True:
-            found["forkable"] = AGENTS
         capabilities = capabilities_of(options, found)
         if is_alone:
             capabilities, alone = of_one_instance(capabilities)

@@ -533,6 +533,7 @@ BINDINGS = {
             ("CartPole-v1", {}),
             # One agent in C, and three of them, whose episodes end together.
             *((name, {}) for name in ("breakout", "trash_pickup") if HAS_OCEAN),
+            *((name, {"forkable": True}) for name in ("trash_pickup",) if HAS_OCEAN),  # by replay
         ),
         direct=_of_pufferlib,
         own_state=lambda state: (),

@@ -107,3 +107,51 @@ def test_a_state_is_what_it_was_when_later_ones_are_stepped() -> None:
         copies.append(jax.tree.map(np.array, results[-1]))
     for result, copy in zip(results, copies, strict=True):
         assert jax.tree.all(jax.tree.map(np.array_equal, result, copy))
+
+
+def test_an_episode_outside_of_programs_goes_on_from_any_of_its_states() -> None:
+    """Its instance is in the last state; programs and earlier states take others."""
+    env, params = envhub.make("gymnasium::MountainCar-v0")
+    other, _ = envhub.make("gymnasium::MountainCar-v0")
+    _, state = env.reset(KEY)
+    step, states = jax.jit(other.step), [state]
+    for number in range(12):
+        action = number % 3
+        before = states[-3] if number % 4 == 3 else states[-1]
+        result = (jax.jit(env.step) if number % 5 == 4 else env.step)(KEY, before, action)
+        expected = step(KEY, before, action)
+        for name in ("obs", "reward", "terminated", "truncated"):
+            np.testing.assert_array_equal(getattr(result, name), getattr(expected, name))
+        np.testing.assert_array_equal(result.state.snapshot, expected.state.snapshot)
+        states.append(result.state)
+    assert env.counts.steps == 12
+    assert env.counts.resets == 1
+    env.close()
+    with pytest.raises(errors.StaleStateError, match="closed"):
+        env.step(KEY, states[-1], 0, params)
+
+
+def test_what_raises_outside_of_programs_leaves_the_states_usable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    env, _ = envhub.make("gymnasium::CartPole-v1")
+    first = env.step(KEY, env.reset(KEY)[1], 1)
+    kind = type(env.unwrapped)
+    with monkeypatch.context() as patch:
+        patch.setattr(kind, "step", lambda *_: 1 / 0)
+        with pytest.raises(errors.HostEnvError, match=r"CartPole-v1: action 1: ZeroDivisionError"):
+            env.step(KEY, first.state, 1)
+        assert isinstance(env.last_error, errors.HostEnvError)  # type: ignore[attr-defined]
+    again = env.step(KEY, first.state, 1)
+    same(again.obs, jax.jit(env.step)(KEY, first.state, 1).obs)
+
+
+def test_an_episode_outside_of_programs_is_drawn() -> None:
+    env, params = envhub.make("gymnasium::CartPole-v1")
+    states = [env.reset(KEY)[1]]
+    for _ in range(5):
+        states.append(env.step(KEY, states[-1], 1, params).state)
+    drawn = [env.render(state) for state in states]
+    copies = [env.render(jax.tree.map(jnp.array, state)) for state in states]
+    np.testing.assert_array_equal(drawn, copies)
+    assert not np.array_equal(drawn[0], drawn[-1])

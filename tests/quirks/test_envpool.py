@@ -239,11 +239,23 @@ def test_a_game_of_turns_is_that_of_pgx(name: str, of_pgx: str) -> None:
     env.close()
 
 
+def test_a_game_of_turns_is_forked_by_replay() -> None:
+    env, _ = envhub.make("envpool::TicTacToe-v1", forkable=True)
+    assert (env.turn_based, env.num_agents) == (True, 2)
+    assert env.capabilities.how("forkable").startswith("by replay")
+    obs, state = env.reset(jax.random.key(0))
+    moves = [env.step(jax.random.key(1), state, move) for move in (0, 8, 0)]
+    assert moves[0].obs["action_mask"].tolist() == moves[2].obs["action_mask"].tolist()
+    assert not moves[1].obs["action_mask"][8]
+    env.close()
+
+
 def test_several_agents_go_through_the_hub() -> None:
     name = "envpool::MarlGrid-3AgentCluttered11x11-v0"
     needs(name.partition("::")[2])
-    with pytest.raises(errors.MissingCapabilityError, match="of one agent"):
-        envhub.make(name, forkable=True)
+    forked, _ = envhub.make(name, forkable=True)
+    assert forked.capabilities.how("forkable").startswith("by replay")
+    forked.close()
     env, params = envhub.make_vec(name, 2)
     assert (env.num_agents, env.observation_agents) == (3, "leading")
     trajectory = envhub.rollout(env, None, params, jax.random.key(1), num_steps=101)

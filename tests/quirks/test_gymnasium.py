@@ -19,7 +19,7 @@ from gymnasium.envs.classic_control import CartPoleEnv
 
 import envhub
 from envhub import errors
-from envhub.host.pool import FORKABLE_INSTANCES
+from envhub.host.pools import FORKABLE_INSTANCES
 
 KEY = jax.random.key(0)
 

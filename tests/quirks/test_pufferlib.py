@@ -379,6 +379,32 @@ def test_an_episode_goes_on_until_all_agents_are_done() -> None:
     assert not again.reward.any()
 
 
+def test_several_agents_are_forked_by_replay() -> None:
+    """A snapshot has the flags of each agent, where an episode has ended for one or for all."""
+    env, params = envhub.make(f"{USERS}:Walkers", num_envs=3, forkable=True, max_instances=2)
+    assert env.capabilities.how("forkable").startswith("by replay")
+    step = jax.jit(env.step)
+    obs, state = env.reset(KEY, params)
+    path = []
+    for number in range(6):
+        speeds = jnp.array([2, 0, 1]) if number < 2 else 2 - obs[:, 0].astype(int)
+        if number > 2:
+            speeds = jnp.array([1, 1, 1])
+        path.append((state, speeds, step(KEY, state, speeds, params)))
+        obs, state = path[-1][-1][:2]
+    ends = [tuple(result.done.tolist()) for *_, result in path]
+    assert any(any(each) and not all(each) for each in ends)
+    assert (True, True, True) in ends
+    for seed in range(4):  # other episodes take the instances
+        step(KEY, env.reset(jax.random.key(seed), params)[1], jnp.array([0, 0, 0]), params)
+    for before, speeds, result in reversed(path):
+        again = step(KEY, before, speeds, params)
+        for name in ("obs", "terminated", "truncated"):
+            np.testing.assert_array_equal(getattr(again, name), getattr(result, name))
+        other = step(KEY, before, 2 - speeds, params)
+        assert before.snapshot.shape == other.state.snapshot.shape
+
+
 def test_agents_under_vmap() -> None:
     env, params = envhub.make(f"{USERS}:Walkers", num_envs=3)
     keys = jax.random.split(KEY, 4)
