@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -43,6 +45,8 @@ WITH_TRANSITION_GRADIENTS = {
     "Reacher-misc",
     "Swimmer-misc",
 }
+# Where gymnax puts the MNIST images, on every machine (0.0.9 and 1.0.1).
+MNIST = "/tmp/mnist"
 # A lax.select between two widths, in 0.0.9 and 1.0.1, and in one of them.
 BROKEN_IN_X64 = {"DiscountingChain-bsuite", "GaussianBandit-misc", "MetaMaze-misc"}
 BROKEN_IN_X64_SINCE_1_0 = {"Freeway-MinAtar"}
@@ -68,8 +72,7 @@ class GymnaxSuite(Suite):
     interface = "a gymnax Environment"
     enabling = ({"transition_gradients": True},)
     # fmt: off
-    references = (("SimpleBandit-bsuite", "https://github.com/RobertTLange/gymnax/issues/110"),
-                  ("MNISTBandit-bsuite", "https://github.com/RobertTLange/gymnax/blob/main/gymnax/utils/load_mnist.py"))
+    references = (("SimpleBandit-bsuite", "https://github.com/RobertTLange/gymnax/issues/110"),)
     # fmt: on
 
     def known_names(self) -> Iterable[str]:
@@ -102,11 +105,12 @@ class GymnaxSuite(Suite):
         )
 
     def gap(self, name: str, options: Mapping[str, Any]) -> Gap | None:
-        if name == "MNISTBandit-bsuite":
+        if name == "MNISTBandit-bsuite" and not all(map(os.path.exists, mnist_files())):
+            fetch = 'import gymnax; gymnax.make("MNISTBandit-bsuite")'
             return Gap(
-                "upstream",
-                "gymnax downloads the MNIST images when it is constructed; connect to the "
-                "network once, or put the four files where gymnax looks for them.",
+                "needs_network",
+                f"the MNIST images are not in {MNIST}, and envhub downloads nothing. "
+                f"Fetch them once: python -c {shlex.quote(fetch)}",
             )
         if name == "SimpleBandit-bsuite" and not self.at_least("1.0"):
             return Gap("upstream", "gymnax 0.0.9 indexes an array of no dimensions; use 1.0.")
@@ -308,5 +312,13 @@ CORRECTIONS: dict[str, Callable[[Any, Any, Any], spaces.Space]] = {
     "BernoulliBandit": _bernoulli_bandit,
     "MNISTBandit": _mnist_bandit,
 }
+
+
+def mnist_files() -> list[str]:
+    """Return the places of the files that the MNIST bandit reads."""
+    kinds = ("images-idx3", "labels-idx1")
+    names = [f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in kinds]
+    return [os.path.join(MNIST, name) for name in names]
+
 
 SUITE = GymnaxSuite()

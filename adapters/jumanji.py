@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import pathlib
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -70,9 +73,6 @@ class JumanjiSuite(Suite):
     supported = ">=1.1.1,<2"
     example = "Game2048-v1"
     interface = "a jumanji Environment"
-    # fmt: off
-    references = (("Sokoban-v0", "https://github.com/instadeepai/jumanji/blob/main/jumanji/environments/routing/sokoban/generator.py"),)
-    # fmt: on
 
     def known_names(self) -> Iterable[str]:
         connector = "Connector-v3" if self.at_least("1.1.2") else "Connector-v2"
@@ -103,11 +103,13 @@ class JumanjiSuite(Suite):
         )
 
     def gap(self, name: str, options: Mapping[str, Any]) -> Gap | None:
-        if name == "Sokoban-v0" and not options.get("generator"):
+        if name == "Sokoban-v0" and not options.get("generator") and not levels().exists():
+            fetch = 'import jumanji; jumanji.make("Sokoban-v0")'
             return Gap(
-                "upstream",
-                "jumanji downloads its levels from the Hugging Face Hub when it is constructed; "
-                "connect to the network once, or give generator='ToyGenerator', which has two.",
+                "needs_network",
+                "its levels are not here, and envhub downloads nothing. Give "
+                "generator='ToyGenerator', which has two, or fetch them once: "
+                f"python -c {shlex.quote(fetch)}",
             )
         if in_x64_mode() and name in BROKEN_IN_X64:
             return Gap("upstream", "jumanji mixes dtypes there in x64 mode; switch that off.")
@@ -282,6 +284,14 @@ def _bounds(spec: Any) -> tuple[Any, Any]:
         return -np.inf, np.inf
     limits = np.iinfo(spec.dtype)
     return limits.min, limits.max
+
+
+def levels() -> pathlib.Path:
+    """Return the place where the Hugging Face Hub's client keeps the levels of Sokoban."""
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    home = os.environ.get("HF_HOME", os.path.join(cache, "huggingface"))
+    hub = pathlib.Path(os.environ.get("HF_HUB_CACHE", os.path.join(home, "hub")))
+    return hub.expanduser() / "models--InstaDeepAI--boxoban-levels"
 
 
 SUITE = JumanjiSuite()

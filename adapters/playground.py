@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from envhub.environment import Environment, StepResult
-from envhub.errors import InvalidOptionError, UnavailableEnvError
+from envhub.errors import InvalidOptionError
 from envhub.flags import Capabilities
 from envhub.params import params_dataclass
 from envhub.suite import Gap, Suite
@@ -139,10 +139,6 @@ class PlaygroundSuite(Suite):
         )
 
     def make(self, name: str, options: Mapping[str, Any]) -> Environment:
-        if gap := self.gap(name, options):  # playground would clone it
-            raise UnavailableEnvError(
-                f"playground::{name} does not run here ({gap.kind}: {gap.reason})"
-            )
         top, changes = self.load(), dict(options)
         config = top.registry.get_default_config(name)
         repeat = changes.pop("action_repeat", config.action_repeat)

@@ -30,6 +30,7 @@ from envhub import (
     _distribution,
     _versions,
     cli,
+    errors,
     registry,
     spaces,
 )
@@ -39,6 +40,7 @@ from envhub.cli._noise import QUIET
 from envhub.flags import FLAGS
 from envhub.matrix.results import load
 from envhub.matrix.tested import newest
+from envhub.testing import check_id
 from envhub.vector import VectorEnv
 from envhub.wrappers import AutoReset
 
@@ -937,6 +939,7 @@ def test_doctor_tries_every_suite(only: Any) -> None:
     only("crashing", "gymnax", "-navix")
     answer = ask("doctor", "--try")
     crashed, works, missing = answer["suites"]
+    del works["needs_network"]  # whether the images of MNIST are here
     assert works == {
         "suite": "gymnax",
         "state": "works",
@@ -969,6 +972,26 @@ def test_doctor_shows_what_is_broken_in_red(only: Any, monkeypatch: pytest.Monke
     red = [line for line in shown.splitlines() if "\x1b[31m" in line]
     assert {line.split("m", 1)[1].split()[0] for line in red} >= {"toy", "toy:", "gymnax:"}
     assert not any("navix" in line for line in red)
+
+
+def test_what_must_be_fetched_is_never_made_and_doctor_list_and_info_say_how(
+    only: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gap, needy = Gap("needs_network", "its data is not here. Run: fetch [it]"), "toy::Broken"
+    of_name = {"Broken": gap}
+    monkeypatch.setattr(ToySuite, "gap", lambda suite, name, options: of_name.get(name))
+    monkeypatch.setattr(ToySuite, "make", lambda suite, name, options: pytest.fail("it was made"))
+    only("toy")
+    (toy,) = ask("doctor")["suites"]
+    assert (toy["state"], toy["needs_network"]) == ("installed", {gap.reason: ["Broken"]})
+    assert f"toy: Broken does not run yet: {gap.reason}" in words(invoke("doctor").stdout)
+    assert ask("info", needy)["gap"] == {"kind": gap.kind, "reason": gap.reason}
+    assert gap.reason in words(invoke("list", "toy").stdout)
+    with pytest.raises(errors.UnavailableEnvError, match=r"needs_network: .* fetch \[it\]\)$"):
+        envhub.make(needy)
+    columns = check_id(needy).columns()
+    assert (columns["makes"].value, columns["makes"].reason) == (gap.kind, gap.reason)
+    assert {each.value for name, each in columns.items() if name != "makes"} == {"not run"}
 
 
 def test_doctor_shows_a_suite_whose_list_of_names_fails_in_red(

@@ -33,7 +33,7 @@ class PoolFleet(Fleet):
         seed: of all instances, without exact seeding.
 
     Raises:
-        HostEnvError: if a second thread calls it meanwhile, for which EnvPool would wait for ever.
+        HostEnvError: if a second thread calls it meanwhile, for EnvPool hangs then.
     """
 
     takes_columns = True
@@ -151,7 +151,7 @@ class PoolFleet(Fleet):
 
 
 class Alone:
-    """Lets one thread in, and refuses a second one, which would wait for ever in EnvPool."""
+    """Lets one thread in, and refuses a second one, with which EnvPool hangs."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

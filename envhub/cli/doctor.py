@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
 
@@ -103,10 +104,21 @@ def _misfits(suite: Suite) -> list[str]:
     ]
 
 
+def _to_fetch(suite: Suite, names: Iterable[str]) -> dict[str, list[str]]:
+    """Map the reasons of gaps, which have the commands that fetch files, to names."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        gap = suite.gap(name, {})
+        if gap and gap.kind == "needs_network":
+            found.setdefault(gap.reason, []).append(name)
+    return found
+
+
 def _read(name: str) -> Facts:
     """Return facts about a suite from installed metadata; built-in suites are not imported."""
     keys = ("version", "supported", "command", "problem", "example")
-    facts: Facts = {"suite": name, "state": BROKEN, **dict.fromkeys(keys), "misfits": []}
+    facts: Facts = {"suite": name, "state": BROKEN, **dict.fromkeys(keys)}
+    facts |= {"misfits": [], "needs_network": {}}
     try:
         with blaming("its description"):
             suite = registry.get(name)
@@ -123,7 +135,9 @@ def _read(name: str) -> Facts:
             # The suites of envhub have their names as data. What others list may fail, and then
             # keeps every misspelt id and `list_envs` from an answer.
             with blaming(f"the list of the names of {name}"):
-                list(suite.known_names() if name in registry.BUILTIN else suite.live_names())
+                is_data = name in registry.BUILTIN
+                names = list(suite.known_names() if is_data else suite.live_names())
+                facts["needs_network"] = _to_fetch(suite, names)
             facts["state"] = READY
     except EnvHubError as error:
         facts["problem"] = str(error)
@@ -155,6 +169,10 @@ def _in_another_process(script: str, *arguments: str, **variables: str) -> tuple
     return done.stdout, f"{last_line} [{how}]".strip()
 
 
+def _counted(names: list[str]) -> str:
+    return f"{names[0]} does" if len(names) == 1 else f"{len(names)} environments do"
+
+
 def _draw_doctor(facts: Facts) -> RenderableType:
     devices = ", ".join(facts["devices"]) or facts["device_problem"]
     table = Table("suite", "version", "supported", "", box=None, pad_edge=False)
@@ -179,6 +197,11 @@ def _draw_doctor(facts: Facts) -> RenderableType:
         problems.append(Text(newer, "yellow"))
     misfits = [each for suite in facts["suites"] for each in suite["misfits"]]
     problems += [Text(misfit, "yellow") for misfit in misfits]
+    problems += [
+        Text(f"{suite['suite']}: {_counted(names)} not run yet: {reason}")
+        for suite in facts["suites"]
+        for reason, names in suite["needs_network"].items()
+    ]
     if facts["stranger"]:
         problems.append(Text(facts["stranger"], "red"))
     head = sheet({"versions": say_versions(facts["versions"]), "devices": devices})

@@ -25,12 +25,13 @@ LETTERS = {
     "no": "n",
     "notimpl": "i",
     "upstream": "u",
+    "needs_network": "w",
     "never": "v",
     NOT_RUN: "-",
     AS_SAMPLED: "s",
 }
 """The letters of values in a file; a capital letter is of a cell that is out of date."""
-GAPS = ("notimpl", "upstream", "never")
+GAPS = ("notimpl", "upstream", "needs_network", "never")
 CLAUSES = {
     "makes": "makes",
     "resets": "resets",

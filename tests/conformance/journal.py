@@ -91,6 +91,8 @@ def row_of(entry: Mapping[str, Any], set_name: str, depth: Depth, old: Row | Non
     verdicts = tuple(Verdict(*each) for each in entry["verdicts"])
     found = {column: Cell(each.value, each.reason, run=run)
              for column, each in Report(label, verdicts).columns().items()}  # fmt: skip
+    if found["makes"].value in GAPS:
+        found = dict.fromkeys(COLUMNS, found["makes"])
     is_made = found["makes"].value not in (*GAPS, FAIL)
     kept = old.cells if old and old.run and is_made else {}
     cells = {column: Cell(AS_SAMPLED, depth.sample) if column not in depth.columns

@@ -13,7 +13,7 @@ import tasks
 from envhub import registry
 from envhub.flags import FLAGS
 from envhub.matrix import fingerprints, results, staleness
-from envhub.matrix.results import AS_SAMPLED, COLUMNS, Cell, Row
+from envhub.matrix.results import AS_SAMPLED, COLUMNS, GAPS, Cell, Row
 from envhub.testing import CHECKS, CHECKS_BY_COLUMN, FAIL, NOT_RUN
 
 from . import cases, depth, journal, matrix, workers
@@ -90,6 +90,13 @@ def test_what_cannot_be_made_any_more_has_no_other_result() -> None:
     values = {name: row_of(broken, old).cell(name).value for name in COLUMNS}
     assert values.pop("makes") == FAIL
     assert set(values.values()) == {NOT_RUN}
+
+
+@pytest.mark.parametrize("kind", GAPS)
+def test_a_gap_is_in_every_column(kind: str) -> None:
+    row = row_of(entry_of(CASE, verdicts=[["makes", kind, "a reason"]]))
+    assert {row.cell(name) for name in COLUMNS} == {Cell(kind, "a reason")}
+    assert row.state == kind
 
 
 def test_a_member_of_a_family_is_there_as_sampled_where_it_was_not_examined() -> None:

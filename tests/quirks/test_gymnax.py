@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import gzip
+import re
+import shlex
 import struct
-import urllib.error
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from envhub.adapters.gymnax import mnist_files
 
 import envhub
 from envhub import errors, registry
@@ -79,19 +81,24 @@ def mnist_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
     load = functools.partial(load_mnist.load_mnist, directory=str(tmp_path))
     monkeypatch.setattr(load_mnist, "load_mnist", load)
+    monkeypatch.setattr("envhub.adapters.gymnax.MNIST", str(tmp_path))
     return tmp_path
 
 
-def test_mnist_without_a_network_is_a_clear_gap(
+def test_mnist_is_a_gap_with_the_command_that_fetches_it_and_make_does_not(
     monkeypatch: pytest.MonkeyPatch, mnist_folder: Path
 ) -> None:
-    def offline(url: str, path: str) -> None:
-        raise urllib.error.URLError("no network here")
-
-    monkeypatch.setattr("gymnax.utils.load_mnist.urlretrieve", offline)
-    with pytest.raises(errors.UnavailableEnvError, match="downloads the MNIST images"):
+    asked: list[str] = []
+    monkeypatch.setattr("gymnax.utils.load_mnist.urlretrieve", lambda url, to: asked.append(to))
+    with pytest.raises(errors.UnavailableEnvError, match="needs_network") as refusal:
         envhub.make("gymnax::MNISTBandit-bsuite")
     assert "gymnax::MNISTBandit-bsuite" in envhub.list_envs("gymnax")
+    assert not asked
+    advised = re.search(r"python -c (.*)\)$", str(refusal.value))
+    assert advised is not None
+    with pytest.raises(FileNotFoundError):  # all but the network
+        exec(shlex.split(advised[1])[0], {})
+    assert sorted(asked) == sorted(mnist_files())
 
 
 def test_mnist_runs_where_the_images_are(mnist_folder: Path) -> None:

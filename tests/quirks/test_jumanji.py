@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+import shlex
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -87,15 +89,28 @@ def test_before_the_first_city_the_salesman_is_nowhere() -> None:
     assert env.observation_space(params).contains(obs)
 
 
-def test_sokoban_without_a_network_is_a_clear_gap(monkeypatch: pytest.MonkeyPatch) -> None:
-    def offline(*given: Any, **options: Any) -> None:
+def test_sokoban_is_a_gap_with_the_command_that_fetches_its_levels_and_make_does_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from jumanji.environments.routing.sokoban import generator
+
+    asked: list[str] = []
+
+    def download(repo_id: str, filename: str) -> str:
+        asked.append(repo_id)
         raise OSError("no network here")
 
-    monkeypatch.setattr(
-        "jumanji.environments.routing.sokoban.env.HuggingFaceDeepMindGenerator", offline
-    )
-    with pytest.raises(errors.UnavailableEnvError, match="downloads its levels"):
+    monkeypatch.setattr(generator, "hf_hub_download", download)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(errors.UnavailableEnvError, match="needs_network") as refusal:
         envhub.make("jumanji::Sokoban-v0")
+    assert not asked
+    advised = re.search(r"python -c (.*)\)$", str(refusal.value))
+    assert advised is not None
+    with pytest.raises(OSError, match="no network here"):
+        exec(shlex.split(advised[1])[0], {})
+    (tmp_path / f"models--{asked[0].replace('/', '--')}").mkdir()
+    assert registry.get("jumanji").gap("Sokoban-v0", {}) is None
     env, params = envhub.make("jumanji::Sokoban-v0", **TOY)
     obs, _ = env.reset(jax.random.key(0), params)
     assert env.observation_space(params).contains(obs)
