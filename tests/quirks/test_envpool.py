@@ -243,7 +243,7 @@ def test_a_game_of_turns_is_forked_by_replay() -> None:
     env, _ = envhub.make("envpool::TicTacToe-v1", forkable=True)
     assert (env.turn_based, env.num_agents) == (True, 2)
     assert env.capabilities.how("forkable").startswith("by replay")
-    obs, state = env.reset(jax.random.key(0))
+    _, state = env.reset(jax.random.key(0))
     moves = [env.step(jax.random.key(1), state, move) for move in (0, 8, 0)]
     assert moves[0].obs["action_mask"].tolist() == moves[2].obs["action_mask"].tolist()
     assert not moves[1].obs["action_mask"][8]
