@@ -209,13 +209,14 @@ class PlaygroundEnvironment(brax.BraxEnvironment):
         """Return MuJoCo's model with the numbers of another one of MJX."""
         drawn = copy.copy(self.unwrapped.mj_model)
         for field in dataclasses.fields(model) if model is not None else ():
-            own, new = getattr(drawn, field.name, None), getattr(model, field.name)
+            own: Any = getattr(drawn, field.name, None)
+            new = getattr(model, field.name)
             is_changeable = isinstance(own, np.ndarray) and own.flags.writeable
             if is_changeable and own.shape == np.shape(new):
                 own[...] = new
         return drawn
 
-    def _under(self, params: PlaygroundParams) -> Any:
+    def _under(self, params: Any) -> Any:
         """Return an environment with the model of these params, and their limit if it counts."""
         if params.model is None and not self._is_done_at_the_limit:
             return self.unwrapped

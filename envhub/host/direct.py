@@ -157,8 +157,9 @@ class Direct:
 
     def render(self, state: Any) -> Any:
         """Draw the episode that began last, if it is in this state; otherwise return `None`."""
-        is_it = self._alone is not None and state is not None and state is self._alone.state
-        return self._alone.render() if is_it else None
+        alone = self._alone
+        is_it = alone is not None and state is not None and state is alone.state
+        return alone.render() if alone and is_it else None
 
     def call(self, answer: Answer, inputs: Columns) -> tuple[Array, Columns]:
         """Return the outputs of a call to the pool: as bytes, and as views of them."""
