@@ -138,7 +138,7 @@ def _construct(
     gap = suite.gap(name, both)
     try:
         with quiet(), jax.transfer_guard("allow"):
-            if gap and gap.kind == "needs_network":  # even its options might make the suite fetch it
+            if gap and gap.kind == "needs_network":  # its options might make the suite fetch it
                 suite.load()  # that it cannot be imported is no gap
                 raise UnavailableEnvError(f"{env_id} does not run here ({gap.kind}: {gap.reason})")
             accepted = set(suite.options(name))
