@@ -139,10 +139,11 @@ def _construct(
     gap = suite.gap(name, both)
     try:
         with quiet(), jax.transfer_guard("allow"):
+            if gap and gap.kind == "needs_network":  # its options might make the suite fetch it
+                suite.load()  # that it cannot be imported is no gap
+                raise UnavailableEnvError(f"{env_id} does not run here ({gap.kind}: {gap.reason})")
             accepted = set(suite.options(name))
             own, overrides = sort_keywords(env_id, accepted, kwargs, options, params)
-            if gap and gap.kind == "needs_network":  # the suite might fetch it
-                raise UnavailableEnvError(f"{env_id} does not run here ({gap.kind}: {gap.reason})")
             env = suite.make(name, own)
             env.limited_by = suite.limit(name, both)
             env.default_params = override_params(env_id, env, overrides, accepted)

@@ -35,8 +35,8 @@ class Gap:
 
     Attributes:
         kind: `"notimpl"` (not implemented here yet), `"upstream"` (a defect of the suite),
-            `"needs_network"` (something must be fetched first; the reason has the command) or
-            `"never"`.
+            `"needs_network"` (something must be fetched first; the reason has the command, and
+            `make` refuses as long as the suite declares it) or `"never"`.
         reason: what fails, on which versions, and what to do instead.
 
     Examples:
