@@ -60,6 +60,7 @@ def cluster() -> Iterator[Any]:
     ray = needed("ray")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_raylet_start_wait_time_s", "180")  # on a machine that does much else
         ray.shutdown()  # what another file of tests may have left
         made = new_cluster()
         ray.init(address=made.address)
