@@ -138,7 +138,8 @@ def test_the_log_is_data_and_what_is_none_is_refused(lander: Any) -> None:
         (pickle.dumps(print).ljust(1008, b"."), "no log"),
         (b"\0\0\0\0\1\0\0\0\7".ljust(1008, b"\0"), "cannot be replayed"),
     ]:
-        row = form.pack([saved], np.array(form.obs(np.array(state.snapshot)[None])), *[[False]] * 2)
+        obs, goes_on = np.array(form.obs(np.array(state.snapshot)[None])), np.zeros(1, bool)
+        row = form.pack([saved], obs, goes_on, goes_on)
         forged = HostState(jnp.asarray(handle), jnp.asarray(row[0]))
         with pytest.raises(errors.InvalidStateError, match=why):
             lander.step(KEY, forged, 0)
