@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import envhub
+from envhub import registry
 from envhub.export import to_gymnax
 from envhub.wrappers import DtypeObservation, FlattenObservation
 from tests.packages import needed
@@ -43,7 +44,23 @@ CASES: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "envpool::CartPole-v1": (OF_DISCRETE, ENOUGH),
     "pgx::minatar-breakout": (OF_DISCRETE, VECTOR),
     "craftax::Craftax-Classic-Symbolic-v1": (OF_DISCRETE, {}),
+    "octax::pong": (OF_DISCRETE, VECTOR),
+    "xminigrid::MiniGrid-Empty-5x5": (OF_DISCRETE, VECTOR),
+    "minigrid::MiniGrid-Empty-5x5-v0": (OF_DISCRETE, VECTOR),
+    "popgym::popgym-RepeatPreviousEasy-v0": (OF_DISCRETE, VECTOR),
+    "ale::pong": (OF_DISCRETE, VECTOR),
 }
+# Suites of which no environment fits.
+WITHOUT = {
+    "jaxmarl": "rejax trains one agent",
+    "dm_control": "its set has no rejax",
+}
+
+
+def test_every_suite_has_a_row_or_a_reason() -> None:
+    there = {env_id.partition("::")[0] for env_id in CASES}
+    assert not there & set(WITHOUT)
+    assert there | set(WITHOUT) == set(registry.BUILTIN)
 
 
 @pytest.mark.parametrize(
