@@ -22,7 +22,7 @@ class HighwaySuite(PluginSuite):
     name = "highway"
     title = "highway-env's traffic, on the CPU"
     module, distribution = "highway_env", "highway-env"
-    supported = ">=1.10,<2"
+    supported = ">=1.10.1,<2"
     example = "highway-fast-v0"
 
     gaps: ClassVar[Mapping[str, Gap]] = {

@@ -342,19 +342,13 @@ def conformed(column: Any, size: int, form: Form, what: str) -> Array:
         if not wrong.any() or not (wrong := wrong & ~np.isinf(array)).any():
             return array.astype(dtype)
     else:
-        cast = _cast(array, dtype)
+        with np.errstate(invalid="ignore"):  # of NaN
+            cast = array.astype(dtype)
         wrong = (cast.astype(array.dtype) != array) | ((cast < 0) != (array < 0))
         if not wrong.any():
             return cast
     value = array[wrong].flat[0]
     raise ValueError(f"{what} is {value}, which {np.dtype(dtype)}{list(shape)} cannot hold.")
-
-
-def _cast(array: Array, dtype: Any) -> Array:
-    if array.dtype.kind != "f":
-        return array.astype(dtype)
-    with np.errstate(invalid="ignore"):  # of NaN
-        return array.astype(dtype)
 
 
 # Actions.

@@ -27,8 +27,7 @@ GAPS = ("notimpl", "upstream", "never")
 VALUES = (PASS, FAIL, YES, NO, *GAPS, "needs_network", NOT_RUN)
 """The values of verdicts. A clause has `pass` or `fail`. A capability has `yes` or `no` if the
 claim and the probe agree, and `fail` if they disagree. An environment with a gap has the kind of
-the gap; that of the kind `needs_network` is the verdict on `makes` alone, and the others are not
-run. `not run` is neither good nor bad."""
+the gap, `needs_network` in `makes` alone. `not run` is neither good nor bad."""
 
 MAKES, REPRODUCIBLE = "makes", "reproducible"
 
@@ -99,8 +98,7 @@ class Report:
     def columns(self) -> dict[str, Verdict]:
         """Return one verdict per column of the matrix: the worst of its checks.
 
-        An environment with a gap has the gap in every column. What must be fetched first has it in
-        `makes`, and the others are not run.
+        An environment with a gap has it in every column, `needs_network` in `makes` alone.
         """
         if self.verdicts[0].value in GAPS:
             return dict.fromkeys((MAKES, *CHECKS_BY_COLUMN), self.verdicts[0])
