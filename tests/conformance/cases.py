@@ -447,7 +447,7 @@ BINDINGS = {
         own_done=lambda result: result.terminated,
     ),
     "envpool": Binding(
-        sample=(("CartPole-v1", {}), ("MiniGrid-DoorKey-5x5-v0", {})),
+        sample=(("CartPole-v1", {}), ("MiniGrid-DoorKey-5x5-v0", {"seeding": "exact"})),
         direct=_of_envpool,
         # Of other names the first episodes end in a few steps, or every reset is the same, or
         # players take turns, which tests/quirks compares with EnvPool and with pgx.
