@@ -297,9 +297,9 @@ def test_a_run_joins_the_results_and_writes_the_documents(
     assert known.costs == {depth.EVERY_NAME: {"gymnax": seconds}}
     alone = known.timed[depth.EVERY_NAME]["alone"]["gymnax"]
     assert (alone["cpu"], alone["rows"], alone["runs"]) == ({"gymnax": 4.0}, 1, 1)
-    assert "- `✓` in all columns: `gymnax::CartPole-v1`" in (tmp_path / "compat_matrix.md").read_text(
-        encoding="utf-8"
-    )
+    assert "- `✓` in all columns: `gymnax::CartPole-v1`" in (
+        tmp_path / "compat_matrix.md"
+    ).read_text(encoding="utf-8")
     assert (tmp_path / "docs" / "matrix.html").exists()
     assert results.load(tmp_path / "envhub" / "matrix" / "results.json").sets == known.sets
 

@@ -162,10 +162,7 @@ def test_its_options_are_those_of_the_constructor() -> None:
     [
         ("Walk", set()),
         ("Saved", {"forkable", "checkpointable"}),
-        (
-            "Everything",
-            {"renderable", "has_env_params"},
-        ),  # of several agents there are no snapshots
+        ("Everything", {"forkable", "checkpointable", "renderable", "has_env_params"}),
     ],
 )
 def test_what_an_instance_has_methods_for_it_can(name: str, has: set[str]) -> None:
@@ -185,6 +182,9 @@ def test_params_agents_and_pictures() -> None:
     obs, state = env.reset(KEY, params)
     after = env.step(KEY, state, np.ones(2, np.int32), params.replace(stride=5.0))
     np.testing.assert_array_equal(after.obs - obs, [5, 5])
+    again = env.step(KEY, state, np.ones(2, np.int32), params.replace(stride=5.0))  # a fork
+    np.testing.assert_array_equal(again.obs, after.obs)
+    assert again.terminated.shape == again.truncated.shape == (2,)
     assert (env.render(after.state, params) == 1).all()
 
 
