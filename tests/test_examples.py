@@ -65,6 +65,29 @@ def test_several_agents_learn_by_one_program(env_id: str, least: float, tmp_path
     assert len(set(returns[:, -1])) == 2, "each seed is another"
 
 
+@pytest.mark.full
+@pytest.mark.parametrize(
+    "env_id",
+    [
+        "minigrid::MiniGrid-Empty-Random-5x5-v0",
+        "xminigrid::MiniGrid-EmptyRandom-5x5",
+        "navix::Navix-Empty-Random-5x5-v0",
+    ],
+)
+def test_a_policy_with_a_memory_learns_by_one_program(env_id: str, tmp_path: Path) -> None:
+    skip_without(env_id.partition("::")[0])
+    curves = run(example("recurrent_ppo", "flax", "optax"), tmp_path, env_id)
+    returns = np.array(curves["returns"])
+    assert returns.shape == (3, 4)
+    assert (returns[:, -1] > np.maximum(returns[:, 0] + 0.1, 0.85)).all(), returns
+    assert len(set(returns[:, -1])) == 3, "each seed is another"
+
+
+def test_a_program_for_grids_refuses_what_is_none() -> None:
+    with pytest.raises(SystemExit, match="must show a grid of small numbers"):
+        example("recurrent_ppo", "flax", "optax")["main"](["gymnax::CartPole-v1"])
+
+
 def test_agents_of_different_spaces_are_refused_by_the_program_for_equal_ones() -> None:
     skip_without("jaxmarl")
     with pytest.raises(SystemExit, match="must show each of several agents a vector"):

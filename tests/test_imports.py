@@ -22,7 +22,17 @@ REPOSITORY = Path(__file__).parent.parent
 PRIVATE = {"build", "dist"}
 CONVERTS = "envhub/spaces/_gymnasium.py"  # from and to the spaces of Gymnasium
 SUITE_MODULES = {registry.get(name).module for name in registry.BUILTIN}
-ON_HOST = ("ale", "dm_control", "envpool", "gymnasium", "minigrid", "popgym", "pufferlib")
+ON_HOST = (
+    "ale",
+    "crafter",
+    "dm_control",
+    "envpool",
+    "gymnasium",
+    "highway",
+    "minigrid",
+    "popgym",
+    "pufferlib",
+)
 MUST_STAY_OUT = SUITE_MODULES | {"flax", "gymnasium", "matplotlib", "mujoco", "rich", "typer"}
 # What `import jax` itself may load late.
 JAX_AND_NUMPY = {"jax", "jaxlib", "ml_dtypes", "numpy", "opt_einsum", "scipy"}

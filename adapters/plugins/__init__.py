@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from envhub._lazy import lazy
 
 if TYPE_CHECKING:
-    from .table import MINIGRID, POPGYM
+    from .table import HIGHWAY, MINIGRID, POPGYM
 
-__all__ = ["MINIGRID", "POPGYM"]
+__all__ = ["HIGHWAY", "MINIGRID", "POPGYM"]
 
-__getattr__ = lazy(__name__, {f"{__name__}.table": "MINIGRID POPGYM"})
+__getattr__ = lazy(__name__, {f"{__name__}.table": "HIGHWAY MINIGRID POPGYM"})

@@ -263,6 +263,28 @@ def _of_gymnasium(env: Any) -> tuple[Callable[..., Any], Callable[..., Transitio
     return reset, step
 
 
+def _of_crafter(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
+    """crafter's own, made anew for each seed; its first creatures are too few to be reordered."""
+    import crafter
+
+    own: list[Any] = []
+
+    def reset(key: Any, params: Any) -> tuple[Any, Any]:
+        is_shown = env.spec.name == "CrafterReward-v1"
+        own[:] = [crafter.Env(seed=envhub.host_seed(key), reward=is_shown, **_own_options(env))]
+        return jnp.asarray(own[0].reset()), ()
+
+    def step(key: Any, state: Any, action: Any, params: Any) -> Transition:
+        obs, reward, _, info = own[0].step(int(action))
+        kept = {}
+        for name, _, dtype in env.info_entries:
+            group, _, inside = name.partition(".")
+            kept[name] = jnp.asarray(info[group][inside] if inside else info[group], dtype)
+        return jnp.asarray(obs), (), reward, info["discount"] == 0, kept
+
+    return reset, step
+
+
 def _of_plugin(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
     """What Gymnasium makes of the package, whose missions are encoded as the hub encodes text."""
     import gymnasium
@@ -490,6 +512,13 @@ BINDINGS = {
         own_state=lambda state: getattr(state, "env", ()),
         own_done=lambda result: result.terminated,
     ),
+    "crafter": Binding(
+        sample=(("CrafterReward-v1", {}),),
+        direct=_of_crafter,
+        own_state=lambda state: (),
+        own_done=lambda result: result.terminated,
+    ),
+    "highway": _plugin(("racetrack-v0", {})),
     "minigrid": _plugin(
         ("MiniGrid-Empty-Random-5x5-v0", {}), ("BabyAI-GoToLocal-v0", {"forkable": True})
     ),

@@ -1,0 +1,132 @@
+"""crafter 1.8.3: survival in a world seen from above, with the interface of an old Gym."""
+
+from __future__ import annotations
+
+import collections
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from envhub import spaces
+from envhub.errors import InvalidOptionError
+from envhub.flags import Claim
+from envhub.host import BRIDGE_OPTIONS, HostSuite, Instance, InstanceStep
+from envhub.host.options import FIXED, OF_EPISODES
+
+# What crafter registers with Gym, if an old Gym is installed, and whether it shows the reward.
+REWARDS = {"CrafterReward-v1": True, "CrafterNoReward-v1": False}
+OPTIONS = ("area", "view", "size", "length")
+PICTURE = 576  # pixels of a side; 64 of each of the nine tiles
+LONGEST = 10_000
+REPLAYED = "its state cannot be saved; with forkable=True its episodes are replayed."
+
+
+class InOrder(dict[Any, None]):
+    """A set that gives its members in the order in which they came."""
+
+    def add(self, member: Any) -> None:
+        self[member] = None
+
+    remove = dict.__delitem__
+
+
+class CrafterInstance(Instance):
+    """One `crafter.Env`, whose four values become five, and whose seed decides every episode.
+
+    Args:
+        is_ordered: whether creatures are drawn in an order that the seed decides. crafter 1.8.3
+            keeps those of a part of the world in a set, which orders them by their addresses.
+        options: keywords of `crafter.Env`.
+    """
+
+    def __init__(self, is_ordered: bool = True, **options: Any) -> None:
+        import crafter
+
+        self.env = crafter.Env(seed=0, **options)
+        self._world = self.env._world
+        if is_ordered:
+            self._world.reset = functools.partial(_reset_in_order, self._world, self._world.reset)
+        self.episode_limit = self.env._length
+        width, height = self.env._size
+        self.observation_space = spaces.Box(0, 255, (height, width, 3), np.uint8)
+        self.action_space = spaces.Discrete(len(self.env.action_names))
+
+    @property
+    def unwrapped(self) -> Any:
+        return self.env
+
+    def reset(self, seed: int) -> Any:
+        self.env._seed, self.env._episode = seed, 0
+        return self.env.reset()
+
+    def step(self, action: Any) -> InstanceStep:
+        obs, reward, is_over, info = self.env.step(action)
+        is_dead = info["discount"] == 0
+        shown = dict(_flat(info))
+        return InstanceStep(obs, reward, is_dead, is_over and not is_dead, shown)
+
+    def render(self) -> Any:
+        drawn = self._world.random.get_state()  # at night, a picture draws noise
+        try:
+            return self.env.render(np.array([PICTURE, PICTURE]))
+        finally:
+            self._world.random.set_state(drawn)
+
+
+def _reset_in_order(world: Any, reset: Callable[..., None], seed: int | None = None) -> None:
+    reset(seed)
+    world._chunks = collections.defaultdict(InOrder)
+
+
+def _flat(info: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the entries of `info`; those of a dict in it as `inventory.wood`."""
+    for name, value in info.items():
+        inside = value if isinstance(value, dict) else {}
+        yield from ((f"{name}.{key}", count) for key, count in inside.items())
+        if not inside:
+            yield name, value
+
+
+class CrafterSuite(HostSuite):
+    """Crafter's two environments, which differ in whether they give the reward."""
+
+    name = "crafter"
+    title = "Crafter: survival in a world seen from above, on the CPU"
+    module = distribution = "crafter"
+    supported = ">=1.8.3,<2"
+    example = "CrafterReward-v1"
+    enabling = ({"forkable": True},)
+    relies_on = ("opensimplex",)
+
+    def known_names(self) -> Iterable[str]:
+        return REWARDS
+
+    def options(self, name: str) -> Iterable[str]:
+        return [*OPTIONS, *BRIDGE_OPTIONS]
+
+    def limit(self, name: str, options: Mapping[str, Any]) -> str | None:
+        return "length"
+
+    def claims(self, name: str, options: Mapping[str, Any]) -> Mapping[str, Claim]:
+        of_episodes: dict[str, Claim] = dict.fromkeys(OF_EPISODES, True)
+        return {**of_episodes, "forkable": REPLAYED, "has_env_params": FIXED, "renderable": True}
+
+    def replays(self, name: str, options: Mapping[str, Any]) -> Claim:
+        return True
+
+    def make(self, name: str, options: Mapping[str, Any]) -> Any:
+        return super().make(name, {"replay_steps": LONGEST, **options})
+
+    def instances(self, name: str, options: Mapping[str, Any]) -> Callable[[], CrafterInstance]:
+        self.load()
+        length = options.get("length", LONGEST)
+        if length is not None and (type(length) is not int or length < 1):
+            raise InvalidOptionError(
+                f"length must be a positive integer, or None for no limit, got {length!r}."
+            )
+        return functools.partial(CrafterInstance, reward=REWARDS[name], **options)
+
+
+SUITE = CrafterSuite()
