@@ -1,26 +1,18 @@
-"""crafter 1.8.3: survival in a world seen from above, with the interface of an old Gym."""
+"""One environment of crafter, with a state that the seed decides."""
 
 from __future__ import annotations
 
 import collections
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from envhub import spaces
-from envhub.errors import InvalidOptionError
-from envhub.flags import Claim
-from envhub.host import BRIDGE_OPTIONS, HostSuite, Instance, InstanceStep
-from envhub.host.options import FIXED, OF_EPISODES
+from envhub.host import Instance, InstanceStep
 
-# What crafter registers with Gym, if an old Gym is installed, and whether it shows the reward.
-REWARDS = {"CrafterReward-v1": True, "CrafterNoReward-v1": False}
-OPTIONS = ("area", "view", "size", "length")
 PICTURE = 576  # pixels of a side; 64 of each of the nine tiles
-LONGEST = 10_000
-REPLAYED = "its state cannot be saved; with forkable=True its episodes are replayed."
 
 
 class InOrder(dict[Any, None]):
@@ -87,46 +79,3 @@ def _flat(info: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield from ((f"{name}.{key}", count) for key, count in inside.items())
         if not inside:
             yield name, value
-
-
-class CrafterSuite(HostSuite):
-    """Crafter's two environments, which differ in whether they give the reward."""
-
-    name = "crafter"
-    title = "Crafter: survival in a world seen from above, on the CPU"
-    module = distribution = "crafter"
-    supported = ">=1.8.3,<2"
-    example = "CrafterReward-v1"
-    enabling = ({"forkable": True},)
-    relies_on = ("opensimplex",)
-
-    def known_names(self) -> Iterable[str]:
-        return REWARDS
-
-    def options(self, name: str) -> Iterable[str]:
-        return [*OPTIONS, *BRIDGE_OPTIONS]
-
-    def limit(self, name: str, options: Mapping[str, Any]) -> str | None:
-        return "length"
-
-    def claims(self, name: str, options: Mapping[str, Any]) -> Mapping[str, Claim]:
-        of_episodes: dict[str, Claim] = dict.fromkeys(OF_EPISODES, True)
-        return {**of_episodes, "forkable": REPLAYED, "has_env_params": FIXED, "renderable": True}
-
-    def replays(self, name: str, options: Mapping[str, Any]) -> Claim:
-        return True
-
-    def make(self, name: str, options: Mapping[str, Any]) -> Any:
-        return super().make(name, {"replay_steps": LONGEST, **options})
-
-    def instances(self, name: str, options: Mapping[str, Any]) -> Callable[[], CrafterInstance]:
-        self.load()
-        length = options.get("length", LONGEST)
-        if length is not None and (type(length) is not int or length < 1):
-            raise InvalidOptionError(
-                f"length must be a positive integer, or None for no limit, got {length!r}."
-            )
-        return functools.partial(CrafterInstance, reward=REWARDS[name], **options)
-
-
-SUITE = CrafterSuite()
