@@ -179,16 +179,8 @@ class BraxEnvironment(Environment):
     def check_params(self, params: Any) -> None:
         super().check_params(params)
         if params.sys is not None:
-            own, given = self.unwrapped.sys, params.sys
-            # Two that were read from one file differ in what is no array, and are alike.
-            leaves = jax.tree.leaves(given, is_leaf=lambda leaf: leaf is None)
-            number = len(jax.tree.leaves(own, is_leaf=lambda leaf: leaf is None))
-            if type(given) is not type(own) or len(leaves) != number:
-                raise InvalidParamsError(
-                    f"params.sys is the model of something else than {self}: change its own, "
-                    "env.unwrapped.sys.replace(field=value)."
-                )
-            check_leaves("params.sys", leaves, own)
+            change = "env.unwrapped.sys.replace(field=value)"
+            check_model(self, "sys", params.sys, self.unwrapped.sys, change)
 
     def reset_env(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
         state = self._under(params).reset(key)
@@ -244,6 +236,22 @@ class BraxEnvironment(Environment):
 
         state, rewards = jax.lax.scan(once, state, None, self.action_repeat)
         return state, jnp.sum(rewards)
+
+
+def check_model(env: Environment, name: str, given: Any, own: Any, change: str) -> None:
+    """Refuse a model, a field of the params, that is not the environment's own in another form.
+
+    Raises:
+        InvalidParamsError: if it is that of something else.
+    """
+    # Two that were read from one file differ in what is no array, and are alike.
+    leaves = jax.tree.leaves(given, is_leaf=lambda leaf: leaf is None)
+    number = len(jax.tree.leaves(own, is_leaf=lambda leaf: leaf is None))
+    if type(given) is not type(own) or len(leaves) != number:
+        raise InvalidParamsError(
+            f"params.{name} is the model of something else than {env}: change its own, {change}."
+        )
+    check_leaves(f"params.{name}", leaves, own)
 
 
 def _unbounded(seen: Any) -> spaces.Space:

@@ -91,7 +91,7 @@ def brax_step(env: Any) -> Step:
 
 
 def brax_state(state: Any) -> Any:
-    """brax's own state and the steps so far, of the hub's."""
+    """The own state of brax or MuJoCo Playground and the steps so far, of the hub's."""
     return state.env, state.steps
 
 
@@ -137,6 +137,7 @@ EXAMPLES = {
     "brax": Example("brax::hopper", {"backend": "spring"}, brax_step, False, brax_state),
     "jaxmarl": Example("jaxmarl::MPE_simple_spread_v3", {}, jaxmarl_step, False, jaxmarl_state),
     "octax": Example("octax::brix", {}, octax_step, False),
+    "playground": Example("playground::CartpoleBalance", {}, brax_step, False, brax_state),
     "xminigrid": Example(f"xminigrid::{XLAND}", {}, xminigrid_step, False),
 }
 

@@ -40,6 +40,7 @@ BUILTIN: Mapping[str, str] = MappingProxyType(
         "navix": "envhub.adapters.navix:SUITE",
         "octax": "envhub.adapters.octax:SUITE",
         "pgx": "envhub.adapters.pgx:SUITE",
+        "playground": "envhub.adapters.playground:SUITE",
         "popgym": "envhub.adapters.plugins:POPGYM",
         "pufferlib": "envhub.adapters.pufferlib:SUITE",
         "xminigrid": "envhub.adapters.xminigrid:SUITE",

@@ -35,10 +35,10 @@ PARAMS = REPOSITORY / "docs" / "params.json"
 MARK = "<!-- {}, by python -m tests.suite_pages -->"
 END = "<!-- end -->"
 # Suites whose params all have one class, so that the names are those of the example.
-SAME_PARAMS = ("ale", "brax", "navix")
+SAME_PARAMS = ("ale", "brax", "navix", "playground")
 OPTIONS = {"ale": {"engine": "python"}}  # options without which a suite has no params
-# Fields of brax's `System` that are changed to randomise domains. The param `sys` is `None` for the
-# environment's own system.
+# Fields of brax's `System` and of MJX's model that are changed to randomise domains. The params
+# `sys` and `model` are `None` for the environment's own.
 PARTS = {
     "brax": (
         "sys.gravity",
@@ -49,7 +49,14 @@ PARTS = {
         "sys.dof.armature",
         "sys.actuator.gear",
         "sys.geom_friction",
-    )
+    ),
+    "playground": (
+        "mjx_model.opt.gravity",
+        "mjx_model.body_mass",
+        "mjx_model.dof_damping",
+        "mjx_model.dof_armature",
+        "mjx_model.geom_friction",
+    ),
 }
 CALLBACK = "*callback options*"
 MOST_NAMES = 120  # in one cell; the site has a page for each environment

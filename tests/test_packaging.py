@@ -433,11 +433,12 @@ def test_a_suite_that_does_not_fit_the_newest_versions_has_a_set_of_its_own(
 def test_a_suite_that_does_not_fit_old_versions_is_not_in_their_sets() -> None:
     """Some need newer versions: EnvPool of glfw, JaxMARL of JAX, and xminigrid of tqdm.
 
-    dm_control needs an older MuJoCo than the newest, and labmaze, which has no wheel for 3.13.
+    playground needs a newer brax. dm_control needs an older MuJoCo than the newest, and labmaze,
+    which has no wheel for 3.13.
     """
     absent = {path.stem: tasks.absent(path.stem) for path in CONSTRAINTS}
     oldest = {name: found for name, found in absent.items() if name.startswith("oldest-")}
-    newer = ["envpool", "jaxmarl", "xminigrid"]
+    newer = ["envpool", "jaxmarl", "playground", "xminigrid"]
     assert oldest == {
         f"oldest-py{python}": ["dm_control"] * (python == "3.13") + newer for python in SUPPORTED
     }
@@ -447,6 +448,7 @@ def test_a_suite_that_does_not_fit_old_versions_is_not_in_their_sets() -> None:
     assert tasks.tests_without(tasks.OLDEST) == [
         *("--without", "envpool", "--ignore", "tests/quirks/test_envpool.py"),
         *("--without", "jaxmarl", "--ignore", "tests/quirks/test_jaxmarl.py"),
+        *("--without", "playground", "--ignore", "tests/quirks/test_playground.py"),
         *("--without", "xminigrid", "--ignore", "tests/quirks/test_xminigrid.py"),
     ]
 

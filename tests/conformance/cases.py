@@ -117,6 +117,8 @@ def _of_navix(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
 
 
 def _of_brax(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
+    """Brax's interface, which MuJoCo Playground has too."""
+
     def reset(key: Any, params: Any) -> tuple[Any, Any]:
         state = env.unwrapped.reset(key)
         return state.obs, state
@@ -569,6 +571,12 @@ BINDINGS = {
     "jumanji": Binding(
         sample=(("Game2048-v1", {}), ("Snake-v1", {})),
         direct=_of_jumanji,
+    ),
+    "playground": Binding(
+        sample=(("CartpoleBalance", {}),),
+        direct=_of_brax,
+        own_state=lambda state: state.env,
+        own_done=lambda result: result.terminated,
     ),
     "brax": Binding(
         sample=(

@@ -30,6 +30,7 @@ BASES = {
     "navix": ("Navix-Empty-5x5-v0", {"max_steps": 20}),
     "octax": ("brix", {"max_num_steps_per_episodes": 20}),
     "pgx": ("minatar-breakout", {}),
+    "playground": ("CartpoleBalance", {"episode_length": 20}),
     "popgym": ("popgym-PositionOnlyPendulumEasy-v0", {"max_episode_steps": 20}),
     "pufferlib": ("CartPole-v1", {}),
     "xminigrid": ("MiniGrid-Empty-5x5", {"max_steps": 20}),
