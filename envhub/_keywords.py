@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from envhub import registry
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError, brief, did_you_mean
 from envhub.suite import is_accepted
@@ -160,7 +161,10 @@ def _fits(old: Any, new: Any) -> bool:
 def _unknown(env_id: str, name: str, known: Collection[str]) -> InvalidOptionError:
     names = sorted(known)
     hint = did_you_mean(name, [*names, *OWN, *OF_BATCHES])
-    if name in OF_BATCHES:
+    instead = registry.get(env_id.partition("::")[0]).instead
+    if name in instead:
+        hint = f" Give {instead[name]}."
+    elif name in OF_BATCHES:
         hint = f" envhub.make_vec does: envhub.make_vec({env_id!r}, num_envs)."
     elif name in OF_WORKERS:
         hint = f" It has no workers: envhub.make_vec({env_id!r}, num_envs) steps many at once."

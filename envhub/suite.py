@@ -8,7 +8,7 @@ import importlib
 import importlib.util
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -68,6 +68,8 @@ class Suite(abc.ABC):
         also_takes: the import names of other packages whose environments `adopt` takes.
         misfits: pairs of requirements, such as `"mujoco>=4"`, that are known not to work together,
             each with what fails; `envhub doctor` shows them.
+        instead: keywords of the suite's own that `make` does not take, each with what to give
+            instead, for errors.
         enabling: sets of keywords of `make`, such as `{"forkable": True}`. Each set by itself gives
             some environments a capability that they lack by default.
         references: links to the suite's issues or source about the defects behind gaps of the kind
@@ -97,6 +99,7 @@ class Suite(abc.ABC):
     interface: ClassVar[str] = ""
     also_takes: ClassVar[tuple[str, ...]] = ()
     misfits: ClassVar[tuple[tuple[str, str, str], ...]] = ()
+    instead: ClassVar[Mapping[str, str]] = MappingProxyType({})
     enabling: ClassVar[tuple[Mapping[str, Any], ...]] = ()
     references: ClassVar[tuple[tuple[str, str], ...]] = ()
     data: ClassVar[str] = ""
