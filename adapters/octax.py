@@ -11,6 +11,7 @@ import numpy as np
 
 from envhub import spaces
 from envhub._foreign import quiet
+from envhub._inputs import check_positive
 from envhub.environment import Environment, StepResult
 from envhub.flags import Capabilities
 from envhub.params import params_dataclass
@@ -77,6 +78,9 @@ class OctaxSuite(Suite):
         return Capabilities.native(differentiable="actions are discrete.")
 
     def make(self, name: str, options: Mapping[str, Any]) -> Environment:
+        if "color_scheme" in options:  # octax looks at it when it draws (0.1.1)
+            self.load("rendering").create_color_scheme(options["color_scheme"])
+        check_positive("render_scale", options.get("render_scale", 1))
         env, _ = self.load("environments").create_environment(name, "rgb_array", **options)
         return self._of(env, self.capabilities(name, options))
 

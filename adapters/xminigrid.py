@@ -134,13 +134,19 @@ class XMiniGridSuite(Suite):
         given = dict(options)
         benchmark, size = given.pop("benchmark", None), given.get("view_size", 3)
         # xminigrid takes an even one too, and the agent then stands beside its place in the view.
-        if not (isinstance(size, int) and size >= 3 and size % 2):
+        if not (isinstance(size, int | np.integer) and size >= 3 and size % 2):
             raise InvalidOptionError(f"view_size must be an odd number from 3; got {size!r}.")
         if benchmark is not None and benchmark not in list(BENCHMARKS):
             known = ", ".join(BENCHMARKS)
             raise InvalidOptionError(f"benchmark must be one of {known}; got {benchmark!r}.")
         if benchmark is not None and "ruleset" in given:
             raise InvalidOptionError("a benchmark has its own rulesets: give it without ruleset=.")
+        ruleset = self.load("types").RuleSet
+        if "ruleset" in given and not isinstance(given["ruleset"], ruleset):
+            raise InvalidOptionError(
+                f"ruleset must be an xminigrid.types.RuleSet; got {given['ruleset']!r}. "
+                "benchmark= takes the name of a benchmark."
+            )
         env, own = self.load().make(name, **given)
         params: Any = MiniGridParams(own.max_steps)
         if benchmark is not None:

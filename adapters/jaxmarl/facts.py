@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from envhub.errors import InvalidOptionError
 from envhub.flags import Claim
 
 # The class of each name, by family.
@@ -77,7 +78,11 @@ BROKEN_IN_X64 = {"SMAX", "HeuristicEnemySMAX", "LearnedPolicyEnemySMAX", "jaxnav
 
 
 def differentiable(name: str, options: Mapping[str, Any]) -> Claim:
-    """Return the claim of the flag `differentiable`."""
+    """Return the claim of the flag `differentiable`.
+
+    Raises:
+        InvalidOptionError: if the kind of actions is unknown.
+    """
     family = FAMILY_OF[name]
     if family == "MABrax":
         is_smooth = options.get("backend", "positional") != "mjx"
@@ -85,6 +90,8 @@ def differentiable(name: str, options: Mapping[str, Any]) -> Claim:
     if family == "SMAX":
         return "JaxMARL stops the gradient of what it observes."
     given = options.get("action_type", options.get("act_type"))
+    if given not in (None, "Continuous", "Discrete"):  # jaxnav 0.2.0 takes it as "Continuous"
+        raise InvalidOptionError(f"actions are 'Continuous' or 'Discrete', and not {given!r}.")
     if not (given == "Continuous" or (given is None and name.startswith(CONTINUOUS))):
         return "actions are discrete."
     is_seen_late = name == "MPE_simple_adversary_v3"

@@ -105,8 +105,8 @@ class JaxMarlSuite(Suite):
         if "scenario" in options:
             known = self.load("environments.smax.smax_env").MAP_NAME_TO_SCENARIO
             options["scenario"] = _by_name("scenario", options["scenario"], known)
-        if name == "overcooked" and "layout" in options:
-            known = self.load("environments.overcooked").overcooked_layouts
+        if "layout" in options:
+            known = vars(self.load(f"environments.{name}"))[f"{name}_layouts"]
             options["layout"] = _by_name("layout", options["layout"], known)
         if FAMILY_OF[name] == "MABrax":
             options["auto_reset"] = False

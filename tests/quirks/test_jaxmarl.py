@@ -71,6 +71,11 @@ def test_what_the_suite_would_ignore_or_misread_is_refused() -> None:
         envhub.make("jaxmarl::MPE_simple_spread_v3", max_step=3)
     with pytest.raises(errors.InvalidOptionError, match="cramped_room"):
         envhub.make("jaxmarl::overcooked", layout="nowhere")
+    with pytest.raises(errors.InvalidOptionError, match="must be one of cramped_room"):
+        envhub.make("jaxmarl::overcooked_v2", layout="nowhere")
+    for ask in (envhub.make, envhub.capabilities):
+        with pytest.raises(errors.InvalidOptionError, match="'Discrete', and not 'discrete'"):
+            ask("jaxmarl::jaxnav", act_type="discrete")
     with pytest.raises(errors.InvalidOptionError, match="auto_reset"):
         envhub.make("jaxmarl::hopper_3x1", auto_reset=True)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
@@ -33,6 +35,18 @@ def test_the_last_action_presses_no_key_and_chance_comes_from_the_reset() -> Non
     np.testing.assert_array_equal(obs, other)
     results = [env.step(jax.random.key(seed), state, 2, params) for seed in range(2)]
     jax.tree.map(np.testing.assert_array_equal, *[each.obs for each in results])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"color_scheme": "pink"}, "Available: .*'classic'"),
+        ({"render_scale": 0}, "positive integer"),
+    ],
+)
+def test_an_option_of_drawing_is_looked_at_before_it_draws(wrong: Any, reason: str) -> None:
+    with pytest.raises(errors.InvalidOptionError, match=reason):
+        envhub.make("octax::brix", **wrong)
 
 
 def test_wrap_takes_a_game_and_the_limit_is_a_param() -> None:

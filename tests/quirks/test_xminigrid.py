@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -52,6 +53,16 @@ def test_rulesets_and_limits_are_batched_params() -> None:
 def test_an_even_view_is_refused() -> None:
     with pytest.raises(errors.InvalidOptionError, match="odd number from 3; got 4"):
         envhub.make("xminigrid::MiniGrid-Empty-5x5", view_size=4)
+    env, _ = envhub.make("xminigrid::MiniGrid-Empty-5x5", view_size=np.int64(5))
+    assert env.observation_space().shape == (5, 5, 2)
+
+
+@pytest.mark.parametrize("ruleset", ["trivial-21k", None])
+def test_what_is_no_ruleset_is_refused_before_it_is_used(ruleset: Any) -> None:
+    with pytest.raises(
+        errors.InvalidOptionError, match=r"must be an xminigrid\.types\.RuleSet.*benchmark="
+    ):
+        envhub.make("xminigrid::XLand-MiniGrid-R1-9x9", ruleset=ruleset)
 
 
 class TestBenchmarks:
