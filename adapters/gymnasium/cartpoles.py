@@ -40,6 +40,7 @@ class CartPoleFleet(Fleet):
         self._default = Physics(*one.exact)
         self._rows = np.zeros((1 + 4, 1))  # the steps so far, and the state
         self._params: Array | None = None  # float64[P, N], once some are not the default ones
+        self._last: tuple[Any, Any] = None, None  # the numbers of the last step, and where they are
 
     def grow(self, count: int) -> None:
         self._rows = np.concatenate([self._rows, np.zeros((1 + 4, count))], axis=1)
@@ -55,13 +56,15 @@ class CartPoleFleet(Fleet):
         return Outcomes(rows[1:].T.astype(np.float32), (), (), (), (), self._saved(rows))
 
     def step(self, numbers: Sequence[int], actions: Array) -> Outcomes:
-        rows: Array = self._rows[:, numbers]
+        where = self._where(numbers)
+        rows: Array = self._rows[:, where]  # a view, if they are a run
         rows[0] += 1
         if self._params is None and len(numbers) < FEW:
-            return self._step_each(numbers, rows, actions)
-        physics = self._default if self._params is None else Physics(*self._params[:, numbers])
+            return self._step_each(where, rows, actions)
+        physics = self._default if self._params is None else Physics(*self._params[:, where])
         advance(rows[1:], actions, physics)
-        self._rows[:, numbers] = rows
+        if where is numbers:
+            self._rows[:, where] = rows
         is_out = np.abs(rows[1::2]) > self._bounds
         terminated, truncated = is_out[0] | is_out[1], rows[0] >= self._limit
         rewards = 0.0 - terminated if self._is_sutton_barto else np.ones(len(numbers), np.float32)
@@ -103,14 +106,22 @@ class CartPoleFleet(Fleet):
         # As `CartPoleEnv.reset(seed=seed)` does, which takes three times as long.
         return np.random.Generator(np.random.PCG64(seed)).uniform(-0.05, 0.05, 4)
 
-    def _step_each(self, numbers: Sequence[int], rows: Array, actions: Array) -> Outcomes:
+    def _where(self, numbers: Sequence[int]) -> Any:
+        """Return the place of these numbers in the rows: a slice for a run, as in most calls."""
+        if numbers is not self._last[0]:
+            run = slice(int(numbers[0]), int(numbers[0]) + len(numbers))
+            is_run = np.array_equal(numbers, np.arange(run.start, run.stop))
+            self._last = numbers, run if is_run else numbers
+        return self._last[1]
+
+    def _step_each(self, where: Any, rows: Array, actions: Array) -> Outcomes:
         """Step the few by Gymnasium's own step, with the default params."""
         inner, steps = self._one.inner, []
         for lane, action in enumerate(actions.tolist()):
             inner.state, inner.steps_beyond_terminated = rows[1:, lane], None
             steps.append(inner.step(action))
             rows[1:, lane] = inner.state
-        self._rows[:, numbers] = rows
+        self._rows[:, where] = rows  # nothing new, if they are a run
         obs, rewards, terminated, _, _ = zip(*steps, strict=True)
         flags = np.array(terminated), rows[0] >= self._limit
         saved = self._saved(rows)
