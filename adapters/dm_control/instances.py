@@ -24,7 +24,7 @@ class ControlInstance(Instance):
 
     Args:
         create: makes it.
-        drawn: the arrays of its model that a reset draws.
+        drawn: the arrays of its model that a reset draws. That of a height field needs OpenGL.
         limit: after how many steps an episode is truncated; `None` for the task's own time limit,
             and -1 for none.
         view: keywords of `Physics.render`.
@@ -43,6 +43,7 @@ class ControlInstance(Instance):
         self._task, self._physics = self.env.task, self.env.physics
         self._model, self._data = self._physics.model.ptr, self._physics.data.ptr
         self._drawn = [getattr(self._model, name) for name in drawn]
+        self._draws_at_reset = "hfield_data" in drawn
         self._signature = int(mujoco.mjtState.mjSTATE_INTEGRATION)
         self._size = mujoco.mj_stateSize(self._model, self._signature)
         self._is_new = True
@@ -76,6 +77,9 @@ class ControlInstance(Instance):
     def reset(self, seed: int) -> Any:
         self._is_new = False
         self._task.random.seed(seed)
+        if self._draws_at_reset:
+            with opengl_errors():
+                _ = self._physics.contexts
         return self.env.reset().observation
 
     def step(self, action: Any) -> InstanceStep:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
+
+import numpy as np
 
 from envhub import _versions
+from envhub._inputs import check_positive
 from envhub.environment import Environment
 from envhub.errors import InvalidOptionError, UnsupportedVersionError
 from envhub.flags import Claim
@@ -72,6 +75,13 @@ class DmControlSuite(HostSuite):
     relies_on = ("mujoco",)
     supported = ">=1.0.25,<2"
     example = "cartpole-swingup"
+    instead: ClassVar = {
+        "time_limit": "max_episode_steps=100, or task_kwargs={'time_limit': 1.0} in seconds",
+        "random": "the seed to jax.random.key, for reset",
+        "control_timestep": "environment_kwargs={'control_timestep': 0.05}",
+        "n_sub_steps": "environment_kwargs={'n_sub_steps': 5}",
+        "flat_observation": "environment_kwargs={'flat_observation': True}",
+    }
     misfits = (
         ("mujoco>=4", "dm-control<=1.0.50", "its tasks cannot be loaded"),
         ("mujoco<3.17", "dm-control>=1.0.50", "its tasks cannot be loaded"),
@@ -119,17 +129,19 @@ class DmControlSuite(HostSuite):
         given = {key: options[key] for key in OF_LOAD if key in options}
         given["task_kwargs"] = {"random": 0, **(given.get("task_kwargs") or {})}
         seed = given["task_kwargs"]["random"]
-        if type(seed) is not int:  # another one could not be made like it
+        if type(seed) is not int and not isinstance(seed, np.integer):  # as of a generator
             raise InvalidOptionError(f"task_kwargs['random'] must be an integer, got {seed!r}.")
+        if "environment_kwargs" in given["task_kwargs"]:  # which `load` would overwrite (1.0.25)
+            raise InvalidOptionError("give environment_kwargs by itself, and not in task_kwargs.")
         self.load("suite")
         domain, _, task = name.partition("-")
         make = functools.partial(create, domain, task, given)
         view = {key: options[key] for key in OF_RENDER if key in options}
+        for side in {"height", "width"} & view.keys():  # MuJoCo looks at them when it draws
+            check_positive(side, view[side])
         limit = options.get("max_episode_steps")
-        if limit is not None and (type(limit) is not int or (limit < 1 and limit != -1)):
-            raise InvalidOptionError(
-                f"max_episode_steps must be a positive integer, or -1 for none, got {limit!r}."
-            )
+        if limit not in (None, -1):
+            check_positive("max_episode_steps, if it is not -1 for none,", limit)
         return functools.partial(ControlInstance, make, DRAWN.get(name, ()), limit, view)
 
 
