@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from envhub._headless import no_mujoco_log, renderer_without_display
 from envhub.environment import Environment, StepResult
 from envhub.errors import InvalidOptionError
 from envhub.flags import Capabilities
@@ -148,7 +149,7 @@ class PlaygroundSuite(Suite):
         if "impl" in config:
             config.impl = "jax"
         refuse_other_times(config.ctrl_dt, config.sim_dt)
-        with brax._no_log_file():
+        with no_mujoco_log(self.load("_src.mjx_env").mujoco):
             env = top.registry.load(name, config)
         refuse_warp(env)
         capabilities = self.capabilities(name, options)
@@ -202,7 +203,7 @@ class PlaygroundEnvironment(brax.BraxEnvironment):
         model = self._drawn(params.model)
         # The model's own camera follows the body; MuJoCo's free one is too far away to see it.
         camera = model.camera(0).name if model.ncam else None
-        with brax._gl_without_display():
+        with renderer_without_display(SUITE.load("_src.mjx_env").mujoco):
             return SUITE.load().render_array(model, state.env, 240, 320, camera)
 
     def _drawn(self, model: Any) -> Any:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 from collections.abc import Iterator
+from typing import Any
 
 from envhub.errors import RenderError
 
@@ -47,6 +49,42 @@ def opengl_errors() -> Iterator[None]:
             "MuJoCo found no OpenGL to draw with: install EGL (Debian: apt-get install libegl1), "
             f"or set MUJOCO_GL to egl, osmesa or glfw. [{type(error).__name__}: {error}]"
         ) from error
+
+
+@contextlib.contextmanager
+def renderer_without_display(mujoco: Any) -> Iterator[None]:
+    """Make `mujoco.Renderer` draw with EGL unless something else was chosen.
+
+    mujoco 4.0 chose GLFW when it was imported. GLFW fails for want of a display, and aborts the
+    process the next time.
+
+    Args:
+        mujoco: the module.
+    """
+    with opengl_errors():
+        if not is_opengl_chosen():
+            from mujoco.egl import GLContext
+
+            importlib.import_module(mujoco.Renderer.__module__).gl_context.GLContext = GLContext
+        yield
+
+
+@contextlib.contextmanager
+def no_mujoco_log(mujoco: Any) -> Iterator[None]:
+    """Keep MuJoCo's warnings out of the working directory.
+
+    mujoco 4.0 appends them to MUJOCO_LOG.TXT there, for example about a deprecated element of a
+    model.
+
+    Args:
+        mujoco: the module.
+    """
+    before = mujoco.get_mju_user_warning()
+    mujoco.set_mju_user_warning(lambda message: None)
+    try:
+        yield
+    finally:
+        mujoco.set_mju_user_warning(before)
 
 
 @contextlib.contextmanager

@@ -21,9 +21,9 @@ def adopted_instance(create: Callable[[], Any]) -> GymnasiumInstance:
     instance = instance_of(create)
     if "jax" not in sys.modules:  # as in a worker: what holds arrays of JAX has imported it
         return instance
-    from .suite import _is_in_jax
+    from .suite import is_in_jax
 
-    if _is_in_jax(instance):
+    if is_in_jax(instance):
         raise UnavailableEnvError(
             f"{instance.env} is written in JAX, which deadlocks inside a callback: wrap what is "
             "inside."

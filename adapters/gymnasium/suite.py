@@ -150,7 +150,7 @@ class GymnasiumSuite(HostSuite):
             return self._make_functional(name, dict(options))
         create = self.instances(name, own_options(options))
         first = self.trial(name, options).first(create)
-        if _is_in_jax(first):
+        if is_in_jax(first):
             raise UnavailableEnvError(
                 f"gymnasium::{name} is written in JAX, which deadlocks inside a callback; "
                 "envhub.wrap takes its object if it is functional."
@@ -307,7 +307,7 @@ def _options_of(spec: Any) -> dict[str, Any]:
     return options
 
 
-def _is_in_jax(instance: GymnasiumInstance) -> bool:
+def is_in_jax(instance: GymnasiumInstance) -> bool:
     """Whether it holds arrays of JAX, before the first reset; what it calls is found out later."""
     if is_functional(instance.inner):
         return True
