@@ -117,7 +117,10 @@ class PlaygroundSuite(Suite):
         return FAMILIES.get(name, "")
 
     def families(self) -> Mapping[str, str]:
-        return dict.fromkeys(CONTROL, "control")
+        return {
+            name: "smooth control" if name in DIFFERENTIABLE else "control with contacts"
+            for name in CONTROL
+        }
 
     def limit(self, name: str, options: Mapping[str, Any]) -> str | None:
         return "episode_length"

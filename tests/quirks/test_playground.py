@@ -18,6 +18,7 @@ import pytest
 
 import envhub
 from envhub import errors, registry
+from envhub.adapters.playground import CONTROL
 from tests.packages import needed
 
 top, mjx_env = needed("mujoco_playground"), needed("mujoco_playground._src.mjx_env")
@@ -244,3 +245,21 @@ def test_wrap_refuses_warp_and_wrappers_that_reset() -> None:
         envhub.wrap(HandOver(impl="warp"))
     with pytest.raises(errors.InvalidOptionError, match="give the environment inside"):
         envhub.wrap(top.wrapper.BraxAutoResetWrapper(HandOver()))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", CONTROL)
+def test_a_reward_has_a_gradient_where_that_is_claimed_and_nowhere_else(name: str) -> None:
+    """The matrix examines one environment of those that have it, and one of the others."""
+    env, params = envhub.make(f"playground::{name}")
+    _, state = jax.jit(env.reset)(KEY, params)
+    action = jnp.zeros(env.action_space(params).shape)
+
+    def reward(action: jax.Array) -> jax.Array:
+        return jnp.sum(env.step(KEY, state, action, params).reward)
+
+    if env.capabilities.differentiable:
+        assert np.isfinite(jax.jit(jax.grad(reward))(action)).all()
+    else:
+        with pytest.raises(ValueError, match="Reverse-mode"):
+            jax.grad(reward)(action)
