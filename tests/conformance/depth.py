@@ -86,8 +86,13 @@ def _standing(suite: str, family: str) -> str:
 def claims_that_differ(
     suite: str, family: str, options: tuple[tuple[str, object], ...]
 ) -> list[str]:
-    """Return the flags that not all members of a family claim alike."""
-    members = [name for name, other in families(suite).items() if other == family]
+    """Return the flags that not all members of a family claim alike, of those that run."""
+    gap = registry.get(suite).gap
+    members = [
+        name
+        for name, other in families(suite).items()
+        if other == family and not gap(name, dict(options))
+    ]
     claims = [envhub.capabilities(f"{suite}::{name}", **dict(options)) for name in members]
     return [flag for flag in FLAGS if len({getattr(each, flag) for each in claims}) > 1]
 
