@@ -62,7 +62,7 @@ class CrafterInstance(Instance):
     def render(self) -> Any:
         drawn = self._world.random.get_state()  # at night, a picture draws noise
         try:
-            return self.env.render(np.array([PICTURE, PICTURE]))
+            return self.env.render((PICTURE, PICTURE))
         finally:
             self._world.random.set_state(drawn)
 
