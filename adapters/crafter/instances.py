@@ -27,19 +27,19 @@ class InOrder(dict[Any, None]):
 class CrafterInstance(Instance):
     """One `crafter.Env`, whose four values become five, and whose seed decides every episode.
 
+    crafter 1.8.3 keeps the creatures of a part of the world in a set, which orders them by their
+    addresses. Here they are in the order in which they came, which the seed decides.
+
     Args:
-        is_ordered: whether creatures are drawn in an order that the seed decides. crafter 1.8.3
-            keeps those of a part of the world in a set, which orders them by their addresses.
         options: keywords of `crafter.Env`.
     """
 
-    def __init__(self, is_ordered: bool = True, **options: Any) -> None:
+    def __init__(self, **options: Any) -> None:
         import crafter
 
         self.env = crafter.Env(seed=0, **options)
         self._world = self.env._world
-        if is_ordered:
-            self._world.reset = functools.partial(_reset_in_order, self._world, self._world.reset)
+        self._world.reset = functools.partial(_reset_in_order, self._world, self._world.reset)
         self.episode_limit = self.env._length
         width, height = self.env._size
         self.observation_space = spaces.Box(0, 255, (height, width, 3), np.uint8)

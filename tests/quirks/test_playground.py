@@ -15,10 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from envhub.adapters.playground import CONTROL
 
 import envhub
 from envhub import errors, registry
-from envhub.adapters.playground import CONTROL
 from tests.packages import needed
 
 top, mjx_env = needed("mujoco_playground"), needed("mujoco_playground._src.mjx_env")
