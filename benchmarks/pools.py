@@ -66,6 +66,7 @@ ROWS = {
     "minigrid-64-exact": Row("MiniGrid-DoorKey-5x5-v0", 64, None, ("exact", "envpool")),
     "hopper-64-exact": Row("Hopper-v5", 64, None, ("exact", "envpool")),
     "cartpole-64-bound": Row("CartPole-v1", 64, None, ("bound", "envpool")),
+    "cartpole-1024-bound": Row("CartPole-v1", 1024, None, ("bound", "envpool")),
     "minigrid-64-bound": Row("MiniGrid-DoorKey-5x5-v0", 64, None, ("bound", "envpool")),
     "pong-8-bound": Row("Pong-v5", 8, None, ("bound", "envpool")),
     "coinrun-64-bound": Row("CoinrunHard-v0", 64, None, ("bound", "envpool")),
