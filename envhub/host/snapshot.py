@@ -128,6 +128,10 @@ class SnapshotForm:
         Raises:
             ValueError: if an instance saved more than `saved_size` bytes.
         """
+        if len(saved) == 1 and not self._agents:
+            flags = bool(terminated[0]), bool(truncated[0])
+            row = self.pack_one(saved[0], obs.tobytes(), *flags)
+            return np.frombuffer(row, np.uint8)[None]
         sizes = {*map(len, saved)}
         most = max(sizes)
         self._check_room(most)
