@@ -27,6 +27,7 @@ BUILTIN: Mapping[str, str] = MappingProxyType(
     {
         "ale": "envhub.adapters.ale:SUITE",
         "brax": "envhub.adapters.brax:SUITE",
+        "bsuite": "envhub.adapters.bsuite:SUITE",
         "craftax": "envhub.adapters.craftax:SUITE",
         "crafter": "envhub.adapters.crafter:SUITE",
         "dm_control": "envhub.adapters.dm_control:SUITE",

@@ -37,8 +37,9 @@ EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 SUITES = {name: registry.get(name) for name in registry.BUILTIN}
 SUPPORTED = [f"3.{minor}" for minor in range(30)]
 SUPPORTED = [python for python in SUPPORTED if _versions.admits(PROJECT["requires-python"], python)]
-# Suites that do not fit the newest versions of the others, and the Python of the sets of their own.
-APART, APART_ON = {"dm_control"}, "3.12"
+# Suites that `all` is without, because they bring too much or do not fit the newest versions of the
+# others: what has another version there, and the Python of the sets of their own.
+APART, APART_ON = {"bsuite": set[str](), "dm_control": {"mujoco"}}, "3.12"
 CONSTRAINTS = sorted(REPOSITORY.glob("constraints/*"))
 # Where a package of the tree is, and what it is called once it is installed.
 TREE = {"envhub": "envhub", "adapters": "envhub.adapters"}
@@ -97,7 +98,7 @@ def test_there_is_one_extra_a_suite_of_its_name() -> None:
     others = {"all", "dev", "docs", "examples", "ray", "trainers", "video"}
     assert set(EXTRAS) == {*SUITES, *others}
     assert list(map(requirement, EXTRAS["ray"])) == [("ray", actors.SUPPORTED)]
-    together = sorted({*SUITES} - APART)
+    together = sorted({*SUITES} - {*APART})
     assert EXTRAS["all"] == [f"{NAME}[{','.join([*together, 'video'])}]"]
     assert [*tasks.users()] == [*sorted(SUITES), "video"]
     assert tasks.in_all() == [*together, "video"]
@@ -376,7 +377,7 @@ class TestConstraints:
         absent = tasks.absent(path.stem)
         held = [name for name in [*SUITES, "video"] if name not in absent]
         asked += [text for name in held for text in EXTRAS[name]]
-        has_all = {*absent} <= APART
+        has_all = {*absent} <= {*APART}
         assert tasks.extras(path.stem).startswith("all" if has_all else ",".join(held))
         signs = {"docs": "mkdocs", "examples": "torch", "ray": "torch", "trainers": "torchrl"}
         for extra, sign in signs.items():
@@ -407,12 +408,12 @@ def test_a_set_without_a_suite_has_what_that_suite_holds_back() -> None:
         assert all((REPOSITORY / file).exists() for file in files)
 
 
-def test_a_suite_that_does_not_fit_the_newest_versions_has_a_set_of_its_own(
+def test_a_suite_that_is_not_in_all_has_a_set_of_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ran: list[Sequence[str]] = []
     monkeypatch.setattr(tasks, "run", ran.append)
-    for name in APART:
+    for name, different in APART.items():
         own = f"{name}-py{APART_ON}"
         assert tasks.extras(own) == f"{name},dev"
         tasks.install(tasks.ROOT, tasks.extras(own))
@@ -427,7 +428,7 @@ def test_a_suite_that_does_not_fit_the_newest_versions_has_a_set_of_its_own(
         newest = pins_of(REPOSITORY / "constraints" / f"{tasks.newest(APART_ON)}.txt")
         pins = pins_of(REPOSITORY / "constraints" / f"{own}.txt")
         others = {each for each in pins if each in newest and pins[each] != newest[each]}
-        assert others == {"mujoco"}
+        assert others == different
 
 
 def test_a_suite_that_does_not_fit_old_versions_is_not_in_their_sets() -> None:
@@ -440,12 +441,14 @@ def test_a_suite_that_does_not_fit_old_versions_is_not_in_their_sets() -> None:
     oldest = {name: found for name, found in absent.items() if name.startswith("oldest-")}
     newer = ["envpool", "jaxmarl", "playground", "xminigrid"]
     assert oldest == {
-        f"oldest-py{python}": ["dm_control"] * (python == "3.13") + newer for python in SUPPORTED
+        f"oldest-py{python}": ["bsuite", *["dm_control"] * (python == "3.13"), *newer]
+        for python in SUPPORTED
     }
     assert {name: found for name, found in absent.items() if name.startswith("newest-")} == {
-        tasks.newest(python): ["dm_control"] for python in SUPPORTED
+        tasks.newest(python): ["bsuite", "dm_control"] for python in SUPPORTED
     }
     assert tasks.tests_without(tasks.OLDEST) == [
+        *("--without", "bsuite", "--ignore", "tests/quirks/test_bsuite.py"),
         *("--without", "envpool", "--ignore", "tests/quirks/test_envpool.py"),
         *("--without", "jaxmarl", "--ignore", "tests/quirks/test_jaxmarl.py"),
         *("--without", "playground", "--ignore", "tests/quirks/test_playground.py"),
@@ -501,6 +504,7 @@ def test_an_environment_is_set_up_once(steps: list[str]) -> None:
 
 def test_ocean_is_part_of_some_sets_and_not_of_others(steps: list[str]) -> None:
     assert {name: tasks.pins(name, "pufferlib") for name in tasks.set_names()} == {
+        "bsuite-py3.12": False,
         "dm_control-py3.12": False,
         "newest-py3.11": True,
         "newest-py3.12": True,

@@ -30,6 +30,7 @@ class Budget(NamedTuple):
 BUDGETS = {
     "ale": Budget(0, 10, 45, 0.7),
     "brax": Budget(50, 24, 45, 5.6),
+    "bsuite": Budget(0, 8, 30, 0.3),
     "craftax": Budget(0, 40, 45, 14),
     "crafter": Budget(0, 30, 20, 3),
     "dm_control": Budget(0, 8, 45, 0.5),

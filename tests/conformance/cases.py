@@ -287,6 +287,31 @@ def _of_crafter(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]
     return reset, step
 
 
+def _of_bsuite(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
+    """bsuite's own, made anew for each seed, with generators that the seed decides."""
+    import bsuite
+    from bsuite import sweep
+
+    own: list[Any] = []
+
+    def reset(key: Any, params: Any) -> tuple[Any, Any]:
+        name, seed = env.spec.name, envhub.host_seed(key)
+        own[:] = [bsuite.load(name.partition("/")[0], sweep.SETTINGS[name])]
+        inner = getattr(own[0], "raw_env", own[0])
+        vars(inner)["_rng"] = np.random.RandomState(seed)  # bsuite has no other way to seed
+        if inner is not own[0]:
+            vars(own[0])["_rng"] = np.random.RandomState([seed, 1])
+        return jnp.asarray(own[0].reset().observation), ()
+
+    def step(key: Any, state: Any, action: Any, params: Any) -> Transition:
+        after = own[0].step(int(action))
+        info = {"discount": after.discount, **own[0].bsuite_info()}
+        kept = {name: jnp.asarray(info[name], dtype) for name, _, dtype in env.info_entries}
+        return jnp.asarray(after.observation), (), after.reward, after.last(), kept
+
+    return reset, step
+
+
 def _of_plugin(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
     """What Gymnasium makes of the package, whose missions are encoded as the hub encodes text."""
     import gymnasium
@@ -513,6 +538,13 @@ BINDINGS = {
         direct=_of_gymnasium,
         own_state=lambda state: getattr(state, "env", ()),
         own_done=lambda result: result.terminated,
+    ),
+    "bsuite": Binding(
+        sample=(("catch/0", {}), ("cartpole_noise/0", {"forkable": True})),
+        direct=_of_bsuite,
+        of_families={"bandit": "bandit_noise/0", "mountain_car": "mountain_car_noise/0"},
+        own_state=lambda state: (),
+        own_done=lambda result: result.done,
     ),
     "crafter": Binding(
         sample=(("CrafterReward-v1", {}),),

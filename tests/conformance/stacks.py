@@ -17,6 +17,7 @@ from .cases import Case
 BASES = {
     "ale": ("pong", {"noop_max": 0, "max_num_frames_per_episode": 120}),
     "brax": ("fast", {"episode_length": 20}),
+    "bsuite": ("cartpole/0", {"max_episode_steps": 20}),
     "craftax": ("Craftax-Classic-Symbolic-v1", {"max_timesteps": 20}),
     "crafter": ("CrafterReward-v1", {"length": 20}),
     "dm_control": ("pendulum-swingup", {"max_episode_steps": 20}),

@@ -66,6 +66,7 @@ MORE_WAYS: dict[str, Callable[..., Any]] = {
     "somebody's id": made("gymnasium::tests.host.broken:Broken-v0"),
     "ale as Gymnasium has it": made("ale::ALE/Pong-v5"),
     "popgym": made("popgym::popgym-RepeatPreviousEasy-v0"),
+    "bsuite": made("bsuite::catch_noise/0"),
     "dm_control": made("dm_control::reacher-easy"),
     "somebody's PufferEnv": made("pufferlib::tests.quirks.puffer_envs:Walkers", num_envs=1),
     "wrap a class": wrapped("tests.host.awkward", "Drift", "gymnasium"),
