@@ -40,6 +40,7 @@ BUILTIN: Mapping[str, str] = MappingProxyType(
         "minigrid": "envhub.adapters.plugins:MINIGRID",
         "navix": "envhub.adapters.navix:SUITE",
         "octax": "envhub.adapters.octax:SUITE",
+        "ogbench": "envhub.adapters.plugins:OGBENCH",
         "pgx": "envhub.adapters.pgx:SUITE",
         "playground": "envhub.adapters.playground:SUITE",
         "popgym": "envhub.adapters.plugins:POPGYM",

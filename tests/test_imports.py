@@ -31,6 +31,7 @@ ON_HOST = (
     "gymnasium",
     "highway",
     "minigrid",
+    "ogbench",
     "popgym",
     "pufferlib",
 )

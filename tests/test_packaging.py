@@ -37,9 +37,10 @@ EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 SUITES = {name: registry.get(name) for name in registry.BUILTIN}
 SUPPORTED = [f"3.{minor}" for minor in range(30)]
 SUPPORTED = [python for python in SUPPORTED if _versions.admits(PROJECT["requires-python"], python)]
-# Suites that `all` is without, because they bring too much or do not fit the newest versions of the
-# others: what has another version there, and the Python of the sets of their own.
-APART, APART_ON = {"bsuite": set[str](), "dm_control": {"mujoco"}}, "3.12"
+# Suites that `all` is without, because they bring too much, do not fit the newest versions of the
+# others, or have no wheels for each Python: what has another version there, and the Python of the
+# sets of their own.
+APART, APART_ON = {"bsuite": set[str](), "dm_control": {"mujoco"}, "ogbench": set[str]()}, "3.12"
 CONSTRAINTS = sorted(REPOSITORY.glob("constraints/*"))
 # Where a package of the tree is, and what it is called once it is installed.
 TREE = {"envhub": "envhub", "adapters": "envhub.adapters"}
@@ -349,7 +350,7 @@ def test_there_is_a_newest_and_an_oldest_set_for_every_python() -> None:
     oldest = [f"oldest-py{python}.txt" for python in SUPPORTED]
     without = [path.name for path in CONSTRAINTS if tasks.left_out(path.stem)]
     apart = [f"{name}-py{APART_ON}.txt" for name in sorted(APART)]
-    assert [path.name for path in CONSTRAINTS] == [*apart, *expected, *oldest, *without]
+    assert [path.name for path in CONSTRAINTS] == sorted([*apart, *expected, *oldest, *without])
     assert tasks.OLDEST.endswith(f"-py{SUPPORTED[0]}")
     assert tasks.set_names() == [path.stem for path in CONSTRAINTS]
     assert [tasks.newest(python) + ".txt" for python in SUPPORTED] == expected
@@ -439,18 +440,19 @@ def test_a_suite_that_does_not_fit_old_versions_is_not_in_their_sets() -> None:
     """
     absent = {path.stem: tasks.absent(path.stem) for path in CONSTRAINTS}
     oldest = {name: found for name, found in absent.items() if name.startswith("oldest-")}
-    newer = ["envpool", "jaxmarl", "playground", "xminigrid"]
+    newer = ["envpool", "jaxmarl", "ogbench", "playground", "xminigrid"]
     assert oldest == {
         f"oldest-py{python}": ["bsuite", *["dm_control"] * (python == "3.13"), *newer]
         for python in SUPPORTED
     }
     assert {name: found for name, found in absent.items() if name.startswith("newest-")} == {
-        tasks.newest(python): ["bsuite", "dm_control"] for python in SUPPORTED
+        tasks.newest(python): ["bsuite", "dm_control", "ogbench"] for python in SUPPORTED
     }
     assert tasks.tests_without(tasks.OLDEST) == [
         *("--without", "bsuite", "--ignore", "tests/quirks/test_bsuite.py"),
         *("--without", "envpool", "--ignore", "tests/quirks/test_envpool.py"),
         *("--without", "jaxmarl", "--ignore", "tests/quirks/test_jaxmarl.py"),
+        *("--without", "ogbench", "--ignore", "tests/quirks/test_ogbench.py"),
         *("--without", "playground", "--ignore", "tests/quirks/test_playground.py"),
         *("--without", "xminigrid", "--ignore", "tests/quirks/test_xminigrid.py"),
     ]
@@ -512,6 +514,7 @@ def test_ocean_is_part_of_some_sets_and_not_of_others(steps: list[str]) -> None:
         "oldest-py3.11": False,
         "oldest-py3.12": False,
         "oldest-py3.13": False,
+        "ogbench-py3.12": False,
         "without-gymnax-py3.12": False,
     }
     name = tasks.newest("3.12")

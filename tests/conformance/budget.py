@@ -43,6 +43,7 @@ BUDGETS = {
     "minigrid": Budget(0, 5, 30, 0.5),
     "navix": Budget(0, 13, 30, 1.3),
     "octax": Budget(0, 20, 30, 4),
+    "ogbench": Budget(0, 40, 30, 5),
     "pgx": Budget(0, 20, 30, 4),
     "playground": Budget(0, 60, 30, 12),
     "popgym": Budget(0, 4, 20, 0.4),

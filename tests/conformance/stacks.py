@@ -30,6 +30,7 @@ BASES = {
     "minigrid": ("MiniGrid-Empty-5x5-v0", {"keep": ["image"], "max_episode_steps": 20}),
     "navix": ("Navix-Empty-5x5-v0", {"max_steps": 20}),
     "octax": ("brix", {"max_num_steps_per_episodes": 20}),
+    "ogbench": ("pointmaze-medium-singletask-v0", {"max_episode_steps": 20}),
     "pgx": ("minatar-breakout", {}),
     "playground": ("CartpoleBalance", {"episode_length": 20}),
     "popgym": ("popgym-PositionOnlyPendulumEasy-v0", {"max_episode_steps": 20}),

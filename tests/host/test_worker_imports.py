@@ -65,6 +65,7 @@ MORE_WAYS: dict[str, Callable[..., Any]] = {
     "gymnasium's toys": made("gymnasium::FrozenLake-v1"),
     "somebody's id": made("gymnasium::tests.host.broken:Broken-v0"),
     "ale as Gymnasium has it": made("ale::ALE/Pong-v5"),
+    "ogbench": made("ogbench::puzzle-3x3-v0"),
     "popgym": made("popgym::popgym-RepeatPreviousEasy-v0"),
     "bsuite": made("bsuite::catch_noise/0"),
     "dm_control": made("dm_control::reacher-easy"),
