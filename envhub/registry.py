@@ -27,6 +27,7 @@ BUILTIN: Mapping[str, str] = MappingProxyType(
     {
         "ale": "envhub.adapters.ale:SUITE",
         "brax": "envhub.adapters.brax:SUITE",
+        "bsuite": "envhub.adapters.bsuite:SUITE",
         "craftax": "envhub.adapters.craftax:SUITE",
         "crafter": "envhub.adapters.crafter:SUITE",
         "dm_control": "envhub.adapters.dm_control:SUITE",
@@ -39,6 +40,7 @@ BUILTIN: Mapping[str, str] = MappingProxyType(
         "minigrid": "envhub.adapters.plugins:MINIGRID",
         "navix": "envhub.adapters.navix:SUITE",
         "octax": "envhub.adapters.octax:SUITE",
+        "ogbench": "envhub.adapters.plugins:OGBENCH",
         "pgx": "envhub.adapters.pgx:SUITE",
         "playground": "envhub.adapters.playground:SUITE",
         "popgym": "envhub.adapters.plugins:POPGYM",

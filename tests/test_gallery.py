@@ -87,7 +87,7 @@ def test_what_claims_to_be_renderable_and_fails_is_an_error(
     assert list(tmp_path.iterdir()) == []
 
 
-NOT_DRAWN = ("pgx",)  # it draws SVG
+NOT_DRAWN = ("bsuite", "pgx")  # which draw nothing, and SVG
 
 
 @pytest.mark.parametrize("suite", registry.BUILTIN)

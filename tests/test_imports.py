@@ -24,12 +24,14 @@ CONVERTS = "envhub/spaces/_gymnasium.py"  # from and to the spaces of Gymnasium
 SUITE_MODULES = {registry.get(name).module for name in registry.BUILTIN}
 ON_HOST = (
     "ale",
+    "bsuite",
     "crafter",
     "dm_control",
     "envpool",
     "gymnasium",
     "highway",
     "minigrid",
+    "ogbench",
     "popgym",
     "pufferlib",
 )

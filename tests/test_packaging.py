@@ -37,8 +37,10 @@ EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 SUITES = {name: registry.get(name) for name in registry.BUILTIN}
 SUPPORTED = [f"3.{minor}" for minor in range(30)]
 SUPPORTED = [python for python in SUPPORTED if _versions.admits(PROJECT["requires-python"], python)]
-# Suites that do not fit the newest versions of the others, and the Python of the sets of their own.
-APART, APART_ON = {"dm_control"}, "3.12"
+# Suites that `all` is without, because they bring too much, do not fit the newest versions of the
+# others, or have no wheels for each Python: what has another version there, and the Python of the
+# sets of their own.
+APART, APART_ON = {"bsuite": set[str](), "dm_control": {"mujoco"}, "ogbench": set[str]()}, "3.12"
 CONSTRAINTS = sorted(REPOSITORY.glob("constraints/*"))
 # Where a package of the tree is, and what it is called once it is installed.
 TREE = {"envhub": "envhub", "adapters": "envhub.adapters"}
@@ -97,7 +99,7 @@ def test_there_is_one_extra_a_suite_of_its_name() -> None:
     others = {"all", "dev", "docs", "examples", "ray", "trainers", "video"}
     assert set(EXTRAS) == {*SUITES, *others}
     assert list(map(requirement, EXTRAS["ray"])) == [("ray", actors.SUPPORTED)]
-    together = sorted({*SUITES} - APART)
+    together = sorted({*SUITES} - {*APART})
     assert EXTRAS["all"] == [f"{NAME}[{','.join([*together, 'video'])}]"]
     assert [*tasks.users()] == [*sorted(SUITES), "video"]
     assert tasks.in_all() == [*together, "video"]
@@ -348,7 +350,7 @@ def test_there_is_a_newest_and_an_oldest_set_for_every_python() -> None:
     oldest = [f"oldest-py{python}.txt" for python in SUPPORTED]
     without = [path.name for path in CONSTRAINTS if tasks.left_out(path.stem)]
     apart = [f"{name}-py{APART_ON}.txt" for name in sorted(APART)]
-    assert [path.name for path in CONSTRAINTS] == [*apart, *expected, *oldest, *without]
+    assert [path.name for path in CONSTRAINTS] == sorted([*apart, *expected, *oldest, *without])
     assert tasks.OLDEST.endswith(f"-py{SUPPORTED[0]}")
     assert tasks.set_names() == [path.stem for path in CONSTRAINTS]
     assert [tasks.newest(python) + ".txt" for python in SUPPORTED] == expected
@@ -376,7 +378,7 @@ class TestConstraints:
         absent = tasks.absent(path.stem)
         held = [name for name in [*SUITES, "video"] if name not in absent]
         asked += [text for name in held for text in EXTRAS[name]]
-        has_all = {*absent} <= APART
+        has_all = {*absent} <= {*APART}
         assert tasks.extras(path.stem).startswith("all" if has_all else ",".join(held))
         signs = {"docs": "mkdocs", "examples": "torch", "ray": "torch", "trainers": "torchrl"}
         for extra, sign in signs.items():
@@ -407,12 +409,12 @@ def test_a_set_without_a_suite_has_what_that_suite_holds_back() -> None:
         assert all((REPOSITORY / file).exists() for file in files)
 
 
-def test_a_suite_that_does_not_fit_the_newest_versions_has_a_set_of_its_own(
+def test_a_suite_that_is_not_in_all_has_a_set_of_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ran: list[Sequence[str]] = []
     monkeypatch.setattr(tasks, "run", ran.append)
-    for name in APART:
+    for name, different in APART.items():
         own = f"{name}-py{APART_ON}"
         assert tasks.extras(own) == f"{name},dev"
         tasks.install(tasks.ROOT, tasks.extras(own))
@@ -427,7 +429,7 @@ def test_a_suite_that_does_not_fit_the_newest_versions_has_a_set_of_its_own(
         newest = pins_of(REPOSITORY / "constraints" / f"{tasks.newest(APART_ON)}.txt")
         pins = pins_of(REPOSITORY / "constraints" / f"{own}.txt")
         others = {each for each in pins if each in newest and pins[each] != newest[each]}
-        assert others == {"mujoco"}
+        assert others == different
 
 
 def test_a_suite_that_does_not_fit_old_versions_is_not_in_their_sets() -> None:
@@ -438,16 +440,19 @@ def test_a_suite_that_does_not_fit_old_versions_is_not_in_their_sets() -> None:
     """
     absent = {path.stem: tasks.absent(path.stem) for path in CONSTRAINTS}
     oldest = {name: found for name, found in absent.items() if name.startswith("oldest-")}
-    newer = ["envpool", "jaxmarl", "playground", "xminigrid"]
+    newer = ["envpool", "jaxmarl", "ogbench", "playground", "xminigrid"]
     assert oldest == {
-        f"oldest-py{python}": ["dm_control"] * (python == "3.13") + newer for python in SUPPORTED
+        f"oldest-py{python}": ["bsuite", *["dm_control"] * (python == "3.13"), *newer]
+        for python in SUPPORTED
     }
     assert {name: found for name, found in absent.items() if name.startswith("newest-")} == {
-        tasks.newest(python): ["dm_control"] for python in SUPPORTED
+        tasks.newest(python): ["bsuite", "dm_control", "ogbench"] for python in SUPPORTED
     }
     assert tasks.tests_without(tasks.OLDEST) == [
+        *("--without", "bsuite", "--ignore", "tests/quirks/test_bsuite.py"),
         *("--without", "envpool", "--ignore", "tests/quirks/test_envpool.py"),
         *("--without", "jaxmarl", "--ignore", "tests/quirks/test_jaxmarl.py"),
+        *("--without", "ogbench", "--ignore", "tests/quirks/test_ogbench.py"),
         *("--without", "playground", "--ignore", "tests/quirks/test_playground.py"),
         *("--without", "xminigrid", "--ignore", "tests/quirks/test_xminigrid.py"),
     ]
@@ -501,6 +506,7 @@ def test_an_environment_is_set_up_once(steps: list[str]) -> None:
 
 def test_ocean_is_part_of_some_sets_and_not_of_others(steps: list[str]) -> None:
     assert {name: tasks.pins(name, "pufferlib") for name in tasks.set_names()} == {
+        "bsuite-py3.12": False,
         "dm_control-py3.12": False,
         "newest-py3.11": True,
         "newest-py3.12": True,
@@ -508,6 +514,7 @@ def test_ocean_is_part_of_some_sets_and_not_of_others(steps: list[str]) -> None:
         "oldest-py3.11": False,
         "oldest-py3.12": False,
         "oldest-py3.13": False,
+        "ogbench-py3.12": False,
         "without-gymnax-py3.12": False,
     }
     name = tasks.newest("3.12")

@@ -1,8 +1,8 @@
 """Packages that register environments with Gymnasium, each as a suite: a table of facts.
 
 `minigrid::Name` makes what `gymnasium::minigrid:Name` makes, with what is known of it. `table` has
-a class for each package, `suite` has what they share, and `scripts/plugin_names.py` writes the
-names.
+a class for each package, `ogbench` the one of which there is more to mend, and `suite` what they
+share. `scripts/plugin_names.py` writes the names.
 """
 
 from typing import TYPE_CHECKING
@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING
 from envhub._lazy import lazy
 
 if TYPE_CHECKING:
+    from .ogbench import OGBENCH
     from .table import HIGHWAY, MINIGRID, POPGYM
 
-__all__ = ["HIGHWAY", "MINIGRID", "POPGYM"]
+__all__ = ["HIGHWAY", "MINIGRID", "OGBENCH", "POPGYM"]
 
-__getattr__ = lazy(__name__, {f"{__name__}.table": "HIGHWAY MINIGRID POPGYM"})
+__getattr__ = lazy(
+    __name__,
+    {f"{__name__}.ogbench": "OGBENCH", f"{__name__}.table": "HIGHWAY MINIGRID POPGYM"},
+)

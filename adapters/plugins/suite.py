@@ -39,7 +39,7 @@ class PluginSuite(HostSuite):
     gaps: ClassVar[Mapping[str, Gap]] = {}
     longest: ClassVar[Mapping[str, int]] = {}
     enabling = ({"forkable": True},)
-    relies_on = ("gymnasium",)
+    relies_on: ClassVar[tuple[str, ...]] = ("gymnasium",)
 
     @classmethod
     def family_of(cls, name: str, entry_point: str) -> str:

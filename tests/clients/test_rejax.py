@@ -53,7 +53,9 @@ CASES: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
 # Suites of which no environment fits.
 WITHOUT = {
     "jaxmarl": "rejax trains one agent",
+    "bsuite": "its set has no rejax",
     "dm_control": "its set has no rejax",
+    "ogbench": "its set has no rejax",
 }
 
 

@@ -30,6 +30,7 @@ class Budget(NamedTuple):
 BUDGETS = {
     "ale": Budget(0, 10, 45, 0.7),
     "brax": Budget(50, 24, 45, 5.6),
+    "bsuite": Budget(0, 8, 30, 0.3),
     "craftax": Budget(0, 40, 45, 14),
     "crafter": Budget(0, 30, 20, 3),
     "dm_control": Budget(0, 8, 45, 0.5),
@@ -42,6 +43,7 @@ BUDGETS = {
     "minigrid": Budget(0, 5, 30, 0.5),
     "navix": Budget(0, 13, 30, 1.3),
     "octax": Budget(0, 20, 30, 4),
+    "ogbench": Budget(0, 40, 30, 5),
     "pgx": Budget(0, 20, 30, 4),
     "playground": Budget(0, 60, 30, 12),
     "popgym": Budget(0, 4, 20, 0.4),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping
@@ -287,6 +288,31 @@ def _of_crafter(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]
     return reset, step
 
 
+def _of_bsuite(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
+    """bsuite's own, made anew for each seed, with generators that the seed decides."""
+    import bsuite
+    from bsuite import sweep
+
+    own: list[Any] = []
+
+    def reset(key: Any, params: Any) -> tuple[Any, Any]:
+        name, seed = env.spec.name, envhub.host_seed(key)
+        own[:] = [bsuite.load(name.partition("/")[0], sweep.SETTINGS[name])]
+        inner = getattr(own[0], "raw_env", own[0])
+        vars(inner)["_rng"] = np.random.RandomState(seed)  # bsuite has no other way to seed
+        if inner is not own[0]:
+            vars(own[0])["_rng"] = np.random.RandomState([seed, 1])
+        return jnp.asarray(own[0].reset().observation), ()
+
+    def step(key: Any, state: Any, action: Any, params: Any) -> Transition:
+        after = own[0].step(int(action))
+        info = {"discount": after.discount, **own[0].bsuite_info()}
+        kept = {name: jnp.asarray(info[name], dtype) for name, _, dtype in env.info_entries}
+        return jnp.asarray(after.observation), (), after.reward, after.last(), kept
+
+    return reset, step
+
+
 def _of_plugin(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
     """What Gymnasium makes of the package, whose missions are encoded as the hub encodes text."""
     import gymnasium
@@ -306,6 +332,52 @@ def _of_plugin(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]
         return shown(obs), (), reward, terminated, kept
 
     return reset, step
+
+
+def _of_ogbench(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
+    """OGBench's own, beside which the hub's was made, so that it has one space of actions to seed.
+
+    It draws from NumPy's own generator, which goes on from where this episode left it.
+    """
+    import gymnasium
+
+    own = gymnasium.make(env.spec.name, disable_env_checker=True, **_own_options(env))
+    has_goal = isinstance(env.observation_space(env.default_params), envhub.spaces.Dict)
+    drawn: list[Any] = []
+    goal: list[Any] = []
+
+    def shown(obs: Any) -> Any:
+        seen = {"goal": goal[0], "observation": obs} if has_goal else obs
+        return jax.tree.map(jnp.asarray, seen)
+
+    def reset(key: Any, params: Any) -> tuple[Any, Any]:
+        seed = envhub.host_seed(key)
+        own.unwrapped.action_space.seed(seed)
+        drawn[:] = [np.random.RandomState(seed).get_state()]
+        with _from_state(drawn):
+            obs, info = own.reset(seed=seed)
+        goal[:] = [info["goal"]]
+        return shown(obs), ()
+
+    def step(key: Any, state: Any, action: Any, params: Any) -> Transition:
+        with _from_state(drawn):
+            obs, reward, terminated, _, info = own.step(np.asarray(action)[()])
+        kept = {name: jnp.asarray(info[name], dtype) for name, _, dtype in env.info_entries}
+        return shown(obs), (), reward, terminated, kept
+
+    return reset, step
+
+
+@contextlib.contextmanager
+def _from_state(drawn: list[Any]) -> Iterator[None]:
+    """Let NumPy's own generator go on from a state, keep where it comes to, and put it back."""
+    before = np.random.get_state()
+    np.random.set_state(drawn[0])
+    try:
+        yield
+    finally:
+        drawn[0] = np.random.get_state()
+        np.random.set_state(before)
 
 
 def _of_functional(own: Any, env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
@@ -514,6 +586,13 @@ BINDINGS = {
         own_state=lambda state: getattr(state, "env", ()),
         own_done=lambda result: result.terminated,
     ),
+    "bsuite": Binding(
+        sample=(("catch/0", {}), ("cartpole_noise/0", {"forkable": True})),
+        direct=_of_bsuite,
+        of_families={"bandit": "bandit_noise/0", "mountain_car": "mountain_car_noise/0"},
+        own_state=lambda state: (),
+        own_done=lambda result: result.done,
+    ),
     "crafter": Binding(
         sample=(("CrafterReward-v1", {}),),
         direct=_of_crafter,
@@ -523,6 +602,14 @@ BINDINGS = {
     "highway": _plugin(("racetrack-v0", {})),
     "minigrid": _plugin(
         ("MiniGrid-Empty-Random-5x5-v0", {}), ("BabyAI-GoToLocal-v0", {"forkable": True})
+    ),
+    "ogbench": Binding(
+        # The second draws in its resets from a space of actions, and needs a replay to be forked.
+        sample=(("pointmaze-medium-v0", {}), ("puzzle-3x3-singletask-v0", {"forkable": True})),
+        direct=_of_ogbench,
+        of_families={"powderworld": "powderworld-easy-v0"},
+        own_state=lambda state: (),
+        own_done=lambda result: result.terminated,
     ),
     "popgym": _plugin(
         ("popgym-RepeatFirstEasy-v0", {}),

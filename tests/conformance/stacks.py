@@ -17,6 +17,7 @@ from .cases import Case
 BASES = {
     "ale": ("pong", {"noop_max": 0, "max_num_frames_per_episode": 120}),
     "brax": ("fast", {"episode_length": 20}),
+    "bsuite": ("cartpole/0", {"max_episode_steps": 20}),
     "craftax": ("Craftax-Classic-Symbolic-v1", {"max_timesteps": 20}),
     "crafter": ("CrafterReward-v1", {"length": 20}),
     "dm_control": ("pendulum-swingup", {"max_episode_steps": 20}),
@@ -29,6 +30,7 @@ BASES = {
     "minigrid": ("MiniGrid-Empty-5x5-v0", {"keep": ["image"], "max_episode_steps": 20}),
     "navix": ("Navix-Empty-5x5-v0", {"max_steps": 20}),
     "octax": ("brix", {"max_num_steps_per_episodes": 20}),
+    "ogbench": ("pointmaze-medium-singletask-v0", {"max_episode_steps": 20}),
     "pgx": ("minatar-breakout", {}),
     "playground": ("CartpoleBalance", {"episode_length": 20}),
     "popgym": ("popgym-PositionOnlyPendulumEasy-v0", {"max_episode_steps": 20}),
