@@ -37,8 +37,8 @@ EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 SUITES = {name: registry.get(name) for name in registry.BUILTIN}
 SUPPORTED = [f"3.{minor}" for minor in range(30)]
 SUPPORTED = [python for python in SUPPORTED if _versions.admits(PROJECT["requires-python"], python)]
-# Suites that do not fit the newest versions of the others, and the Python of the sets of their own.
-APART, APART_ON = {"dm_control"}, "3.12"
+# Suites that do not fit the newest versions of the others, and the sets of their own.
+APART = {"dm_control": "dm_control-py3.12", "kinetix": "kinetix-py3.11"}
 CONSTRAINTS = sorted(REPOSITORY.glob("constraints/*"))
 # Where a package of the tree is, and what it is called once it is installed.
 TREE = {"envhub": "envhub", "adapters": "envhub.adapters"}
@@ -97,7 +97,7 @@ def test_there_is_one_extra_a_suite_of_its_name() -> None:
     others = {"all", "dev", "docs", "examples", "ray", "trainers", "video"}
     assert set(EXTRAS) == {*SUITES, *others}
     assert list(map(requirement, EXTRAS["ray"])) == [("ray", actors.SUPPORTED)]
-    together = sorted({*SUITES} - APART)
+    together = sorted({*SUITES} - {*APART})
     assert EXTRAS["all"] == [f"{NAME}[{','.join([*together, 'video'])}]"]
     assert [*tasks.users()] == [*sorted(SUITES), "video"]
     assert tasks.in_all() == [*together, "video"]
@@ -347,7 +347,7 @@ def test_there_is_a_newest_and_an_oldest_set_for_every_python() -> None:
     expected = [f"newest-py{python}.txt" for python in SUPPORTED]
     oldest = [f"oldest-py{python}.txt" for python in SUPPORTED]
     without = [path.name for path in CONSTRAINTS if tasks.left_out(path.stem)]
-    apart = [f"{name}-py{APART_ON}.txt" for name in sorted(APART)]
+    apart = [f"{own}.txt" for own in APART.values()]
     assert [path.name for path in CONSTRAINTS] == [*apart, *expected, *oldest, *without]
     assert tasks.OLDEST.endswith(f"-py{SUPPORTED[0]}")
     assert tasks.set_names() == [path.stem for path in CONSTRAINTS]
@@ -376,7 +376,7 @@ class TestConstraints:
         absent = tasks.absent(path.stem)
         held = [name for name in [*SUITES, "video"] if name not in absent]
         asked += [text for name in held for text in EXTRAS[name]]
-        has_all = {*absent} <= APART
+        has_all = {*absent} <= {*APART}
         assert tasks.extras(path.stem).startswith("all" if has_all else ",".join(held))
         signs = {"docs": "mkdocs", "examples": "torch", "ray": "torch", "trainers": "torchrl"}
         for extra, sign in signs.items():
@@ -412,8 +412,9 @@ def test_a_suite_that_does_not_fit_the_newest_versions_has_a_set_of_its_own(
 ) -> None:
     ran: list[Sequence[str]] = []
     monkeypatch.setattr(tasks, "run", ran.append)
-    for name in APART:
-        own = f"{name}-py{APART_ON}"
+    # moviepy 1.0.3, which kinetix pins, asks for decorator before 5.
+    older = {"dm_control": {"mujoco"}, "kinetix": {"decorator", "flax", "jax", "jaxlib"}}
+    for name, own in APART.items():
         assert tasks.extras(own) == f"{name},dev"
         tasks.install(tasks.ROOT, tasks.extras(own))
         # pip before 23.3, which Python 3.12.1 brings, finds no extra with an underscore.
@@ -424,30 +425,33 @@ def test_a_suite_that_does_not_fit_the_newest_versions_has_a_set_of_its_own(
         ]
         # Every name is examined there, and what all sets share has the version of the newest.
         assert set_of_every_name(name) == own
-        newest = pins_of(REPOSITORY / "constraints" / f"{tasks.newest(APART_ON)}.txt")
+        of_python = tasks.newest(own.partition("-py")[2])
+        newest = pins_of(REPOSITORY / "constraints" / f"{of_python}.txt")
         pins = pins_of(REPOSITORY / "constraints" / f"{own}.txt")
         others = {each for each in pins if each in newest and pins[each] != newest[each]}
-        assert others == {"mujoco"}
+        assert others == older[name]
 
 
 def test_a_suite_that_does_not_fit_old_versions_is_not_in_their_sets() -> None:
     """Some need newer versions: EnvPool of glfw, JaxMARL of JAX, and xminigrid of tqdm.
 
     playground needs a newer brax. dm_control needs an older MuJoCo than the newest, and labmaze,
-    which has no wheel for 3.13.
+    which has no wheel for 3.13. kinetix needs an older jax than the newest, and has one set.
     """
     absent = {path.stem: tasks.absent(path.stem) for path in CONSTRAINTS}
     oldest = {name: found for name, found in absent.items() if name.startswith("oldest-")}
-    newer = ["envpool", "jaxmarl", "playground", "xminigrid"]
+    newer = ["envpool", "jaxmarl", "kinetix", "playground", "xminigrid"]
     assert oldest == {
-        f"oldest-py{python}": ["dm_control"] * (python == "3.13") + newer for python in SUPPORTED
+        f"oldest-py{python}": sorted([*["dm_control"] * (python == "3.13"), *newer])
+        for python in SUPPORTED
     }
     assert {name: found for name, found in absent.items() if name.startswith("newest-")} == {
-        tasks.newest(python): ["dm_control"] for python in SUPPORTED
+        tasks.newest(python): ["dm_control", "kinetix"] for python in SUPPORTED
     }
     assert tasks.tests_without(tasks.OLDEST) == [
         *("--without", "envpool", "--ignore", "tests/quirks/test_envpool.py"),
         *("--without", "jaxmarl", "--ignore", "tests/quirks/test_jaxmarl.py"),
+        *("--without", "kinetix", "--ignore", "tests/quirks/test_kinetix.py"),
         *("--without", "playground", "--ignore", "tests/quirks/test_playground.py"),
         *("--without", "xminigrid", "--ignore", "tests/quirks/test_xminigrid.py"),
     ]
@@ -502,6 +506,7 @@ def test_an_environment_is_set_up_once(steps: list[str]) -> None:
 def test_ocean_is_part_of_some_sets_and_not_of_others(steps: list[str]) -> None:
     assert {name: tasks.pins(name, "pufferlib") for name in tasks.set_names()} == {
         "dm_control-py3.12": False,
+        "kinetix-py3.11": False,
         "newest-py3.11": True,
         "newest-py3.12": True,
         "newest-py3.13": False,

@@ -54,6 +54,7 @@ CASES: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
 WITHOUT = {
     "jaxmarl": "rejax trains one agent",
     "dm_control": "its set has no rejax",
+    "kinetix": "its set has no rejax",
 }
 
 
