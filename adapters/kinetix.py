@@ -21,7 +21,7 @@ from envhub.errors import InvalidOptionError
 from envhub.flags import Capabilities
 from envhub.limits import NO_LIMIT
 from envhub.params import params_dataclass
-from envhub.suite import Suite
+from envhub.suite import Gap, Suite, in_x64_mode
 
 # By size: the number of bodies, joints and thrusters of which a level may have any.
 LEVELS = {
@@ -113,6 +113,11 @@ class KinetixSuite(Suite):
         stopped = "kinetix stops the gradients of states and observations."
         return Capabilities.native(differentiable=stopped)
 
+    def gap(self, name: str, options: Mapping[str, Any]) -> Gap | None:
+        if in_x64_mode():
+            return Gap("upstream", "kinetix 3.0.2 mixes dtypes in x64 mode; switch that off.")
+        return None
+
     def make(self, name: str, options: Mapping[str, Any]) -> Environment:
         types = self.load("environment")
         level, sizes, env_params = self.load("util.saving").load_from_json_file(name)
@@ -169,7 +174,8 @@ class KinetixEnvironment(Environment):
         from jax2d.sim_state import SimParams  # kinetix's own base
 
         fields = (field.name for field in dataclasses.fields(SimParams))
-        physics = SimParams(**{field: getattr(own, field) for field in fields})
+        # All are floats, and some of the files and defaults have integers.
+        physics = SimParams(**{field: float(getattr(own, field)) for field in fields})
         params = KinetixParams(own.max_timesteps, own.dense_reward_scale, level, physics)
         super().__init__(env, params, capabilities)
         self._own = own
