@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import shlex
 from collections.abc import Callable, Iterable, Mapping
@@ -133,6 +134,8 @@ class GymnaxSuite(Suite):
     ) -> tuple[str, Environment] | None:
         if not isinstance(obj, self.load("environments.environment").Environment):
             return None
+        if _resets_with_more(obj):
+            return None
         gradients = {"transition_gradients": getattr(obj, "transition_gradients_enabled", False)}
         if type(obj).__module__.startswith("gymnax."):
             capabilities = self.capabilities(obj.name, gradients)
@@ -209,6 +212,12 @@ class GymnaxEnvironment(Environment):
             return super().render_env(state, params)
         drawing = SUITE.load("visualize").Visualizer(self.unwrapped, params, [state])
         return _rasterise(drawing)
+
+
+def _resets_with_more(env: Any) -> bool:
+    """Tell whether a reset needs more than a key and params: kinetix's (3.0.2) takes the level."""
+    given = inspect.signature(env.reset_env).parameters.values()
+    return len([each for each in given if each.default is each.empty]) > 2
 
 
 def _rasterise(drawing: Any) -> np.ndarray:

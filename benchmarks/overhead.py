@@ -33,6 +33,7 @@ WANTED_QUESTION_MS = 5.0
 QUESTION = "gymnax::CartPole-v1"  # the costliest of the suites to ask
 BRAX_EPISODE_LENGTH = 1000
 XLAND = "XLand-MiniGrid-R1-9x9"
+LEVEL = "s/h4_thrust_aim"
 SIDES = ("hub", "own")
 
 
@@ -120,6 +121,16 @@ def octax_step(env: Any) -> Step:
     return step
 
 
+def kinetix_step(env: Any) -> Step:
+    own = registry.get("kinetix").load("util.saving").load_from_json_file(LEVEL)[2]
+
+    def step(key: Any, state: Any, action: Any, params: Any) -> Transition:
+        obs, state, reward, done, _ = env.step_env(key, state, action, own)
+        return obs, state, reward, done
+
+    return step
+
+
 def xminigrid_step(env: Any) -> Step:
     own = registry.get("xminigrid").load().make(XLAND)[1]
 
@@ -136,6 +147,7 @@ EXAMPLES = {
     "craftax": Example("craftax::Craftax-Classic-Symbolic-v1", {}, craftax_step, True),
     "brax": Example("brax::hopper", {"backend": "spring"}, brax_step, False, brax_state),
     "jaxmarl": Example("jaxmarl::MPE_simple_spread_v3", {}, jaxmarl_step, False, jaxmarl_state),
+    "kinetix": Example(f"kinetix::{LEVEL}", {}, kinetix_step, False),
     "octax": Example("octax::brix", {}, octax_step, False),
     "playground": Example("playground::CartpoleBalance", {}, brax_step, False, brax_state),
     "xminigrid": Example(f"xminigrid::{XLAND}", {}, xminigrid_step, False),

@@ -37,6 +37,7 @@ BUILTIN: Mapping[str, str] = MappingProxyType(
         "highway": "envhub.adapters.plugins:HIGHWAY",
         "jaxmarl": "envhub.adapters.jaxmarl:SUITE",
         "jumanji": "envhub.adapters.jumanji:SUITE",
+        "kinetix": "envhub.adapters.kinetix:SUITE",
         "minigrid": "envhub.adapters.plugins:MINIGRID",
         "navix": "envhub.adapters.navix:SUITE",
         "octax": "envhub.adapters.octax:SUITE",

@@ -34,10 +34,12 @@ FIGURES = Path(__file__).parent.parent / "docs" / "figures"
 
 # What `make` needs to be able to render.
 OPTIONS: Mapping[str, Mapping[str, Any]] = {"ale": {"engine": "python"}}
-# Random steps before the picture, at most. Those of brax, craftax, jaxmarl, jumanji, navix,
-# playground and xminigrid compile for long, and their first states are as good to look at; Atari's
-# games begin with a title or an empty field.
-AT_RESET = ("brax", "craftax", "jaxmarl", "jumanji", "navix", "playground", "xminigrid")
+# Random steps before the picture, at most. Those of brax, craftax, jaxmarl, jumanji, kinetix,
+# navix, playground and xminigrid compile for long, and their first states are as good to look at;
+# Atari's games begin with a title or an empty field.
+AT_RESET = (
+    *("brax", "craftax", "jaxmarl", "jumanji", "kinetix", "navix", "playground", "xminigrid"),
+)
 STEPS = {"ale": 90, **dict.fromkeys(AT_RESET, 0)}
 MOST_STEPS = 20
 # Of a suite with a thousand environments, some of each family.

@@ -35,7 +35,7 @@ PARAMS = REPOSITORY / "docs" / "params.json"
 MARK = "<!-- {}, by python -m tests.suite_pages -->"
 END = "<!-- end -->"
 # Suites whose params all have one class, so that the names are those of the example.
-SAME_PARAMS = ("ale", "brax", "navix", "playground")
+SAME_PARAMS = ("ale", "brax", "kinetix", "navix", "playground")
 OPTIONS = {"ale": {"engine": "python"}}  # options without which a suite has no params
 # Fields of brax's `System` and of MJX's model that are changed to randomise domains. The params
 # `sys` and `model` are `None` for the environment's own.
@@ -59,6 +59,7 @@ PARTS = {
     ),
 }
 CALLBACK = "*callback options*"
+MOST_LEAVES = 10  # of a param, each with its dtype and shape
 MOST_NAMES = 120  # in one cell; the site has a page for each environment
 
 
@@ -185,6 +186,8 @@ def _plain(value: Any) -> Any:
     leaves = list(map(np.asarray, jax.tree.leaves(value)))
     if len(leaves) == 1 and leaves[0].size <= 4:
         return _rounded(leaves[0].tolist())
+    if len(leaves) > MOST_LEAVES:
+        return f"{len(leaves)} arrays"
     return ", ".join(f"{leaf.dtype}{list(leaf.shape)}" for leaf in leaves) or None
 
 

@@ -55,6 +55,7 @@ WITHOUT = {
     "jaxmarl": "rejax trains one agent",
     "bsuite": "its set has no rejax",
     "dm_control": "its set has no rejax",
+    "kinetix": "its set has no rejax",
     "ogbench": "its set has no rejax",
 }
 

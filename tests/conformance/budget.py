@@ -40,6 +40,7 @@ BUDGETS = {
     "highway": Budget(0, 20, 30, 2),
     "jaxmarl": Budget(0, 30, 30, 5),
     "jumanji": Budget(80, 10, 45, 2),
+    "kinetix": Budget(0, 90, 45, 15),
     "minigrid": Budget(0, 5, 30, 0.5),
     "navix": Budget(0, 13, 30, 1.3),
     "octax": Budget(0, 20, 30, 4),

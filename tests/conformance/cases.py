@@ -211,6 +211,24 @@ def _of_jaxmarl(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]
     return reset, step
 
 
+def _of_kinetix(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
+    """kinetix's own, made of the file of the level, without its reset."""
+    suite, name = registry.get("kinetix"), env.spec.name
+    level, sizes, own_params = suite.load("util.saving").load_from_json_file(name)
+    types = suite.load("environment")
+    kinds = types.ActionType.CONTINUOUS, types.ObservationType.SYMBOLIC_FLAT
+    own = types.make_kinetix_env(*kinds, None, own_params, sizes, auto_reset=False)
+
+    def reset(key: Any, params: Any) -> tuple[Any, Any]:
+        return own.reset(key, own_params, level)
+
+    def step(key: Any, state: Any, action: Any, params: Any) -> Transition:
+        limited = own_params.replace(max_timesteps=params.max_timesteps)
+        return own.step(key, state, action, limited)
+
+    return reset, step
+
+
 def _of_octax(env: Any) -> tuple[Callable[..., Any], Callable[..., Transition]]:
     def reset(key: Any, params: Any) -> tuple[Any, Any]:
         state, obs, _ = env.unwrapped.reset(key)
@@ -637,6 +655,7 @@ BINDINGS = {
         direct=_of_jaxmarl,
         own_state=lambda state: state.tree,
     ),
+    "kinetix": Binding(sample=(("s/h4_thrust_aim", {}),), direct=_of_kinetix),
     "octax": Binding(
         sample=(("brix", {}),),
         direct=_of_octax,

@@ -27,6 +27,7 @@ BASES = {
     "highway": ("racetrack-v0", {"max_episode_steps": 20}),
     "jaxmarl": ("MPE_simple_v3", {"max_steps": 20}),
     "jumanji": ("Maze-v0", {"time_limit": 20}),
+    "kinetix": ("s/h4_thrust_aim", {"max_timesteps": 20}),
     "minigrid": ("MiniGrid-Empty-5x5-v0", {"keep": ["image"], "max_episode_steps": 20}),
     "navix": ("Navix-Empty-5x5-v0", {"max_steps": 20}),
     "octax": ("brix", {"max_num_steps_per_episodes": 20}),
