@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING
 from envhub._lazy import lazy
 
 if TYPE_CHECKING:
+    from .highway import HIGHWAY
     from .ogbench import OGBENCH
-    from .table import HIGHWAY, MINIGRID, POPGYM
+    from .table import MINIGRID, POPGYM
 
 __all__ = ["HIGHWAY", "MINIGRID", "OGBENCH", "POPGYM"]
 
 __getattr__ = lazy(
     __name__,
-    {f"{__name__}.ogbench": "OGBENCH", f"{__name__}.table": "HIGHWAY MINIGRID POPGYM"},
+    {
+        f"{__name__}.highway": "HIGHWAY",
+        f"{__name__}.ogbench": "OGBENCH",
+        f"{__name__}.table": "MINIGRID POPGYM",
+    },
 )

@@ -3,50 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
-from envhub.errors import InvalidOptionError, MissingDependencyError, did_you_mean
+from envhub.errors import MissingDependencyError
 from envhub.flags import Claim
-from envhub.host import Instance
 from envhub.suite import ANY_KEYWORD, Gap
 
-from ..gymnasium.specs import creator_of
-from ..gymnasium.suite import SUITE as GYMNASIUM
 from .suite import PluginSuite
-
-
-class HighwaySuite(PluginSuite):
-    """highway-env: decisions of a driver."""
-
-    name = "highway"
-    title = "highway-env's traffic, on the CPU"
-    module, distribution = "highway_env", "highway-env"
-    supported = ">=1.10.1,<2"
-    example = "highway-fast-v0"
-
-    gaps: ClassVar[Mapping[str, Gap]] = {
-        f"intersection-multi-agent-v{version}": Gap(
-            "notimpl", "its rewards are a tuple, one for each of its vehicles; v0 has their mean."
-        )
-        for version in (1, 2)
-    }
-
-    @classmethod
-    def family_of(cls, name: str, entry_point: str) -> str:
-        return "roads"  # one simulation, on the roads that a class lays out
-
-    def instances(self, name: str, options: Mapping[str, Any]) -> Callable[[], Instance]:
-        self.load()
-        spec = GYMNASIUM.load("envs.registration").registry[name]
-        given, known = options.get("config") or {}, creator_of(spec).default_config()
-        # highway-env 1.10 to 1.12 keep an entry that they do not know, and ignore it.
-        if unknown := sorted(set(given) - set(known)):
-            raise InvalidOptionError(
-                f"config of highway::{name} has no entry {unknown[0]!r}."
-                f"{did_you_mean(unknown[0], known)} Its entries: {', '.join(sorted(known))}."
-            )
-        return super().instances(name, options)
 
 
 class MinigridSuite(PluginSuite):
@@ -119,4 +83,4 @@ OF_POPGYM = {
     "popgym-VelocityOnlyCartpoleEasy-v0": ("max_episode_length", "sutton_barto_reward"),
 }
 
-HIGHWAY, MINIGRID, POPGYM = HighwaySuite(), MinigridSuite(), PopgymSuite()
+MINIGRID, POPGYM = MinigridSuite(), PopgymSuite()

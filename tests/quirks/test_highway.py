@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import envhub
 from envhub import errors, registry
 from tests.packages import needed
 
-highway_env = needed("highway_env")
+highway_env, gymnasium = needed("highway_env"), needed("gymnasium")
 KEY = jax.random.key(0)
 
 
@@ -42,3 +44,31 @@ def test_several_rewards_are_a_gap_and_their_mean_is_not() -> None:
         envhub.make("highway::intersection-multi-agent-v1")
     env, params = envhub.make("highway::intersection-multi-agent-v0")
     assert isinstance(env.observation_space(params), envhub.spaces.Tuple)
+
+
+def test_an_intersection_does_not_change_how_others_drive() -> None:
+    """It sets numbers of highway-env's drivers in their class, for all of the process."""
+
+    def episode(name: str) -> list[np.ndarray[Any, Any]]:
+        env, params = envhub.make(f"highway::{name}")
+        obs, state = env.reset(KEY, params)
+        seen = [obs]
+        for _ in range(6):
+            result = env.step(KEY, state, 1, params)
+            state = result.state
+            seen += [result.obs, result.reward]
+        return [np.asarray(each) for each in seen]
+
+    names = ("roundabout-v0", "intersection-v0", "roundabout-v0", "intersection-v0")
+    drivers = needed("highway_env.vehicle.behavior").IDMVehicle
+    wanted = drivers.DISTANCE_WANTED
+    first, crossing, second, again = map(episode, names)
+    assert all(map(np.array_equal, first, second))
+    assert all(map(np.array_equal, crossing, again))
+    assert wanted == drivers.DISTANCE_WANTED
+
+    env = gymnasium.make("intersection-v0").unwrapped  # which has numbers of its own
+    obs, _ = env.reset(seed=envhub.host_seed(KEY))
+    assert np.array_equal(np.asarray(obs, np.float32), crossing[0])
+    assert wanted != drivers.DISTANCE_WANTED
+    drivers.DISTANCE_WANTED = wanted
