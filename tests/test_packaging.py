@@ -38,7 +38,7 @@ SUITES = {name: registry.get(name) for name in registry.BUILTIN}
 SUPPORTED = [f"3.{minor}" for minor in range(30)]
 SUPPORTED = [python for python in SUPPORTED if _versions.admits(PROJECT["requires-python"], python)]
 # Suites that `all` is without, because they bring too much, do not fit the newest versions of the
-# others, or have no wheels for each Python: the sets of their own, and what has another version there.
+# others, or have no wheels for each Python, and the sets of their own.
 APART = {
     "bsuite": "bsuite-py3.12",
     "dm_control": "dm_control-py3.12",

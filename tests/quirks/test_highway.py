@@ -40,7 +40,7 @@ def test_the_duration_truncates() -> None:
 
 
 def test_several_rewards_are_a_gap_and_their_mean_is_not() -> None:
-    with pytest.raises(errors.UnavailableEnvError, match="v0 has their mean"):
+    with pytest.raises(errors.UnavailableEnvError, match="its reward must be one number"):
         envhub.make("highway::intersection-multi-agent-v1")
     env, params = envhub.make("highway::intersection-multi-agent-v0")
     assert isinstance(env.observation_space(params), envhub.spaces.Tuple)
