@@ -127,7 +127,7 @@ def test_small_calls_are_compared_with_the_library() -> None:
 def test_the_memory_of_a_tree_is_measured() -> None:
     needed("mctx")
     needed("ale_py")
-    command = [sys.executable, "benchmarks/tree.py", "--nodes", "20"]
+    command = [sys.executable, "benchmarks/search_tree.py", "--nodes", "20"]
     done = subprocess.run(
         command, cwd=REPOSITORY, capture_output=True, text=True, check=True, encoding="utf-8"
     )
