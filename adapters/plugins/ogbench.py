@@ -15,6 +15,7 @@ import numpy as np
 
 from envhub import spaces
 from envhub._headless import egl_without_display, opengl_errors
+from envhub.errors import UnavailableEnvError
 from envhub.host import Instance
 from envhub.suite import Gap
 
@@ -59,6 +60,10 @@ class OgbenchSuite(PluginSuite):
         return PICTURES if options.get("ob_type") == "pixels" else super().gap(name, options)
 
     def instances(self, name: str, options: Mapping[str, Any]) -> Callable[[], Instance]:
+        if gap := self.gap(name, options):  # it would be made, and fail in another thread
+            raise UnavailableEnvError(
+                f"ogbench::{name} does not run here ({gap.kind}: {gap.reason})"
+            )
         return functools.partial(OgbenchInstance, super().instances(name, options))
 
 
