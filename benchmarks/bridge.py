@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import argparse
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -95,23 +95,45 @@ class VectorisedCartPole:
         return np.float32(starts), {}
 
 
-class ControlLoop:
-    """Environments of dm_control, which has no vector environment: a loop steps them."""
+class DmEnvLoop:
+    """Environments of dm_env, which has no vector environment: a loop steps them.
 
-    def __init__(self, domain: str, task: str, num_envs: int) -> None:
-        suite = registry.get("dm_control").load("suite")
-        self._envs = [suite.load(domain, task) for _ in range(num_envs)]
+    Args:
+        envs: the environments.
+        generator: gives the generator of one, to seed it.
+        joined: makes one of their observations.
+    """
+
+    def __init__(
+        self,
+        envs: Sequence[Any],
+        generator: Callable[[Any], np.random.RandomState],
+        joined: Callable[[Any], Any],
+    ) -> None:
+        self._envs, self._generator, self._joined = envs, generator, joined
 
     def reset(self, seed: Any) -> Any:
         for env, each in zip(self._envs, seed, strict=True):
-            env.task.random.seed(each)
-        return _stacked([env.reset().observation for env in self._envs]), {}
+            self._generator(env).seed(each)
+        return self._joined([env.reset().observation for env in self._envs]), {}
 
     def step(self, actions: Any) -> Any:
         steps = [env.step(action) for env, action in zip(self._envs, actions, strict=True)]
         rewards = np.array([step.reward for step in steps])
         ends = np.array([step.last() for step in steps])
-        return _stacked([step.observation for step in steps]), rewards, ends, ends, {}
+        return self._joined([step.observation for step in steps]), rewards, ends, ends, {}
+
+
+def control_loop(domain: str, task: str, num_envs: int) -> DmEnvLoop:
+    suite = registry.get("dm_control").load("suite")
+    envs = [suite.load(domain, task) for _ in range(num_envs)]
+    return DmEnvLoop(envs, lambda env: env.task.random, _stacked)
+
+
+def bsuite_loop(name: str, num_envs: int) -> DmEnvLoop:
+    bsuite, settings = registry.get("bsuite").load(), registry.get("bsuite").load("sweep").SETTINGS
+    envs = [bsuite.load(name.partition("/")[0], settings[name]) for _ in range(num_envs)]
+    return DmEnvLoop(envs, lambda env: vars(env)["_rng"], np.stack)
 
 
 def _stacked(observations: Any) -> Any:
@@ -123,8 +145,16 @@ def controls(domain: str, task: str, num_actions: int) -> Kind:
         count = len(next(iter(obs.values())))
         return rng.uniform(-1, 1, (count, num_actions)).astype(np.float32)
 
-    own = functools.partial(ControlLoop, domain, task)
+    own = functools.partial(control_loop, domain, task)
     return Kind(f"dm_control::{domain}-{task}", own, choose, True)
+
+
+def ogbenches(name: str) -> Callable[[int], Any]:
+    def make(num_envs: int) -> Any:
+        registry.get("ogbench").load()  # which registers it
+        return gymnasiums(name)(num_envs)
+
+    return make
 
 
 def ales(**options: Any) -> Callable[[int], Any]:
@@ -152,6 +182,10 @@ def press_anything_of_three(rng: np.random.Generator, obs: Any) -> Any:
     return rng.integers(0, 3, len(obs), dtype=np.int32)
 
 
+def move_the_legs(rng: np.random.Generator, obs: Any) -> Any:
+    return rng.uniform(-1, 1, (len(obs), 8)).astype(np.float32)
+
+
 VECTORISED = "vector_entry_point"
 CARTPOLE = Kind("gymnasium::CartPole-v1", gymnasiums("CartPole-v1"), keep_the_pole_up, True)
 CARTPOLE_VECTORISED = CARTPOLE._replace(own=VectorisedCartPole)
@@ -161,6 +195,15 @@ HOPPER = Kind("gymnasium::Hopper-v5", gymnasiums("Hopper-v5"), hardly_move, True
 PONG = Kind("ale::pong", ales(), press_anything, False)
 PONG_ON_ONE_CORE = PONG._replace(own=ales(num_threads=1))
 SWINGUP, HUMANOID = controls("cartpole", "swingup", 1), controls("humanoid", "run", 21)
+MOUNTAIN_CAR = Kind(
+    "bsuite::mountain_car/0",
+    functools.partial(bsuite_loop, "mountain_car/0"),
+    press_anything_of_three,
+    True,
+)
+# A seed of OGBench's own decides no episode.
+ANT = "antmaze-large-singletask-v0"
+ANTMAZE = Kind(f"ogbench::{ANT}", ogbenches(ANT), move_the_legs, False)
 OPAQUE, FORKABLE, VECTOR = {"forkable": False}, {"forkable": True}, {"engine": "vector"}
 
 ROWS = {
@@ -179,6 +222,8 @@ ROWS = {
     "swingup-forkable-64": Row(SWINGUP, FORKABLE, 64, None),
     "humanoid-opaque-8": Row(HUMANOID, OPAQUE, 8, 0.97),
     "humanoid-forkable-8": Row(HUMANOID, FORKABLE, 8, 0.97),
+    "mountain-car-64": Row(MOUNTAIN_CAR, OPAQUE, 64, None),
+    "antmaze-16": Row(ANTMAZE, OPAQUE, 16, 0.97),
     "pong-vector-8": Row(PONG, VECTOR, 8, 0.95),
     "pong-vector-64": Row(PONG, VECTOR, 64, 0.95),
     "pong-bound-8": Row(PONG, None, 8, None),

@@ -61,6 +61,11 @@ SOME: Mapping[str, Sequence[str]] = {
         *("MiniGrid-MultiRoom-N6-v0", "MiniGrid-ObstructedMaze-Full-v1", "MiniGrid-Playground-v0"),
         *("MiniGrid-PutNear-8x8-N3-v0", "MiniGrid-RedBlueDoors-8x8-v0", "MiniGrid-UnlockPickup-v0"),
     ],
+    "ogbench": [
+        *("antmaze-large-v0", "antmaze-teleport-v0", "antsoccer-arena-v0", "cube-octuple-v0"),
+        *("cube-single-v0", "humanoidmaze-medium-v0", "pointmaze-giant-v0", "powderworld-easy-v0"),
+        *("powderworld-hard-v0", "puzzle-3x3-v0", "puzzle-4x6-v0", "scene-v0"),
+    ],
 }
 
 # What README.md shows of each suite.

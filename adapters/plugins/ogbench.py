@@ -15,6 +15,7 @@ import numpy as np
 
 from envhub import spaces
 from envhub._headless import egl_without_display, opengl_errors
+from envhub.errors import UnavailableEnvError
 from envhub.host import Instance
 from envhub.suite import Gap
 
@@ -45,11 +46,19 @@ class OgbenchSuite(PluginSuite):
     supported = ">=1.2.2,<2"
     example = "pointmaze-medium-v0"
     relies_on = ("gymnasium", "mujoco", "dm-control")
-    gaps: ClassVar[Mapping[str, Gap]] = {"visual-": PICTURES}
+    gaps: ClassVar[Mapping[str, Gap]] = {
+        "visual-": PICTURES,
+        "humanoidmaze-teleport": Gap(
+            "upstream", "ogbench 1.2.2 has no material 'teleport_in' in its humanoid.xml."
+        ),
+    }
+    references = (
+        ("*", "https://github.com/seohongpark/ogbench/blob/master/ogbench/locomaze/assets"),
+    )
 
     @classmethod
     def family_of(cls, name: str, entry_point: str) -> str:
-        return name.removeprefix("visual-").partition("-")[0]
+        return name.partition("-")[0]  # "visual" of all that is seen as pictures
 
     def load(self, submodule: str = "") -> types.ModuleType:
         where_it_can_draw(functools.partial(super().load, IMPORTS_MUJOCO))
@@ -59,6 +68,10 @@ class OgbenchSuite(PluginSuite):
         return PICTURES if options.get("ob_type") == "pixels" else super().gap(name, options)
 
     def instances(self, name: str, options: Mapping[str, Any]) -> Callable[[], Instance]:
+        if gap := self.gap(name, options):  # pictures would fail in another thread, and later
+            raise UnavailableEnvError(
+                f"ogbench::{name} does not run here ({gap.kind}: {gap.reason})"
+            )
         return functools.partial(OgbenchInstance, super().instances(name, options))
 
 
