@@ -199,3 +199,20 @@ def test_no_thread_steps_or_closes_what_another_one_draws(monkeypatch: pytest.Mo
     env.close()
     assert set(was_free) == {False}
     assert len(was_free) > 1
+
+
+def test_a_drawing_that_stopped_in_the_middle_does_not_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    env, _ = envhub.make("gymnasium::CartPole-v1")
+    state = env.step(KEY, env.reset(KEY)[1], 1).state
+
+    def stop(self: Any) -> None:
+        self.state = self.state + 1
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(env.unwrapped), "render", stop)
+        with pytest.raises(KeyboardInterrupt):
+            env.render(state)
+    same(env.step(KEY, state, 1).obs, jax.jit(env.step)(KEY, state, 1).obs)
