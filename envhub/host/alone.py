@@ -81,7 +81,11 @@ class Alone:
 
     def render(self) -> Any:
         """Draw the state."""
-        return self._detached.render()
+        try:
+            return self._detached.render()
+        except BaseException:
+            self.state = None  # what was left in the middle may have moved; the snapshot has not
+            raise
 
     def _shown(self, obs: Any, **counts: int) -> Parts:
         parts = _bytes_of(self._obs, to_leaves(self._space, obs))

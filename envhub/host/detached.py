@@ -176,10 +176,11 @@ class Detached:
 
     def close(self) -> None:
         """Close the instance. It may be called repeatedly."""
-        instance, self._instance = self._instance, None
-        self._is_here, self._why = False, "it was closed."
-        if instance is not None:
-            instance.close()
+        with self._pool.lock:  # another thread may be at work with it
+            instance, self._instance = self._instance, None
+            self._is_here, self._why = False, "it was closed."
+            if instance is not None:
+                instance.close()
 
     def _made(self) -> Instance:
         """Return the instance, with its params."""

@@ -24,6 +24,9 @@ from envhub.host.transport import from_bytes, num_bytes
 KINDS = {"i": "iu", "u": "iu", "f": "iuf"}
 """The kinds of the dtypes of actions that fit a kind of space, see `conform_action`."""
 
+TAKEN = (np.ndarray, np.generic, int, float, jax.Array)
+"""What an action may be, here as in a program."""
+
 is_outside = trace_state_clean
 """Tell whether a call is outside `jit`, `vmap` and every other trace."""
 
@@ -77,6 +80,7 @@ class Direct:
         started: converts the columns of a reset to its results.
         stepped: converts the columns of a step to its results.
         alone: runs the episode that began last; `None` if the pool runs all.
+        params: the params of all calls, see `flat`.
     """
 
     def __init__(
@@ -86,8 +90,9 @@ class Direct:
         started: Callable[[Columns], Any],
         stepped: Callable[[Columns], Any],
         alone: Alone | None,
+        params: Columns,
     ) -> None:
-        self._pool, self._protocol, self._alone = pool, protocol, alone
+        self._pool, self._protocol, self._alone, self._params = pool, protocol, alone, params
         self._after: dict[Answer, Packed] = {
             Pool.reset: Packed(protocol.after_reset),
             Pool.step: Packed(protocol.after_step),
@@ -101,23 +106,23 @@ class Direct:
         self._is_single, self._form = not more, form
         self._of_states = [name for name in (HANDLE, SNAPSHOT) if name in protocol.after_step]
 
-    def reset(self, key: Any, params: Columns) -> Any:
-        """Start an episode from `flat` params; `None` if the key is committed to a device."""
+    def reset(self, key: Any) -> Any:
+        """Start an episode; `None` if the key is committed to a device."""
         if getattr(key, "committed", True):
             return None
         seed = np.asarray(self._seed(key))
         if self._alone is None:
-            packed, _ = self.call(Pool.reset, {SEED: seed[None], **params})
+            packed, _ = self.call(Pool.reset, {SEED: seed[None], **self._params})
             return self._unpacked(self._started, packed)
         with self._pool.lock:
             return self._of_alone(Pool.reset, self._started, self._alone.reset, int(seed))
 
-    def step(self, state: Any, action: Any, params: Columns) -> Any:
-        """Advance one step with `flat` params; `None` if the arguments are not the usual ones."""
+    def step(self, state: Any, action: Any) -> Any:
+        """Advance one step; `None` if the arguments are not the usual ones."""
         action, given = self._conformed(action), self._given(state)
         if action is None or given is None:
             return None
-        packed, views = self.call(Pool.step, {**given, self._action: action, **params})
+        packed, views = self.call(Pool.step, {**given, self._action: action, **self._params})
         result = self._unpacked(self._stepped, packed)
         self._last = (
             result.state,
@@ -158,8 +163,10 @@ class Direct:
     def render(self, state: Any) -> Any:
         """Draw the episode that began last, if it is in this state; otherwise return `None`."""
         alone = self._alone
-        is_it = alone is not None and state is not None and state is alone.state
-        return alone.render() if alone and is_it else None
+        if alone is None or state is None:
+            return None
+        with self._pool.lock:  # another thread does not step the instance before it is drawn
+            return alone.render() if state is alone.state else None
 
     def call(self, answer: Answer, inputs: Columns) -> tuple[Array, Columns]:
         """Return the outputs of a call to the pool: as bytes, and as views of them."""
@@ -169,8 +176,10 @@ class Direct:
         return packed, views
 
     def _conformed(self, action: Any) -> Array | None:
+        if not (self._is_single and isinstance(action, TAKEN)):
+            return None  # a program takes no lists either
         array, (shape, dtype) = np.asarray(action), self._form
-        if not self._is_single or array.shape != shape:
+        if array.shape != shape:
             return None
         if array.dtype.kind not in KINDS.get(dtype.kind, ""):
             return None

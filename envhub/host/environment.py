@@ -154,7 +154,6 @@ class HostEnvironment(Environment):
     ) -> None:
         super().__init__(unwrapped, default_params, capabilities)
         self.num_agents, self.turn_based = num_agents or 1, first.turn_based
-        self._flat: tuple[Any, Columns] | None = None  # the default params, as an argument
         self._limit = first.episode_limit
         check_options(env_id, options, capabilities)
         identity = identity_of(env_id, version, options, first)
@@ -344,18 +343,24 @@ class HostEnvironment(Environment):
             return None
         own, direct = vars(self), self._direct
         if compiled is own.get("_compiled_reset"):
-            return direct.reset(key, self._default_flat)
+            return direct.reset(key)
         if compiled is not own.get("_compiled_step"):
             return None
         state, action = given
-        return direct.step(state, action, self._default_flat) if type(state) is HostState else None
+        return direct.step(state, action) if type(state) is HostState else None
 
     @functools.cached_property
     def _direct(self) -> Direct:
         def started(outputs: Columns) -> Any:
             return self._obs(outputs, self._protocol.obs), _state(outputs)
 
-        return Direct(self._pool, self._protocol, started, self._result, self._alone)
+        params = flat(self.default_params)
+        return Direct(self._pool, self._protocol, started, self._result, self._alone, params)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "default_params":
+            vars(self).pop("_direct", None)  # it answers with those that were
+        super().__setattr__(name, value)
 
     @property
     def _alone(self) -> Alone | None:
@@ -376,12 +381,6 @@ class HostEnvironment(Environment):
         saves, info = self.capabilities.forkable, [entry.name for entry in self.info_entries]
         how: dict[str, Any] = {"env_id": env_id, "packages": packages}
         return make_fleet(construct, first, options, saves=saves, info=info, **how)
-
-    @property
-    def _default_flat(self) -> Columns:
-        if self._flat is None or self._flat[0] is not self._placed:
-            self._flat = self._placed, flat(self._placed and self._placed[1])
-        return self._flat[1]
 
 
 def identity_of(env_id: str, version: str, options: Mapping[str, Any], first: Instance) -> str:

@@ -132,7 +132,7 @@ def check_snapshots(options: Mapping[str, Any]) -> None:
         InvalidOptionError: if one is invalid; the message names the value.
     """
     forkable, snapshots = options.get("forkable"), options.get("snapshots")
-    if forkable not in (None, True, False):
+    if forkable is not None and type(forkable) is not bool:  # 0 would be taken for nothing
         raise InvalidOptionError(f"forkable must be True or False, got {forkable!r}.")
     if snapshots is not None and not (isinstance(snapshots, str) and snapshots in SNAPSHOTS):
         raise InvalidOptionError(f"snapshots must be 'saved' or 'replay', got {snapshots!r}.")

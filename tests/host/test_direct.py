@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import jax
@@ -12,6 +13,7 @@ import pytest
 import envhub
 from envhub import errors
 from envhub.host import transport
+from envhub.host.alone import Alone
 
 KEY = jax.random.key(0)
 
@@ -155,3 +157,62 @@ def test_an_episode_outside_of_programs_is_drawn() -> None:
     copies = [env.render(jax.tree.map(jnp.array, state)) for state in states]
     np.testing.assert_array_equal(drawn, copies)
     assert not np.array_equal(drawn[0], drawn[-1])
+
+
+def test_other_default_params_are_in_force_at_once() -> None:
+    """Also in the middle of the episode that began last, whose instance has the earlier ones."""
+    env, params = envhub.make("gymnasium::Pendulum-v1")
+    action = np.float32([1.0])
+    for gravity in (3.0, 20.0, 10.0):
+        _, state = env.reset(KEY)
+        state = env.step(KEY, state, action).state
+        env.default_params = params.replace(g=np.float32(gravity))
+        for given in (state, env.reset(KEY)[1]):
+            expected = jax.jit(env.step)(KEY, given, action).obs
+            same(env.step(KEY, given, action).obs, expected)
+            same(env.step(KEY, given, action, env.default_params).obs, expected)
+
+
+@pytest.mark.parametrize("action", [[1.0], (1.0,), [[1.0], [2.0, 3.0]], {"force": 1.0}, "force"])
+def test_what_a_program_refuses_as_an_action_is_refused(action: Any) -> None:
+    env, _ = envhub.make("gymnasium::Pendulum-v1")
+    _, state = env.reset(KEY)
+    with pytest.raises(errors.InvalidActionError, match=r"does not fit Box\(-2.0, 2.0, \(1,\)"):
+        env.step(KEY, state, action)
+    assert env.counts.steps == 0  # type: ignore[attr-defined]
+
+
+def test_no_thread_steps_or_closes_what_another_one_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    env, _ = envhub.make("gymnasium::CartPole-v1")
+    _, state = env.reset(KEY)
+    was_free: list[bool] = []
+
+    def notice(*_: Any) -> None:
+        lock = env._pool.lock  # type: ignore[attr-defined]  # noqa: SLF001
+        other = threading.Thread(target=lambda: was_free.append(lock.acquire(blocking=False)))
+        other.start()
+        other.join()
+
+    monkeypatch.setattr(Alone, "render", notice)
+    env.render(state)
+    monkeypatch.setattr(type(env.unwrapped), "close", notice)
+    env.close()
+    assert set(was_free) == {False}
+    assert len(was_free) > 1
+
+
+def test_a_drawing_that_stopped_in_the_middle_does_not_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    env, _ = envhub.make("gymnasium::CartPole-v1")
+    state = env.step(KEY, env.reset(KEY)[1], 1).state
+
+    def stop(self: Any) -> None:
+        self.state = self.state + 1
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(env.unwrapped), "render", stop)
+        with pytest.raises(KeyboardInterrupt):
+            env.render(state)
+    same(env.step(KEY, state, 1).obs, jax.jit(env.step)(KEY, state, 1).obs)

@@ -416,6 +416,9 @@ def test_options() -> None:
     assert isinstance(make_fleet(Toy, Toy(), {}, saves=False, info=INFO), SerialFleet)
     capabilities = envhub.capabilities("gymnasium::CartPole-v1")
     wrong: Sequence[tuple[dict[str, Any], str]] = [
+        ({"forkable": 0}, "forkable must be True or False, got 0"),
+        ({"forkable": np.False_}, "forkable must be True or False, got "),
+        ({"forkable": np.zeros(2)}, "forkable must be True or False, got "),
         ({"workers": "processes"}, "'serial', 'thread', 'process', 'ray', got 'processes'"),
         ({"workers": "thread", "num_workers": 0}, "num_workers must be a positive integer"),
         ({"num_workers": 2}, "serial instances have none"),
