@@ -58,7 +58,7 @@ FAMILIES = {
     "mujoco.playground": Family("MuJoCo Playground", PASSED, STREAM, is_drawn=False),
     "mujoco.robotics": Family("Gymnasium-Robotics", COUNTED, STREAM, is_drawn=False),
     "pgx": Family("pgx", OWN, STREAM),
-    "procgen": Family("Procgen", OWN, STREAM),
+    "procgen": Family("Procgen", OWN, EXACT),
     "toy_text": Family("toy text", COUNTED, STREAM, is_drawn=False),
     "vizdoom": Family("ViZDoom", COUNTED, STREAM),
 }
