@@ -211,7 +211,10 @@ class KinetixEnvironment(Environment):
         infinite = dict.fromkeys(seen, (-np.inf, np.inf))
         both = infinite | masks | bounds
         return spaces.Dict(
-            {name: spaces.Box(*both[name], leaf.shape, leaf.dtype) for name, leaf in seen.items()}
+            {
+                name: spaces.Box(*both[name], leaf.shape, leaf.dtype)  # type: ignore[call-arg]
+                for name, leaf in seen.items()
+            }
         )
 
     def action_space(self, params: Any = None) -> spaces.Space:
