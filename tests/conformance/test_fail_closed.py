@@ -143,6 +143,7 @@ def test_what_the_matrix_has_not_run_may_be_skipped_and_nothing_else() -> None:
         else:
             assert skipped.isdisjoint({*FLAGS} - {DEVICES})
     unlimited = {"jumanji::Game2048-v1", "pufferlib::breakout", "pufferlib::trash_pickup"}
+    unlimited.add("bsuite::catch/0")
     unlimited.add("pufferlib::trash_pickup,forkable=True")
     unlimited |= {"pgx::minatar-breakout", "pgx::tic_tac_toe"}
     # No episode of these outlasts the seven steps of the limit that is tried.
