@@ -1,1 +1,1 @@
-receive("craftax", {"reasons":["actions are discrete."],"entries":[[["",[3],"ppppppppppyyyyyyynyy",[[0,17]]]],[["",[3,4,5,6,7,8,9],"ppppppppppyyyyyyynyy",[[0,17]]]]],"numbers":{"Craftax-Classic-Pixels-v1":0,"Craftax-Classic-Symbolic-v1":1,"Craftax-Pixels-v1":0,"Craftax-Symbolic-v1":0}});
+receive("craftax", {"reasons":["actions are discrete."],"entries":[[["",[3],"ppppppppppyyyyyyynyy",[[0,17]]]],[["",[3,4,5,7,8,9,10],"ppppppppppyyyyyyynyy",[[0,17]]]]],"numbers":{"Craftax-Classic-Pixels-v1":0,"Craftax-Classic-Symbolic-v1":1,"Craftax-Pixels-v1":0,"Craftax-Symbolic-v1":0}});
