@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from envhub import registry
 from envhub.errors import EnvHubError
@@ -57,7 +57,7 @@ def document(results: Results) -> str:
     parts = [
         HEAD,
         "## By suite\n",
-        _table(["suite", *summary.heads(results)], _by_set(results)),
+        *_by_set(results),
         _costs(results),
         "## Capabilities by suite\n",
         "How many environments there are, and how many have a capability; ○ if some need an option "
@@ -78,12 +78,22 @@ def document(results: Results) -> str:
     return "\n".join(part.rstrip() + "\n" for part in parts if part)
 
 
-def _by_set(results: Results) -> list[list[str]]:
-    """Return the summary with the mark of what is as sampled."""
-    return [
+def _by_set(results: Results) -> Iterator[str]:
+    """Yield the summary: a table of the sets that suites share, and lines of the other sets."""
+    heads = summary.heads(results)
+    rows = [
         [cell.replace(AS_SAMPLED, MARKS[AS_SAMPLED]) for cell in line]
         for line in summary.by_set(results)
     ]
+    alone = {name: summary.only_suite(results, name) for name in results.sets}
+    shared = [place for place, name in enumerate(results.sets) if not alone[name]]
+    table = [[row[0], *(row[1 + place] for place in shared)] for row in rows]
+    ran = [row for row in table if {*row[1:]} - {NOT_RUN} or row[0] not in alone.values()]
+    yield _table(["suite", *(heads[place] for place in shared)], ran)
+    cells = {row[0]: row[1:] for row in rows}
+    for place, name in enumerate(results.sets):
+        if suite := alone[name]:
+            yield f"- {heads[place]} has {suite} alone, {cells[suite][place]}"
 
 
 def _by_flag(results: Results) -> list[list[str]]:

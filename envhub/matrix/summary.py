@@ -70,11 +70,15 @@ def _in_set(results: Results, suite: str, name: str) -> str:
     if version:
         found = environments(Results(results.sets, tuple(rows)))
         return f"{version}: {count_states(found)}"
-    # A set is named after the suite that it leaves out because that holds back the others, or
-    # after the only suite that it has.
-    alone = name.partition("-py")[0]
-    is_left_out = alone == f"without-{suite}" or alone in {*results.suites} - {suite}
+    # A set is named after the suite that it leaves out because that holds back the others.
+    is_left_out = name.startswith(f"without-{suite}-") or only_suite(results, name) not in ("", suite)
     return LEFT_OUT if is_left_out else NOT_RUN
+
+
+def only_suite(results: Results, name: str) -> str:
+    """Return the only suite of a set that is named after it; empty of other sets."""
+    alone = name.partition("-py")[0]
+    return alone if alone in results.suites else ""
 
 
 def count_flags(results: Results) -> dict[str, tuple[int, list[str]]]:
