@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from envhub.errors import InvalidOptionError, did_you_mean
+from envhub.flags import Claim
 from envhub.host import Instance
 from envhub.suite import Gap
 
@@ -15,6 +16,8 @@ from ..gymnasium.specs import creator_of
 from ..gymnasium.suite import SUITE as GYMNASIUM
 from .suite import PluginSuite
 
+# Their constructors take no `render_mode` (highway-env 1.10 to 1.12), so they draw for nobody.
+UNSEEN = {"lane-keeping-v0", "parking-ActionRepeat-v0", "parking-parked-v0"}
 NUMBERS = ("DISTANCE_WANTED", "COMFORT_ACC_MAX", "COMFORT_ACC_MIN")
 Numbers = Mapping[type, Mapping[str, Any]]
 
@@ -38,6 +41,9 @@ class HighwaySuite(PluginSuite):
     @classmethod
     def family_of(cls, name: str, entry_point: str) -> str:
         return "roads"  # one simulation, on the roads that a class lays out
+
+    def draws(self, name: str) -> Claim:
+        return name not in UNSEEN or "highway-env gives its constructor no render_mode."
 
     def instances(self, name: str, options: Mapping[str, Any]) -> Callable[[], Instance]:
         self.load()
