@@ -71,11 +71,8 @@ def _in_set(results: Results, suite: str, name: str) -> str:
         found = environments(Results(results.sets, tuple(rows)))
         return f"{version}: {count_states(found)}"
     # A set is named after the suite that it leaves out because that holds back the others.
-    is_left_out = name.startswith(f"without-{suite}-") or only_suite(results, name) not in (
-        "",
-        suite,
-    )
-    return LEFT_OUT if is_left_out else NOT_RUN
+    others = only_suite(results, name) not in ("", suite)
+    return LEFT_OUT if others or name.startswith(f"without-{suite}-") else NOT_RUN
 
 
 def only_suite(results: Results, name: str) -> str:
