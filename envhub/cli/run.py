@@ -1,5 +1,8 @@
 """`envhub run`: measure a random policy in one environment."""
 
+import math
+import time
+
 import typer
 from rich.console import RenderableType
 
@@ -49,8 +52,11 @@ def _draw_run(facts: Facts) -> RenderableType:
     )
 
 
-def roll_out(rollout: Rollout, title: str, as_json: bool) -> None:
-    """Run the policy to the end, or until Ctrl-C."""
+def roll_out(rollout: Rollout, title: str, as_json: bool, most_seconds: float = math.inf) -> None:
+    """Run the policy to the end, until Ctrl-C, or until this time has passed."""
+    began = time.perf_counter()
     with watched(rollout.steps, title, as_json) as report:
         for taken in rollout:
             report(taken)
+            if time.perf_counter() - began > most_seconds:
+                break

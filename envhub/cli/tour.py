@@ -12,9 +12,11 @@ from envhub.cli._facts import Facts, error_facts, needs_facts
 from envhub.cli._options import AsJson, NumEnvs, Steps
 from envhub.cli.run import roll_out
 
+LONGEST = 15.0  # seconds at a stop, after which it takes no further steps
+
 
 def tour(steps: Steps = 1000, num_envs: NumEnvs = 16, as_json: AsJson = False) -> None:
-    """Run one environment of every suite, and compare them."""
+    """Run one environment of every suite for some seconds, and compare them."""
 
     def visit_all() -> Facts:
         return {"stops": [_visit(name, steps, num_envs, as_json) for name in registry.suites()]}
@@ -37,7 +39,7 @@ def _visit(name: str, steps: int, num_envs: int, as_json: bool) -> Facts:
             return {**stop, "state": "missing"}
         env, params = hub.make(env_id)
         rollout = Rollout(env, params, steps=steps, num_envs=num_envs, seed=0)
-        roll_out(rollout, env_id, as_json)
+        roll_out(rollout, env_id, as_json, LONGEST)
     except Exception as error:  # whatever a suite raises, the tour goes on
         return {**stop, "error": error_facts(error)}
     needs = needs_facts(suite, suite.example)
