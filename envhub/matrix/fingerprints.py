@@ -8,8 +8,8 @@ changed.
   `envhub`, which are the instruments. It ends at what is examined (the hub, spaces, wrappers,
   callback environments), which the tests examine at each change, and at advice, which no
   verdict depends on.
-- The adapter: the closure of the suite's `make`, and of what says which part of an observation
-  shows a limit. An entry of a table counts for the environment that it is about.
+- The adapter: the closure of the suite's `make`, or of `instances` if the hub's `make` calls that,
+  and of what says which part of an observation shows a limit. An entry of a table counts for the environment that it is about.
 - The facts: what the adapter claims of this name under these options. A flag depends on its own
   claim, comparisons on `reproducible` too, and every cell on the gap and the limit.
 - The versions: of Python, jax, jaxlib, NumPy, the suite, and what the suite `relies_on`.
@@ -87,7 +87,10 @@ def of_adapter(
     module = type(suite).__module__
     inside = "envhub.adapters" if module.startswith("envhub.adapters.") else module.split(".")[0]
     sources = Sources(lambda name: f"{name}.".startswith(f"{inside}."), text_of)
-    roots = [(module, f"{type(suite).__qualname__}.{member}") for member in MAKING]
+    # `HostSuite.make` is the hub's, and makes what the adapter's `instances` returns.
+    is_own = type(suite).make.__module__.startswith(inside)
+    members = MAKING if is_own else ("instances", *MAKING)
+    roots = [(module, f"{type(suite).__qualname__}.{member}") for member in members]
     found = sources.closure(roots, names=frozenset(names))
     common, entries = "\n".join(found.texts), dict[str, list[str]]()
     for about, text in found.entries:

@@ -118,13 +118,16 @@ def test_the_command_of_the_gap_clones_menagerie(tmp_path: Path) -> None:
         "mjx_env.MENAGERIE_PATH = mjx_env.EXTERNAL_DEPS_PATH / 'mujoco_menagerie'; "
     )
     git = tmp_path / "git"
-    git.write_text(f'#!/bin/sh\necho "$@" >> {shlex.quote(str(tmp_path / "asked"))}\n')
+    git.write_text(
+        f'#!/bin/sh\necho "$@" >> {shlex.quote(str(tmp_path / "asked"))}\n',
+        encoding="utf-8",
+    )
     git.chmod(0o755)
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
     subprocess.run(
         [sys.executable, "-c", elsewhere + code], env={**os.environ, "PATH": path}, check=True
     )
-    cloned = (tmp_path / "asked").read_text().splitlines()[0]
+    cloned = (tmp_path / "asked").read_text(encoding="utf-8").splitlines()[0]
     assert cloned.startswith("clone ")
     assert cloned.endswith(f"mujoco_menagerie.git {tmp_path / 'mujoco_menagerie'}")
 
