@@ -102,7 +102,8 @@ def test_a_module_imports_only_jax_numpy_and_the_standard_library(path: Path) ->
         allowed |= {"typing_extensions"}  # for those who check types
     if named(path.parent) == "envhub/cli":
         allowed |= {"rich", "typer"}
-    if "adapters" in (named(path.parent), named(path.parent.parent)):  # named otherwise once installed
+    # Adapters, whose package has another name once it is installed.
+    if "adapters" in (named(path.parent), named(path.parent.parent)):
         allowed |= {"a relative import"}
     assert set(imports(ast.parse(path.read_text(encoding="utf-8")), in_functions=False)) <= allowed
 

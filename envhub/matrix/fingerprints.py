@@ -9,7 +9,8 @@ changed.
   callback environments), which the tests examine at each change, and at advice, which no
   verdict depends on.
 - The adapter: the closure of the suite's `make`, or of `instances` if the hub's `make` calls that,
-  and of what says which part of an observation shows a limit. An entry of a table counts for the environment that it is about.
+  and of what says which part of an observation shows a limit. An entry of a table counts for the
+  environment that it is about.
 - The facts: what the adapter claims of this name under these options. A flag depends on its own
   claim, comparisons on `reproducible` too, and every cell on the gap and the limit.
 - The versions: of Python, jax, jaxlib, NumPy, the suite, and what the suite `relies_on`.
