@@ -12,7 +12,7 @@ from envhub.cli._facts import Facts, error_facts, needs_facts
 from envhub.cli._options import AsJson, NumEnvs, Steps
 from envhub.cli.run import roll_out
 
-LONGEST = 15.0  # seconds at a stop, after which it takes no further steps
+LONGEST = 5.0  # seconds at a stop, after which it takes no further steps
 
 
 def tour(steps: Steps = 1000, num_envs: NumEnvs = 16, as_json: AsJson = False) -> None:
