@@ -286,7 +286,7 @@ def test_a_page_of_a_suite_has_its_options_and_params(name: str) -> None:
     text = suite_pages.page(suite).read_text(encoding="utf-8")
     assert suite_pages.between_marks(text, "environments") == suite_pages.environments(suite)
     told = json.loads(suite_pages.PARAMS.read_text(encoding="utf-8"))["defaults"].get(name, {})
-    some = {suite.example, *suite.known_names()[:: max(1, len(told) // 3)]}
+    some = {suite.example, *[*suite.known_names()][:: max(1, len(told) // 3)]}
     made = json.loads(json.dumps(suite_pages.defaults(suite, some)))  # a tuple becomes a list
     assert made == {name: told[name] for name in sorted(some & told.keys())}
 

@@ -44,7 +44,7 @@ def test_an_invalid_id_shows_the_form(bad: object) -> None:
 
 
 def test_an_unknown_suite_names_the_nearest_and_all() -> None:
-    expected = r"Did you mean 'gymnax'.*brax, craftax"
+    expected = r"Did you mean 'gymnax'.*brax, bsuite, craftax"
     with pytest.raises(errors.UnknownSuiteError, match=expected) as caught:
         envhub.make("gymnaxx::CartPole-v1")
     assert isinstance(caught.value, LookupError)

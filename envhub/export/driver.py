@@ -203,7 +203,7 @@ def _programs_of(env: Environment | VectorEnv) -> _Programs:
     def step(key_data: jax.Array, state: Any, action: Any, params: Any) -> Any:
         key, step_key = _split(key_data)
         obs, state, *rest = env.step(step_key, state, action, params)
-        return key, obs, state, (obs, *rest)
+        return key, obs, state, jax.tree.map(_without_keys, (obs, *rest))
 
     def step_packed(*arguments: Any) -> Any:
         *kept, shown = step(*arguments)
@@ -236,3 +236,9 @@ def _checked(space: Any, leaf: Any) -> np.ndarray[Any, Any]:
     if not is_float and not ((array >= space.low) & (array <= space.high)).all():
         raise ValueError("it is out of bounds")
     return array.astype(space.dtype)
+
+
+def _without_keys(leaf: jax.Array) -> jax.Array:
+    """Return the numbers of a key of JAX, which NumPy has none of; playground's `info` has one."""
+    is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return jax.random.key_data(leaf) if is_key else leaf
