@@ -17,6 +17,8 @@ from pathlib import Path
 import jax
 import pytest
 
+from envhub import registry
+
 from . import typed_pages, wrapper_types
 from .conftest import REPOSITORY
 from .test_documents import A_PACKAGE, WITH_CODE, blocks, named
@@ -38,7 +40,7 @@ import envhub
 import jax
 import jax.numpy as jnp
 import numpy as np
-from envhub import registry, spaces
+from envhub import spaces
 from envhub.wrappers import AutoReset, TimeLimit
 
 key = jax.random.key(0)
