@@ -144,9 +144,10 @@ def _letters(row: Row) -> str:
     if not row.cells:
         return ""
     cells = map(row.cell, COLUMNS)
-    return "".join(
+    letters = "".join(
         LETTERS[cell.value].upper() if cell.is_old else LETTERS[cell.value] for cell in cells
     )
+    return letters[0] if len({*letters}) == 1 else letters  # one for all
 
 
 def _why(row: Row, shared: _Shared) -> dict[str, Any]:
@@ -166,6 +167,8 @@ def _reader(columns: Sequence[str], reasons: Mapping[Any, str], runs: Mapping[An
     values = {letter: value for value, letter in LETTERS.items()}
 
     def cells(letters: str, why: Mapping[str, Any], later: Mapping[str, str]) -> dict[str, Cell]:
+        if len(letters) == 1:
+            letters *= len(columns)
         return {
             column: Cell(
                 values[letter.lower()],
