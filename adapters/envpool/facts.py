@@ -27,43 +27,41 @@ class Family(NamedTuple):
     Attributes:
         title: how users call it.
         limit: one of those above.
-        seeding: the default.
         is_drawn: whether it can be drawn without a display.
         frees: whether a pool that goes gives its memory back.
     """
 
     title: str
     limit: str
-    seeding: str
     is_drawn: bool = True
     frees: bool = True
 
 
 FAMILIES = {
-    "atari": Family("Atari", COUNTED, STREAM),
-    "box2d": Family("Box2D", COUNTED, STREAM),
-    "classic_control": Family("classic control", COUNTED, STREAM),
-    "craftax": Family("Craftax", PASSED, STREAM),
-    "gfootball": Family("Google Research Football", PASSED, STREAM, is_drawn=False, frees=False),
-    "highway": Family("highway", OWN, STREAM),
-    "jumanji": Family("jumanji", OWN, STREAM),
-    "marlgrid": Family("MarlGrid", PASSED, STREAM),
-    "minigrid": Family("MiniGrid and BabyAI", PASSED, STREAM),
-    "mujoco.dmc": Family("DeepMind Control", COUNTED, STREAM, is_drawn=False),
-    "mujoco.gym": Family("MuJoCo", COUNTED, STREAM, is_drawn=False),
-    "mujoco.locomotion": Family("dm_control locomotion", OWN, STREAM, is_drawn=False),
-    "mujoco.metaworld": Family("MetaWorld", COUNTED, STREAM, is_drawn=False),
-    "mujoco.mjlab": Family("mjlab", OWN, STREAM, is_drawn=False),
-    "mujoco.myosuite": Family("MyoSuite", COUNTED, STREAM, is_drawn=False),
-    "mujoco.playground": Family("MuJoCo Playground", PASSED, STREAM, is_drawn=False),
-    "mujoco.robotics": Family("Gymnasium-Robotics", COUNTED, STREAM, is_drawn=False),
-    "pgx": Family("pgx", OWN, STREAM),
-    "procgen": Family("Procgen", OWN, EXACT),
-    "toy_text": Family("toy text", COUNTED, STREAM, is_drawn=False),
-    "vizdoom": Family("ViZDoom", COUNTED, STREAM),
+    "atari": Family("Atari", COUNTED),
+    "box2d": Family("Box2D", COUNTED),
+    "classic_control": Family("classic control", COUNTED),
+    "craftax": Family("Craftax", PASSED),
+    "gfootball": Family("Google Research Football", PASSED, is_drawn=False, frees=False),
+    "highway": Family("highway", OWN),
+    "jumanji": Family("jumanji", OWN),
+    "marlgrid": Family("MarlGrid", PASSED),
+    "minigrid": Family("MiniGrid and BabyAI", PASSED),
+    "mujoco.dmc": Family("DeepMind Control", COUNTED, is_drawn=False),
+    "mujoco.gym": Family("MuJoCo", COUNTED, is_drawn=False),
+    "mujoco.locomotion": Family("dm_control locomotion", OWN, is_drawn=False),
+    "mujoco.metaworld": Family("MetaWorld", COUNTED, is_drawn=False),
+    "mujoco.mjlab": Family("mjlab", OWN, is_drawn=False),
+    "mujoco.myosuite": Family("MyoSuite", COUNTED, is_drawn=False),
+    "mujoco.playground": Family("MuJoCo Playground", PASSED, is_drawn=False),
+    "mujoco.robotics": Family("Gymnasium-Robotics", COUNTED, is_drawn=False),
+    "pgx": Family("pgx", OWN),
+    "procgen": Family("Procgen", OWN),
+    "toy_text": Family("toy text", COUNTED, is_drawn=False),
+    "vizdoom": Family("ViZDoom", COUNTED),
 }
 
-NEW = Family("", PASSED, STREAM, is_drawn=False)
+NEW = Family("", PASSED, is_drawn=False)
 """Of a family that a newer version adds."""
 
 NOT_SAVED = (

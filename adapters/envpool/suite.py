@@ -177,7 +177,7 @@ def seeding_of(name: str, options: Mapping[str, Any]) -> str:
             f"seeding='stream' does not go with forkable=True, {', '.join(ALONE)}, which give each "
             "instance a pool of its own, with exact seeding."
         )
-    seeding = asked or (EXACT if needs_instances(options) else _family(name).seeding)
+    seeding = asked or (EXACT if needs_instances(options) else STREAM)
     if options.get("seed") is not None and seeding == EXACT:
         raise InvalidOptionError(
             f"envpool::{name}: seed= is for seeding='stream'; with exact seeding the key of each "

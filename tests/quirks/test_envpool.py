@@ -418,17 +418,17 @@ def test_what_envpool_would_not_survive_does_not_reach_it(
 
 
 def test_no_thread_and_no_pool_is_left() -> None:
-    def threads() -> int:
-        return len(os.listdir("/proc/self/task"))
+    def threads() -> set[str]:
+        return set(os.listdir("/proc/self/task"))
 
     before, fleet = threads(), PoolFleet(recipe("CartPole-v1", num_threads=2), is_exact=True)
     fleet.grow(7)
     for seed in range(60):
         numbers = np.arange(8)[seed % 3 :: 2]
         fleet.reset(numbers, [seed] * len(numbers))
-        assert before < threads() <= before + 16
+        assert 0 < len(threads() - before) <= 16
     fleet.close()
-    assert threads() == before
+    assert threads() <= before
 
 
 def test_a_second_thread_in_a_pool_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
