@@ -7,7 +7,7 @@ arrays of a call. A caller that only ever continues from its last result needs n
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -25,6 +25,7 @@ from envhub.host.protocol import (
     Array,
     Columns,
     Form,
+    InfoEntry,
     of_leaves,
     to_leaves,
 )
@@ -45,24 +46,36 @@ class Detached:
 
     Args:
         pool: the pool of the environment: its lock, its name, and whether it is open.
-        construct: a function that makes an instance.
+        construct: a function that makes an instance; `None` if `use` gives one.
         values: checks the arguments and the results.
         params: the params of all calls, see `flat`.
+
+    Attributes:
+        where: the numbers of the instance and of its state in the pool, for errors.
     """
 
     def __init__(
-        self, pool: Pool, construct: Callable[[], Instance], values: Values, params: Columns
+        self,
+        pool: Pool,
+        construct: Callable[[], Instance] | None,
+        values: Values,
+        params: Columns,
     ) -> None:
         self._pool, self._construct, self._values, self._params = pool, construct, values, params
         self._observe = reader_of(values.observations)
         shown = pool.protocol.shown
         self._reward, self._flag = shown[REWARD], shown[TERMINATED]
-        self._entries = pool.protocol.entries
+        self._entries = {entry.name: entry_reader(entry) for entry in pool.protocol.entries}
         self._instance: Instance | None = None
         self._is_here = False  # whether the instance is in the state of the last result
         self._row: Array | None = None  # a snapshot of that state, for an instance that is not
         self._last: tuple[Any, bool, bool] = None, False, False  # observation and flags
+        self.where: tuple[Sequence[int], Sequence[int]] = (), ()
         self._why = "a copy of an episode has no state where states cannot be saved."
+
+    def use(self, instance: Instance) -> None:
+        """Reset and step this instance from now on."""
+        self._instance, self._is_here, self._row = instance, False, None
 
     def follow(self, other: Detached) -> None:
         """Be in the state of another one, if it can be saved."""
@@ -122,9 +135,7 @@ class Detached:
                     terminated = _flag(terminated, self._flag, TERMINATED)
                 if type(truncated) is not bool:
                     truncated = _flag(truncated, self._flag, TRUNCATED)
-                kept = {}
-                for entry in self._entries:
-                    kept[entry.name] = entry_column([info], entry).reshape(entry.shape)
+                kept = {name: read(info) for name, read in self._entries.items()}
             except BaseException as error:
                 self._give_up(action, error)
             self._last = obs, terminated, truncated
@@ -185,6 +196,7 @@ class Detached:
     def _made(self) -> Instance:
         """Return the instance, with its params."""
         if self._instance is None:
+            assert self._construct is not None
             self._instance = self._construct()
             if PARAMS in self._params:
                 self._instance.set_params(self._params[PARAMS][0])
@@ -212,7 +224,8 @@ class Detached:
         return instance
 
     def _no_info(self) -> dict[str, Any]:
-        return {entry.name: np.zeros(entry.shape, entry.dtype) for entry in self._entries}
+        entries = self._pool.protocol.entries
+        return {entry.name: np.zeros(entry.shape, entry.dtype) for entry in entries}
 
     def _give_up(self, action: Any, error: BaseException) -> NoReturn:
         """Drop the instance, whose state is unknown, and raise the named error."""
@@ -223,11 +236,30 @@ class Detached:
         if isinstance(error, KeyboardInterrupt):
             raise error
         chosen = [] if action is None else [np.asarray(action)]
-        raise named_error(self._pool.name, (), (), chosen, error) from error
+        raise named_error(self._pool.name, *self.where, chosen, error) from error
 
 
 def _flag(value: Any, form: Form, what: str) -> bool:
     return bool(conformed([value], 1, form, what)[0])
+
+
+def entry_reader(entry: InfoEntry) -> Callable[[Any], Array]:
+    """Return a function that reads an entry of one `info`, and refuses a value that does not fit."""
+    name, shape, dtype = entry
+
+    def read(info: Any) -> Array:
+        return entry_column([info], entry).reshape(shape)
+
+    if shape or dtype not in (np.int32, np.float32):
+        return read
+    usual, most = (INTEGERS, 2**31 - 1) if dtype == np.int32 else (NUMBERS, EXACT)
+
+    def read_number(info: Any) -> Array:
+        value = info.get(name) if type(info) is dict else None
+        is_usual = type(value) in usual and -most <= value <= most
+        return np.array(value, dtype) if is_usual else read(info)
+
+    return read_number
 
 
 def reader_of(observations: Observations) -> Callable[[Any], Any]:

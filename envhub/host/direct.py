@@ -151,11 +151,7 @@ class Direct:
         alone = self._alone
         assert alone is not None
         self._pool.error = None
-        try:
-            packed = self._after[answer].join(play(given))
-        except BaseException as error:
-            self._pool.error = error
-            raise
+        packed = self._after[answer].join(self._pool.at_work(play, given))
         result = self._unpacked(unpack, packed)
         alone.state = None if alone.has_ended else result[1]
         return result

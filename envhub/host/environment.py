@@ -21,7 +21,7 @@ from envhub.environment import Environment, StepResult
 from envhub.errors import UnavailableEnvError
 from envhub.flags import Capabilities
 from envhub.host import proof, transport
-from envhub.host.alone import Alone
+from envhub.host.alone import Alone, alone_of
 from envhub.host.autoresets import step_or_reset, step_then_reset
 from envhub.host.detached import Detached
 from envhub.host.direct import Direct, flat, is_outside
@@ -269,6 +269,8 @@ class HostEnvironment(Environment):
         self._pool.close()
         for each in list(self._detached):
             each.close()
+        if alone := vars(self).get("_alone"):
+            alone.close()
 
     @property
     def can_detach(self) -> bool:
@@ -292,6 +294,7 @@ class HostEnvironment(Environment):
 
     def _call(self, answer: Answer, given: Mapping[str, Any], forms: Mapping[str, Form]) -> Columns:
         function = PoolAnswer(self._pool.nonce, answer)
+        _ = self._alone  # the pool has it from then on
         return transport.call(function, given, forms, effect=not self.capabilities.forkable)
 
     def _given(self, state: Any, action: Any, params: Any) -> Columns:
@@ -359,16 +362,15 @@ class HostEnvironment(Environment):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "default_params":
-            vars(self).pop("_direct", None)  # it answers with those that were
+            for each in ("_direct", "_alone"):  # they answer with those that were
+                vars(self).pop(each, None)
         super().__setattr__(name, value)
 
-    @property
+    @functools.cached_property
     def _alone(self) -> Alone | None:
-        """What runs the episode that began last outside `jit`, unless a restore is a replay."""
-        is_other = self._protocol.agents or isinstance(self._construct, Replaying)
-        if is_other or not (self.capabilities.forkable and self.can_detach):
-            return None
-        return Alone(self._pool, self.detached(self.default_params), self._values)
+        is_restored = self.capabilities.forkable and not isinstance(self._construct, Replaying)
+        construct = self._construct if is_restored and self.can_detach else None
+        return alone_of(self._pool, self._values, flat(self.default_params), construct)
 
     def _new_fleet(
         self,

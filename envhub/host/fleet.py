@@ -134,6 +134,10 @@ class SerialFleet(Fleet):
         self._construct, self._saves = construct, saves
         self._instances = [first]
 
+    def instance(self, number: int) -> Instance:
+        """Return an instance, for one that is stepped by itself."""
+        return self._instances[number]
+
     def grow(self, count: int) -> None:
         self._instances += [self._construct() for _ in range(count)]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from envhub.host import pools
 from envhub.host.fleet import Fleet, deferred, named_error
 from envhub.host.outcomes import Counts, Outcomes
 from envhub.host.protocol import HANDLE, SEED, Columns, Given, Protocol, rows_of
+from envhub.host.slots import Slots
 from envhub.host.states import (
     AGAIN,
     ENDED,
@@ -33,6 +34,9 @@ from envhub.host.states import (
     firsts,
 )
 from envhub.host.values import Values, params_of, stretch
+
+if TYPE_CHECKING:
+    from envhub.host.alone import Alone
 
 EVERYONE = slice(None)
 NOBODY = np.zeros(0, np.intp)
@@ -55,6 +59,8 @@ class Pool:
     Attributes:
         protocol: as above.
         error: of the last call that failed.
+        slots: the instances.
+        alone: runs the episode that began last by itself; `None` if the pool runs all.
         lock: held while an instance is at work.
     """
 
@@ -74,11 +80,12 @@ class Pool:
         self.protocol, self._values, self._snapshots = protocol, values, values.snapshots
         rows = Rows(protocol.shown, protocol.chosen, protocol.num_params)
         self._states = States(self.nonce, rows, values.snapshots)
-        self._max_instances = max_instances
-        self._largest_batch = 1
-        self._applied: tuple[Any, bytes] | None = None  # slots and params of the last call
+        how: dict[str, Any] = {"is_saved": bool(values.snapshots), "max_instances": max_instances}
+        self.slots = Slots(name, fleet, self._states, **how)
         self._calls = self._resets = self._steps = 0
         self._is_open = True
+        self.alone: Alone | None = None
+        self._lone: Alone | None = None  # what serves the current call, if it is of one lane
         self.lock = threading.RLock()
         pools.pools[self.nonce] = self
 
@@ -90,41 +97,62 @@ class Pool:
 
     def expect(self, size: int) -> None:
         """Announce a batch that arrives in several calls, which then counts as one large batch."""
-        self._largest_batch = max(self._largest_batch, size)
+        self.slots.largest_batch = max(self.slots.largest_batch, size)
 
-    def name_state(self, resets: int = 0, steps: int = 0) -> tuple[int, int, int]:
-        """Return the handle of a new state, and count the call outside the pool that led to it."""
-        self._calls += 1
+    def count(self, resets: int = 0, steps: int = 0) -> None:
+        """Count what an episode does that is run by itself."""
         self._resets += resets
         self._steps += steps
-        return self._states.name()
+
+    @property
+    def now(self) -> int:
+        """The number of the current call."""
+        return self._states.now
+
+    def name_state(self, slot: int) -> tuple[int, int, int]:
+        """Return the handle of a new state that is not in the table."""
+        return self._states.name(slot)
 
     def serve(self, answer: Answer, inputs: Columns, outputs: Columns, size: int) -> None:
         """Answer one call from a compiled program; `error` keeps its exception."""
+        self.at_work(self._answer, answer, inputs, outputs, size)
+
+    def at_work(self, do: Callable[..., Any], *arguments: Any) -> Any:
+        """Return what one call returns; `error` keeps its exception."""
         try:
             with self.lock, deferred():  # no interrupt comes between moving and recording it
-                self._largest_batch = max(self._largest_batch, size)
                 self._calls += 1
                 self._states.now += 1
                 if not self._is_open or self._made_in != _forks.generation:
                     self.check_usable()  # a call less in every step
-                answer(self, inputs, outputs, size)
+                return do(*arguments)
         except BaseException as error:  # also an interrupt that was deferred
             self.error = error
             raise
+
+    def _answer(self, answer: Answer, inputs: Columns, outputs: Columns, size: int) -> None:
+        self.slots.largest_batch = max(self.slots.largest_batch, size)
+        self._lone = self.alone if self.slots.largest_batch == 1 else None
+        if self.alone and not self._lone:
+            self.alone.give_back()
+        answer(self, inputs, outputs, size)
 
     # What programs call.
 
     def reset(self, inputs: Columns, outputs: Columns, size: int) -> None:
         """Start episodes, each in its own instance."""
+        if self._lone:
+            if self._lone.answer_reset(inputs, outputs):
+                return
+            self._lone.give_back()
         seeds, params = stretch(inputs[SEED], size), params_of(inputs)
         lanes = np.arange(size)
         while len(lanes):  # once, unless a call on forkable states has more lanes than instances
-            slots = self._claim(len(lanes), [])
+            slots = self.slots.claim(len(lanes), [])
             now, lanes = lanes[: len(slots)], lanes[len(slots) :]
-            self._apply(slots, rows_of(params, now))
+            self.slots.apply(slots, rows_of(params, now))
             self._resets += len(slots)
-            outcomes = self._ask(self._fleet.reset, slots, seeds[now].tolist())
+            outcomes = self.slots.ask(self._fleet.reset, slots, seeds[now].tolist())
             batch = self._settle(slots, outcomes, -1, {})
             shown = {name: batch.shown[name] for name in self.protocol.start}
             self._show(outputs, now, batch.handles, shown)
@@ -149,7 +177,7 @@ class Pool:
             return False
         seeds = stretch(inputs[SEED], len(outputs[HANDLE]))[lanes]
         self._resets += len(lanes)
-        outcomes = self._ask(self._fleet.reset, slots, seeds.tolist())
+        outcomes = self.slots.ask(self._fleet.reset, slots, seeds.tolist())
         batch = self._settle(slots, outcomes, 0, {}, within=lanes)  # no generation is 0
         shown = {name: batch.shown[name][lanes] for name in self.protocol.start}
         self._show(outputs, lanes, batch.handles[lanes], shown)
@@ -157,6 +185,10 @@ class Pool:
 
     def step(self, inputs: Columns, outputs: Columns, size: int) -> None:
         """Advance states. Nothing moves unless all handles and actions are valid."""
+        if self._lone:
+            if self._lone.answer_step(inputs, outputs):
+                return
+            self._lone.give_back()
         given = self._values.read(inputs, size)
         slots = self._states.continued(given.handles)
         if slots is not None:
@@ -172,15 +204,17 @@ class Pool:
         """Draw a state; `row` is its snapshot if it has one."""
         with self.lock:
             self.check_usable()
+            if self.alone:
+                self.alone.give_back()
             slot = self._states.find(handle)
             if slot < 0:
                 if self._snapshots is None:
                     self._refuse(handle)
                 self._snapshots.check(row[None])
-                slots = self._claim(1, [])
-                self._ask(self._fleet.restore, slots, *self._values.saved(row[None]))
+                slots = self.slots.claim(1, [])
+                self.slots.ask(self._fleet.restore, slots, *self._values.saved(row[None]))
                 slot = int(slots[0])
-            return self._ask(self._fleet.render, (), slot)
+            return self.slots.ask(self._fleet.render, (), slot)
 
     def close(self) -> None:
         """Close every instance; states of this pool are stale from now on."""
@@ -220,12 +254,12 @@ class Pool:
             later, stepped = stepped[~is_first], stepped[is_first]
         lost = np.flatnonzero(kinds == LOST)
         if len(lost):
-            free = self._claim(len(lost), slots[stepped])
+            free = self.slots.claim(len(lost), slots[stepped])
             later = np.concatenate([later, lost[len(free) :]])
             lost = lost[: len(free)]
             if len(free):
                 saved = self._values.saved(given.snapshots[lost])
-                self._ask(self._fleet.restore, free, *saved)
+                self.slots.ask(self._fleet.restore, free, *saved)
                 slots[lost] = free
                 stepped = np.concatenate([stepped, lost])
         if len(stepped) == len(lanes):
@@ -237,11 +271,11 @@ class Pool:
 
     def _advance(self, outputs: Columns, lanes: Any, slots: Any, given: Given) -> None:
         """Step instances in place."""
-        self._apply(slots, given.params)
+        self.slots.apply(slots, given.params)
         self._steps += len(slots)
         actions = self._values.actions
         shaped = actions.tree if self._fleet.takes_columns else actions.values
-        outcomes = self._ask(self._fleet.step, slots, shaped(given.actions))
+        outcomes = self.slots.ask(self._fleet.step, slots, shaped(given.actions))
         # These are copies, because the arguments of a call are gone after it.
         chosen = {name: leaf.copy() for name, leaf in given.chosen.items()}
         batch = self._settle(slots, outcomes, given.handles[:, 1].copy(), chosen)
@@ -275,78 +309,8 @@ class Pool:
                 outputs[name][ended] = 0
 
     def _refuse(self, handle: Any) -> NoReturn:
-        why = self._states.why_stale(handle, self._capacity)
+        why = self._states.why_stale(handle, self.slots.capacity)
         raise StaleStateError(f"{self.name}: {why}. {pools.FORKABLE}")
-
-    # Instances.
-
-    @property
-    def _capacity(self) -> int:
-        least = pools.FORKABLE_INSTANCES if self._snapshots else pools.OPAQUE_INSTANCES
-        return self._max_instances or max(least, 2 * self._largest_batch)
-
-    def _claim(self, count: int, busy: Any) -> Any:
-        """Return slots for other states: idle slots, new slots, and the least recently used.
-
-        Returns:
-            At most `count` slots, none of which is busy.
-
-        Raises:
-            StaleStateError: if there are too few, and states cannot be restored.
-        """
-        states, capacity = self._states, self._capacity
-        is_opaque = self._snapshots is None
-        idle, others = states.candidates(busy, keep_used=is_opaque)
-        new = max(0, min(count - len(idle), capacity - len(states)))
-        if is_opaque and len(idle) + new + len(others) < count:
-            raise StaleStateError(
-                f"{self.name}: one call needs more environments than max_instances={capacity} "
-                "allows. Make it with a larger max_instances, or wrap a function that makes it."
-            )
-        if new:
-            self._ask(self._fleet.grow, (), new)
-            states.grow(new)
-        added = np.arange(len(states) - new, len(states))
-        found = np.concatenate([idle, added, others])[:count]
-        states.forget(found)
-        states.touch(found)
-        return found
-
-    def _apply(self, slots: Any, values: Any) -> None:
-        """Set these params in the instances that have others.
-
-        Args:
-            slots: int[n].
-            values: the bits of the params, uint32[n, P], or [1, P] for all of them.
-        """
-        bits = values.tobytes()
-        if self._applied and slots is self._applied[0] and bits == self._applied[1]:
-            return  # nearly always, because a call mostly continues the batch of the last call
-        in_force = self._states.rows.params
-        changed = (in_force[slots] != values).any(-1)
-        if changed.any():
-            new = np.broadcast_to(values, (len(slots), values.shape[1]))[changed]
-            self._ask(self._fleet.set_params, slots[changed], new.view(np.float32))
-            in_force[slots[changed]] = new
-        self._applied = slots, bits
-
-    def _ask(self, method: Callable[..., Any], slots: Any, *arguments: Any) -> Any:
-        """Call a method of the fleet; if it raises, these instances have no state any more.
-
-        The instances of a lost worker have no state then either. An `EnvHubError` comes from the
-        adapter, for example for an invalid snapshot. What a reset or step raises is in its outcome.
-        """
-        try:
-            if not len(slots):
-                return method(*arguments)
-            return method(slots if self._fleet.takes_columns else slots.tolist(), *arguments)
-        except EnvHubError:
-            self._forget(slots)
-            raise
-        except BaseException as error:
-            lost = {*map(int, slots), *getattr(error, "lost", ())}
-            failed = self._failed(sorted(lost), {}, error)
-            raise failed from (error if failed is not error else error.__cause__)
 
     # The results of instances.
 
@@ -372,29 +336,15 @@ class Pool:
         if len(lanes) == len(slots):  # shapes differed, and each is good by itself
             return self._states.record(slots, before, shown, chosen, within)
         if within is not None:
-            self._forget(slots)  # the states that ended, which the failed reset is not about
+            self.slots.forget(slots)  # the states that ended, which the failed reset is not about
         if lanes:
             origin = before[lanes] if np.ndim(before) else before
             moved = {name: leaf[lanes] for name, leaf in chosen.items()}
             self._states.record(slots[lanes], origin, shown, moved)
-        self._forget([*outcomes.lost, *self._fleet.replace_all(slots.tolist(), failures)])
+        self.slots.forget([*outcomes.lost, *self._fleet.replace_all(slots.tolist(), failures)])
         failures |= outcomes.failures
         failed = sorted(failures)
         error = failures[failed[0]]
         action = {name: leaf[failed[0]] for name, leaf in chosen.items()}
-        named = self._failed(slots[failed].tolist(), action, error)
+        named = self.slots.failed(slots[failed].tolist(), action, error)
         raise named from (error if named is not error else error.__cause__)
-
-    def _failed(self, slots: Sequence[int], action: Columns, error: BaseException) -> BaseException:
-        """Return the error to raise; the instances hold no state any more."""
-        generations = self._states.rows.generation[slots].tolist()
-        self._forget(slots)
-        if isinstance(error, KeyboardInterrupt):
-            return error
-        return named_error(self.name, slots, generations, list(action.values()), error)
-
-    def _forget(self, slots: Any) -> None:
-        slots = list(slots)
-        self._states.forget(slots)
-        self._states.rows.params[slots] = UNSET
-        self._applied = None

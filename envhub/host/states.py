@@ -189,12 +189,12 @@ class States:
         self._newest = batch
         return batch
 
-    def name(self) -> tuple[int, int, int]:
-        """Return the handle of a new state that no instance of the table is in."""
+    def name(self, slot: int) -> tuple[int, int, int]:
+        """Return the handle of a new state of an instance, which is not written down."""
         if self._next + 1 >= 2**32:
             self._next = 1
         self._next += 1
-        return 0, self._next - 1, self._nonce
+        return slot, self._next - 1, self._nonce
 
     def restart(self, handles: Array, lanes: Array) -> Any:
         """Give up the states of lanes whose episodes ended in this call, for new episodes.

@@ -28,15 +28,17 @@ def is_counted(file: str) -> bool:
 
 @pytest.mark.skipif(transport.buffer_callback is None, reason="jax 0.4.35 has no buffer_callback")
 @pytest.mark.parametrize(
-    ("name", "calls", "files"),
+    ("name", "lanes", "calls", "files"),
     [
-        ("gymnasium::CartPole-v1", 31, 7),
-        ("gymnasium::Acrobot-v1", 37, 7),
-        ("ale::pong", 36, 6),
+        ("gymnasium::CartPole-v1", 2, 35, 9),
+        ("gymnasium::Acrobot-v1", 2, 43, 9),
+        ("ale::pong", 2, 39, 9),
+        ("gymnasium::CartPole-v1", 1, 32, 9),
+        ("gymnasium::Acrobot-v1", 1, 32, 9),
     ],
 )
 def test_a_steady_step_passes_few_functions(
-    name: str, calls: int, files: int, monkeypatch: pytest.MonkeyPatch
+    name: str, lanes: int, calls: int, files: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passed: list[list[str]] = []
     original: Any = transport.buffer_callback
@@ -59,8 +61,8 @@ def test_a_steady_step_passes_few_functions(
 
     monkeypatch.setattr(transport, "buffer_callback", counting)
     env, _ = envhub.make(name)
-    _, state = env.reset(KEY)
-    step = jax.jit(lambda state: env.step(KEY, state, jnp.int32(0)).state)
+    _, state = jax.vmap(env.reset)(jax.random.split(KEY, lanes))
+    step = jax.jit(jax.vmap(lambda state: env.step(KEY, state, jnp.int32(0)).state))
     for _ in range(3):
         state = step(state)
     jax.block_until_ready(state)
