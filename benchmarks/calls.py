@@ -112,9 +112,6 @@ def batches(other: Callable[[Any, bool], Program], balances: bool) -> Callable[[
 
 
 def alone(name: str, is_export: bool) -> Callable[[int], Sides]:
-    import gymnasium
-
-    own = gymnasium.make(name)
     actions = [step % 2 for step in range(FEW)]
 
     def of_gymnasium(env: Any, seed: int) -> Program:
@@ -125,7 +122,10 @@ def alone(name: str, is_export: bool) -> Callable[[int], Sides]:
         return Program(run, lambda: env.reset(seed=seed)[0])
 
     def sides(_: int) -> Sides:
-        env, params = envhub.make(f"gymnasium::{name}")
+        import gymnasium
+
+        env, params = envhub.make(f"gymnasium::{name}")  # which registers ALE's names, too
+        own = gymnasium.make(name)
         if is_export:
             return of_gymnasium(to_gymnasium(env, params), 0), of_gymnasium(own, 0)
 
@@ -150,6 +150,7 @@ ROWS = {
     "cartpole-balanced-64-gxm": Row(batches(gxm, True), of_batch, 2.0, 0.1),
     "cartpole-step": Row(alone("CartPole-v1", False), lambda _: FEW, 1 / 12),
     "mountaincar-step": Row(alone("MountainCar-v0", False), lambda _: FEW, 1 / 11),
+    "pong-step": Row(alone("ALE/Pong-v5", False), lambda _: FEW, 1 / 1.4, 0.05),
     "cartpole-export": Row(alone("CartPole-v1", True), lambda _: FEW, 1 / 2),
     "mountaincar-export": Row(alone("MountainCar-v0", True), lambda _: FEW, 1 / 2),
 }

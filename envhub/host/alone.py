@@ -79,7 +79,7 @@ class Alone:
         self._saves = values.snapshots is not None
         self._obs = {name: protocol.shown[name] for name in protocol.obs}
         self._info = {name: protocol.shown[name] for name in protocol.info}
-        (self._action, *more) = protocol.actions
+        (self._action, self._form), *more = protocol.chosen.items()
         self._is_single = not more
         self._handle = b""  # names the state
         self._generation = self._before = NONE  # of the state, and of the one before the step
@@ -99,7 +99,8 @@ class Alone:
             self._detached.use(instance)
             self._detached.where = (self._slot,), ()
         self._pool.count(resets=1)
-        return self._moving(self._begun, seed)
+        parts: Parts = self._moving(self._begun, seed)
+        return parts
 
     def step(self, action: Any) -> Parts:
         """Advance one step from the state, and return the columns of the next state.
@@ -115,11 +116,13 @@ class Alone:
         if self._is_lent:
             self._detached.where = (self._slot,), (self._generation,)
         self._pool.count(steps=1)
-        return self._moving(self._stepped, action, given)
+        parts: Parts = self._moving(self._stepped, action, given)
+        return parts
 
     def render(self) -> Any:
-        """Draw the state."""
-        return self._moving(self._detached.render)
+        """Draw the state; if that fails, an instance of the pool keeps its state, as elsewhere."""
+        draw = self._detached.render
+        return draw() if self._is_lent else self._moving(draw)
 
     # In programs.
 
@@ -135,7 +138,7 @@ class Alone:
         is_here = self._is_single and inputs[HANDLE].tobytes() == self._handle
         is_here = is_here and not self.has_ended and self._has_params(inputs)
         if is_here:
-            _write(outputs, self.step(inputs[self._action][0]))
+            _write(outputs, self.step(inputs[self._action][0].copy()))  # gone after the call
         return is_here
 
     def give_back(self) -> None:
@@ -153,20 +156,20 @@ class Alone:
             self._detached.close()
 
     def _batch(self, slot: int) -> Batch:
-        shown, chosen = self._pool.protocol.shown, self._pool.protocol.chosen
-        columns = {
-            name: _column(part, shown[name]) for name, part in self._parts.items() if name in shown
-        }
-        moved = {}
+        forms, chosen = self._pool.protocol.shown, {}
         if self._before != NONE:
-            moved[self._action] = np.asarray(self._chosen, chosen[self._action].dtype)[None]
+            chosen[self._action] = np.asarray(self._chosen, self._form.dtype)[None]
         return Batch(
             np.array([slot]),
             np.frombuffer(self._handle, np.uint32)[None],
             np.array([self._before]),
             np.array([self.has_ended]),
-            columns,
-            moved,
+            {
+                name: _column(self._parts[name], forms[name])
+                for name in forms
+                if name in self._parts
+            },
+            chosen,
             self._pool.now,
         )
 
@@ -216,11 +219,14 @@ def alone_of(
     """Give a pool what runs one episode by itself, if something can, and return it.
 
     Args:
-        pool, values, params: as in `Alone`.
+        pool: as in `Alone`, like the next two.
+        values: likewise.
+        params: likewise.
         construct: makes an instance from whose states the pool can go on; `None` if it cannot.
     """
     if pool.alone:  # with other params
-        pool.alone.give_back()
+        with pool.lock:
+            pool.alone.give_back()
     if not pool.protocol.agents and (pool.slots.can_lend or construct):
         pool.alone = Alone(pool, values, params, None if pool.slots.can_lend else construct)
     return pool.alone

@@ -244,7 +244,7 @@ def _flag(value: Any, form: Form, what: str) -> bool:
 
 
 def entry_reader(entry: InfoEntry) -> Callable[[Any], Array]:
-    """Return a function that reads an entry of one `info`, and refuses a value that does not fit."""
+    """Return a function that reads an entry of an `info`, and refuses a value that does not fit."""
     name, shape, dtype = entry
 
     def read(info: Any) -> Array:
@@ -255,7 +255,7 @@ def entry_reader(entry: InfoEntry) -> Callable[[Any], Array]:
     usual, most = (INTEGERS, 2**31 - 1) if dtype == np.int32 else (NUMBERS, EXACT)
 
     def read_number(info: Any) -> Array:
-        value = info.get(name) if type(info) is dict else None
+        value: Any = info.get(name) if type(info) is dict else None
         is_usual = type(value) in usual and -most <= value <= most
         return np.array(value, dtype) if is_usual else read(info)
 

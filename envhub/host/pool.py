@@ -8,15 +8,15 @@ results are checked. NumPy only: this runs inside callbacks, where touching JAX 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from envhub import _forks
-from envhub.errors import EnvHubError, ForkedProcessError, StaleStateError
+from envhub.errors import ForkedProcessError, StaleStateError
 from envhub.host import pools
-from envhub.host.fleet import Fleet, deferred, named_error
+from envhub.host.fleet import Fleet, deferred
 from envhub.host.outcomes import Counts, Outcomes
 from envhub.host.protocol import HANDLE, SEED, Columns, Given, Protocol, rows_of
 from envhub.host.slots import Slots
@@ -26,7 +26,6 @@ from envhub.host.states import (
     LOST,
     STALE,
     STEP,
-    UNSET,
     Batch,
     Rows,
     States,
