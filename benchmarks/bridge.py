@@ -74,6 +74,7 @@ ROWS = {
     "acrobot-mctx-64": Row(ACROBOT, FORKABLE, 64, None, is_search=True),
     "hopper-opaque-64": Row(HOPPER, OPAQUE, 64, 1.0),
     "hopper-forkable-64": Row(HOPPER, FORKABLE, 64, 0.9),
+    "hopper-thread-64": Row(HOPPER, {**OPAQUE, "workers": "thread", "num_workers": 2}, 64, 1.5),
     "swingup-opaque-64": Row(SWINGUP, OPAQUE, 64, 0.97),
     "swingup-forkable-64": Row(SWINGUP, FORKABLE, 64, None),
     "humanoid-opaque-8": Row(HUMANOID, OPAQUE, 8, 0.97),

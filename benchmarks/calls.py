@@ -3,7 +3,8 @@
 Rows named `…-random-64` and `…-balanced-64` are 64 CartPoles with automatic resets in a compiled
 scan. Random actions end an episode after some 22 steps, so nearly each call contains an end. The
 last part of the name is the other side: `vector` is a loop over Gymnasium's `CartPoleVectorEnv`,
-and `gxm` is the peer of that name in a compiled scan too, if it is installed (`pip install gxm`).
+and `gxm` is the peer of that name in a compiled scan too, if it is installed (`pip install gxm`);
+in rows named `…-opaque` the hub has no snapshots either.
 
 Rows named `…-step` step one environment outside `jit`, and those named `…-export` the result of
 `to_gymnasium`. The other side is the library's own environment, from the same start with the same
@@ -12,7 +13,7 @@ actions.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -65,8 +66,8 @@ def scanned(step: Any, state: Any, obs: Any, actions: Any, balances: bool) -> Pr
     return Program(run)
 
 
-def hub(actions: Any, balances: bool) -> Program:
-    env, params = envhub.make_vec("gymnasium::CartPole-v1", BATCH)
+def hub(actions: Any, balances: bool, options: Mapping[str, Any]) -> Program:
+    env, params = envhub.make_vec("gymnasium::CartPole-v1", BATCH, **options)
     obs, state = env.reset(KEY, params)
 
     def step(key: Any, state: Any, chosen: Any) -> Any:
@@ -103,10 +104,12 @@ def vector(actions: Any, balances: bool) -> Program:
     return Program(run)
 
 
-def batches(other: Callable[[Any, bool], Program], balances: bool) -> Callable[[int], Sides]:
+def batches(
+    other: Callable[[Any, bool], Program], balances: bool, **options: Any
+) -> Callable[[int], Sides]:
     def sides(steps: int) -> Sides:
         actions = jax.random.bernoulli(KEY, shape=(steps, BATCH)).astype(jnp.int32)
-        return hub(actions, balances), other(actions, balances)
+        return hub(actions, balances, options), other(actions, balances)
 
     return sides
 
@@ -148,6 +151,8 @@ ROWS = {
     "cartpole-random-64-vector": Row(batches(vector, False), of_batch, None, 0.1),
     "cartpole-random-64-gxm": Row(batches(gxm, False), of_batch, 1.2, 0.1),
     "cartpole-balanced-64-gxm": Row(batches(gxm, True), of_batch, 2.0, 0.1),
+    "cartpole-random-64-gxm-opaque": Row(batches(gxm, False, forkable=False), of_batch, 1.2, 0.1),
+    "cartpole-balanced-64-gxm-opaque": Row(batches(gxm, True, forkable=False), of_batch, 2.0, 0.1),
     "cartpole-step": Row(alone("CartPole-v1", False), lambda _: FEW, 1 / 12),
     "mountaincar-step": Row(alone("MountainCar-v0", False), lambda _: FEW, 1 / 11),
     "pong-step": Row(alone("ALE/Pong-v5", False), lambda _: FEW, 1 / 1.4, 0.05),

@@ -52,10 +52,10 @@ class Alone:
     Args:
         pool: the pool of the environment, which names its states and counts its calls.
         values: checks the arguments and the results.
-        params: the params of all calls, see `flat`.
         construct: makes the instance; `None` if the pool lends one.
 
     Attributes:
+        params: the bytes of the params of the episode.
         state: the state in which the instance is, if a call outside `jit` led to it.
         numbers: the actions that are plain integers.
         has_ended: whether the episode has ended; then the pool knows all that there is to know.
@@ -65,12 +65,11 @@ class Alone:
         self,
         pool: Pool,
         values: Values,
-        params: Columns,
         construct: Callable[[], Instance] | None,
     ) -> None:
-        self._pool, self._params, protocol = pool, params, pool.protocol
+        self._pool, protocol = pool, pool.protocol
         self._is_lent, self._slot = construct is None, NONE
-        self._detached = Detached(pool, construct, values, {} if construct is None else params)
+        self._detached = Detached(pool, construct, values, {})
         self._take = taker_of(values.actions, lambda action: action)
         space, self.numbers = values.actions.space, range(0)
         if isinstance(space, spaces.Discrete):
@@ -85,19 +84,28 @@ class Alone:
         self._generation = self._before = NONE  # of the state, and of the one before the step
         self._parts: Parts = {}
         self._chosen: Any = None
+        self.params = b""
         self.state: Any = None
         self.has_ended = False
 
     # Outside `jit`.
 
-    def reset(self, seed: int) -> Parts:
-        """Start an episode, and return the columns of its first state."""
+    def reset(self, seed: int, params: Columns) -> Parts:
+        """Start an episode, and return the columns of its first state.
+
+        Args:
+            seed: decides the episode.
+            params: those of the episode, see `flat`.
+        """
         self.give_back()
         self._handle, self.state, self.has_ended = b"", None, False
+        self.params = bytes_of(params)
         if self._is_lent:
-            self._slot, instance = self._pool.slots.lend(params_of(self._params))
+            self._slot, instance = self._pool.slots.lend(params_of(params))
             self._detached.use(instance)
             self._detached.where = (self._slot,), ()
+        else:
+            self._detached.set_params(params)
         self._pool.count(resets=1)
         parts: Parts = self._moving(self._begun, seed)
         return parts
@@ -126,17 +134,15 @@ class Alone:
 
     # In programs.
 
-    def answer_reset(self, inputs: Columns, outputs: Columns) -> bool:
-        """Answer a call of one lane, if its params are those of `reset`."""
-        is_here = self._has_params(inputs)
-        if is_here:
-            _write(outputs, self.reset(int(inputs[SEED][0])))
-        return is_here
+    def answer_reset(self, inputs: Columns, outputs: Columns) -> None:
+        """Answer a call of one lane."""
+        params = {PARAMS: inputs[PARAMS].copy()} if PARAMS in inputs else {}
+        _write(outputs, self.reset(int(inputs[SEED][0]), params))
 
     def answer_step(self, inputs: Columns, outputs: Columns) -> bool:
         """Answer a call of one lane, if it continues the episode."""
         is_here = self._is_single and inputs[HANDLE].tobytes() == self._handle
-        is_here = is_here and not self.has_ended and self._has_params(inputs)
+        is_here = is_here and not self.has_ended and bytes_of(inputs) == self.params
         if is_here:
             _write(outputs, self.step(inputs[self._action][0].copy()))  # gone after the call
         return is_here
@@ -172,10 +178,6 @@ class Alone:
             chosen,
             self._pool.now,
         )
-
-    def _has_params(self, inputs: Columns) -> bool:
-        given = inputs.get(PARAMS)
-        return given is None or given.tobytes() == self._params[PARAMS].tobytes()
 
     def _moving(self, move: Callable[..., Any], *arguments: Any) -> Any:
         """Return the result; if it fails, the pool has another instance, without a state."""
@@ -213,23 +215,9 @@ class Alone:
         return parts
 
 
-def alone_of(
-    pool: Pool, values: Values, params: Columns, construct: Callable[[], Instance] | None
-) -> Alone | None:
-    """Give a pool what runs one episode by itself, if something can, and return it.
-
-    Args:
-        pool: as in `Alone`, like the next two.
-        values: likewise.
-        params: likewise.
-        construct: makes an instance from whose states the pool can go on; `None` if it cannot.
-    """
-    if pool.alone:  # with other params
-        with pool.lock:
-            pool.alone.give_back()
-    if not pool.protocol.agents and (pool.slots.can_lend or construct):
-        pool.alone = Alone(pool, values, params, None if pool.slots.can_lend else construct)
-    return pool.alone
+def bytes_of(inputs: Columns) -> bytes:
+    """Return the bytes of the params among the arguments of a call; none if there are none."""
+    return inputs[PARAMS].tobytes() if PARAMS in inputs else b""
 
 
 def _bytes_of(forms: dict[str, Form], values: Any) -> Parts:

@@ -77,6 +77,12 @@ class Detached:
         """Reset and step this instance from now on."""
         self._instance, self._is_here, self._row = instance, False, None
 
+    def set_params(self, params: Columns) -> None:
+        """Have these params in all calls from now on."""
+        if self._instance is not None and PARAMS in params:
+            self._instance.set_params(params[PARAMS][0])
+        self._params = params
+
     def follow(self, other: Detached) -> None:
         """Be in the state of another one, if it can be saved."""
         self._row, self._last, self._is_here = other.snapshot(), other._last, False

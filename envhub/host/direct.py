@@ -6,6 +6,7 @@ known, so the pool answers them at once, and a small program unpacks the results
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,7 +17,7 @@ from jax._src.core import trace_state_clean  # jax (0.4 to 0.12) has no public o
 
 from envhub._arrays import placed
 from envhub._seeding import traced_seed
-from envhub.host.alone import Alone, Parts
+from envhub.host.alone import Parts, bytes_of
 from envhub.host.pool import Answer, Pool
 from envhub.host.protocol import HANDLE, PARAMS, SEED, SNAPSHOT, Array, Columns, Form, Protocol
 from envhub.host.transport import from_bytes, num_bytes
@@ -79,7 +80,6 @@ class Direct:
         protocol: the names of the arrays.
         started: converts the columns of a reset to its results.
         stepped: converts the columns of a step to its results.
-        alone: runs the episode that began last; `None` if the pool runs all.
         params: the params of all calls, see `flat`.
     """
 
@@ -89,10 +89,10 @@ class Direct:
         protocol: Protocol,
         started: Callable[[Columns], Any],
         stepped: Callable[[Columns], Any],
-        alone: Alone | None,
         params: Columns,
     ) -> None:
-        self._pool, self._protocol, self._alone, self._params = pool, protocol, alone, params
+        self._pool, self._protocol, self._params = pool, protocol, params
+        self._bits = bytes_of(params)
         self._after: dict[Answer, Packed] = {
             Pool.reset: Packed(protocol.after_reset),
             Pool.step: Packed(protocol.after_step),
@@ -111,11 +111,12 @@ class Direct:
         if getattr(key, "committed", True):
             return None
         seed = np.asarray(self._seed(key))
-        if self._alone is None:
+        if self._pool.alone is None:
             packed, _ = self.call(Pool.reset, {SEED: seed[None], **self._params})
             return self._unpacked(self._started, packed)
         with self._pool.lock:
-            return self._of_alone(Pool.reset, self._started, self._alone.reset, int(seed))
+            play = functools.partial(self._pool.alone.reset, params=self._params)
+            return self._of_alone(Pool.reset, self._started, play, int(seed))
 
     def step(self, state: Any, action: Any) -> Any:
         """Advance one step; `None` if the arguments are not the usual ones."""
@@ -132,8 +133,10 @@ class Direct:
 
     def go_on(self, state: Any, action: Any) -> Any:
         """Advance the episode that began last, if it is in this state; otherwise return `None`."""
-        alone = self._alone
+        alone = self._pool.alone
         if alone is None or state is not alone.state or state is None:
+            return None
+        if alone.params != self._bits:
             return None
         if type(action) is not int or action not in alone.numbers:
             row = self._conformed(action)
@@ -148,7 +151,7 @@ class Direct:
     def _of_alone(
         self, answer: Answer, unpack: Any, play: Callable[[Any], Parts], given: Any
     ) -> Any:
-        alone = self._alone
+        alone = self._pool.alone
         assert alone is not None
         self._pool.error = None
         packed = self._after[answer].join(self._pool.at_work(play, given))
@@ -158,7 +161,7 @@ class Direct:
 
     def render(self, state: Any) -> Any:
         """Draw the episode that began last, if it is in this state; otherwise return `None`."""
-        alone = self._alone
+        alone = self._pool.alone
         if alone is None or state is None:
             return None
         with self._pool.lock:  # another thread does not step the instance before it is drawn

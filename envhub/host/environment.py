@@ -21,7 +21,7 @@ from envhub.environment import Environment, StepResult
 from envhub.errors import UnavailableEnvError
 from envhub.flags import Capabilities
 from envhub.host import proof, transport
-from envhub.host.alone import Alone, alone_of
+from envhub.host.alone import Alone
 from envhub.host.autoresets import step_or_reset, step_then_reset
 from envhub.host.detached import Detached
 from envhub.host.direct import Direct, flat, is_outside
@@ -191,6 +191,7 @@ class HostEnvironment(Environment):
         self._is_plain = num_agents != 1
         self._construct, self._fleet, self._most = construct, fleet, options.get("max_instances")
         self._pool = Pool(env_id, fleet, self._protocol, self._values, self._most)
+        self._pool.alone = self._new_alone()
 
     @property
     def last_error(self) -> BaseException | None:
@@ -269,8 +270,6 @@ class HostEnvironment(Environment):
         self._pool.close()
         for each in list(self._detached):
             each.close()
-        if alone := vars(self).get("_alone"):
-            alone.close()
 
     @property
     def can_detach(self) -> bool:
@@ -294,7 +293,6 @@ class HostEnvironment(Environment):
 
     def _call(self, answer: Answer, given: Mapping[str, Any], forms: Mapping[str, Form]) -> Columns:
         function = PoolAnswer(self._pool.nonce, answer)
-        _ = self._alone  # the pool has it from then on
         return transport.call(function, given, forms, effect=not self.capabilities.forkable)
 
     def _given(self, state: Any, action: Any, params: Any) -> Columns:
@@ -358,19 +356,19 @@ class HostEnvironment(Environment):
             return self._obs(outputs, self._protocol.obs), _state(outputs)
 
         params = flat(self.default_params)
-        return Direct(self._pool, self._protocol, started, self._result, self._alone, params)
+        return Direct(self._pool, self._protocol, started, self._result, params)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "default_params":
-            for each in ("_direct", "_alone"):  # they answer with those that were
-                vars(self).pop(each, None)
+            vars(self).pop("_direct", None)  # it answers with those that were
         super().__setattr__(name, value)
 
-    @functools.cached_property
-    def _alone(self) -> Alone | None:
-        is_restored = self.capabilities.forkable and not isinstance(self._construct, Replaying)
-        construct = self._construct if is_restored and self.can_detach else None
-        return alone_of(self._pool, self._values, flat(self.default_params), construct)
+    def _new_alone(self) -> Alone | None:
+        lends, is_replayed = self._pool.slots.can_lend, isinstance(self._construct, Replaying)
+        is_restored = self.capabilities.forkable and self.can_detach and not is_replayed
+        if self._protocol.agents or not (lends or is_restored):
+            return None
+        return Alone(self._pool, self._values, None if lends else self._construct)
 
     def _new_fleet(
         self,

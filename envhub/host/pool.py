@@ -141,9 +141,8 @@ class Pool:
     def reset(self, inputs: Columns, outputs: Columns, size: int) -> None:
         """Start episodes, each in its own instance."""
         if self._lone:
-            if self._lone.answer_reset(inputs, outputs):
-                return
-            self._lone.give_back()
+            self._lone.answer_reset(inputs, outputs)
+            return
         seeds, params = stretch(inputs[SEED], size), params_of(inputs)
         lanes = np.arange(size)
         while len(lanes):  # once, unless a call on forkable states has more lanes than instances
@@ -221,6 +220,8 @@ class Pool:
             self._is_open = False
             pools.pools.pop(self.nonce, None)
             self._fleet.close()
+            if self.alone:
+                self.alone.close()
 
     def check_usable(self) -> None:
         """Refuse a closed environment, and a process that was forked since."""

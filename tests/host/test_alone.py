@@ -12,7 +12,7 @@ import pytest
 
 import envhub
 from envhub import errors
-from envhub.host import environment
+from envhub.host.environment import HostEnvironment
 
 KEY = jax.random.key(0)
 OPERATIONS = (
@@ -118,7 +118,7 @@ def test_it_is_the_pools(
 ) -> None:
     rng = np.random.default_rng(seed)
     alone = Player(envhub.make(name, **options))
-    monkeypatch.setattr(environment, "alone_of", lambda *_: None)
+    monkeypatch.setattr(HostEnvironment, "_new_alone", lambda _: None)
     pool = Player(envhub.make(name, **options))
     space: Any = alone.env.action_space(alone.params)
     operations = ["reset", *rng.choice(OPERATIONS, 60)]
@@ -133,7 +133,7 @@ def test_it_is_the_pools(
             for leaf, another in zip(one, other, strict=True):
                 np.testing.assert_array_equal(leaf, another, err_msg=f"{turn}: {operation}")
     assert len(alone.states) == len(pool.states) > 20
-    assert [bool(vars(each.env)["_alone"]) for each in (alone, pool)] == [True, False]
+    assert [bool(each.env._pool.alone) for each in (alone, pool)] == [True, False]  # noqa: SLF001
 
 
 def test_the_state_of_a_program_goes_on_outside_and_back() -> None:
