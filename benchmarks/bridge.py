@@ -122,8 +122,10 @@ def both_sides(row: Row, steps: int) -> Sides:
 
 
 def with_hub(row: Row, keys: Any, actions: Any) -> Program:
-    # As many instances as environments: the resets before each run take the same ones again.
-    env, params = envhub.make(row.kind.id, **(row.options or {}), max_instances=row.num_envs)
+    # As many instances as environments: the resets before each run take the same ones again. One
+    # alone has an instance beside the pool's.
+    most = row.num_envs if row.num_envs > 1 else None
+    env, params = envhub.make(row.kind.id, **(row.options or {}), max_instances=most)
     given, reset, play = jnp.asarray(actions), hub_reset(env), hub_play(env)
     return Program(lambda start: play(*start, given, params), lambda: reset(keys, params))
 

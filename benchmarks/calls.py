@@ -13,6 +13,7 @@ actions.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ import envhub
 from envhub.export import to_gymnasium
 
 BATCH, KEY = 64, jax.random.key(0)
-FEW = 8  # steps, after which no CartPole has ended
+FEW, MANY = 8, 200  # steps, after which no CartPole has ended, and no game of Pong
 SIDES = ("hub", "other")
 Sides = tuple[Program, Program]
 
@@ -114,8 +115,8 @@ def batches(
     return sides
 
 
-def alone(name: str, is_export: bool) -> Callable[[int], Sides]:
-    actions = [step % 2 for step in range(FEW)]
+def alone(name: str, is_export: bool, steps: int = FEW) -> Callable[[int], Sides]:
+    actions = [step % 2 for step in range(steps)]
 
     def of_gymnasium(env: Any, seed: int) -> Program:
         def run(_: Any) -> None:
@@ -127,7 +128,9 @@ def alone(name: str, is_export: bool) -> Callable[[int], Sides]:
     def sides(_: int) -> Sides:
         import gymnasium
 
-        env, params = envhub.make(f"gymnasium::{name}")  # which registers ALE's names, too
+        if name.startswith("ALE/"):
+            importlib.import_module("ale_py")  # which registers its names
+        env, params = envhub.make(f"gymnasium::{name}")
         own = gymnasium.make(name)
         if is_export:
             return of_gymnasium(to_gymnasium(env, params), 0), of_gymnasium(own, 0)
@@ -155,7 +158,7 @@ ROWS = {
     "cartpole-balanced-64-gxm-opaque": Row(batches(gxm, True, forkable=False), of_batch, 2.0, 0.1),
     "cartpole-step": Row(alone("CartPole-v1", False), lambda _: FEW, 1 / 12),
     "mountaincar-step": Row(alone("MountainCar-v0", False), lambda _: FEW, 1 / 11),
-    "pong-step": Row(alone("ALE/Pong-v5", False), lambda _: FEW, 1 / 1.4, 0.05),
+    "pong-step": Row(alone("ALE/Pong-v5", False, MANY), lambda _: MANY, 1 / 1.4, 0.05),
     "cartpole-export": Row(alone("CartPole-v1", True), lambda _: FEW, 1 / 2),
     "mountaincar-export": Row(alone("MountainCar-v0", True), lambda _: FEW, 1 / 2),
 }

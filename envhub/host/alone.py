@@ -28,26 +28,24 @@ from envhub.host.protocol import (
     SNAPSHOT,
     TERMINATED,
     TRUNCATED,
-    Array,
     Columns,
-    Form,
     to_leaves,
 )
 from envhub.host.states import Batch
 from envhub.host.values import Values, params_of
 
-Parts = dict[str, bytes]
-"""The bytes of each column of one lane, by its name."""
+Parts = dict[str, Any]
+"""The value of each column of one lane, by its name."""
 
 NONE = -1
-_HANDLE, _REWARD, _FLAG = struct.Struct("=3I"), struct.Struct("=f"), struct.Struct("=?")
+_HANDLE = struct.Struct("=3I")
 
 
 class Alone:
     """An episode that is run by itself.
 
-    Calls outside `jit` get its columns as bytes, and calls of programs in their outputs. Both hold
-    the lock of the pool.
+    Calls outside `jit` are given what it returns, and those of programs find it in their outputs.
+    Both hold the lock of the pool.
 
     Args:
         pool: the pool of the environment, which names its states and counts its calls.
@@ -77,7 +75,7 @@ class Alone:
         self._space = values.observations.space
         self._saves = values.snapshots is not None
         self._obs = {name: protocol.shown[name] for name in protocol.obs}
-        self._info = {name: protocol.shown[name] for name in protocol.info}
+        self._info = protocol.info
         (self._action, self._form), *more = protocol.chosen.items()
         self._is_single = not more
         self._handle = b""  # names the state
@@ -171,8 +169,8 @@ class Alone:
             np.array([self._before]),
             np.array([self.has_ended]),
             {
-                name: _column(self._parts[name], forms[name])
-                for name in forms
+                name: np.asarray(self._parts[name], dtype).reshape(1, *shape)
+                for name, (shape, dtype) in forms.items()
                 if name in self._parts
             },
             chosen,
@@ -199,19 +197,22 @@ class Alone:
         obs, reward, terminated, truncated, info = self._detached.step(action, given)
         self.has_ended = terminated or truncated
         parts = self._shown(obs)
-        parts[REWARD] = _REWARD.pack(reward)
-        parts[TERMINATED], parts[TRUNCATED] = _FLAG.pack(terminated), _FLAG.pack(truncated)
+        parts[REWARD], parts[TERMINATED], parts[TRUNCATED] = reward, terminated, truncated
         if self._info:
-            parts.update(_bytes_of(self._info, info.values()))
+            parts.update(zip(self._info, info.values(), strict=True))
         return parts
 
     def _shown(self, obs: Any) -> Parts:
-        self._parts = parts = _bytes_of(self._obs, to_leaves(self._space, obs))
+        parts: Parts = dict(zip(self._obs, to_leaves(self._space, obs), strict=True))
         if self._saves:
-            parts[SNAPSHOT] = self._detached.save(b"".join(parts.values()))
-        name = self._pool.name_state(max(self._slot, 0))
-        self._before, self._generation = self._generation, name[1]
-        self._handle = parts[HANDLE] = _HANDLE.pack(*name)
+            forms = self._obs.items()
+            seen = [np.asarray(parts[name], form.dtype).tobytes() for name, form in forms]
+            saved = self._detached.save(b"".join(seen))
+            parts[SNAPSHOT] = np.frombuffer(saved, np.uint8)
+        self._before, self._generation = self._generation, self._pool.new_generation()
+        place = max(self._slot, 0)
+        parts[HANDLE] = np.array((place, self._generation, self._pool.nonce), np.uint32)
+        self._handle, self._parts = parts[HANDLE].tobytes(), parts
         return parts
 
 
@@ -220,16 +221,6 @@ def bytes_of(inputs: Columns) -> bytes:
     return inputs[PARAMS].tobytes() if PARAMS in inputs else b""
 
 
-def _bytes_of(forms: dict[str, Form], values: Any) -> Parts:
-    pairs = zip(forms.items(), values, strict=True)
-    return {name: np.asarray(value, form.dtype).tobytes() for (name, form), value in pairs}
-
-
-def _column(part: bytes, form: Form) -> Array:
-    return np.frombuffer(part, form.dtype).reshape(1, *form.shape)
-
-
 def _write(outputs: Columns, parts: Parts) -> None:
-    for name, part in parts.items():
-        column = outputs[name]
-        column[...] = np.frombuffer(part, column.dtype).reshape(column.shape)
+    for name, value in parts.items():
+        outputs[name][0] = value

@@ -59,9 +59,10 @@ class Packed:
         }
         return packed, views
 
-    def join(self, parts: Mapping[str, bytes]) -> Array:
-        """Return the array with these bytes of each column."""
-        return np.frombuffer(b"".join([parts[name] for name, *_ in self._places]), np.uint8)
+    def join(self, parts: Parts) -> Array:
+        """Return the array with these values of the columns."""
+        each = [np.asarray(parts[name], dtype).tobytes() for name, _, dtype, _ in self._places]
+        return np.frombuffer(b"".join(each), np.uint8)
 
     def unpack(self, packed: jax.Array) -> Columns:
         """Return the columns without the leading axis; it is called in a program."""

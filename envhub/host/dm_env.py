@@ -26,6 +26,7 @@ class DmEnvInstance(Instance):
     def __init__(self, create: Callable[[], Any]) -> None:
         self.env = create()
         self._action_spec = self.env.action_spec()
+        self._dtype = getattr(self._action_spec, "dtype", None)  # None of a nest of specs
         self.action_space = space_of(self._action_spec)
         self.observation_space = space_of(self.env.observation_spec())
 
@@ -37,7 +38,11 @@ class DmEnvInstance(Instance):
         return _checked("reset", self.env.reset(), is_first=True).observation
 
     def step(self, action: Any) -> InstanceStep:
-        returned = self.env.step(_conformed(self._action_spec, action))
+        if self._dtype is not None:
+            given = np.asarray(action, self._dtype)[()]
+        else:
+            given = _conformed(self._action_spec, action)
+        returned = self.env.step(given)
         step = _checked("step", returned, is_first=False)
         discount = float(step.discount)
         is_end, has_future = step.last(), discount != 0
@@ -59,9 +64,9 @@ def _checked(hook: str, returned: Any, *, is_first: bool) -> Any:
     Raises:
         TypeError: if it is something else.
     """
-    from dm_env import TimeStep
+    import dm_env
 
-    if not isinstance(returned, TimeStep) or returned.first() != is_first:
+    if not isinstance(returned, dm_env.TimeStep) or returned.first() != is_first:
         wanted = (
             "the first dm_env.TimeStep of an episode" if is_first else "a later dm_env.TimeStep"
         )

@@ -108,9 +108,9 @@ class Pool:
         """The number of the current call."""
         return self._states.now
 
-    def name_state(self, slot: int) -> tuple[int, int, int]:
-        """Return the handle of a new state that is not in the table."""
-        return self._states.name(slot)
+    def new_generation(self) -> int:
+        """Return the generation of a new state, which is not in the table."""
+        return self._states.new_generation()
 
     def serve(self, answer: Answer, inputs: Columns, outputs: Columns, size: int) -> None:
         """Answer one call from a compiled program; `error` keeps its exception."""

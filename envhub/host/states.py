@@ -189,12 +189,12 @@ class States:
         self._newest = batch
         return batch
 
-    def name(self, slot: int) -> tuple[int, int, int]:
-        """Return the handle of a new state of an instance, which is not written down."""
+    def new_generation(self) -> int:
+        """Return the generation of a new state, which is not written down."""
         if self._next + 1 >= 2**32:
             self._next = 1
         self._next += 1
-        return slot, self._next - 1, self._nonce
+        return self._next - 1
 
     def restart(self, handles: Array, lanes: Array) -> Any:
         """Give up the states of lanes whose episodes ended in this call, for new episodes.

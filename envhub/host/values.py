@@ -286,9 +286,10 @@ def entry_column(infos: Any, entry: InfoEntry) -> Array:
     what = f"info[{name!r}]"
     if isinstance(infos, Mapping):
         return conformed(infos[name], len(infos[name]), Form(shape, dtype), what)
-    if not all(isinstance(info, Mapping) for info in infos):
-        wrong = next(info for info in infos if not isinstance(info, Mapping))
-        raise ValueError(f"info must be a dict, not {wrong!r:.100}")
+    if set(map(type, infos)) != {dict}:
+        for info in infos:
+            if not isinstance(info, Mapping):
+                raise ValueError(f"info must be a dict, not {info!r:.100}")
     column = [info.get(name) for info in infos]
     there = [lane for lane, value in enumerate(column) if value is not None]
     if len(there) == len(column):
@@ -313,7 +314,7 @@ def _joined(column: Any) -> Array:
     first = column[0]
     if type(first) is not np.ndarray or not first.ndim:
         return np.asarray(column)  # which raises a ValueError where shapes differ
-    if set(map(type, column)) != {np.ndarray} or len(set(map(np.shape, column))) > 1:
+    if set(map(type, column)) != {np.ndarray} or len({each.shape for each in column}) > 1:
         return np.array(column)
     return np.concatenate(column).reshape(len(column), *first.shape)
 
