@@ -63,10 +63,10 @@ class Row(NamedTuple):
 OPAQUE, FORKABLE, VECTOR = {"forkable": False}, {"forkable": True}, {"engine": "vector"}
 
 ROWS = {
-    "cartpole-opaque-8": Row(CARTPOLE, OPAQUE, 8, 0.5),
+    "cartpole-opaque-8": Row(CARTPOLE, OPAQUE, 8, 1.0),
     "cartpole-opaque-64": Row(CARTPOLE, OPAQUE, 64, 1.1),
     "cartpole-opaque-256": Row(CARTPOLE, OPAQUE, 256, 1.4),
-    "cartpole-vectorised-256": Row(CARTPOLE_VECTORISED, OPAQUE, 256, None),
+    "cartpole-vectorised-256": Row(CARTPOLE_VECTORISED, OPAQUE, 256, 0.6),
     "cartpole-forkable-64": Row(CARTPOLE, FORKABLE, 64, 0.6),
     "cartpole-mctx-8": Row(CARTPOLE, FORKABLE, 8, None, is_search=True),
     "cartpole-mctx-64": Row(CARTPOLE, FORKABLE, 64, None, is_search=True),
@@ -85,8 +85,8 @@ ROWS = {
     "mountain-car-bound-64": Row(MOUNTAIN_CAR, None, 64, None),
     "antmaze-16": Row(ANTMAZE, OPAQUE, 16, 0.97),
     "antmaze-bound-16": Row(ANTMAZE, None, 16, None),
-    "pong-vector-8": Row(PONG, VECTOR, 8, 0.95),
-    "pong-vector-64": Row(PONG, VECTOR, 64, 0.95),
+    "pong-vector-8": Row(PONG, VECTOR, 8, 0.9),
+    "pong-vector-64": Row(PONG, VECTOR, 64, 0.9),
     "pong-bound-8": Row(PONG, None, 8, None),
     "pong-bound-64": Row(PONG, None, 64, None),
     "pong-forkable-8": Row(PONG_ON_ONE_CORE, FORKABLE, 8, 0.6),

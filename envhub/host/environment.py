@@ -368,7 +368,8 @@ class HostEnvironment(Environment):
         is_restored = self.capabilities.forkable and self.can_detach and not is_replayed
         if self._protocol.agents or not (lends or is_restored):
             return None
-        return Alone(self._pool, self._values, None if lends else self._construct)
+        pool = weakref.proxy(self._pool)  # which keeps it
+        return Alone(pool, self._values, None if lends else self._construct)
 
     def _new_fleet(
         self,

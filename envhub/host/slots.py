@@ -48,6 +48,7 @@ class Slots:
 
     @property
     def capacity(self) -> int:
+        """The most live instances."""
         least = pools.FORKABLE_INSTANCES if self._is_saved else pools.OPAQUE_INSTANCES
         return self._max_instances or max(least, 2 * self.largest_batch)
 
@@ -123,6 +124,7 @@ class Slots:
         return named_error(self._name, slots, generations, list(action.values()), error)
 
     def forget(self, slots: Any) -> None:
+        """Give up the states of these slots, and the params that are set in their instances."""
         slots = list(slots)
         self._states.forget(slots)
         self._states.rows.params[slots] = UNSET

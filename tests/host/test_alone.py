@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -150,3 +152,17 @@ def test_the_state_of_a_program_goes_on_outside_and_back() -> None:
         seen.append(np.asarray(obs))
     for each in seen[1:]:
         np.testing.assert_array_equal(each, seen[0])
+
+
+def test_an_environment_that_was_not_stepped_outside_is_freed_at_once() -> None:
+    env, params = envhub.make("gymnasium::FrozenLake-v1")
+    jax.block_until_ready(jax.jit(env.reset)(KEY, params))
+    jax.clear_caches()  # a compiled program keeps what it calls
+    pool = weakref.ref(env._pool)  # type: ignore[attr-defined]  # noqa: SLF001
+    gc.collect()
+    gc.disable()
+    try:
+        del env
+        assert pool() is None
+    finally:
+        gc.enable()
