@@ -33,7 +33,7 @@ def blaming(what: str, remedy: str = "") -> Iterator[None]:
     except (EnvHubError, KeyboardInterrupt):
         raise
     except BaseException as error:
-        advice = _missing.remedy(error) or remedy
+        advice = _missing.remedy(error, {}) or remedy
         message = f"{what} failed with {type(error).__name__}: {error}. {advice}"
         raise MissingDependencyError(message.rstrip()) from error
 

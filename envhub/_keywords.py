@@ -110,6 +110,10 @@ def override_params(
     return dataclasses.replace(params, **(env.derived_params(params, set(checked)) | checked))
 
 
+HELD = (bool, int, float, np.ndarray, np.generic, jax.Array)
+"""What a leaf of params may be."""
+
+
 def _checked(env_id: str, name: str, default: Any, value: Any) -> Any:
     """Return a value with the kind of its default: a number, or an array of the same shape.
 
@@ -143,10 +147,10 @@ def _as_kind(old: Any, new: Any) -> Any:
 
 
 def _fits(old: Any, new: Any) -> bool:
-    if not isinstance(new, (bool, int, float, np.ndarray, np.generic, jax.Array)):
-        return old is None and new is None
-    if old is None:
-        return True
+    if old is None:  # a field that may hold whatever JAX holds, such as a model
+        return all(isinstance(leaf, HELD) for leaf in jax.tree.leaves(new))
+    if not isinstance(new, HELD):
+        return False
     dtype = jnp.result_type(old)
     if isinstance(new, (int, np.integer)) and dtype.kind in "iu":
         return not jnp.shape(old) and np.iinfo(dtype).min <= int(new) <= np.iinfo(dtype).max

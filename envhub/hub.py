@@ -379,7 +379,7 @@ def _construction_error(
     if gap:
         reason = f"{gap.kind}: {gap.reason}"
         return UnavailableEnvError(f"{env_id} does not run here ({reason}) [{what}]")
-    if remedy := _missing.remedy(error):
+    if remedy := _missing.remedy(error, options):
         return MissingDependencyError(f"{env_id} could not be constructed: {what}. {remedy}")
     if options:
         given = ", ".join(f"{name}={brief(value)}" for name, value in options.items())

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from envhub._inputs import check_positive
+from envhub.errors import InvalidOptionError
 from envhub.flags import Claim
 from envhub.host import BRIDGE_OPTIONS, HostSuite
 from envhub.host.options import FIXED, OF_EPISODES
@@ -46,6 +47,7 @@ EXPERIMENTS = {
 }
 # The starts of names with a time limit, and the part of the observation before the time.
 TIME = {"cartpole": 5, "mountain_car": 2}
+MOST_STEPS = 10_000_000  # of an episode with a time limit
 # The ends of experiments that vary one environment: its rewards, or a number of its constructor.
 VARIATION = re.compile("_(noise|scale|stochastic|len|length|size|distract)$")
 MNIST = Path("/tmp/mnist")  # where bsuite puts these, whatever the system
@@ -117,6 +119,10 @@ class BsuiteSuite(HostSuite):
         limit = options.get("max_episode_steps")
         if limit is not None:
             check_positive("max_episode_steps", limit)
+            if limit > MOST_STEPS:  # each instance counts them
+                raise InvalidOptionError(
+                    f"bsuite::{name}: max_episode_steps must be at most {MOST_STEPS}, got {limit}."
+                )
         return functools.partial(BsuiteInstance, name, limit)
 
 

@@ -41,7 +41,7 @@ class CrafterInstance(Instance):
         self._world = self.env._world
         self._world.reset = functools.partial(_reset_in_order, self._world, self._world.reset)
         self.episode_limit = self.env._length
-        width, height = self.env._size
+        width, height = self.env._size  # crafter 1.8.3's own space has them the other way round
         self.observation_space = spaces.Box(0, 255, (height, width, 3), np.uint8)
         self.action_space = spaces.Discrete(len(self.env.action_names))
 
@@ -57,7 +57,8 @@ class CrafterInstance(Instance):
         obs, reward, is_over, info = self.env.step(action)
         is_dead = info["discount"] == 0
         shown = dict(_flat(info))
-        return InstanceStep(obs, reward, is_dead, is_over and not is_dead, shown)
+        # With `length=None`, crafter's `is_over` is None in every step but the last.
+        return InstanceStep(obs, reward, is_dead, bool(is_over) and not is_dead, shown)
 
     def render(self) -> Any:
         drawn = self._world.random.get_state()  # at night, a picture draws noise

@@ -49,7 +49,8 @@ class CrafterSuite(HostSuite):
         return True
 
     def make(self, name: str, options: Mapping[str, Any]) -> Environment:
-        return super().make(name, {"replay_steps": LONGEST, **options})
+        room = {"replay_steps": LONGEST} if options.get("length", LONGEST) is None else {}
+        return super().make(name, {**room, **options})
 
     def instances(self, name: str, options: Mapping[str, Any]) -> Callable[[], CrafterInstance]:
         self.load()

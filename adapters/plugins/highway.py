@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import importlib
+import inspect
+import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
+from envhub.environment import Environment
 from envhub.errors import InvalidOptionError, did_you_mean
 from envhub.flags import Claim
 from envhub.host import Instance
+from envhub.host.forking import STEPS
 from envhub.suite import Gap
 
 from ..gymnasium.specs import creator_of
@@ -18,6 +24,11 @@ from .suite import PluginSuite
 
 # Their constructors take no `render_mode` (highway-env 1.10 to 1.12), so they draw for nobody.
 UNSEEN = {"lane-keeping-v0", "parking-ActionRepeat-v0", "parking-parked-v0"}
+DRAWN = ("length", "no_lanes")
+PARTS = {
+    "observation": ("highway_env.envs.common.observation", "observation_factory"),
+    "action": ("highway_env.envs.common.action", "action_factory"),
+}
 NUMBERS = ("DISTANCE_WANTED", "COMFORT_ACC_MAX", "COMFORT_ACC_MIN")
 Numbers = Mapping[type, Mapping[str, Any]]
 
@@ -45,21 +56,74 @@ class HighwaySuite(PluginSuite):
     def draws(self, name: str) -> Claim:
         return name not in UNSEEN or "highway-env gives its constructor no render_mode."
 
+    def make(self, name: str, options: Mapping[str, Any]) -> Environment:
+        self.load()
+        with contextlib.suppress(TypeError, ValueError):  # of what is refused below
+            config = {**default_config(name), **(options.get("config") or {})}
+            steps = math.ceil(config.get("duration", 0) * config["policy_frequency"])
+            if steps > STEPS and options.get("max_episode_steps", -1) == -1:
+                options = {"replay_steps": steps, **options}
+        return super().make(name, options)
+
     def instances(self, name: str, options: Mapping[str, Any]) -> Callable[[], Instance]:
         self.load()
-        spec = GYMNASIUM.load("envs.registration").registry[name]
-        given, known = options.get("config") or {}, creator_of(spec).default_config()
-        # highway-env 1.10 to 1.12 keep an entry that they do not know, and ignore it.
-        if unknown := sorted(set(given) - set(known)):
-            raise InvalidOptionError(
-                f"config of highway::{name} has no entry {unknown[0]!r}."
-                f"{did_you_mean(unknown[0], known)} Its entries: {', '.join(sorted(known))}."
-            )
-        return functools.partial(with_own_numbers, super().instances(name, options))
+        of_resets = (options.get("reset_options") or {}).get("config")
+        given = [config for config in (options.get("config"), of_resets) if config is not None]
+        for config in given:
+            check_entries(f"config of highway::{name}", config, default_config(name))
+            if name.startswith("racetrack-oval") and 0 in map(config.get, DRAWN):
+                raise InvalidOptionError(
+                    f"highway::{name} draws {' and '.join(DRAWN)} of 0 from a generator that no "
+                    "seed reaches (highway-env 1.10 to 1.12). Give a number above 0."
+                )
+        create = super().instances(name, options)
+        return functools.partial(with_own_numbers, functools.partial(checked, create, name, given))
+
+
+def default_config(name: str) -> Mapping[str, Any]:
+    """Return the config of an environment of which nothing is changed."""
+    spec = GYMNASIUM.load("envs.registration").registry[name]
+    config: Mapping[str, Any] = creator_of(spec).default_config()
+    return config
+
+
+def check_entries(what: str, given: Any, known: Iterable[str]) -> None:
+    """Refuse an entry that highway-env does not know: 1.10 to 1.12 keep it, and ignore it."""
+    if not isinstance(given, Mapping) or not all(isinstance(entry, str) for entry in given):
+        raise InvalidOptionError(f"{what} must be a dict with names, got {given!r}.")
+    if unknown := sorted(set(given) - set(known)):
+        raise InvalidOptionError(
+            f"{what} has no entry {unknown[0]!r}.{did_you_mean(unknown[0], known)} "
+            f"Its entries: {', '.join(sorted(known))}."
+        )
+
+
+def checked(create: Callable[[], Instance], name: str, given: Sequence[Any]) -> Instance:
+    """Make an instance, and look at the parts of its configs, which their classes take."""
+    instance = create()
+    env: Any = instance.unwrapped
+    for config in given:
+        for part, (module, factory) in PARTS.items():
+            if part in config:
+                made = getattr(importlib.import_module(module), factory)(
+                    env.unwrapped, config[part]
+                )
+                what = f"config[{part!r}] of highway::{name}"
+                taken = {"type", *parameters_of(type(made))} - {"self", "env", "args", "kwargs"}
+                check_entries(what, config[part], taken)
+    return instance
+
+
+def parameters_of(kind: type) -> Iterator[str]:
+    """Yield what the constructor of a class takes, and those of its bases."""
+    for each in kind.__mro__:
+        yield from inspect.signature(vars(each).get("__init__", lambda: None)).parameters
 
 
 class OwnNumbers:
     """The numbers by which other drivers drive, of one environment.
+
+    One environment is stepped at a time, for the numbers are those of the process.
 
     highway-env 1.10 to 1.12: `intersection` sets three of `IDMVehicle`, or of the class that its
     config names, in the class. So from then on traffic is another in every environment of the

@@ -133,6 +133,11 @@ def test_what_ends_by_itself_has_no_limit(bsuite_id: str) -> None:
         envhub.make(f"bsuite::{bsuite_id}", max_episode_steps=5)
 
 
+def test_a_limit_that_would_take_minutes_to_count_is_refused() -> None:
+    with pytest.raises(errors.InvalidOptionError, match="at most 10000000, got 1000000000"):
+        envhub.make("bsuite::cartpole/0", max_episode_steps=10**9)
+
+
 @pytest.mark.parametrize("limit", [1, 2, 999, 1000, 1001, 3000])
 @pytest.mark.parametrize("name", ["cartpole", "cartpole_swingup", "mountain_car"])
 def test_a_limit_is_a_number_of_steps_and_the_time_a_part_of_it(name: str, limit: int) -> None:

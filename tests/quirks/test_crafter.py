@@ -99,6 +99,15 @@ def test_a_picture_at_night_changes_no_episode() -> None:
     assert (shown[0] == shown[1]).all()
 
 
+def test_without_a_length_no_step_truncates() -> None:
+    env, params = envhub.make(NAME, length=None, forkable=True, **SMALL)
+    _, state = env.reset(KEY, params)
+    result = env.step(KEY, state, 0, params)
+    assert (bool(result.terminated), bool(result.truncated)) == (False, False)
+    short, _ = envhub.make(NAME, length=20, forkable=True, **SMALL)
+    assert short.reset(KEY)[1].snapshot.size < state.snapshot.size - 9000  # of its log
+
+
 @pytest.mark.parametrize("length", [0, -1, 2.5])
 def test_a_length_that_crafter_would_take_for_none_or_for_the_first_step_is_refused(
     length: Any,

@@ -29,6 +29,41 @@ def test_an_entry_of_config_that_highway_env_would_ignore_is_refused_by_name() -
     assert env.unwrapped.config["other_vehicles"] == 3
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"reset_options": {"config": {"other_vehicle": 3}}}, "no entry 'other_vehicle'"),
+        (
+            {"config": {"action": {"type": "ContinuousAction", "speed_rnge": [0, 1]}}},
+            r"config\['action'\] .* no entry 'speed_rnge'. Did you mean 'speed_range'",
+        ),
+        ({"config": "other_vehicles"}, "must be a dict with names"),
+        ({"config": {1: 2}}, "must be a dict with names"),
+    ],
+)
+def test_what_highway_env_would_ignore_or_fail_on_is_refused(
+    options: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(errors.InvalidOptionError, match=told):
+        envhub.make("highway::racetrack-v0", **options)
+
+
+@pytest.mark.parametrize("entry", ["length", "no_lanes"])
+def test_a_road_that_no_seed_decides_is_refused(entry: str) -> None:
+    with pytest.raises(errors.InvalidOptionError, match="no seed reaches"):
+        envhub.make("highway::racetrack-oval-v0", config={entry: 0})
+
+
+def test_a_log_has_room_for_the_duration() -> None:
+    """That of a racetrack is 300 seconds, of five steps each."""
+    sizes = []
+    for options in ({}, {"replay_steps": 1500}, {"replay_steps": 1000}):
+        env, params = envhub.make("highway::racetrack-v0", forkable=True, **options)
+        _, state = env.reset(KEY, params)
+        sizes.append(state.snapshot.size)
+    assert sizes[0] == sizes[1] > sizes[2]
+
+
 def test_the_duration_truncates() -> None:
     config = {"duration": 1, "simulation_frequency": 5, "policy_frequency": 5, "other_vehicles": 0}
     env, params = envhub.make("highway::racetrack-v0", config=config)

@@ -193,3 +193,33 @@ def test_any_thread_may_draw(name: str) -> None:
     assert [picture.shape for picture in pictures] == [(200, 200, 3)] * 2
     assert (pictures[0] == pictures[1]).all()
     assert pictures[0].std() > 1
+
+
+def test_the_longest_episodes_are_forked() -> None:
+    name = "ogbench::humanoidmaze-giant-v0"
+    assert envhub.capabilities(name, forkable=True).forkable
+    env, params = envhub.make(name, forkable=True)
+    assert env.capabilities.forkable
+    assert env.episode_limit(params) == 4000
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "told"),
+    [
+        ("pointmaze-medium-v0", {"task_idd": 2}, "no entry 'task_idd'. Did you mean 'task_id'"),
+        ("pointmaze-medium-singletask-task1-v0", {"task_id": 4}, "'ogbench::pointmaze-medium-v0'"),
+    ],
+)
+def test_what_a_reset_would_ignore_is_refused(
+    name: str, options: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(errors.InvalidOptionError, match=told):
+        envhub.make(f"ogbench::{name}", reset_options=options)
+
+
+def test_a_picture_of_the_goal_and_a_part_of_an_array_are_refused() -> None:
+    name = "ogbench::pointmaze-medium-v0"
+    with pytest.raises(errors.UnavailableEnvError, match="with OpenGL"):
+        envhub.make(name, reset_options={"render_goal": True})
+    with pytest.raises(errors.InvalidOptionError, match="keep"):
+        envhub.make(name, keep=["observation"])
