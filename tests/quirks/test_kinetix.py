@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from pathlib import Path
 from typing import Any
 
@@ -91,10 +93,12 @@ def test_what_touches_red_ends_with_a_punishment() -> None:
 def test_observations_are_its_own_and_lie_in_their_space(kind: str) -> None:
     env, params = envhub.make(AIM, observation_type=kind)
     obs, state = env.reset(KEY, params)
-    assert obs in env.observation_space()
+    assert env.observation_space().contains(obs)
     seen = env.unwrapped.get_obs(state)
     its = dict(vars(seen)) if isinstance(obs, dict) else seen
-    jax.tree.map(np.testing.assert_array_equal, obs, its)
+    # XLA rounds the colours of a compiled reset in another way than those of single operations.
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-6)
+    jax.tree.map(close, obs, its)
 
 
 def test_actions_of_each_type() -> None:
@@ -184,6 +188,8 @@ def test_nothing_is_printed_or_written(tmp_path: Path) -> None:
         "env.render(env.reset(jax.random.key(0), params)[1], params); "
         "assert logging.root.handlers == [], logging.root.handlers"
     )
-    done = fresh(program, cwd=tmp_path, timeout=300)
+    # jaxlib 0.9.0 itself prints which features a program of the cache was compiled with.
+    own = {name: value for name, value in os.environ.items() if "COMPILATION_CACHE" not in name}
+    done = fresh(program, cwd=tmp_path, timeout=300, env=own)
     assert (done.stdout, done.stderr) == ("", "")
     assert not list(tmp_path.iterdir())
