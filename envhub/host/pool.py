@@ -102,6 +102,8 @@ class Pool:
         """Count what an episode does that is run by itself."""
         self._resets += resets
         self._steps += steps
+        if steps:
+            self._states.last_step = self._states.now
 
     @property
     def now(self) -> int:
@@ -187,6 +189,7 @@ class Pool:
             if self._lone.answer_step(inputs, outputs):
                 return
             self._lone.give_back()
+        self._states.last_step = self._states.now
         given = self._values.read(inputs, size)
         slots = self._states.continued(given.handles)
         if slots is not None:

@@ -131,10 +131,11 @@ class States:
 
     Attributes:
         now: the number of the current call.
+        last_step: the number of the last call that stepped.
     """
 
     def __init__(self, nonce: int, rows: Rows, snapshots: SnapshotForm | None) -> None:
-        self.now = 1  # rows start with 0, which must not be the number of the last call
+        self.now = self.last_step = 1  # rows start with 0, which must not be the number of a call
         self._rows, self._snapshots = rows, snapshots
         self._newest: Batch | None = None
         self._nonce = nonce
@@ -329,9 +330,10 @@ class States:
                 ended. An automatic reset takes these slots if there are no others.
 
         Returns:
-            Two groups of slots. The first has the states whose episode ended before the last call;
-            under `vmap`, the lanes of a `while` ask again for those that ended in it. The second
-            has the other slots.
+            Two groups of slots. The first has the states whose episode ended before the last call,
+            and before the last step, which several resets may follow, each a call; under `vmap`,
+            the lanes of a `while` ask again for those that ended in it. The second has the other
+            slots.
         """
         count = len(self)
         ended, used = self.rows.ended[:count], self.rows.used[:count]
@@ -339,7 +341,7 @@ class States:
         free[busy] = False
         if keep_used:
             free &= ended | (used < self.now)
-        idle = free & ended & (used < self.now - 1)
+        idle = free & ended & (used < min(self.now - 1, self.last_step))
         return self._by_age(idle), self._by_age(free & ~idle)
 
     def _by_age(self, chosen: Array) -> Array:

@@ -313,3 +313,17 @@ def test_an_episode_that_does_not_start_leaves_all_lanes_where_they_were() -> No
     assert not again.obs.any()
     assert again.info["final_obs"].tolist() == [[2]] * 3
     assert env.counts.steps == 6, "each step was taken once"
+
+
+def test_a_transition_is_answered_again_after_several_resets() -> None:
+    """In a `while` under `vmap`, lanes that are done wait; resets of others are calls of their own."""
+    env, params = envhub.make("gymnasium::FrozenLake-v1", forkable=False, max_episode_steps=1)
+    keys = jax.random.split(jax.random.key(0), 2)
+    states = jax.vmap(env.reset, in_axes=(0, None))(keys, params)[1]
+    step = jax.jit(jax.vmap(env.step, in_axes=(None, 0, None, None)))
+    first = step(keys[0], states, 2, params)
+    assert first.truncated.all()
+    for turn in range(4):
+        env.reset(jax.random.key(turn), params)
+    again = step(keys[0], states, 2, params)
+    jax.tree.map(np.testing.assert_array_equal, again.state, first.state)
