@@ -316,7 +316,7 @@ def test_an_episode_that_does_not_start_leaves_all_lanes_where_they_were() -> No
 
 
 def test_a_transition_is_answered_again_after_several_resets() -> None:
-    """In a `while` under `vmap`, lanes that are done wait; resets of others are calls of their own."""
+    """In a `while` under `vmap`, lanes that are done wait, while others are reset one by one."""
     env, params = envhub.make("gymnasium::FrozenLake-v1", forkable=False, max_episode_steps=1)
     keys = jax.random.split(jax.random.key(0), 2)
     states = jax.vmap(env.reset, in_axes=(0, None))(keys, params)[1]
