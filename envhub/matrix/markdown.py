@@ -219,18 +219,21 @@ def _some(labels: Sequence[str]) -> str:
 
 
 def _clauses(results: Results) -> str:
-    """Return each reason once, with its columns and its environments."""
-    found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    """Return each reason once, with its columns, its environments and their sets."""
+    columns: dict[str, set[str]] = defaultdict(set)
+    found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for each in environments(results):
         for column in COLUMNS:
             for note in each.notes(column):
                 if note.value == "fail" or (note.value == NOT_RUN and column not in FLAGS):
-                    said = _plain(str(dataclasses.replace(note, options="")))
-                    found[said][each.id].add(column.replace("_", " "))
+                    said = _plain(str(dataclasses.replace(note, options="", sets="")))
+                    columns[said].add(column.replace("_", " "))
+                    if each.id not in found[said][note.sets]:
+                        found[said][note.sets].append(each.id)
     lines = []
-    for said, by_id in found.items():
-        columns = sorted(set.union(*by_id.values()))
-        lines.append(f"- {', '.join(columns)}, {said} ({_some(list(by_id))})")
+    for said, by_sets in found.items():
+        who = [_some(ids) + (f" on {sets}" if sets else "") for sets, ids in by_sets.items()]
+        lines.append(f"- {', '.join(sorted(columns[said]))}, {said} ({'; '.join(who)})")
     return "\n".join(sorted(lines)) or "None."
 
 
