@@ -79,6 +79,7 @@ class Alone:
         (self._action, self._form), *more = protocol.chosen.items()
         self._is_single = not more
         self._handle = b""  # names the state
+        self._call = 0  # the number of the call that led to the state
         self._generation = self._before = NONE  # of the state, and of the one before the step
         self._parts: Parts = {}
         self._chosen: Any = None
@@ -174,7 +175,7 @@ class Alone:
                 if name in self._parts
             },
             chosen,
-            self._pool.now,
+            self._call,
         )
 
     def _moving(self, move: Callable[..., Any], *arguments: Any) -> Any:
@@ -210,6 +211,7 @@ class Alone:
             saved = self._detached.save(b"".join(seen))
             parts[SNAPSHOT] = np.frombuffer(saved, np.uint8)
         self._before, self._generation = self._generation, self._pool.new_generation()
+        self._call = self._pool.now
         place = max(self._slot, 0)
         parts[HANDLE] = np.array((place, self._generation, self._pool.nonce), np.uint32)
         self._handle, self._parts = parts[HANDLE].tobytes(), parts
