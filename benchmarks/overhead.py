@@ -19,6 +19,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from _rollout import Step, Transition, hub_step, over, random_inputs, reset_all, rollout, same_bits
 from _script import Facts, command_line, finish, measure_rows, show, table_of, word
@@ -92,8 +93,15 @@ def brax_step(env: Any) -> Step:
 
 
 def brax_state(state: Any) -> Any:
-    """The own state of brax or MuJoCo Playground and the steps so far, of the hub's."""
-    return state.env, state.steps
+    """The own state of brax or MuJoCo Playground and the steps so far, of the hub's.
+
+    Arrays without an element, which MJX has, are the same in the states of a batch.
+    """
+
+    def of_each(leaf: Any) -> Any:
+        return leaf if leaf.size else jnp.zeros((*state.steps.shape, *leaf.shape), leaf.dtype)
+
+    return jax.tree.map(of_each, state.env), state.steps
 
 
 def jaxmarl_step(env: Any) -> Step:
