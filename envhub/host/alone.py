@@ -78,7 +78,7 @@ class Alone:
         self._info = protocol.info
         (self._action, self._form), *more = protocol.chosen.items()
         self._is_single = not more
-        self._handle = b""  # names the state
+        self._handle = self._left = b""  # name the state, and the one before its step
         self._call = 0  # the number of the call that led to the state
         self._generation = self._before = NONE  # of the state, and of the one before the step
         self._parts: Parts = {}
@@ -97,7 +97,7 @@ class Alone:
             params: those of the episode, see `flat`.
         """
         self.give_back()
-        self._handle, self.state, self.has_ended = b"", None, False
+        self._handle, self._left, self.state, self.has_ended = b"", b"", None, False
         self.params = bytes_of(params)
         if self._is_lent:
             self._slot, instance = self._pool.slots.lend(params_of(params))
@@ -118,12 +118,13 @@ class Alone:
         Raises:
             InvalidActionError: if the action lies outside the space; nothing has moved then.
         """
-        given = self._take(action)
-        self._handle, self._chosen, self.state = b"", action, None
+        given, left = self._take(action), self._handle
+        self._handle, self._left, self._chosen, self.state = b"", b"", action, None
         if self._is_lent:
             self._detached.where = (self._slot,), (self._generation,)
         self._pool.count(steps=1)
         parts: Parts = self._moving(self._stepped, action, given)
+        self._left = left
         return parts
 
     def render(self) -> Any:
@@ -139,12 +140,17 @@ class Alone:
         _write(outputs, self.reset(int(inputs[SEED][0]), params))
 
     def answer_step(self, inputs: Columns, outputs: Columns) -> bool:
-        """Answer a call of one lane, if it continues the episode."""
-        is_here = self._is_single and inputs[HANDLE].tobytes() == self._handle
-        is_here = is_here and not self.has_ended and bytes_of(inputs) == self.params
-        if is_here:
-            _write(outputs, self.step(inputs[self._action][0].copy()))  # gone after the call
-        return is_here
+        """Answer a call of one lane, if it continues the episode, or repeats its last step."""
+        if not self._is_single or bytes_of(inputs) != self.params:
+            return False
+        handle, action = inputs[HANDLE].tobytes(), inputs[self._action][0]
+        if handle == self._handle and not self.has_ended:
+            _write(outputs, self.step(action.copy()))  # the arguments are gone after the call
+            return True
+        is_repeated = handle == self._left and np.array_equal(action, self._chosen)
+        if is_repeated:
+            _write(outputs, self._parts)
+        return is_repeated
 
     def give_back(self) -> None:
         """Write the state into the table, whose instance it then is, if the pool lent it."""
@@ -153,7 +159,7 @@ class Alone:
         slot, self._slot = self._slot, NONE
         if self._handle:
             self._pool.slots.take_back(self._batch(slot))
-        self._handle, self.state = b"", None
+        self._handle, self._left, self.state = b"", b"", None
 
     def close(self) -> None:
         """Close the instance, unless it is the pool's."""

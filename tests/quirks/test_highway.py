@@ -50,6 +50,8 @@ def test_what_highway_env_would_ignore_or_fail_on_is_refused(
 
 @pytest.mark.parametrize("entry", ["length", "no_lanes"])
 def test_a_road_that_no_seed_decides_is_refused(entry: str) -> None:
+    if "racetrack-oval-v0" not in registry.get("highway").known_names():
+        pytest.skip(reason="highway-env 1.10 has no racetrack-oval-v0")
     with pytest.raises(errors.InvalidOptionError, match="no seed reaches"):
         envhub.make("highway::racetrack-oval-v0", config={entry: 0})
 
