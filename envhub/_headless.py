@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,20 +36,60 @@ def egl_without_display(otherwise: str = "egl") -> Iterator[None]:
         del os.environ["MUJOCO_GL"]
 
 
+EGL = ("mujoco.egl", "dm_control._render.pyopengl.egl_renderer")  # both have one display
+ENDS = [0]  # how often somebody ended that display, as far as it was noticed
+
+
+def _start_display_again() -> None:
+    """Start MuJoCo's EGL again if somebody ended it; without need, nothing happens.
+
+    Where there is no screen, pygame 2.6 (SDL 2.28, `offscreen`) opens its windows on the EGL
+    display that MuJoCo draws on, and ends that display when it closes them.
+    """
+    for egl in filter(None, map(sys.modules.get, EGL)):
+        display: Any = getattr(egl, "EGL_DISPLAY", None)
+        if display is None:
+            continue
+        try:
+            is_on = bool(egl.EGL.eglQueryString(display, egl.EGL.EGL_VERSION))
+        except Exception:
+            is_on = False
+        if not is_on:
+            egl.EGL.eglInitialize(display, None, None)
+            ENDS[0] += 1
+
+
 @contextlib.contextmanager
-def opengl_errors() -> Iterator[None]:
+def opengl_errors() -> Iterator[int]:
     """Convert every exception to one with the remedy for a missing OpenGL.
+
+    Yields:
+        How often the display was ended so far. What was made before the last end is lost, and
+        draws something else or nothing.
 
     Raises:
         RenderError: if the code inside raises.
     """
+    _start_display_again()
     try:
-        yield
+        yield ENDS[0]
     except Exception as error:
         raise RenderError(
             "MuJoCo found no OpenGL to draw with: install EGL (Debian: apt-get install libegl1), "
             f"or set MUJOCO_GL to egl, osmesa or glfw. [{type(error).__name__}: {error}]"
         ) from error
+
+
+@contextlib.contextmanager
+def released_opengl() -> Iterator[None]:
+    """Leave EGL without a current context, so that another thread may draw with it."""
+    try:
+        yield
+    finally:
+        egl: Any = sys.modules.get("mujoco.egl")
+        if getattr(egl, "EGL_DISPLAY", None) is not None:
+            none, surface = egl.EGL.EGL_NO_CONTEXT, egl.EGL.EGL_NO_SURFACE
+            egl.EGL.eglMakeCurrent(egl.EGL_DISPLAY, surface, surface, none)
 
 
 @contextlib.contextmanager

@@ -8,12 +8,13 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from envhub import spaces
 from envhub._headless import egl_without_display, is_opengl_chosen, opengl_errors
+from envhub.errors import RenderError
 from envhub.host import Instance, InstanceStep
 
 UNBOUNDED = 1e10  # MuJoCo's `mjMAXVAL`, as which dm_control shows a bound that there is not
@@ -29,6 +30,9 @@ class ControlInstance(Instance):
             and -1 for none.
         view: keywords of `Physics.render`.
     """
+
+    # How often OpenGL had been ended when this process first drew.
+    _drew_first: ClassVar[dict[str, int]] = {}
 
     def __init__(
         self,
@@ -78,8 +82,7 @@ class ControlInstance(Instance):
         self._is_new = False
         self._task.random.seed(seed)
         if self._draws_at_reset:
-            with opengl_errors():
-                _ = self._physics.contexts
+            self._open()
         return self.env.reset().observation
 
     def step(self, action: Any) -> InstanceStep:
@@ -116,9 +119,23 @@ class ControlInstance(Instance):
     def render(self) -> Any:
         self._mujoco.mj_step1(self._model, self._data)  # with `legacy_step=False` nobody did
         self._task.after_step(self._physics)  # colours, with `visualize_reward=True`
-        with opengl_errors():
-            _ = self._physics.contexts  # which are made when they are asked for
+        self._open()
         return self._physics.render(**self._view)
+
+    def _open(self) -> None:
+        """Open what draws, once.
+
+        Raises:
+            RenderError: if there is no OpenGL, or if it was ended since something was drawn. What
+                dm_control 1.0 frees of that later, it takes from what was opened after the end.
+        """
+        with opengl_errors() as ends:
+            _ = self._physics.contexts  # which are made when they are asked for
+        if ends != self._drew_first.setdefault("ends", ends):
+            raise RenderError(
+                "a window that pygame closed ended MuJoCo's OpenGL, and dm_control cannot draw in "
+                "this process any more: start it again with SDL_VIDEODRIVER=dummy."
+            )
 
     def close(self) -> None:
         self.env.close()

@@ -4,7 +4,8 @@ The text of a definition has no layout, comment, docstring, annotation or name o
 parameter keeps its name only if something in the closure passes it by keyword. The closure of some
 definitions has every definition that these name, transitively, in the modules that are traced. A
 method counts once the closure has an attribute of that name, so a check that never asks for whole
-episodes does not depend on how they are played. Nothing is imported or run for this.
+episodes does not depend on how they are played, or if somebody outside calls it. Nothing is
+imported or run for this.
 """
 
 from __future__ import annotations
@@ -76,12 +77,20 @@ class Sources:
     Args:
         is_traced: tells whether a module is followed into.
         text_of: a function from a module to its source.
+        is_called: tells of a class and a member whether somebody outside of the closure calls it,
+            so that it counts although nothing in the closure asks for it; by default none.
+        left_out: the names of members that do not count.
     """
 
     def __init__(
-        self, is_traced: Callable[[str], bool], text_of: Callable[[str], str | None] = read
+        self,
+        is_traced: Callable[[str], bool],
+        text_of: Callable[[str], str | None] = read,
+        is_called: Callable[[Place, str], bool] = lambda cls, member: False,
+        left_out: Collection[str] = (),
     ) -> None:
         self._is_traced, self._text_of = is_traced, text_of
+        self.is_called, self.left_out = is_called, left_out
         self.module = functools.cache(self._parse)
 
     def closure(
@@ -226,14 +235,18 @@ class _Walk:
 
     def _take_class(self, module: str, statement: ast.ClassDef) -> None:
         """Take what always counts of a class; its other members count once they are asked for."""
-        always: list[ast.stmt] = []
+        place, sources, always = (module, statement.name), self._sources, list[ast.stmt]()
         for part in statement.body:
             names = [] if _is_field(part) else list(_names_of(part))
-            if names and not names[0].startswith("__"):
-                for name in names:
-                    self._members.setdefault(name, []).append((module, part))
-            else:
+            if not names or names[0].startswith("__"):
                 always.append(part)
+                continue
+            for name in names:
+                if name in sources.left_out:
+                    continue
+                if sources.is_called(place, name):
+                    self._attributes.add(name)
+                self._members.setdefault(name, []).append((module, part))
         head = ast.ClassDef(**{**dict(ast.iter_fields(statement)), "body": always})
         self._take(module, head)
 

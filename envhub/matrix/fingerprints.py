@@ -8,9 +8,10 @@ changed.
   `envhub`, which are the instruments. It ends at what is examined (the hub, spaces, wrappers,
   callback environments), which the tests examine at each change, and at advice, which no
   verdict depends on.
-- The adapter: the closure of the suite's `make`, or of `instances` if the hub's `make` calls that,
-  and of what says which part of an observation shows a limit. An entry of a table counts for the
-  environment that it is about.
+- The adapter: the closure of the suite's `make`, of `instances`, which the hub's `make` calls, and
+  of what says which part of an observation shows a limit. The public methods of its environments
+  and instances count too, since the hub calls them; those that draw count for one column. An entry
+  of a table counts for the environment that it is about.
 - The facts: what the adapter claims of this name under these options. A flag depends on its own
   claim, comparisons on `reproducible` too, and every cell on the gap and the limit.
 - The versions: of Python, jax, jaxlib, NumPy, the suite, and what the suite `relies_on`.
@@ -22,7 +23,7 @@ import functools
 import hashlib
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from envhub import _versions
@@ -72,7 +73,10 @@ def _is_instrument(module: str) -> bool:
     return bool(private or f"{module}.".startswith(f"{TESTING}.")) and module != ADVICE
 
 
-MAKING = ("make", "limit", "limit_counts", "without_limit")
+# `HostSuite.make`, the hub's, makes what the adapter's `instances` returns.
+MAKING = ("make", "instances", "limit", "limit_counts", "without_limit")
+DRAWING = ("render", "render_env")  # by which one column is decided, and no other
+DRAWN = "renderable"
 
 
 def of_adapter(
@@ -80,19 +84,35 @@ def of_adapter(
 ) -> Callable[[str], str]:
     """Return a function from a name to the fingerprint of what the adapter makes it of.
 
+    Behind a dot, the fingerprint has that of the same with what draws: `"a471d3f0.89fc9392"`.
+
     Args:
         suite: the suite.
         names: all names of its environments; tables have entries about them.
         text_of: a function from a module to its source.
     """
+    parts = [_of_closure(suite, frozenset(names), text_of, left_out) for left_out in (DRAWING, ())]
+    return lambda name: ".".join(of(name) for of in parts)
+
+
+def _of_closure(
+    suite: Suite,
+    names: frozenset[str],
+    text_of: Callable[[str], str | None],
+    left_out: Collection[str],
+) -> Callable[[str], str]:
     module = type(suite).__module__
     inside = "envhub.adapters" if module.startswith("envhub.adapters.") else module.split(".")[0]
-    sources = Sources(lambda name: f"{name}.".startswith(f"{inside}."), text_of)
-    # `HostSuite.make` is the hub's, and makes what the adapter's `instances` returns.
-    is_own = type(suite).make.__module__.startswith(inside)
-    members = MAKING if is_own else ("instances", *MAKING)
-    roots = [(module, f"{type(suite).__qualname__}.{member}") for member in members]
-    found = sources.closure(roots, names=frozenset(names))
+    # The hub calls the methods of instances and environments. What the suite itself says is a fact.
+    said = {(cls.__module__, cls.__qualname__) for cls in type(suite).__mro__}
+    sources = Sources(
+        lambda name: f"{name}.".startswith(f"{inside}."),
+        text_of,
+        lambda cls, member: cls not in said and not member.startswith("_"),
+        left_out,
+    )
+    roots = [(module, f"{type(suite).__qualname__}.{member}") for member in MAKING]
+    found = sources.closure(roots, names=names)
     common, entries = "\n".join(found.texts), dict[str, list[str]]()
     for about, text in found.entries:
         entries.setdefault(_plain(about), []).append(text)

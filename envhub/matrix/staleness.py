@@ -116,7 +116,9 @@ class Present:
             return dict.fromkeys(ran, "there is no such suite here")
         if not row.adapter:
             return dict.fromkeys(ran, "what decided it is not known")
-        if row.adapter != self.adapter(row.suite, row.env_name):
+        makes, draws = self.adapter(row.suite, row.env_name).split(".")
+        made, _, drew = row.adapter.partition(".")
+        if made != makes:
             return dict.fromkeys(ran, "the adapter changed")
         facts: Mapping[str, str] = {}
         if row.run.versions == _versions_here(row.suite):
@@ -126,6 +128,8 @@ class Present:
             # The gap of an environment is one fact, whatever the checks are.
             decisive = "makes" if row.cell(column).value in GAPS else column
             reason = self._why(row, decisive, row.cell(column).run or row.run)
+            if not reason and decisive == fingerprints.DRAWN and drew != draws:
+                reason = "how the adapter draws changed"
             if not reason and facts.get(decisive) != row.facts.get(decisive) and facts:
                 reason = "what the adapter says of it changed"
             if reason:

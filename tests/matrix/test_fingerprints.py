@@ -215,7 +215,7 @@ def test_the_rule_for_what_luck_would_decide_counts_where_it_is_applied(
 def test_every_adapter_has_a_fingerprint_that_its_own_code_decides(name: str) -> None:
     suite = registry.get(name)
     of = fingerprints.of_adapter(suite, list(suite.known_names()))
-    assert re.fullmatch(r"[0-9a-f]{8}", of(suite.example))
+    assert re.fullmatch(r"[0-9a-f]{8}\.[0-9a-f]{8}", of(suite.example))
     module, method = type(suite).make.__module__, "make"  # rows of the table share theirs
     if not module.startswith("envhub.adapters."):  # the hub's, which calls this one
         module, method = type(suite).instances.__module__, "instances"  # type: ignore[attr-defined]
@@ -225,6 +225,34 @@ def test_every_adapter_has_a_fingerprint_that_its_own_code_decides(name: str) ->
     assert head
     changed = (module, head.group(), head.group() + "        print(options)\n")
     assert names_changed(name, changed) == set(suite.known_names())
+
+
+GYMNASIUM = "envhub.adapters.gymnasium"
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new", "parts"),
+    [
+        (f"{GYMNASIUM}.mujoco", "state = np.empty(self._size)", "state = None", (True, True)),
+        (f"{GYMNASIUM}.mujoco", "picture = self.env.render()", "picture = None", (False, True)),
+        (
+            "envhub.adapters.gymnax",
+            "def step_env(self, key:",
+            "def step_env(me, key:",
+            (True, True),
+        ),
+    ],
+    ids=["what the hub calls", "what draws", "a step"],
+)
+def test_what_the_hub_calls_decides_cells_and_what_draws_decides_one(
+    module: str, old: str, new: str, parts: tuple[bool, bool]
+) -> None:
+    suite = registry.get(module.split(".")[2])
+    names = list(suite.known_names())
+    now = fingerprints.of_adapter(suite, names)(suite.example).split(".")
+    text_of = with_change((module, old, new))
+    then = fingerprints.of_adapter(suite, names, text_of)(suite.example).split(".")
+    assert tuple(one != other for one, other in zip(now, then, strict=True)) == parts
 
 
 def test_the_check_imports_no_suite() -> None:

@@ -155,7 +155,9 @@ def changed(row: results.Row, field: str) -> results.Row:
     """A row of which something else decided a cell."""
     assert row.run
     if field == "adapter":
-        return dataclasses.replace(row, adapter="another")
+        return dataclasses.replace(row, adapter="another.one")
+    if field == "drawing":
+        return dataclasses.replace(row, adapter=f"{row.adapter.partition('.')[0]}.another")
     if field == "facts":
         return dataclasses.replace(row, facts={**row.facts, "forkable": "another"})
     checks = {**row.run.checks, "forkable": "another"}
@@ -166,6 +168,7 @@ def changed(row: results.Row, field: str) -> results.Row:
     ("field", "reason", "cells"),
     [
         ("adapter", "the adapter changed", dict.fromkeys(COLUMNS, 1)),
+        ("drawing", "how the adapter draws changed", {"renderable": 1}),
         ("checks", "the check changed", {"forkable": 1}),
         ("facts", "what the adapter says of it changed", {"forkable": 1}),
     ],
@@ -180,7 +183,7 @@ def test_what_has_changed_since_is_stale(
         (OTHER, "gymnax", reason, cells),
     ]
     assert found[0].command == f"python3 tasks.py matrix --set {NEW} --suite gymnax"
-    assert ("all columns 1" if field == "adapter" else "forkable 1") in str(found[0])
+    assert ("all columns 1" if field == "adapter" else f"{next(iter(cells))} 1") in str(found[0])
 
 
 def test_a_gap_is_decided_by_the_adapter_and_by_no_check(constraints: Path) -> None:
