@@ -81,8 +81,27 @@ def opengl_errors() -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def released_opengl() -> Iterator[None]:
-    """Leave EGL without a current context, so that another thread may draw with it."""
+def own_opengl(renderer: Any) -> Iterator[None]:
+    """Draw with the OpenGL contexts of a `MujocoRenderer`, and leave none to what draws next.
+
+    Gymnasium 1.3 draws with the context that is current: another environment's once that has
+    drawn, and none in another thread.
+
+    Args:
+        renderer: Gymnasium's; `None` if something else draws.
+    """
+    if renderer is None:
+        yield
+        return
+    _start_display_again()
+    viewers = getattr(renderer, "_viewers", {})
+    try:
+        for viewer in viewers.values():
+            viewer.make_context_current()
+    except Exception:  # they are gone with their display
+        for viewer in viewers.values():
+            viewer.opengl_context._context = None  # or it would be freed, with a traceback
+        viewers.clear()
     try:
         yield
     finally:

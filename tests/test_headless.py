@@ -28,7 +28,7 @@ first = draw()
 """
 SHOW = "print(draw() == first, drawn({!r})() == first)"
 TWO = """
-other = drawn({!r})
+other = drawn(ANOTHER)
 second = other()
 print(draw() == first, other() == second, draw() == first, first != second)
 
@@ -71,8 +71,22 @@ def test_dm_control_refuses_what_it_would_draw_then(monkeypatch: pytest.MonkeyPa
     assert printed(env_id, WINDOW + SHOW)[-2:] == ["dummy", "True True"]
 
 
-def test_two_environments_of_mujoco_draw_in_turn_and_in_another_thread() -> None:
+ANOTHERS = {
+    "Gymnasium's": "ANOTHER = 'gymnasium::Ant-v5'",
+    "an edited one": """
+import gymnasium
+from gymnasium.envs.mujoco.ant_v5 import AntEnv
+
+class Edited(AntEnv):
+    pass
+
+gymnasium.register("Edited-v0", Edited)
+ANOTHER = "gymnasium::Edited-v0"
+""",
+}
+
+
+@pytest.mark.parametrize("another", ANOTHERS.values(), ids=list(ANOTHERS))
+def test_two_environments_of_mujoco_draw_in_turn_and_in_another_thread(another: str) -> None:
     """Gymnasium draws with whatever OpenGL context is current (1.3)."""
-    env_id = "gymnasium::Hopper-v5"
-    seen = printed(env_id, TWO.replace("{!r}", "'gymnasium::Ant-v5'"))
-    assert seen == ["True True True True", "True"]
+    assert printed("gymnasium::Hopper-v5", another + TWO) == ["True True True True", "True"]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from envhub import spaces
-from envhub._headless import egl_without_display, no_sound
+from envhub._headless import egl_without_display, no_sound, own_opengl
 from envhub.host import Instance, plain, unrounded
 from envhub.params import named_params
 from envhub.spaces._text import encode_text, has_text
@@ -71,7 +71,8 @@ class GymnasiumInstance(Instance):
         return (encode_text(self.observation_space, obs), *others)
 
     def render(self) -> Any:
-        with no_sound(), egl_without_display():
+        of_mujoco = getattr(self.inner, "mujoco_renderer", None)
+        with no_sound(), egl_without_display(), own_opengl(of_mujoco):
             return self.env.render()
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from envhub._headless import egl_without_display, opengl_errors, released_opengl
+from envhub._headless import opengl_errors
 from envhub.host import plain, unrounded
 from envhub.params import named_params
 
@@ -60,22 +60,7 @@ class MujocoInstance(GymnasiumInstance):
     def render(self) -> Any:
         before = self.save()
         self._mujoco.mj_forward(self._model, self._data)  # where the bodies are drawn
-        with opengl_errors(), egl_without_display(), released_opengl():
-            self._use_own_context()
-            picture = self.env.render()
+        with opengl_errors():
+            picture = super().render()
         self.restore(before, None)
         return picture
-
-    def _use_own_context(self) -> None:
-        """Make the OpenGL context of this environment current, if it has drawn before.
-
-        Gymnasium 1.3 draws with the context that is current, be it another environment's or none.
-        """
-        viewers = self.inner.mujoco_renderer._viewers
-        try:
-            for viewer in viewers.values():
-                viewer.make_context_current()
-        except Exception:  # it is gone with its display, which pygame may have ended
-            for viewer in viewers.values():
-                viewer.opengl_context._context = None  # or it would be freed, with a traceback
-            viewers.clear()
