@@ -160,10 +160,10 @@ class Direct:
         alone.state = None if alone.has_ended else result[1]
         return result
 
-    def render(self, state: Any) -> Any:
+    def render(self, state: Any, params: Columns) -> Any:
         """Draw the episode that began last, if it is in this state; otherwise return `None`."""
         alone = self._pool.alone
-        if alone is None or state is None:
+        if alone is None or state is None or alone.params != bytes_of(params):
             return None
         with self._pool.lock:  # another thread does not step the instance before it is drawn
             return alone.render() if state is alone.state else None

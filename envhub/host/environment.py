@@ -258,10 +258,11 @@ class HostEnvironment(Environment):
         return self._action_space
 
     def render_env(self, state: Any, params: Any) -> Any:
-        if (picture := self._direct.render(state)) is not None:
+        given = flat(params)
+        if (picture := self._direct.render(state, given)) is not None:
             return picture
         row = None if state.snapshot is None else np.asarray(state.snapshot)
-        return self._pool.render(np.asarray(state.handle), row)
+        return self._pool.render(np.asarray(state.handle), row, given)
 
     def expect(self, num_envs: int) -> None:
         self._pool.expect(num_envs)

@@ -172,8 +172,10 @@ class Pool:
         """
         if self._fleet.prepares:
             return False
+        if self._lone:
+            self._lone.give_back()
         slots = self._states.restart(outputs[HANDLE], lanes)
-        if slots is None:
+        if slots is None or self._lone:
             return False
         seeds = stretch(inputs[SEED], len(outputs[HANDLE]))[lanes]
         self._resets += len(lanes)
@@ -201,8 +203,8 @@ class Pool:
         while len(later := self._wave(outputs, lanes, given)):  # of one state, or too many
             lanes, given = lanes[later], given.at(later)
 
-    def render(self, handle: Any, row: Any) -> Any:
-        """Draw a state; `row` is its snapshot if it has one."""
+    def render(self, handle: Any, row: Any, params: Columns) -> Any:
+        """Draw a state; `row` is its snapshot if it has one, which is drawn with these params."""
         with self.lock:
             self.check_usable()
             if self.alone:
@@ -214,6 +216,7 @@ class Pool:
                 self._snapshots.check(row[None])
                 slots = self.slots.claim(1, [])
                 self.slots.ask(self._fleet.restore, slots, *self._values.saved(row[None]))
+                self.slots.apply(slots, params_of(params))
                 slot = int(slots[0])
             return self.slots.ask(self._fleet.render, (), slot)
 

@@ -144,7 +144,7 @@ class Slots:
 
     def take_back(self, batch: Batch) -> None:
         """Write down the state of an instance that was lent."""
-        self._states.rows.write(batch)
+        self._states.put(batch)
 
     def replace(self, slot: int, error: BaseException) -> None:
         """Replace an instance that failed where it was lent to."""

@@ -190,6 +190,12 @@ class States:
         self._newest = batch
         return batch
 
+    def put(self, batch: Batch) -> None:
+        """Have a batch as the newest, whose states have names already."""
+        if self._newest is not None:
+            self._rows.write(self._newest)
+        self._newest = batch
+
     def new_generation(self) -> int:
         """Return the generation of a new state, which is not written down."""
         if self._next + 1 >= 2**32:

@@ -164,3 +164,38 @@ def test_an_environment_without_a_program_is_freed_at_once() -> None:
         assert pool() is None
     finally:
         gc.enable()
+
+
+def test_a_picture_is_drawn_with_the_params_that_are_given() -> None:
+    """Of a state that is in no instance too, and of one that a program returned."""
+    env, params = envhub.make("gymnasium::CartPole-v1", length=1.5)
+    usual = envhub.make("gymnasium::CartPole-v1")[1]
+    reset, step = jax.jit(env.reset), jax.jit(env.step)
+    state = env.reset(KEY, params)[1]
+    first = env.render(state, params)
+    after = env.step(KEY, state, 1, params).state
+    second = env.render(after, params)
+    assert not np.array_equal(first, env.render(env.reset(KEY, usual)[1], usual))
+    np.testing.assert_array_equal(env.render(state, params), first)
+    state = reset(KEY, params)[1]
+    np.testing.assert_array_equal(env.render(state, params), first)
+    np.testing.assert_array_equal(env.render(step(KEY, state, 1, params).state, params), second)
+
+
+@pytest.mark.parametrize("max_instances", [1, 2])
+def test_an_end_with_the_next_beginning_is_answered_again(max_instances: int) -> None:
+    env, params = envhub.make(
+        "gymnasium::FrozenLake-v1",
+        forkable=False,
+        max_episode_steps=2,
+        max_instances=max_instances,
+    )
+    go_on = jax.jit(env.step_then_reset)
+    state = env.step(KEY, env.reset(KEY, params)[1], 0, params).state
+    result, final = go_on(KEY, state, 1, params)
+    again, last = go_on(KEY, state, 1, params)
+    assert result.truncated
+    assert again.truncated
+    np.testing.assert_array_equal(last, final)
+    np.testing.assert_array_equal(again.obs, result.obs)
+    env.step(KEY, again.state, 1, params)
