@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from envhub import spaces
-from envhub._headless import no_mujoco_log, renderer_without_display
+from envhub._headless import is_opengl_chosen, opengl_errors
 from envhub._inputs import check_leaves
 from envhub._nonempty import NonEmpty
 from envhub.environment import Environment, StepResult
@@ -131,7 +132,7 @@ class BraxSuite(Suite):
                 f"action_repeat must be a positive integer, got {action_repeat!r}."
             )
         envs = self.load("envs")
-        with no_mujoco_log(self.load("io.mjcf").mujoco):
+        with _no_log_file():
             env = envs.get_environment(name, **options)
         return BraxEnvironment(env, self.capabilities(name, options), action_repeat)
 
@@ -214,7 +215,7 @@ class BraxEnvironment(Environment):
         model = env.sys.mj_model
         # The model's own camera follows the body; MuJoCo's free one is too far away to see it.
         camera = model.camera(0).name if model.ncam else None
-        with renderer_without_display(SUITE.load("io.image").mujoco):
+        with _gl_without_display():
             return env.render([state.env.pipeline_state], camera=camera)[0]
 
     def _under(self, params: BraxParams) -> Any:
@@ -257,6 +258,37 @@ def _unbounded(seen: Any) -> spaces.Space:
     if isinstance(seen, Mapping):
         return spaces.Dict({name: _unbounded(leaf) for name, leaf in seen.items()})
     return spaces.Box(-np.inf, np.inf, seen.shape, seen.dtype)
+
+
+@contextmanager
+def _no_log_file() -> Iterator[None]:
+    """Keep MuJoCo's warnings out of the working directory.
+
+    MuJoCo 4.0 appends them to MUJOCO_LOG.TXT there: halfcheetah's model uses a deprecated element.
+    """
+    mujoco = SUITE.load("io.mjcf").mujoco
+    before = mujoco.get_mju_user_warning()
+    mujoco.set_mju_user_warning(lambda message: None)
+    try:
+        yield
+    finally:
+        mujoco.set_mju_user_warning(before)
+
+
+@contextmanager
+def _gl_without_display() -> Iterator[None]:
+    """Let MuJoCo draw through EGL where nobody chose and there is no display.
+
+    It would take GLFW (mujoco 4.0), fail for want of a window, and abort the process the next time.
+    """
+    renderer = SUITE.load("io.image").mujoco.Renderer
+    with opengl_errors():
+        if not is_opengl_chosen():
+            from mujoco.egl import GLContext
+
+            gl_context = __import__(renderer.__module__, fromlist=["gl_context"]).gl_context
+            gl_context.GLContext = GLContext
+        yield
 
 
 SUITE = BraxSuite()

@@ -10,8 +10,8 @@ changed.
   verdict depends on.
 - The adapter: the closure of the suite's `make`, of `instances`, which the hub's `make` calls, and
   of what says which part of an observation shows a limit. The public methods of its environments
-  and instances count too, since the hub calls them; those that draw count for one column. An entry
-  of a table counts for the environment that it is about.
+  and instances count too, since the hub calls them; those that draw count for one column, and those
+  that refuse params for none. An entry of a table counts for the environment that it is about.
 - The facts: what the adapter claims of this name under these options. A flag depends on its own
   claim, comparisons on `reproducible` too, and every cell on the gap and the limit.
 - The versions: of Python, jax, jaxlib, NumPy, the suite, and what the suite `relies_on`.
@@ -75,8 +75,9 @@ def _is_instrument(module: str) -> bool:
 
 # `HostSuite.make`, the hub's, makes what the adapter's `instances` returns.
 MAKING = ("make", "instances", "limit", "limit_counts", "without_limit")
-DRAWING = ("render", "render_env")  # by which one column is decided, and no other
+DRAWING = ("render", "render_env")  # which decide one column
 DRAWN = "renderable"
+REFUSING = ("check_params",)  # which decides none: no check gives what it refuses; the tests do
 
 
 def of_adapter(
@@ -91,7 +92,10 @@ def of_adapter(
         names: all names of its environments; tables have entries about them.
         text_of: a function from a module to its source.
     """
-    parts = [_of_closure(suite, frozenset(names), text_of, left_out) for left_out in (DRAWING, ())]
+    parts = [
+        _of_closure(suite, frozenset(names), text_of, left_out)
+        for left_out in ((*REFUSING, *DRAWING), REFUSING)
+    ]
     return lambda name: ".".join(of(name) for of in parts)
 
 
