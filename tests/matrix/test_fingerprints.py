@@ -234,17 +234,13 @@ GYMNASIUM = "envhub.adapters.gymnasium"
     ("module", "old", "new", "parts"),
     [
         (f"{GYMNASIUM}.mujoco", "state = np.empty(self._size)", "state = None", (True, True)),
-        (f"{GYMNASIUM}.mujoco", "picture = self.env.render()", "picture = None", (False, True)),
-        (
-            "envhub.adapters.gymnax",
-            "def step_env(self, key:",
-            "def step_env(me, key:",
-            (True, True),
-        ),
+        (f"{GYMNASIUM}.mujoco", "picture = super().render()", "picture = None", (False, True)),
+        ("envhub.adapters.gymnax", "self.unwrapped.step_env", "self.unwrapped.step", (True, True)),
+        ("envhub.adapters.brax", "if params.sys is not None:", "if params.sys:", (False, False)),
     ],
-    ids=["what the hub calls", "what draws", "a step"],
+    ids=["what the hub calls", "what draws", "a step", "what refuses"],
 )
-def test_what_the_hub_calls_decides_cells_and_what_draws_decides_one(
+def test_a_method_that_the_hub_calls_decides_what_it_is_about(
     module: str, old: str, new: str, parts: tuple[bool, bool]
 ) -> None:
     suite = registry.get(module.split(".")[2])
