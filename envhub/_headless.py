@@ -36,7 +36,6 @@ def egl_without_display(otherwise: str = "egl") -> Iterator[None]:
         del os.environ["MUJOCO_GL"]
 
 
-EGL = ("mujoco.egl", "dm_control._render.pyopengl.egl_renderer")  # both have one display
 ENDS = [0]  # how often somebody ended that display, as far as it was noticed
 
 
@@ -46,8 +45,9 @@ def _start_display_again() -> None:
     Where there is no screen, pygame 2.6 (SDL 2.28, `offscreen`) opens its windows on the EGL
     display that MuJoCo draws on, and ends that display when it closes them.
     """
-    for egl in filter(None, map(sys.modules.get, EGL)):
-        display: Any = getattr(egl, "EGL_DISPLAY", None)
+    for name in [name for name in sys.modules if "egl" in name]:  # MuJoCo's, and suites' own
+        egl: Any = sys.modules[name]
+        display = vars(egl).get("EGL_DISPLAY") if egl else None
         if display is None:
             continue
         try:

@@ -46,6 +46,12 @@ except envhub.errors.RenderError as error:
 """
 
 
+@pytest.fixture(autouse=True)
+def no_driver_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what imported a suite before, for example: highway-env chooses for its process."""
+    monkeypatch.delenv("SDL_VIDEODRIVER", raising=False)
+
+
 def printed(env_id: str, program: str, **options: object) -> list[str]:
     suite = env_id.partition("::")[0]
     if registry.get(suite).installed() is None:

@@ -258,11 +258,10 @@ class HostEnvironment(Environment):
         return self._action_space
 
     def render_env(self, state: Any, params: Any) -> Any:
-        given = flat(params)
-        if (picture := self._direct.render(state, given)) is not None:
+        if (picture := self._direct.render(state, flat(params))) is not None:
             return picture
         row = None if state.snapshot is None else np.asarray(state.snapshot)
-        return self._pool.render(np.asarray(state.handle), row, given)
+        return self._pool.render(np.asarray(state.handle), row, flat(params))
 
     def expect(self, num_envs: int) -> None:
         self._pool.expect(num_envs)
