@@ -1,9 +1,9 @@
 """What the bridge costs EnvPool: batches with automatic resets against EnvPool's own loop.
 
-Both sides step as many environments with random actions, and begin new episodes where they end. On
-one side a jitted scan steps a batch of the hub; on the other, a loop sends actions that were drawn
-before to a pool of EnvPool's, and receives what they do, with the raw calls below its `step`. The
-two run in turn in one process, and only the ratio of a pair counts.
+Both sides step as many environments, begin new episodes where they end, and have the same random
+actions, which were drawn before. On one side a jitted scan steps a batch of the hub; on the other,
+a loop sends the actions to a pool of EnvPool's, and receives what they do, with the raw calls below
+its `step`. The two run in turn in one process, and only the ratio of a pair counts.
 
 Both sides have the same seeds, for the levels of Procgen differ in what they cost.
 
@@ -77,22 +77,38 @@ ROWS = {
 }
 
 
+def reader_of(row: Row) -> Any:
+    suite: Any = registry.get("envpool")
+    suite.load()
+    return suite.recipe(row.name, {}).reader
+
+
+def drawn(row: Row, steps: int) -> list[Any]:
+    """The random actions of all steps, the same on both sides."""
+    reader, rng, lanes = reader_of(row), np.random.default_rng(0), range(row.lanes)
+    each = [[sample(reader.action_space, rng) for _ in lanes] for _ in range(steps)]
+    return [np.array(actions, reader.action_dtype) for actions in each]
+
+
 def with_hub(seeding: str, row: Row, steps: int) -> Program:
     """A program that steps a batch on from where it is."""
     env, params = envhub.make_vec(f"envpool::{row.name}", row.lanes, seeding=seeding)
-    space = env.action_space(params)
+    actions = jnp.asarray(np.stack(drawn(row, steps)))
 
-    def one(state: Any, key: Any) -> tuple[Any, Any]:
-        step_key, action_key = jax.random.split(key)
-        result = env.step(step_key, state, space.sample(action_key), params)
+    def one(state: Any, given: Any) -> tuple[Any, Any]:
+        key, chosen = given
+        result = env.step(key, state, chosen, params)
         return result.state, result.reward.sum()
 
-    many = jax.jit(lambda state, key: jax.lax.scan(one, state, jax.random.split(key, steps)))
+    @jax.jit
+    def play(state: Any, key: Any) -> Any:
+        return jax.lax.scan(one, state, (jax.random.split(key, steps), actions))
+
     now = [env.reset(KEY, params)[1], jax.random.key(1)]
 
     def run(_: Any) -> Any:
         key, now[1] = jax.random.split(now[1])
-        now[0], rewards = many(now[0], key)
+        now[0], rewards = play(now[0], key)
         return rewards
 
     return Program(run)
@@ -118,17 +134,14 @@ class Own(NamedTuple):
 
 
 def own(row: Row, steps: int) -> Own:
-    suite: Any = registry.get("envpool")
-    suite.load()
+    reader = reader_of(row)
     import envpool
 
-    reader, rng = suite.recipe(row.name, {}).reader, np.random.default_rng(0)
     first = envhub.host_seed(jax.random.split(KEY, row.lanes)[0])  # decides those of a stream
     seeds = np.random.default_rng(first).integers(2**31, size=row.lanes).tolist()
     pool = envpool.make(row.name, env_type="gymnasium", num_envs=row.lanes, env_seed=seeds)
     pool.reset()
-    drawn = [[sample(reader.action_space, rng) for _ in seeds] for _ in range(steps)]
-    return Own(pool, reader, [np.array(each, reader.action_dtype) for each in drawn])
+    return Own(pool, reader, drawn(row, steps))
 
 
 def without_hub(row: Row, steps: int) -> Program:
