@@ -1,4 +1,4 @@
-"""Tell which arrays are traced and how they are split, and compute spaces during tracing."""
+"""Tell what is traced and how arrays are split, and compute spaces during tracing."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax._src.core import trace_state_clean  # jax (0.4 to 0.12) has no public one
+
+is_outside = trace_state_clean
+"""Tell whether a call is outside `jit`, `vmap` and every other trace."""
 
 
 def is_traced(*trees: Any) -> bool:

@@ -21,6 +21,7 @@ from envhub._key_reuse import count_one_use
 from envhub._pictures import picture_of
 from envhub._reset_where import reset_where
 from envhub._result import StepResult
+from envhub._tracing import is_outside, is_traced
 from envhub._typing import Obs, Params, State
 from envhub._value import Alone, Value, key_of
 from envhub.errors import (
@@ -269,15 +270,14 @@ class Environment(Agents, Value, abc.ABC, Generic[Obs, State, Params]):
             raise MissingCapabilityError(
                 f"{self} cannot be rendered: {self.capabilities.why('renderable')}"
             )
-        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(state)):
-            raise RenderError("render draws concrete states. Call it outside jit and vmap.")
+        if is_traced(state, params) or not is_outside():
+            raise RenderError(
+                f"{self}: render draws concrete states. Call it outside jit and vmap."
+            )
         params = self.default_params if params is None else params
         self.check_params(params)
-        try:
-            return picture_of(self, lambda: self.render_env(state, params))
-        except RenderError:
-            _inputs.check_state(self, state, self.reset_shapes[1])
-            raise
+        _inputs.check_state(self, state, self.reset_shapes[1])
+        return picture_of(self, lambda: self.render_env(state, params))
 
     def expect(self, num_envs: int) -> None:
         """Announce the size of a batch, which calls from several devices do not show."""

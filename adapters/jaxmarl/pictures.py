@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -58,10 +61,18 @@ def _overcooked(env: Any, state: Any) -> Any:
     return OvercookedVisualizer._render_grid(grid, TILE_PIXELS, None, **looks)
 
 
+def _storm(env: Any, state: Any) -> Any:
+    # JaxMARL 0.2 draws the time with `int8(255)`, which NumPy 2 refuses.
+    module = sys.modules[env.render.__module__]
+    lenient = SimpleNamespace(**vars(np) | {"int8": np.uint8})
+    with mock.patch.object(module, "onp", lenient):
+        return env.render(state)
+
+
 PICTURES: Mapping[str, Callable[[Any, Any], Any]] = {
     "JaxNav": _jaxnav,
     "MPE": _mpe,
     "Overcooked": _overcooked,
     "SMAX": _smax,
-    "STORM": lambda env, state: env.render(state),
+    "STORM": _storm,
 }

@@ -9,11 +9,12 @@ import numpy as np
 
 from envhub._forks import refuse_after_fork
 from envhub._pictures import picture_of
+from envhub._tracing import is_outside
 from envhub.environment import Environment
 from envhub.export.driver import Driver
 from envhub.export.seeds import key_after, seed_of_reset
 from envhub.host.detached import Detached, taker_of
-from envhub.host.direct import Direct, flat, is_outside
+from envhub.host.direct import Direct, flat
 from envhub.host.environment import HostEnvironment, HostState
 from envhub.host.pool import Pool
 from envhub.host.protocol import (

@@ -219,8 +219,9 @@ class Alone:
         self._before, self._generation = self._generation, self._pool.new_generation()
         self._call = self._pool.now
         place = max(self._slot, 0)
-        parts[HANDLE] = np.array((place, self._generation, self._pool.nonce), np.uint32)
-        self._handle, self._parts = parts[HANDLE].tobytes(), parts
+        self._handle = _HANDLE.pack(place, self._generation, self._pool.nonce)
+        parts[HANDLE] = np.frombuffer(self._handle, np.uint32)
+        self._parts = parts
         return parts
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from envhub.host.pool import Answer, Pool
+from envhub.host.pool import EVERYONE, Answer, Pool
 from envhub.host.protocol import IS_RESET, TERMINATED, TRUNCATED, Columns, rows_of
 from envhub.host.values import stretch
 
@@ -17,15 +17,18 @@ from envhub.host.values import stretch
 def step_then_reset(pool: Pool, inputs: Columns, outputs: Columns, size: int) -> None:
     """Advance states, and start a new episode in each lane whose episode ended.
 
-    Such a lane outputs the new episode, and its last observation as the final observation.
+    Such a lane outputs the new episode, and its last observation as the final observation. Nobody
+    may read the final observation of another lane.
     """
     pool.step(inputs, outputs, size)
-    for final, obs in zip(pool.protocol.final_obs, pool.protocol.obs, strict=True):
-        outputs[final][:] = outputs[obs]
     ended = outputs[TERMINATED] | outputs[TRUNCATED]
     if ended.ndim > 1:  # of several agents
         ended = ended.reshape(size, -1).all(-1)
     lanes = np.flatnonzero(ended)
+    for final, obs in zip(pool.protocol.final_obs, pool.protocol.obs, strict=True):
+        # `jax_debug_nans` reads the floats of all lanes where `jit` is disabled.
+        rows = EVERYONE if outputs[final].dtype.kind == "f" else lanes
+        outputs[final][rows] = outputs[obs][rows]
     if len(lanes) and not pool.restart(inputs, outputs, lanes):
         _on_lanes(pool, Pool.reset, inputs, outputs, lanes, size)
 

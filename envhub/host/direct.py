@@ -13,7 +13,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax._src.core import trace_state_clean  # jax (0.4 to 0.12) has no public one
 
 from envhub._arrays import placed
 from envhub._seeding import traced_seed
@@ -27,9 +26,6 @@ KINDS = {"i": "iu", "u": "iu", "f": "iuf"}
 
 TAKEN = (np.ndarray, np.generic, int, float, jax.Array)
 """What an action may be, here as in a program."""
-
-is_outside = trace_state_clean
-"""Tell whether a call is outside `jit`, `vmap` and every other trace."""
 
 
 class Packed:

@@ -15,8 +15,8 @@ import numpy as np
 from envhub import spaces
 from envhub._forks import refuse_after_fork
 from envhub._inputs import check_key, conform_action
-from envhub._seeding import traced_seed
-from envhub._tracing import computed
+from envhub._seeding import seed_after_step, traced_seed
+from envhub._tracing import computed, is_outside
 from envhub.environment import Environment, StepResult
 from envhub.errors import UnavailableEnvError
 from envhub.flags import Capabilities
@@ -24,7 +24,7 @@ from envhub.host import proof, transport
 from envhub.host.alone import Alone
 from envhub.host.autoresets import step_or_reset, step_then_reset
 from envhub.host.detached import Detached
-from envhub.host.direct import Direct, flat, is_outside
+from envhub.host.direct import Direct, flat
 from envhub.host.fleet import Fleet, Place, SerialFleet
 from envhub.host.instance import Instance
 from envhub.host.options import BRIDGE_OPTIONS, check_options
@@ -231,10 +231,11 @@ class HostEnvironment(Environment):
     def step_then_reset(
         self, key: jax.Array, state: Any, action: Any, params: Any
     ) -> tuple[StepResult, Any]:
-        reset_key = jax.random.split(key)[1]
-        given = {SEED: traced_seed(reset_key), **self._given(state, action, params)}
+        given = {SEED: seed_after_step(key), **self._given(state, action, params)}
         outputs = self._call(step_then_reset, given, self._protocol.after_both)
-        return self._result(outputs), self._obs(outputs, self._protocol.final_obs)
+        result, last = self._result(outputs), self._obs(outputs, self._protocol.final_obs)
+        is_over = jnp.all(result.terminated | result.truncated)  # otherwise nothing is in `last`
+        return result, jax.tree.map(functools.partial(jnp.where, is_over), last, result.obs)
 
     def step_or_reset(
         self,
@@ -244,8 +245,8 @@ class HostEnvironment(Environment):
         action: Any,
         params: Any,
     ) -> StepResult:
-        seed = traced_seed(jax.random.split(key)[1])
-        given = {IS_RESET: is_reset, SEED: seed, **self._given(state, action, params)}
+        given = {IS_RESET: is_reset, SEED: seed_after_step(key)}
+        given |= self._given(state, action, params)
         return self._result(self._call(step_or_reset, given, self._protocol.after_step))
 
     def limit(self, params: Any) -> Any:
@@ -329,10 +330,9 @@ class HostEnvironment(Environment):
             jax.block_until_ready(values)  # type: ignore[no-untyped-call]
         except Exception as told:
             error = self._pool.error
-            if error is None and str(told).rstrip(": \n").endswith("KeyboardInterrupt"):
-                # Ctrl-C came while JAX was preparing the callback, and JAX raised it as a text.
-                raise KeyboardInterrupt from None
-            if error is None:
+            if error is None:  # Ctrl-C while JAX prepared the callback is a text of JAX's
+                if str(told).rstrip(": \n").endswith("KeyboardInterrupt"):
+                    raise KeyboardInterrupt from None
                 raise
             raise error from error.__cause__  # JAX's text repeats it, so it is not its cause
         return result

@@ -154,8 +154,7 @@ class Pool:
             self._resets += len(slots)
             outcomes = self.slots.ask(self._fleet.reset, slots, seeds[now].tolist())
             batch = self._settle(slots, outcomes, -1, {})
-            shown = {name: batch.shown[name] for name in self.protocol.start}
-            self._show(outputs, now, batch.handles, shown)
+            self._show(outputs, now, batch.handles, batch.shown)
 
     def restart(self, inputs: Columns, outputs: Columns, lanes: Any) -> bool:
         """Start episodes in the instances in which episodes ended in this call, if possible.
@@ -181,8 +180,7 @@ class Pool:
         self._resets += len(lanes)
         outcomes = self.slots.ask(self._fleet.reset, slots, seeds.tolist())
         batch = self._settle(slots, outcomes, 0, {}, within=lanes)  # no generation is 0
-        shown = {name: batch.shown[name][lanes] for name in self.protocol.start}
-        self._show(outputs, lanes, batch.handles[lanes], shown)
+        self._show(outputs, lanes, batch.handles, batch.shown)
         return True
 
     def step(self, inputs: Columns, outputs: Columns, size: int) -> None:
@@ -204,21 +202,28 @@ class Pool:
             lanes, given = lanes[later], given.at(later)
 
     def render(self, handle: Any, row: Any, params: Columns) -> Any:
-        """Draw a state; `row` is its snapshot if it has one, which is drawn with these params."""
+        """Draw a state with these params; `row` is its snapshot, if it has one."""
         with self.lock:
             self.check_usable()
             if self.alone:
                 self.alone.give_back()
             slot = self._states.find(handle)
-            if slot < 0:
-                if self._snapshots is None:
-                    self._refuse(handle)
-                self._snapshots.check(row[None])
-                slots = self.slots.claim(1, [])
-                self.slots.ask(self._fleet.restore, slots, *self._values.saved(row[None]))
-                self.slots.apply(slots, params_of(params))
-                slot = int(slots[0])
-            return self.slots.ask(self._fleet.render, (), slot)
+            slots = np.array([slot]) if slot >= 0 else self._restored(handle, row)
+            before = self._states.rows.params[slots]
+            self.slots.apply(slots, params_of(params))
+            picture = self.slots.ask(self._fleet.render, (), int(slots[0]))
+            if slot >= 0:  # the state goes on with the params of its last step
+                self.slots.apply(slots, before)
+            return picture
+
+    def _restored(self, handle: Any, row: Any) -> Any:
+        """Return the slot of an instance that now is in the state of a snapshot: int[1]."""
+        if self._snapshots is None:
+            self._refuse(handle)
+        self._snapshots.check(row[None])
+        slots = self.slots.claim(1, [])
+        self.slots.ask(self._fleet.restore, slots, *self._values.saved(row[None]))
+        return slots
 
     def close(self) -> None:
         """Close every instance; states of this pool are stale from now on."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from envhub.host.protocol import Array, Columns, Form, Given, rows_of
+from envhub.host.protocol import TERMINATED, TRUNCATED, Array, Columns, Form, Given, rows_of
 from envhub.host.snapshot import SnapshotForm
 
 UNSET = 0xFFFFFFFF  # the bits of a NaN: no params were set in the instance yet
@@ -32,7 +32,8 @@ class Batch(NamedTuple):
         handles: uint32[n, 3], the names of the states: slot, generation, and number of the pool.
         before: int[n], the generations of the states before the steps; -1 after a reset.
         ended: bool[n], whether the episode ended.
-        shown: the columns that the states show, see `Protocol.shown`.
+        shown: the columns that the states show, see `Protocol.shown`; after a reset, those of
+            `Protocol.start`.
         chosen: the columns of the actions of the steps; empty after a reset.
         call: the number of the call.
     """
@@ -54,17 +55,12 @@ class Batch(NamedTuple):
         )
         return Batch(slots, handles, before, ended, shown, chosen, self.call)
 
-    def renewed(self, lanes: Array, by: Batch) -> Batch:
-        """Return the batch with the states of another one, after a reset, in some lanes."""
-
-        def put(column: Array, rows: Any) -> Array:
-            column = column.copy()  # it may belong to a fleet
-            column[lanes] = rows
-            return column
-
-        handles, before, ended = map(put, self[1:4], by[1:4])
-        shown = {name: put(column, by.shown[name]) for name, column in self.shown.items()}
-        return Batch(self.slots, handles, before, ended, shown, self.chosen, by.call)
+    def renew(self, lanes: Array, by: Batch) -> None:
+        """Put the states of another batch, after a reset, into some lanes."""
+        self.handles[lanes], self.before[lanes], self.ended[lanes] = by.handles, by.before, by.ended
+        for name, rows in by.shown.items():
+            self.shown[name] = self.shown[name].copy()  # it may belong to a fleet
+            self.shown[name][lanes] = rows
 
 
 class Rows:
@@ -170,7 +166,7 @@ class States:
             within: the lanes of the newest batch, if `restart` returned the slots.
 
         Returns:
-            The newest batch.
+            These states.
         """
         count = len(slots)
         if self._next + count >= 2**32:  # the first generations are not in use any more
@@ -179,13 +175,16 @@ class States:
         handles[:, 0], handles[:, 2] = slots, self._nonce
         handles[:, 1] = np.arange(self._next, self._next + count, dtype=np.uint32)
         self._next += count
-        ended = shown["terminated"] | shown["truncated"]
-        if ended.ndim > 1:
-            ended = ended.all(-1)  # an episode ends when it has ended for all agents
+        ended = np.zeros(count, np.bool_)
+        if TERMINATED in shown:
+            ended = shown[TERMINATED] | shown[TRUNCATED]
+            if ended.ndim > 1:
+                ended = ended.all(-1)  # an episode ends when it has ended for all agents
         batch, newest = Batch(slots, handles, before, ended, shown, chosen, self.now), self._newest
         if within is not None and newest is not None:
-            batch = newest.renewed(within, batch)
-        elif newest is not None and newest.slots is not slots:
+            newest.renew(within, batch)
+            return batch
+        if newest is not None and newest.slots is not slots:
             self._rows.write(newest)
         self._newest = batch
         return batch

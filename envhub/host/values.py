@@ -198,6 +198,8 @@ class Values:
     def columns(self, outcomes: Outcomes) -> Columns:
         """Return the columns of the states in which instances are now.
 
+        After a reset they are those of `Protocol.start`.
+
         Raises:
             ValueError: if a value does not fit its space, or changed its form.
         """
@@ -211,12 +213,9 @@ class Values:
             truncated = conformed(outcomes.truncated, size, flag, "truncated")
             for name, entry in zip(protocol.info, protocol.entries, strict=True):
                 columns[name] = entry_column(outcomes.infos, entry)
+            columns[TERMINATED], columns[TRUNCATED] = terminated, truncated
         else:  # after a reset
             terminated = truncated = np.zeros((size, *self._flag.shape), np.bool_)
-            for name in protocol.of_the_step:
-                shape, dtype = protocol.shown[name]
-                columns[name] = np.zeros((size, *shape), dtype)
-        columns[TERMINATED], columns[TRUNCATED] = terminated, truncated
         if self.snapshots:
             packed = self.observations.to_bytes(obs)
             columns[SNAPSHOT] = self.snapshots.pack(outcomes.saved, packed, terminated, truncated)

@@ -15,6 +15,7 @@ from jax import export
 import envhub
 from envhub import errors, registry
 from tests.devices import NUM_DEVICES, why_not
+from tests.wide import wide_numbers
 
 from .stacks import BASES, CATALOG
 
@@ -32,10 +33,6 @@ SUITES = [
     for suite in registry.BUILTIN
     if registry.get(suite).installed()
 ]
-if hasattr(jax, "enable_x64") and callable(jax.enable_x64):
-    X64 = functools.partial(jax.enable_x64, True)
-else:  # before jax 0.9
-    from jax.experimental import enable_x64 as X64  # noqa: N812
 KEY = jax.random.key(0)
 LANES = 2
 
@@ -260,7 +257,7 @@ def test_wrappers_keep_their_dtypes_in_x64_mode(suite: str) -> None:
     """Traced, of all wrappers; what does not survive the mode itself is refused."""
     narrow = dtypes_under_wrappers(suite)
     assert len(narrow) >= 20
-    with X64():
+    with wide_numbers():
         if suite in BROKEN_IN_X64:
             with pytest.raises(errors.UnavailableEnvError, match="x64"):
                 dtypes_under_wrappers(suite)

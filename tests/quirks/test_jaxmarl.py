@@ -186,3 +186,19 @@ def test_agents_of_jaxnav_end_together_or_evaporate(evaporating: bool) -> None:
     assert (done[1:] >= done[:-1]).all()
     assert done[-1].all()
     assert evaporating or (done == done[:, :1]).all()
+
+
+@pytest.mark.parametrize("name", ["storm", "storm_2p", "storm_np"])
+def test_storm_is_drawn_with_the_time_that_has_passed(name: str) -> None:
+    """JaxMARL 0.2 draws the time with `int8(255)`, which NumPy 2 refuses."""
+    env, params = envhub.make(f"jaxmarl::{name}")
+    state = env.reset(KEY, params)[1]
+    first = env.render(state, params)
+    actions = jnp.zeros(env.num_agents, jnp.int32)
+    later = env.step(KEY, state, actions, params).state
+    second = env.render(later, params)
+    bar = slice(-64, -32)  # of the steps; the other half is that of the rounds
+    assert not first[bar].any()
+    columns = (second[bar] == 255).all((0, 2))
+    tile = second.shape[1] // env.unwrapped.num_inner_steps
+    np.testing.assert_array_equal(np.flatnonzero(columns), np.arange(tile))
