@@ -48,9 +48,9 @@ def traced_seed(key: jax.Array) -> jax.Array:
 def seed_after_step(key: jax.Array) -> jax.Array:
     """Return the seed of the episode that may follow the step that is given this key: uint32[].
 
-    It is that of the second half of the split key. It is computed here for JAX's usual keys, without
-    the loops of `jax.random` (JAX 0.4 to 0.11): XLA on CPUs hands each round of these to another
-    thread, so that the callback of the step finds its caches cold.
+    It is that of the second half of the split key. For JAX's usual keys, it is computed here,
+    without the loops of `jax.random` (JAX 0.4 to 0.11): XLA on CPUs hands each round of these to
+    another thread, so that the callback of the step finds its caches cold.
     """
     if not is_threefry(key):
         return traced_seed(jax.random.split(key)[1])
