@@ -343,13 +343,6 @@ class DrawsNothing(Honest):
         return np.zeros((8, 8, 3), np.uint8)
 
 
-class DrawsStartsOnly(Honest):
-    """Not renderable: it fails to draw what a step changes, as JaxMARL's STORM with NumPy 2."""
-
-    def render_env(self, state: Any, params: Any) -> Any:
-        return super().render_env(state, params) + np.uint8(0) * np.uint8([0][int(state["time"])])
-
-
 class BeginsDark(Honest):
     """Its pictures show nothing for 40 steps, as those of ALE's Elevator Action."""
 
@@ -418,7 +411,6 @@ LIES = {
     NeedsOneDevice: "multi_device",
     DrawsFloats: "renderable",
     DrawsNothing: "renderable",
-    DrawsStartsOnly: "renderable",
 }
 
 
