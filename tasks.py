@@ -2,8 +2,10 @@
 
     python3 tasks.py tour            one environment of every suite, made, stepped and compared
     python3 tasks.py test            lint, types and the fast tests, on the newest versions
-    python3 tasks.py test --all-sets            on every Python and the oldest versions, too
-    python3 tasks.py test --full                what takes long, too
+    python3 tasks.py test --slow                the slow tests, too
+    python3 tasks.py test --all-sets            these, and the fast ones on every other Python
+                                                and the oldest versions
+    python3 tasks.py test --full                what takes an hour, too
     python3 tasks.py matrix          every environment examined, and compat_matrix.md written
     python3 tasks.py constraints     write a set of today's newest versions
     python3 tasks.py extras          each extra alone, installed unpinned, its example examined
@@ -65,7 +67,7 @@ class Run(NamedTuple):
     """What is tested on one set."""
 
     set_name: str
-    full: bool
+    extent: Sequence[str] = ()  # of pytest: `--slow` or `--full`, which need the trainers
     paths: Sequence[str] = ()
 
 
@@ -109,14 +111,17 @@ def _parser() -> argparse.ArgumentParser:
     tasks = parser.add_subparsers(dest="task", required=True, metavar="TASK")
     tasks.add_parser("tour", help="one environment of every suite, made, stepped and compared")
     tests = tasks.add_parser("test", help="lint, types and tests")
-    tests.add_argument("--full", action="store_true", help="what takes long, too")
+    extent = tests.add_mutually_exclusive_group()
+    extent.add_argument("--slow", action="store_true", help="the slow tests, too")
+    extent.add_argument("--full", action="store_true", help="what takes an hour, too")
     where = tests.add_mutually_exclusive_group()
     where.add_argument("--python", choices=PYTHONS, help="the newest set of this Python")
     where.add_argument("--set", choices=set_names(), help="this set")
     where.add_argument(
         "--all-sets",
         action="store_true",
-        help="the default set, then what depends on versions on the other Pythons and the oldest",
+        help="the default set with its slow tests; on the other Pythons and on the oldest set, the "
+        "fast ones that depend on versions",
     )
     tests.add_argument(
         "--discard",
@@ -139,23 +144,23 @@ def _parser() -> argparse.ArgumentParser:
 
 def test(options: argparse.Namespace, extra: Sequence[str]) -> int:
     """Test one set, or all of them; what could not be run is named, and is not a pass."""
+    extent = ["--full"] * options.full + ["--slow"] * options.slow
     if options.all_sets:
         default = newest(RUNNING)
         others = [newest(version) for version in PYTHONS if version != RUNNING] + [OLDEST]
-        runs = [Run(default, options.full)]
-        runs += [Run(name, False, [f"tests/{path}" for path in OF_VERSIONS]) for name in others]
+        runs = [Run(default, extent or ["--slow"])]
+        runs += [Run(name, [], [f"tests/{path}" for path in OF_VERSIONS]) for name in others]
     else:
-        runs = [Run(options.set or newest(options.python or RUNNING), options.full)]
+        runs = [Run(options.set or newest(options.python or RUNNING), extent)]
     outcomes = []
     pool = ThreadPoolExecutor(1)
     try:
         # While one set is tested, the next one is downloaded and installed.
-        # The default set of several is the one that has the trainers.
-        ready = pool.submit(set_up, runs[0].set_name, options.full or options.all_sets)
+        ready = pool.submit(set_up, runs[0].set_name, bool(runs[0].extent))
         for one, after in zip(runs, [*runs[1:], None], strict=True):
             directory = ready
             if after is not None:
-                ready = pool.submit(set_up, after.set_name, after.full)
+                ready = pool.submit(set_up, after.set_name, bool(after.extent))
             outcomes.append(_test_set(one, extra, directory))
             say(_line(outcomes[-1]))
             if options.discard and one is not runs[0]:
@@ -181,7 +186,7 @@ def _test_set(one: Run, extra: Sequence[str], ready: Future[Path]) -> Outcome:
         say(f"{name}: {' '.join(lint)}")
         if _status([tool(directory, lint[0]), *lint[1:]]):
             failed.append(f"{' '.join(lint)} failed")
-    selection = [*["--full"] * one.full, *one.paths, *tests_without(name)]
+    selection = [*one.extent, *one.paths, *tests_without(name)]
     say(" ".join([f"{name}: pytest", *selection]))
     status, summary = run_pytest(directory, [*selection, *extra])
     state = "FAILED" if failed or status else "passed"
@@ -224,10 +229,10 @@ def set_names() -> list[str]:
     return sorted(path.stem for path in ROOT.glob("constraints/*.txt"))
 
 
-def set_up(name: str, full: bool = False) -> Path:
+def set_up(name: str, trains: bool = False) -> Path:
     """Make the virtual environment of a set, unless an up-to-date one is there.
 
-    With `full` it has the trainers of the examples and Ray too, if the set has them: PyTorch alone
+    With `trains` it has the trainers of the examples and Ray too, if the set has them: PyTorch alone
     is larger than all the rest.
 
     Raises:
@@ -237,7 +242,7 @@ def set_up(name: str, full: bool = False) -> Path:
     directory, constraint = ROOT / ".venv" / name, ("--constraint", f"constraints/{name}.txt")
     if not _is_up_to_date(name, directory):
         _make(name, directory, constraint)
-    if full and pins(name, "torch"):
+    if trains and pins(name, "torch"):
         say(f"{name}: installing what the examples and trainers need and Ray, if it is not there")
         install(directory, "examples,ray,trainers", *constraint)
     return directory

@@ -41,7 +41,8 @@ hypothesis.settings.load_profile("same")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--full", action="store_true", help="what takes long, too")
+    parser.addoption("--slow", action="store_true", help="the slow tests, too")
+    parser.addoption("--full", action="store_true", help="these, and what takes an hour")
     parser.addoption(
         "--without", action="append", default=[], help="a suite that the set of versions leaves out"
     )
@@ -83,13 +84,15 @@ def pytest_configure(config: pytest.Config) -> None:
     if profile == "random" and seed is None:
         raise pytest.UsageError("a random run can be repeated: give it a --hypothesis-seed")
     config.option.without += [name for name in absent_here() if name not in config.option.without]
+    config.addinivalue_line("markers", "slow: runs with --slow and --full alone, as in CI")
     config.addinivalue_line("markers", "full: takes long, and runs with --full alone")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("full"):
         return
-    left_out = [item for item in items if item.get_closest_marker("full")]
+    markers = ["full"] if config.getoption("slow") else ["full", "slow"]
+    left_out = [item for item in items if any(map(item.get_closest_marker, markers))]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
 

@@ -542,13 +542,13 @@ def test_other_libraries_lie_beside_one_set(steps: list[str]) -> None:
     assert steps == ["create", "install", "others"] * 2
 
 
-def test_trainers_are_installed_for_a_full_run_of_the_set_that_has_them(steps: list[str]) -> None:
+def test_trainers_are_installed_for_a_slow_run_of_the_set_that_has_them(steps: list[str]) -> None:
     name = tasks.newest("3.11")
     tasks.set_up(name)
     assert steps == ["create", "install", "ocean"]
-    tasks.set_up(name, full=True)
+    tasks.set_up(name, trains=True)
     assert steps == ["create", "install", "ocean", "install"]
-    tasks.set_up(tasks.OLDEST, full=True)
+    tasks.set_up(tasks.OLDEST, trains=True)
     assert steps[4:] == ["create", "install"]
 
 
@@ -639,6 +639,7 @@ def test_the_counts_are_those_of_pytest(
     assert last in capfd.readouterr().out
 
 
+@pytest.mark.parametrize("extent", ["--full", "--slow", None])
 @pytest.mark.parametrize(("status", "word"), [(0, "passed"), (1, "FAILED")])
 def test_all_sets_are_run_and_summed_up(
     steps: list[str],
@@ -646,6 +647,7 @@ def test_all_sets_are_run_and_summed_up(
     capfd: pytest.CaptureFixture[str],
     status: int,
     word: str,
+    extent: str | None,
 ) -> None:
     absent = next(python for python in SUPPORTED[1:] if python != tasks.RUNNING)
 
@@ -662,7 +664,8 @@ def test_all_sets_are_run_and_summed_up(
 
     monkeypatch.setattr(tasks, "find_python", find_python)
     monkeypatch.setattr(tasks, "install", install)
-    every = ["test", "--full", "--all-sets", "--discard", "--", "-k", "some"]
+    given = [extent] if extent else []
+    every = ["test", *given, "--all-sets", "--discard", "--", "-k", "some"]
     assert tasks.main(every) == status
     kept = tasks.newest(tasks.RUNNING)
     assert [each.name for each in (tasks.ROOT / ".venv").iterdir()] == [kept]
@@ -683,7 +686,7 @@ def test_all_sets_are_run_and_summed_up(
     present = [name for name in order if name != tasks.newest(absent)]
     default, *rest = (" ".join([*tasks.tests_without(name), "-k some"]) for name in present)
     fast = [f"{workers} {of_versions} {each}" for each in rest]
-    expected = [f"{workers} --full {default}", *fast]
+    expected = [f"{workers} {extent or '--slow'} {default}", *fast]
     assert calls == ["check", "format --check", "", *expected]
 
 
