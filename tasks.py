@@ -232,8 +232,8 @@ def set_names() -> list[str]:
 def set_up(name: str, trains: bool = False) -> Path:
     """Make the virtual environment of a set, unless an up-to-date one is there.
 
-    With `trains` it has the trainers of the examples and Ray too, if the set has them: PyTorch alone
-    is larger than all the rest.
+    With `trains` it has the trainers of the examples and Ray too, if the set has them: PyTorch
+    alone is larger than all the rest.
 
     Raises:
         PythonNotFoundError: if there is no such Python.

@@ -230,7 +230,7 @@ class RenderError(EnvHubError, RuntimeError):
         >>> _, state = env.reset(jax.random.key(0), params)
         >>> jax.jit(env.render)(state)
         Traceback (most recent call last):
-        envhub.errors.RenderError: render draws concrete states. Call it outside jit and vmap...
+        envhub.errors.RenderError: <HostEnvironment gymnasium::CartPole-v1>: render draws...
     """
 
 

@@ -31,6 +31,7 @@ def test_the_hub_is_compared_with_the_suite(suite: str) -> None:
     assert list(result["rows"]) == [suite]
 
 
+@pytest.mark.slow
 def test_the_bridge_is_compared_with_the_library() -> None:
     # Each side of Pong starts an episode of its own.
     expected = {"cartpole-opaque-8": True, "cartpole-forkable-64": True, "pong-bound-8": None}

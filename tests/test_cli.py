@@ -199,6 +199,7 @@ def test_importing_envhub_imports_no_command_line() -> None:
     assert fresh(code).stdout.strip() == "set()"
 
 
+@pytest.mark.slow
 def test_what_suites_print_stays_off_stdout() -> None:
     code = "from envhub import cli; cli.app(['info', 'brax::fast', '--json'])"
     assert json.loads(fresh(code).stdout)["id"] == "brax::fast"
@@ -217,6 +218,7 @@ def test_list_is_list_envs_with_flags() -> None:
     assert answer["suites"] == {"gymnax": {"title": title, "version": version}}
 
 
+@pytest.mark.slow
 def test_list_imports_no_suite() -> None:
     suites = [registry.get(name).module for name in registry.BUILTIN]
     code = f"""
@@ -253,6 +255,7 @@ def test_list_shows_one_row_an_environment_below_the_names_of_the_flags() -> Non
     assert "environments: 2" in shown
 
 
+@pytest.mark.slow
 def test_list_fits_a_terminal_of_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     for line in invoke("list").stdout.splitlines():
@@ -285,6 +288,7 @@ def test_list_marks_what_takes_an_option_and_names_it() -> None:
 
 
 @pytest.mark.parametrize("name", registry.BUILTIN)
+@pytest.mark.slow
 def test_what_an_option_is_said_to_give_it_gives(name: str) -> None:
     suite = registry.get(name)
     given = {
@@ -297,6 +301,7 @@ def test_what_an_option_is_said_to_give_it_gives(name: str) -> None:
             assert not getattr(suite.capabilities(each, {}), flag)
 
 
+@pytest.mark.slow
 def test_list_filters_by_what_is_done_and_seen() -> None:
     def ids(*arguments: str) -> list[str]:
         return [entry["id"] for entry in ask("list", *arguments)["environments"]]
@@ -655,6 +660,7 @@ def test_bench_shows_the_same_to_a_reader() -> None:
 
 
 @pytest.mark.usefixtures("quick")
+@pytest.mark.slow
 def test_bench_measures_several_environments_in_turn(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -935,6 +941,7 @@ def crashing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("crashing")
+@pytest.mark.slow
 def test_doctor_tries_every_suite(only: Any) -> None:
     only("crashing", "gymnax", "-navix")
     answer = ask("doctor", "--try")
@@ -1048,6 +1055,7 @@ def test_doctor_notices_the_strangers_distribution(
 
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no pseudo-terminals")
+@pytest.mark.slow
 def test_doctor_shows_progress_while_a_plug_in_of_jax_starts(tmp_path: Path) -> None:
     (tmp_path / "idle_plugin.py").write_text("def initialize(): pass\n", encoding="utf-8")
     facts = tmp_path / "idle_plugin-1.0.dist-info"

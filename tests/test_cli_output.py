@@ -61,6 +61,7 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     assert "Error" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_terminal_without_the_signs_gets_others() -> None:
     ascii_alone = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     done = outside("list", "craftax", **ascii_alone)
@@ -110,6 +111,7 @@ SUITE = LoudSuite()
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the C library has another name there")
 @pytest.mark.usefixtures("crashing")
+@pytest.mark.slow
 def test_what_a_suite_prints_in_c_stays_out_of_the_answer(tmp_path: Path) -> None:
     (tmp_path / "crashing.py").write_text(LOUD, encoding="utf-8")
     for arguments in (
@@ -124,6 +126,7 @@ def test_what_a_suite_prints_in_c_stays_out_of_the_answer(tmp_path: Path) -> Non
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the C library has another name there")
 @pytest.mark.usefixtures("crashing")
+@pytest.mark.slow
 def test_what_a_suite_prints_in_c_stays_out_of_the_second_process(tmp_path: Path) -> None:
     (tmp_path / "crashing.py").write_text(LOUD, encoding="utf-8")
     other = SecondProcess()
@@ -187,6 +190,7 @@ def test_run_and_tour_of_several_agents(num_envs: str, monkeypatch: pytest.Monke
         assert measured["return"] == {"mean": 3, "min": 3, "max": 3}
 
 
+@pytest.mark.slow
 def test_run_of_foragers_of_jumanji_in_as_many_environments() -> None:
     needed("jumanji")
     foraging = "jumanji::LevelBasedForaging-v0"  # of two agents

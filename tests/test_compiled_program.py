@@ -163,6 +163,7 @@ def counted() -> Iterator[Count]:
         for env_id in EXAMPLES
     ],
 )
+@pytest.mark.slow
 def test_the_hub_adds_nothing_but_casts_and_flags(env_id: str, counted: Count) -> None:
     hub, own = counted(env_id, "hub"), counted(env_id, "own")
     assert surplus(hub, own, env_id.partition("::")[0]) == {}

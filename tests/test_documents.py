@@ -61,6 +61,7 @@ WITH_CODE = [path for path in DOCUMENTS if blocks(path, "python") and path != A_
 
 
 @pytest.mark.parametrize("document", WITH_CODE, ids=named)
+@pytest.mark.slow
 def test_every_block_of_python_runs(document: Path) -> None:
     if document.parent.name == "suites" and document.stem in registry.BUILTIN:
         needed(registry.get(document.stem).module)
@@ -79,6 +80,7 @@ def test_no_block_of_python_is_called_otherwise(document: Path) -> None:
         assert not any(rest for _, rest, _ in found)
 
 
+@pytest.mark.slow
 def test_the_package_that_adds_a_suite_is_installed_and_runs(
     tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
@@ -278,6 +280,7 @@ def test_a_page_of_a_suite_has_its_facts(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", registry.BUILTIN)
+@pytest.mark.slow
 def test_a_page_of_a_suite_has_its_options_and_params(name: str) -> None:
     suite = registry.get(name)
     reason = suite_pages.why_not_here(suite)
@@ -376,6 +379,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.xdist_group("site")
+@pytest.mark.slow
 def test_the_site_builds_without_warnings_and_loads_nothing_from_elsewhere(site: Path) -> None:
     pages = list(site.rglob("*.html"))
     assert len(pages) >= len(list(DOCS.rglob("*.md")))

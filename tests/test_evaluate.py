@@ -107,6 +107,7 @@ def test_of_an_environment_each_has_a_lane(env_id: str, options: dict[str, Any])
     assert len(set(result.lengths.tolist())) > 1
 
 
+@pytest.mark.slow
 def test_over_params() -> None:
     venv, params = envhub.make_vec("gymnax::Pendulum-v1", 3, batched_params=True)
     limits = np.array([3, 5, 7])

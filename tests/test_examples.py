@@ -41,6 +41,7 @@ def run(script: dict[str, Any], tmp_path: Path, *arguments: str) -> dict[str, An
     "env_id",
     ["gymnax::CartPole-v1", pytest.param("gymnasium::CartPole-v1", marks=pytest.mark.full)],
 )
+@pytest.mark.slow
 def test_ppo_learns_from_every_seed(env_id: str, tmp_path: Path) -> None:
     curves = run(example("ppo", "flax", "optax"), tmp_path, env_id)
     returns = np.array(curves["returns"])
@@ -174,6 +175,7 @@ def test_each_algorithm_is_better_than_chance_where_it_was_chosen(tmp_path: Path
     assert min(played.values()) > 50, played
 
 
+@pytest.mark.slow
 def test_a_game_goes_on_in_another_process(tmp_path: Path) -> None:
     played = run(example("checkpoint_atari"), tmp_path)
     here, there = played["here"], played["there"]

@@ -66,6 +66,7 @@ def test_a_run_can_be_repeated(pytestconfig: pytest.Config) -> None:
 @example("pufferlib:::")
 @example("pufferlib::.:x")
 @example("pufferlib::json:")
+@pytest.mark.slow
 def test_ids(env_id: object) -> None:
     with contextlib.suppress(EnvHubError):
         assert isinstance(envhub.capabilities(env_id), envhub.Capabilities)  # type: ignore[arg-type]
@@ -76,6 +77,7 @@ def test_ids(env_id: object) -> None:
 
 @times(60, 1000)
 @given(fuzz_input.making())
+@pytest.mark.slow
 def test_keywords(drawn: tuple[str, dict[str, Any]]) -> None:
     env_id, options = drawn
     with contextlib.suppress(EnvHubError):
@@ -93,6 +95,7 @@ def test_wrappers(drawn: tuple[str, Any, dict[str, Any]]) -> None:
 
 @times(250, 2500)
 @given(fuzz_input.calls())
+@pytest.mark.slow
 def test_keys_states_actions_and_params(drawn: tuple[str, str, dict[str, Any], bool]) -> None:
     with contextlib.suppress(EnvHubError):
         fuzz_input.make_call(*drawn)
@@ -116,6 +119,7 @@ def actors() -> None:
 @pytest.mark.xdist_group("ray")
 @times(30, 1000)
 @given(fuzz_input.calls(["ray"]))
+@pytest.mark.slow
 def test_what_is_given_to_actors(drawn: tuple[str, str, dict[str, Any], bool]) -> None:
     with contextlib.suppress(EnvHubError):
         fuzz_input.make_call(*drawn)
@@ -161,6 +165,7 @@ def refused_when_it_runs(env_id: str, method: str, arguments: dict[str, Any]) ->
 
 @times(25, 200)
 @given(fuzz_input.commands())
+@pytest.mark.slow
 def test_commands(arguments: list[str]) -> None:
     exit_code, said = fuzz_input.run_command(arguments)
     assert exit_code in (0, 1, 2)

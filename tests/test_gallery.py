@@ -91,6 +91,7 @@ NOT_DRAWN = ("bsuite", "pgx")  # which draw nothing, and SVG
 
 
 @pytest.mark.parametrize("suite", registry.BUILTIN)
+@pytest.mark.slow
 def test_the_gallery_shows_every_suite_as_it_is(suite: str, script: ModuleType) -> None:
     path = script.sheet_path(suite)
     if suite in NOT_DRAWN:

@@ -62,6 +62,7 @@ def printed(env_id: str, program: str, **options: object) -> list[str]:
 
 
 @pytest.mark.parametrize("env_id", ["gymnasium::Hopper-v5", "playground::CartpoleBalance"])
+@pytest.mark.slow
 def test_mujoco_draws_after_pygame_closed_a_window(env_id: str) -> None:
     """Pygame's window was on MuJoCo's display, and took it along."""
     assert printed(env_id, WINDOW + SHOW)[-2:] == ["offscreen", "True True"]
@@ -93,6 +94,7 @@ ANOTHER = "gymnasium::Edited-v0"
 
 
 @pytest.mark.parametrize("another", ANOTHERS.values(), ids=list(ANOTHERS))
+@pytest.mark.slow
 def test_two_environments_of_mujoco_draw_in_turn_and_in_another_thread(another: str) -> None:
     """Gymnasium draws with whatever OpenGL context is current (1.3)."""
     assert printed("gymnasium::Hopper-v5", another + TWO) == ["True True True True", "True"]

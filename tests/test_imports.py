@@ -185,6 +185,7 @@ def test_no_module_of_the_hub_names_a_suite(path: Path) -> None:
     assert suites_named(ast.parse(path.read_text(encoding="utf-8"))) == expected
 
 
+@pytest.mark.slow
 def test_adapters_are_imported_only_as_part_of_envhub() -> None:
     files = python_files()
     assert {"adapters/gymnax.py", "envhub/registry.py", "tests/test_imports.py"} <= set(

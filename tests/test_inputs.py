@@ -60,6 +60,7 @@ def test_params_may_be_given_in_other_widths_and_as_integers(
         assert jnp.array_equal(env.reset(KEY, params.replace(g=g))[0], expected)
 
 
+@pytest.mark.slow
 def test_the_model_of_another_robot_is_refused() -> None:
     env, params = envhub.make("brax::inverted_pendulum", backend="mjx")
     other, _ = envhub.make("brax::reacher", backend="mjx")

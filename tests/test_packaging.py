@@ -195,6 +195,7 @@ def metadata_of(wheel: Path) -> Message:
 
 
 @once
+@pytest.mark.slow
 def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
     assert wheel.name == f"envhub_rl-{__version__}-py3-none-any.whl"
     with zipfile.ZipFile(wheel) as archive:
@@ -267,6 +268,7 @@ def test_the_source_distribution_holds_the_packages(built: Path) -> None:
 
 
 @once
+@pytest.mark.slow
 def test_the_installed_wheel_works_elsewhere(wheel: Path, tmp_path: Path) -> None:
     target, elsewhere = tmp_path / "installed", tmp_path / "elsewhere"
     elsewhere.mkdir()

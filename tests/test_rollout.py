@@ -90,6 +90,7 @@ def test_a_rollout_is_the_loop(env_id: str, options: dict[str, Any], act: Any) -
 
 
 @pytest.mark.parametrize("env_id", [NATIVE, HOST])
+@pytest.mark.slow
 def test_a_rollout_of_a_batch_is_the_loop(env_id: str) -> None:
     venv, params = envhub.make_vec(env_id, 3, batched_params=True)
     trajectory = envhub.rollout(venv, None, policy, KEY, STEPS)
@@ -118,6 +119,7 @@ def compiled(caplog: pytest.LogCaptureFixture, function: Callable[[], Any]) -> l
     return [text for text in caplog.messages if text.startswith("Compiling")]
 
 
+@pytest.mark.slow
 def test_a_second_rollout_compiles_nothing(caplog: pytest.LogCaptureFixture) -> None:
     jax.clear_caches()  # of the programs of other tests, beside which JAX would drop some of these
     env, params = envhub.make(NATIVE)

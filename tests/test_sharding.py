@@ -87,6 +87,7 @@ def are_split(tree: Any, expected: Any) -> bool:
 
 
 @pytest.mark.parametrize(("env_id", "options"), NATIVE)
+@pytest.mark.slow
 def test_four_devices_give_bit_for_bit_what_one_gives(env_id: str, options: Any) -> None:
     alone, _ = envhub.make_vec(env_id, NUM, **options)
     split, _ = envhub.make_vec(env_id, NUM, mesh=MESH, **options)
@@ -148,6 +149,7 @@ def test_an_error_of_the_host_is_raised_as_it_is() -> None:
     ],
     ids=["all axes", "copies over columns", "copies everywhere"],
 )
+@pytest.mark.slow
 def test_over_a_grid_and_under_vmap(split: Any) -> None:
     env_id, options = CARTPOLE
     alone, _ = envhub.make_vec(env_id, NUM, **options)
@@ -161,6 +163,7 @@ def test_over_a_grid_and_under_vmap(split: Any) -> None:
     assert are_split((obs, state), expected)
 
 
+@pytest.mark.slow
 def test_batched_params_are_split_and_others_are_on_all_devices() -> None:
     env_id, _ = CARTPOLE
     limits = np.arange(2, 2 + NUM, dtype=np.int32)

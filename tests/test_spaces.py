@@ -369,6 +369,7 @@ def test_samples_lie_in_the_space(space: Space) -> None:
     check_sample(space, space.sample(jax.random.PRNGKey(3)))  # other tests use typed keys
 
 
+@pytest.mark.slow
 def test_traced_samples_lie_in_the_space() -> None:
     space, key = Dict(SPACES), jax.random.key(3)
     sample, inside = jax.jit(lambda key: (x := space.sample(key), space.contains(x)))(key)
@@ -697,6 +698,7 @@ for space, dtype in [
 """
 
 
+@pytest.mark.slow
 def test_import_runs_nothing_and_x64_mode_widens() -> None:
     fresh(X64, flags=("-W", "error"), cwd=REPOSITORY, timeout=300)
 

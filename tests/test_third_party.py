@@ -246,6 +246,7 @@ def used(toysuite: Path) -> Mapping[str, Any]:
     return facts
 
 
+@pytest.mark.slow
 def test_an_installed_suite_is_found_without_importing_it(used: Mapping[str, Any]) -> None:
     assert used["suites"] == sorted([*registry.BUILTIN, "toysuite"])
     assert not used["imported by suites"]
@@ -294,6 +295,7 @@ def test_an_installed_suite_can_be_neither_removed_nor_replaced(used: Mapping[st
     assert "toysuite:SUITE" in message
 
 
+@pytest.mark.slow
 def test_an_installed_claim_to_a_built_in_name_is_left_out(tmp_path: Path) -> None:
     target = install(tmp_path, "imposter", "imposter", "SUITE = 0\n", 'gymnax = "imposter:SUITE"')
     told, place, listed, suites = run_with(
@@ -334,6 +336,7 @@ def examined(target: Path, folder: Path, tests: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_an_installed_suite_has_a_test_for_each_check_and_name(
     toysuite: Path, tmp_path: Path
 ) -> None:
@@ -370,6 +373,7 @@ def test_tests_that_would_examine_nothing_are_an_error(
         type("TestToys", (SuiteTests,), attributes)().pytest_generate_tests(asks)
 
 
+@pytest.mark.slow
 def test_a_suite_that_is_absent_is_an_error_and_no_skip(tmp_path: Path) -> None:
     tests = """
         import envhub

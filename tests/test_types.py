@@ -193,6 +193,7 @@ def said_by(command: list[str], programs: Path) -> str:
 
 
 @pytest.mark.parametrize("checker", [mypy, pyright], ids=lambda checker: checker.__name__)
+@pytest.mark.slow
 def test_the_programs_of_the_documents_are_well_typed(
     checker: Callable[[Path, Path], str], python: Path, programs: Path
 ) -> None:

@@ -94,6 +94,7 @@ def go_on(env: Any, params: Any, state: Any, action: Any) -> tuple[Any, Any]:
 
 
 @of_every_suite
+@pytest.mark.slow
 def test_an_environment_goes_on_in_another_process(
     suite: str, elsewhere: concurrent.futures.ProcessPoolExecutor
 ) -> None:
@@ -334,6 +335,7 @@ def pole_of_gymnasium() -> Any:
     return gymnasium.make("CartPole-v1", max_episode_steps=9)
 
 
+@pytest.mark.slow
 def test_what_was_wrapped_travels(elsewhere: concurrent.futures.ProcessPoolExecutor) -> None:
     gymnasium = pytest.importorskip("gymnasium", reason="gymnasium is not installed")
     gymnax = pytest.importorskip("gymnax", reason="gymnax is not installed")
@@ -708,6 +710,7 @@ def test_options_and_params_say_which_is_meant() -> None:
         ("option", "'options'"),
     ],
 )
+@pytest.mark.slow
 def test_a_misspelt_keyword_of_the_hub_is_answered(mistyped: str, answer: str) -> None:
     with pytest.raises(errors.InvalidOptionError, match=f"does not take '{mistyped}'.*{answer}"):
         envhub.make(CARTPOLE, **{mistyped: 1})

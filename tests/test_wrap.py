@@ -340,6 +340,7 @@ OWN = ("gymnax", "gymnasium", "functional", "brax")
 @pytest.mark.parametrize(
     "which", [pytest.param(each, marks=[pytest.mark.full] * (each in OWN)) for each in OBJECTS]
 )
+@pytest.mark.slow
 def test_what_it_claims_is_true(which: str, other_process: SecondProcess) -> None:
     recipe = {"call": "tests.test_wrap:make", "kwargs": {"which": which}}
     subject = Subject(*make(which), recipe, other_process)

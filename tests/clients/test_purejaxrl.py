@@ -56,6 +56,7 @@ def trained(name: str, env: Any, params: Any, **options: Any) -> dict[str, Any]:
 
 
 @all_three
+@pytest.mark.slow
 def test_on_a_gymnax_environment_it_trains_as_on_gymnaxs_own(name: str) -> None:
     own, own_params = gymnax.make("CartPole-v1")
     env = to_gymnax(*envhub.make("gymnax::CartPole-v1"), api="0.0")

@@ -696,6 +696,23 @@ BINDINGS = {
 }
 
 
+# Samples whose checks take the most time: they run with `--slow`. The others of a suite stay.
+SLOW = (
+    "ale::ALE/Breakout-v5,repeat_action_probability=0.0",
+    "ale::pong,noop_max=0,use_fire_reset=False,engine=python",
+    "brax::inverted_pendulum,backend=mjx",
+    "craftax::Craftax-Classic-Symbolic-v1",
+    "crafter::CrafterReward-v1",
+    "gymnasium::tabular/Blackjack-v0",
+    "highway::racetrack-v0",
+    "jaxmarl::MPE_simple_crypto_v3",
+    "navix::Navix-KeyCorridorS3R1-v0,observation_fn=categorical",
+    "octax::brix",
+    "playground::CartpoleBalance",
+    "xminigrid::XLand-MiniGrid-R1-9x9",
+)
+
+
 @functools.cache
 def sample_cases() -> tuple[Case, ...]:
     """What stands for each suite in the default run."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import jax
 import pytest
@@ -68,15 +69,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "variant" in metafunc.fixturenames:
         metafunc.parametrize("variant", other_variants(metafunc.config)[0], ids=str)
     if "case" in metafunc.fixturenames:
+        slow = cases.SLOW if "found" in metafunc.fixturenames else ()
         metafunc.parametrize(
             "case",
-            # All tests of a case share its runs, so they belong into one process.
-            [
-                pytest.param(case, id=str(case), marks=pytest.mark.xdist_group(str(case)))
-                for case in examined(metafunc.config)
-            ],
+            [marked(case, slow) for case in examined(metafunc.config)],
             scope="module",
         )
+
+
+def marked(case: cases.Case, slow: Sequence[str]) -> Any:
+    """All tests of a case share its runs, so they belong into one process."""
+    marks = [pytest.mark.xdist_group(str(case))] + [pytest.mark.slow] * (str(case) in slow)
+    return pytest.param(case, id=str(case), marks=marks)
 
 
 @pytest.fixture(scope="session")

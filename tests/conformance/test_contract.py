@@ -17,7 +17,7 @@ from envhub.flags import FLAGS
 from envhub.matrix.results import AS_SAMPLED
 from envhub.testing import CHECKS, FAIL, NOT_RUN, Report, Trial, Verdict, second_process
 
-from .cases import Case, candidates, gap_of, sample_cases
+from .cases import SLOW, Case, candidates, gap_of, sample_cases
 from .committed import here, must_run
 from .conftest import chosen
 
@@ -30,6 +30,7 @@ def test_nothing_but_declared_gaps_is_left_out(pytestconfig: pytest.Config) -> N
     """Each of them is shown to be one in `tests/quirks`."""
     running, without = chosen(pytestconfig), pytestconfig.getoption("without")
     assert {case.suite for case in running} == set(registry.BUILTIN) - set(without)
+    assert {*SLOW} <= set(map(str, sample_cases()))
     assert not [
         case for case in sample_cases() if case.suite not in without and case not in running
     ]

@@ -272,6 +272,7 @@ def test_rows_of_one_set_are_not_found_on_another(
         matrix.main(["--set", "a-set", "-k", "nothing"])
 
 
+@pytest.mark.slow
 def test_a_run_joins_the_results_and_writes_the_documents(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

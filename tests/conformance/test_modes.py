@@ -62,6 +62,7 @@ def in_no_mode(suite: str) -> list[Any]:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.slow
 def test_what_is_shown_is_the_same_in_every_mode(suite: str, mode: str) -> None:
     expected = in_no_mode(suite)
     with contextlib.nullcontext() if mode == "transfer_guard" else MODES[mode]():

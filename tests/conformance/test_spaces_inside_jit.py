@@ -27,6 +27,7 @@ def examine(suite_name: str) -> None:
 
 
 @pytest.mark.parametrize("suite", CHEAP)
+@pytest.mark.slow
 def test_of_every_environment(suite: str) -> None:
     examine(suite)
 

@@ -239,6 +239,7 @@ def test_an_id_that_cannot_be_made_fails() -> None:
     assert {cell.value for cell in cells.values()} == {NOT_RUN}
 
 
+@pytest.mark.slow
 def test_a_suite_has_a_report_for_each_variant() -> None:
     checks = ["forkable", "no_array_of_a_state_is_empty"]
     report = testing.check_suite("brax", ["fast"], checks=checks)
@@ -276,6 +277,7 @@ class Liars(envhub.Suite):
         return kind()  # type: ignore[call-arg]
 
 
+@pytest.mark.slow
 def test_a_suite_of_somebodys_is_examined_like_any_other() -> None:
     envhub.register("liars", Liars())
     try:
@@ -363,6 +365,7 @@ def test_arrays_of_another_state_are_refused() -> None:
         {"call": f"{__name__}:dies"},
     ],
 )
+@pytest.mark.slow
 def test_what_another_process_cannot_make_is_not_called_a_false_claim(recipe: Any) -> None:
     env, params = envhub.make("gymnax::CartPole-v1")
     checks = ["checkpointable", "reproducible"]

@@ -32,6 +32,7 @@ def registered() -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_importing_it_registers_every_known_name_and_imports_no_suite() -> None:
     code = (
         "import json, sys, envhub.gym, gymnasium\n"

@@ -45,6 +45,7 @@ def example_of(suite: str) -> tuple[str, str | None]:
 
 @of_every_suite
 @pytest.mark.filterwarnings("ignore::UserWarning")  # unbounded spaces, which the suites have
+@pytest.mark.slow
 def test_gymnasiums_own_check_passes(suite: str) -> None:
     """Of what `gymnasium.make` gives for the id in its registry, which is the same export."""
     from gymnasium.utils.env_checker import check_env
@@ -60,6 +61,7 @@ def test_gymnasiums_own_check_passes(suite: str) -> None:
 
 @of_every_suite
 @pytest.mark.filterwarnings("ignore::UserWarning")  # it advises on spaces, which are the suites'
+@pytest.mark.slow
 def test_stable_baselines3s_check_passes(suite: str) -> None:
     checker = needed("stable_baselines3.common.env_checker")
     env = made(*example_of(suite))

@@ -68,6 +68,7 @@ def test_agents_with_spaces_of_their_own_have_their_parts_by_name() -> None:
     assert env.step({"bob": 1, "alice": 0})[1] == {"alice": 10, "bob": 21}
 
 
+@pytest.mark.slow
 def test_an_episode_is_that_of_the_environment() -> None:
     env, params = envhub.make("jumanji::Connector-v3", time_limit=8)
     exported = to_pettingzoo(env, params, render_mode="rgb_array")

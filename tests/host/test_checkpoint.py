@@ -59,6 +59,7 @@ def other_process() -> Iterator[SecondProcess]:
 
 
 @pytest.mark.parametrize("env_id", EPISODES)
+@pytest.mark.slow
 def test_an_episode_is_finished_in_another_process(
     env_id: str, other_process: SecondProcess, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import mctx
 import numpy as np
+import pytest
 
 import envhub
 
@@ -84,6 +85,7 @@ def test_without_a_search_it_falls() -> None:
     assert (steps_before_the_pole_falls(num_simulations=1) < 100).all()
 
 
+@pytest.mark.slow
 def test_planning_from_one_state_of_pong_twice_gives_the_same_plan() -> None:
     # An emulator takes 80 ms to make, and without a limit the branches get up to 256.
     env, _ = envhub.make("ale::pong", forkable=True, max_instances=4)

@@ -145,6 +145,7 @@ def run(player: Player, twin: Player, rng: np.random.Generator, *, forkable: boo
 @pytest.mark.parametrize("num_runs", [10, pytest.param(334, marks=pytest.mark.full)])
 @pytest.mark.parametrize("forkable", [True, False])
 @pytest.mark.parametrize("kind", KINDS_TO_RUN)
+@pytest.mark.slow
 def test_every_other_state_goes_on(
     kind: str, forkable: bool, num_runs: int, players: Any, twins: Any
 ) -> None:

@@ -100,6 +100,7 @@ def test_a_proof_without_room_for_copies_says_nothing_about_them(
     assert proved(make)[0].copies.kind == "pickle"
 
 
+@pytest.mark.slow
 def test_a_bipedal_walker_needs_an_instance_for_each_episode() -> None:
     by, _ = proved(functools.partial(gymnasium.make, "BipedalWalker-v3"))
     assert by.mode.is_fresh

@@ -193,6 +193,7 @@ def test_a_collected_environment_frees_its_instances() -> None:
     assert pool() is None, "a compiled program keeps the instances alive"
 
 
+@pytest.mark.slow
 def test_a_program_outlives_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "force_portable", True)  # where JAX does not wait for the host
 

@@ -95,6 +95,7 @@ def together(trainer: Trainer) -> Any:
     return jax.jit(functools.partial(jax.vmap(trainer, in_axes=(0, None)), KEYS))
 
 
+@pytest.mark.slow
 def test_four_seeds_side_by_side_are_four_trainings(trainer: Trainer, together: Any) -> None:
     alone = jax.jit(trainer)
     one_by_one = [alone(key, True) for key in KEYS]

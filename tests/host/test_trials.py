@@ -225,6 +225,7 @@ def slows(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("slows")
+@pytest.mark.slow
 def test_what_is_not_found_out_in_time_is_not_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proof, "BUDGET", 0.2)
     env, _ = envhub.make("hostslows::Slow")

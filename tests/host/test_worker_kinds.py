@@ -65,6 +65,7 @@ REFUSED = {"jax_native", "differentiable"}  # of every callback environment
 
 
 @pytest.mark.parametrize("checks", [SOME, pytest.param([*CHECKS], marks=pytest.mark.full)])
+@pytest.mark.slow
 def test_the_contract(checks: list[str], env: Any) -> None:
     verdicts = check_env(env, checks=checks).verdicts
     found = {each.check: each for each in verdicts if each.check != NOTHING_TO_COMPARE}
@@ -77,6 +78,7 @@ def test_the_contract(checks: list[str], env: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS[1:], indirect=True)  # no thread dies alone
+@pytest.mark.slow
 def test_states_outlive_a_worker(env: Any, kind: str) -> None:
     told = {"process": "SIGKILL", "ray": "its actor on node .* died"}
     outlive_a_worker(env, envhub.make(CARTPOLE)[0], told[kind])
@@ -160,6 +162,7 @@ class Played:
 
 
 @pytest.mark.parametrize("many", [False, pytest.param(True, marks=pytest.mark.full)])
+@pytest.mark.slow
 def test_any_calls_give_what_they_give_serially(many: bool, fleet: Any, kind: str) -> None:
     """In the middle of some, a worker is killed."""
     few = {"thread": 30, "process": 15, "ray": 6}[kind]

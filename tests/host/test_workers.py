@@ -314,6 +314,7 @@ def is_there(process: int) -> bool:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("ending", ["close", "collect"])
+@pytest.mark.slow
 def test_nothing_is_left(kind: str, ending: str) -> None:
     gc.collect()
     threads, files = set(threading.enumerate()), open_files()

@@ -212,6 +212,7 @@ def test_the_rule_for_what_luck_would_decide_counts_where_it_is_applied(
 
 
 @pytest.mark.parametrize("name", registry.BUILTIN)
+@pytest.mark.slow
 def test_every_adapter_has_a_fingerprint_that_its_own_code_decides(name: str) -> None:
     suite = registry.get(name)
     of = fingerprints.of_adapter(suite, list(suite.known_names()))
@@ -251,6 +252,7 @@ def test_a_method_that_the_hub_calls_decides_what_it_is_about(
     assert tuple(one != other for one, other in zip(now, then, strict=True)) == parts
 
 
+@pytest.mark.slow
 def test_the_check_imports_no_suite() -> None:
     code = (
         "import sys\n"

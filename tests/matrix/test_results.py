@@ -378,6 +378,7 @@ def test_a_suite_that_a_set_leaves_out_is_not_called_one_that_waits() -> None:
 # What is committed
 
 
+@pytest.mark.slow
 def test_the_committed_documents_are_those_of_the_committed_results() -> None:
     committed = results.load_whole()
     assert committed.rows
@@ -391,6 +392,7 @@ def test_the_committed_documents_are_those_of_the_committed_results() -> None:
     assert committed.sets == documents.sets()
 
 
+@pytest.mark.slow
 def test_the_committed_numbers_are_those_of_the_page_on_suites() -> None:
     committed = results.load()
     table = {
@@ -405,6 +407,7 @@ def test_the_committed_numbers_are_those_of_the_page_on_suites() -> None:
     assert pong["forkable"].startswith("○")
 
 
+@pytest.mark.slow
 def test_every_gap_of_a_suite_says_where_to_read_about_it() -> None:
     committed = results.load()
     links = {row.label: summary.reference_of(row) for row in committed.rows

@@ -111,6 +111,7 @@ print(envhub.make("gymnasium::ALE/Pong-v5")[0].observation_space().shape)
 
 
 @with_its_own
+@pytest.mark.slow
 def test_gymnasium_has_its_names_from_when_it_is_imported() -> None:
     """In a process of its own, where nothing has imported it."""
     told = fresh(ASKS).stdout
@@ -418,6 +419,7 @@ def test_a_picture_is_the_screen_in_colour() -> None:
         ("kung_fu_master", {"noop_max": 0, "use_fire_reset": False, "maxpool": False}),
     ],
 )
+@pytest.mark.slow
 def test_both_engines_play_the_same_episodes_to_the_bit(game: str, options: Any) -> None:
     """Of the same seeds, in engines that were used before or were not, until past the end."""
     one, several = instance(game, is_forkable=False, **options), fleet(game, **options)
@@ -558,6 +560,7 @@ def others_are_gone(before: set[str]) -> bool:
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="threads are counted in /proc")
 @pytest.mark.parametrize("how", ["closed", "forgotten", "closed while it loads"])
+@pytest.mark.slow
 def test_no_thread_of_the_vector_engine_is_left(how: str) -> None:
     several, before = fleet("krull", max_num_frames_per_episode=8), threads()
     several.grow(2)

@@ -95,6 +95,7 @@ def test_dictionary_observations_have_a_dictionary_space() -> None:
     assert env.observation_space(params).contains(obs)
 
 
+@pytest.mark.slow
 def test_mujoco_leaves_no_log_and_nothing_on_stdout(tmp_path: Path) -> None:
     program = (
         "import jax, envhub; env, p = envhub.make('brax::halfcheetah', backend='spring'); "
@@ -114,6 +115,7 @@ def test_rendering_twice_without_a_display_does_not_abort() -> None:
     assert np.array_equal(first, second)
 
 
+@pytest.mark.slow
 def test_rendering_without_opengl_names_the_remedy() -> None:
     """In a process of its own: a failed attempt may abort it (mujoco 4.0)."""
     program = """

@@ -17,6 +17,7 @@ SUITE = registry.get("craftax")
 CLASSIC = "craftax::Craftax-Classic-Symbolic-v1"
 
 
+@pytest.mark.slow
 def test_death_terminates_and_a_time_limit_truncates() -> None:
     env, params = envhub.make(CLASSIC, max_timesteps=1)
     _, state = env.reset(jax.random.key(0), params)
@@ -61,6 +62,7 @@ def test_the_space_has_the_shape_of_the_observation(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["Craftax-Symbolic-v1", "Craftax-Classic-Symbolic-v1"])
+@pytest.mark.slow
 def test_whoever_lost_more_than_all_health_is_in_the_space(name: str) -> None:
     env, params = envhub.make(f"craftax::{name}")
     space, (obs, state) = env.observation_space(params), env.reset(jax.random.key(0), params)

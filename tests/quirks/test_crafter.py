@@ -99,6 +99,7 @@ def test_a_picture_at_night_changes_no_episode() -> None:
     assert (shown[0] == shown[1]).all()
 
 
+@pytest.mark.slow
 def test_without_a_length_no_step_truncates() -> None:
     env, params = envhub.make(NAME, length=None, forkable=True, **SMALL)
     _, state = env.reset(KEY, params)

@@ -337,6 +337,7 @@ def test_a_stream_repeats_with_the_program_and_not_with_the_key() -> None:
 
 
 @pytest.mark.parametrize("name", ["CartPole-v1", "MiniGrid-DoorKey-5x5-v0"])
+@pytest.mark.slow
 def test_a_seed_makes_a_program_of_streams_repeatable_in_one_process(name: str) -> None:
     """Whatever the keys of resets are: actions and their number decide what follows."""
 

@@ -56,6 +56,7 @@ def test_a_road_that_no_seed_decides_is_refused(entry: str) -> None:
         envhub.make("highway::racetrack-oval-v0", config={entry: 0})
 
 
+@pytest.mark.slow
 def test_a_log_has_room_for_the_duration() -> None:
     """That of a racetrack is 300 seconds, of five steps each."""
     sizes = []
@@ -83,6 +84,7 @@ def test_several_rewards_are_a_gap_and_their_mean_is_not() -> None:
     assert isinstance(env.observation_space(params), envhub.spaces.Tuple)
 
 
+@pytest.mark.slow
 def test_an_intersection_does_not_change_how_others_drive() -> None:
     """It sets numbers of highway-env's drivers in their class, for all of the process."""
 

@@ -189,6 +189,7 @@ def test_agents_of_jaxnav_end_together_or_evaporate(evaporating: bool) -> None:
 
 
 @pytest.mark.parametrize("name", ["storm", "storm_2p", "storm_np"])
+@pytest.mark.slow
 def test_storm_is_drawn_with_the_time_that_has_passed(name: str) -> None:
     """JaxMARL 0.2 draws the time with `int8(255)`, which NumPy 2 refuses."""
     env, params = envhub.make(f"jaxmarl::{name}")

@@ -70,6 +70,7 @@ def test_the_names_are_those_that_the_package_registers() -> None:
     assert {suite.family(name) for name in suite.known_names()} >= {"BabyAI", "EmptyEnv"}
 
 
+@pytest.mark.slow
 def test_replays_are_claimed_and_have_room_for_a_whole_episode() -> None:
     name = "minigrid::MiniGrid-Empty-16x16-v0"
     assert envhub.capabilities(name, forkable=True).how("forkable").startswith("by replay")

@@ -126,11 +126,13 @@ class TestSearch:
 
         return games
 
+    @pytest.mark.slow
     def test_it_loses_at_most_6_percent(self, play: Any) -> None:
         total = play(KEY, -1.0)
         assert (total == 1).mean() > 0.8
         assert (total == -1).mean() <= 0.06
 
+    @pytest.mark.slow
     def test_the_wrong_sign_of_the_value_fails_that_bar(self, play: Any) -> None:
         assert (play(KEY, 1.0) == -1).mean() > 0.06
 

@@ -107,6 +107,7 @@ def test_a_robot_is_a_gap_until_its_model_is_fetched(
 
 
 @pytest.mark.usefixtures("without_menagerie")
+@pytest.mark.slow
 def test_the_command_of_the_gap_clones_menagerie(tmp_path: Path) -> None:
     """All but the network: a `git` of the test's says what it was asked for."""
     gap = SUITE.gap("Go1Getup", {})
@@ -132,6 +133,7 @@ def test_the_command_of_the_gap_clones_menagerie(tmp_path: Path) -> None:
     assert cloned.endswith(f"mujoco_menagerie.git {tmp_path / 'mujoco_menagerie'}")
 
 
+@pytest.mark.slow
 def test_models_and_limits_are_batched_params() -> None:
     env, params = envhub.make(CARTPOLE)
     model = env.unwrapped.mjx_model
@@ -163,6 +165,7 @@ def test_a_method_that_an_environment_keeps_sees_the_model_of_the_params() -> No
         assert float(env.step(KEY, state, -jnp.ones(1), own).reward) == pytest.approx(weight)
 
 
+@pytest.mark.slow
 def test_a_picture_shows_the_model_of_the_params() -> None:
     env, params = envhub.make(CARTPOLE)
     model, (_, state) = env.unwrapped.mjx_model, env.reset(KEY, params)

@@ -426,6 +426,7 @@ def test_what_is_shown_is_a_copy() -> None:
 
 
 @pytest.mark.parametrize("forgotten", [False, True])
+@pytest.mark.slow
 def test_each_environment_is_closed_once(forgotten: bool) -> None:
     closed = users("Walkers").closed
     jax.clear_caches()

@@ -50,6 +50,7 @@ def same(one: Any, other: Any) -> None:
     jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
+@pytest.mark.slow
 def test_a_lost_life_ends_an_episode_and_no_game() -> None:
     plain = made("ale::breakout", AutoReset, **BREAKOUT)
     env = made("ale::breakout", AutoReset, EpisodicLife, RecordEpisodeStatistics, **BREAKOUT)

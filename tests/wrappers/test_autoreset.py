@@ -60,6 +60,7 @@ def is_equal(one: Any, other: Any) -> bool:
 
 
 @pytest.mark.parametrize(("env_id", "options"), IDS)
+@pytest.mark.slow
 def test_nested_lanes_equal_the_naive_ones_bit_for_bit(env_id: str, options: Any) -> None:
     env, params = envhub.make(env_id, **options)
     auto, keys = AutoReset(env), jax.random.split(KEY, (2, 3))
@@ -80,6 +81,7 @@ def test_nested_lanes_equal_the_naive_ones_bit_for_bit(env_id: str, options: Any
 
 
 @pytest.mark.parametrize("whole", [_reset_where.WHOLE, 1], ids=["whole", "in parts"])
+@pytest.mark.slow
 def test_a_gpu_resets_a_batch_whole_or_a_part_at_once(
     whole: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +99,7 @@ def test_a_gpu_resets_a_batch_whole_or_a_part_at_once(
 
 
 @pytest.mark.parametrize(("env_id", "options"), [IDS[0], IDS[1], IDS[4], IDS[5]])
+@pytest.mark.slow
 def test_next_step_resets_where_an_episode_had_ended(env_id: str, options: Any) -> None:
     env, params = envhub.make(env_id, **options)
     auto = AutoReset(env, mode="next_step")

@@ -56,6 +56,7 @@ class Shown(Environment):
 @pytest.mark.parametrize(
     "env", [Shown(), Shown(spaces.Discrete(4)), envhub.make("gymnasium::Blackjack-v1")[0]], ids=str
 )
+@pytest.mark.slow
 def test_what_is_flat_is_gymnasiums(env: Environment) -> None:
     flat, own = FlattenObservation(env), spaces.to_gymnasium(env.observation_space())
     space, expected = flat.observation_space(), gymnasium.spaces.flatten_space(own)

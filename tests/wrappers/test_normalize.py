@@ -73,6 +73,7 @@ def test_observations_are_those_of_gymnasiums_wrapper(mode: Any) -> None:
 
 
 @pytest.mark.parametrize("mode", ["same_step", "next_step"])
+@pytest.mark.slow
 def test_rewards_are_scaled_by_the_returns_so_far(mode: Any) -> None:
     env = made(CARTPOLE, LIMIT, AutoReset(mode=mode))
     first, actions, plain = rollout(env, 160, KEY)

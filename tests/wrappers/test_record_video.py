@@ -310,6 +310,7 @@ def odd(number: int) -> bool:
         {"video_length": 3, "step_trigger": odd, "name_prefix": "other"},
     ],
 )
+@pytest.mark.slow
 def test_videos_are_gymnasiums(
     tmp_path: Path, clips: dict[str, list[Any]], options: dict[str, Any]
 ) -> None:

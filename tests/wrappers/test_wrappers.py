@@ -169,6 +169,7 @@ def test_pictures() -> None:
     np.testing.assert_array_equal(same, obs)
 
 
+@pytest.mark.slow
 def test_pictures_of_floats_and_of_more_channels_than_colours() -> None:
     floats = made("craftax::Craftax-Classic-Pixels-v1", ResizeObservation(shape=(21, 21)))
     channels = made("gymnax::Breakout-MinAtar", ResizeObservation(shape=(5, 20)))
