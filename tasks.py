@@ -46,7 +46,8 @@ LINTS = (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"])
 # What the versions of Python, JAX and the suites decide: with --all-sets, what runs on a set that
 # is not the default. `--set NAME` runs everything there.
 OF_VERSIONS = ["conformance", "quirks", "host", "export"]
-OF_VERSIONS += ["test_make.py", "test_values.py", "test_wrap.py", "test_coming_from.py"]
+OF_VERSIONS += ["test_make.py", "test_seeding.py", "test_values.py", "test_wrap.py"]
+OF_VERSIONS += ["test_coming_from.py"]
 
 
 class TaskError(Exception):
