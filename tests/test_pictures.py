@@ -99,6 +99,31 @@ def test_the_params_of_a_picture_are_not_those_of_the_next_step(forkable: bool) 
     np.testing.assert_array_equal(after.obs, again.step(KEY, first, 1, params).obs)
 
 
+@pytest.mark.skipif(not registry.get("gymnasium").installed(), reason="gymnasium is not installed")
+@pytest.mark.parametrize("forkable", [True, False])
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_step_is_answered_again_after_a_picture_with_other_params(
+    forkable: bool, fails: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env, params = envhub.make("gymnasium::CartPole-v1", forkable=forkable)
+    states = jax.vmap(env.reset, in_axes=(0, None))(jax.random.split(KEY, 2), params)[1]
+    step = jax.jit(jax.vmap(lambda state: env.step(KEY, state, 1, params)))
+    first = step(states)
+    drawn = jax.tree.map(lambda leaf: leaf[0], first.state)
+    long = params.replace(length=1.5)
+    if fails:
+
+        def fail(_: Any) -> Any:
+            raise OSError("no colours")
+
+        with monkeypatch.context() as patch, pytest.raises(errors.EnvHubError, match="no colours"):
+            patch.setattr(type(env.unwrapped), "render", fail)
+            env.render(drawn, long)
+    else:
+        env.render(drawn, long)
+    jax.tree.map(np.testing.assert_array_equal, first, step(states))
+
+
 @pytest.mark.skipif(not registry.get("jumanji").installed(), reason="jumanji is not installed")
 def test_two_threads_draw_one_environment() -> None:
     env, params = envhub.make("jumanji::Snake-v1")

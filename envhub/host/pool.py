@@ -211,10 +211,11 @@ class Pool:
             slots = np.array([slot]) if slot >= 0 else self._restored(handle, row)
             before = self._states.rows.params[slots]
             self.slots.apply(slots, params_of(params))
-            picture = self.slots.ask(self._fleet.render, (), int(slots[0]))
-            if slot >= 0:  # the state goes on with the params of its last step
-                self.slots.apply(slots, before)
-            return picture
+            try:
+                return self.slots.ask(self._fleet.render, (), int(slots[0]))
+            finally:
+                if self._states.find(handle) >= 0:  # it goes on with the params of its last step
+                    self.slots.apply(slots, before)
 
     def _restored(self, handle: Any, row: Any) -> Any:
         """Return the slot of an instance that now is in the state of a snapshot: int[1]."""
