@@ -116,9 +116,10 @@ def test_a_step_is_answered_again_after_a_picture_with_other_params(
         def fail(_: Any) -> Any:
             raise OSError("no colours")
 
-        with monkeypatch.context() as patch, pytest.raises(errors.EnvHubError, match="no colours"):
+        with monkeypatch.context() as patch:
             patch.setattr(type(env.unwrapped), "render", fail)
-            env.render(drawn, long)
+            with pytest.raises(errors.EnvHubError, match="no colours"):
+                env.render(drawn, long)
     else:
         env.render(drawn, long)
     jax.tree.map(np.testing.assert_array_equal, first, step(states))
